@@ -1,0 +1,3 @@
+"""Phonons and vibrational spectra of crystals at coupled-cluster accuracy, on AiiDA."""
+
+__version__ = '0.1.0'

@@ -1,0 +1,1 @@
+"""The physics in plain NumPy, SciPy, ASE and phonopy: no AiiDA, no torch."""

@@ -1,0 +1,165 @@
+"""A force field as a description: E = Σ_t w_t·E_t(x) + Σ_i c(Z_i), in JSON and safetensors, never pickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_mlcc.science.npz import write_json
+
+DESCRIPTION_FILE = 'force_field.json'
+WEIGHTS_FILE = 'weights.safetensors'
+FORMAT = 1
+KINDS = ('mace', 'force-constants')
+"""The kinds of term that may be read: a white list, since a description may come from anybody's archive."""
+
+
+class ForceFieldError(ValueError):
+    """A force field that cannot be read, combined or applied."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of the sum, in eV and Å.
+
+    :param kind: one of :data:`KINDS`.
+    :param settings: what rebuilds the term besides its arrays, plain JSON (for ``mace`` the architecture, for
+        ``force-constants`` the symbols and cutoff).
+    :param arrays: weights by name.
+    :param weight: the factor w_t.
+    :param trained_on: method, label kinds, seed and content hash of the snapshots; plain JSON.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    arrays: Mapping[str, NDArray[Any]]
+    weight: float = 1.0
+    trained_on: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ForceFieldError(f'unknown kind of term {self.kind!r}: choose from {", ".join(KINDS)}')
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of kind, settings and arrays: equal terms give equal energies. The weight does not count."""
+        digest = hashlib.sha256(json.dumps([self.kind, self.settings], sort_keys=True).encode())
+        for name in sorted(self.arrays):
+            array = np.asarray(self.arrays[name], order='C')
+            digest.update(f'{name}{array.dtype.str}{array.shape}'.encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class ForceField:
+    """A weighted sum of terms and one constant per atom of each element.
+
+    :param constants: symbol → eV.
+    :param base_scale: for a Δ that was fitted as s·E_base + ΔE: the s by which it rescales the base it is added to.
+        The fit used the base method's labels; :func:`add_delta` applies s to the base force field.
+    :param probe: ``symbols``, ``cell`` (Å), ``positions`` (Å) and ``energy`` (eV) of one structure, checked on load.
+    """
+
+    terms: tuple[Term, ...]
+    constants: Mapping[str, float] = field(default_factory=dict)
+    base_scale: float = 0.0
+    probe: Mapping[str, Any] | None = None
+
+    def content_hash(self) -> str:
+        """SHA-256 of all that fixes the energy: terms, weights, constants and the scale of the base."""
+        parts = [[term.content_hash, term.weight] for term in self.terms]
+        content = [FORMAT, parts, dict(self.constants), self.base_scale]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def constant_of(self, symbols: tuple[str, ...] | list[str]) -> float:
+        """Sum of the atomic constants of `symbols`, eV.
+
+        :raises ForceFieldError: for an element the force field does not know.
+        """
+        if unknown := sorted(set(symbols) - set(self.constants)):
+            known = ', '.join(sorted(self.constants)) or 'none'
+            raise ForceFieldError(f'this force field knows the elements {known}, not {", ".join(unknown)}')
+        return float(sum(self.constants[symbol] for symbol in symbols))
+
+    def save(self, folder: Path | str) -> None:
+        """Write ``force_field.json`` and ``weights.safetensors`` into `folder`, made if needed."""
+        from safetensors.numpy import save_file
+
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        weights = {f'{i}.{name}': np.array(a, order='C') for i, t in enumerate(self.terms) for name, a in t.arrays.items()}
+        save_file(weights, target / WEIGHTS_FILE)
+        write_json(target / DESCRIPTION_FILE, self.describe())
+
+    def describe(self) -> dict[str, Any]:
+        """Everything but the weights, as plain JSON."""
+        return {
+            'format': FORMAT,
+            'units': {'energy': 'eV', 'length': 'Å'},
+            'terms': [
+                {
+                    'kind': term.kind,
+                    'weight': term.weight,
+                    'settings': dict(term.settings),
+                    'arrays': sorted(term.arrays),
+                    'trained_on': dict(term.trained_on),
+                    'content_hash': term.content_hash,
+                }
+                for term in self.terms
+            ],
+            'constants': dict(self.constants),
+            'base_scale': self.base_scale,
+            'probe': None if self.probe is None else dict(self.probe),
+        }
+
+    @classmethod
+    def load(cls, folder: Path | str) -> ForceField:
+        """Read what :meth:`save` wrote. Nothing in the files can run code.
+
+        :raises ForceFieldError: where the format is another, or the weights are not those described.
+        """
+        from safetensors.numpy import load_file
+
+        source = Path(folder)
+        description = json.loads((source / DESCRIPTION_FILE).read_text())
+        return cls.rebuild(description, load_file(source / WEIGHTS_FILE))
+
+    @classmethod
+    def rebuild(cls, description: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> ForceField:
+        """Put a description and its weights (``INDEX.NAME`` → array) together again."""
+        if description.get('format') != FORMAT:
+            raise ForceFieldError(f'force field of format {description.get("format")!r}: this version reads {FORMAT}')
+        terms = []
+        for number, entry in enumerate(description['terms']):
+            arrays = {name: weights[f'{number}.{name}'] for name in entry['arrays']}
+            term = Term(entry['kind'], entry['settings'], arrays, entry['weight'], entry['trained_on'])
+            if term.content_hash != entry['content_hash']:
+                raise ForceFieldError(f'term {number} ({term.kind}) is damaged: its weights are not those described')
+            terms.append(term)
+        constants = description['constants']
+        return cls(tuple(terms), constants, description['base_scale'], description['probe'])
+
+
+def add_delta(base: ForceField, delta: ForceField) -> ForceField:
+    """Return base + Δ = (1 + s)·base + Δ's own terms; identical terms merge into one weight.
+
+    :raises ForceFieldError: where the base itself still needs a base.
+    """
+    if base.base_scale:
+        raise ForceFieldError('a Δ cannot serve as the base of another Δ')
+    factor = 1.0 + delta.base_scale
+    merged: dict[str, Term] = {}
+    for term in (*(replace(t, weight=factor * t.weight) for t in base.terms), *delta.terms):
+        key = term.content_hash
+        merged[key] = replace(term, weight=merged[key].weight + term.weight) if key in merged else term
+    symbols = sorted(set(base.constants) | set(delta.constants))
+    constants = {s: factor * base.constants.get(s, 0.0) + delta.constants.get(s, 0.0) for s in symbols}
+    return ForceField(tuple(merged.values()), constants)
