@@ -1,0 +1,65 @@
+# Everything a fresh machine needs is Python (3.11 or later), make and a package index that pip knows.
+#
+#   make demo       install, then run the LiF demo
+#   make test       install, then the tests that take seconds
+#   make test-all   install, then all tests
+#   make docs       the documentation, warnings being errors
+#   make lint       ruff and mypy
+#
+# Variables: PYTHON (the interpreter that makes the environment), VENV (where), TORCH (the requirement to install
+# torch from), PIP_ARGS (more arguments for every pip install, an index for instance).
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+PIP_ARGS ?=
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS)
+
+.PHONY: help install demo test test-all docs lint clean
+
+help:
+	@sed -n '3,7s/^# *//p' Makefile
+
+install: $(VENV)/.installed
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "aiida-mlcc needs Python 3.11 or later: name one with make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# torch goes first and alone, so that TORCH may name a CPU or CUDA build of the version the constraints ask for.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) '$(TORCH)'
+	$(PIP_INSTALL) --constraint constraints.txt --editable '.[runtime,tests]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(PIP_INSTALL) --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.installed
+	$(PIP_INSTALL) --constraint constraints.txt ruff mypy
+	@touch $@
+
+demo: install
+	$(BIN)/aiida-mlcc demo
+
+test: install
+	$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+
+test-all: install
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) docs/_build build dist .pytest_cache .mypy_cache .ruff_cache
