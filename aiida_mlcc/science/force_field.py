@@ -73,6 +73,11 @@ class ForceField:
     base_scale: float = 0.0
     probe: Mapping[str, Any] | None = None
 
+    @property
+    def method(self) -> str:
+        """The method this force field stands for: that of its last term, since a Δ comes after its base."""
+        return str(self.terms[-1].trained_on.get('method', '')) if self.terms else ''
+
     def content_hash(self) -> str:
         """SHA-256 of all that fixes the energy: terms, weights, constants and the scale of the base."""
         parts = [[term.content_hash, term.weight] for term in self.terms]
@@ -95,7 +100,9 @@ class ForceField:
 
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        weights = {f'{i}.{name}': np.array(a, order='C') for i, t in enumerate(self.terms) for name, a in t.arrays.items()}
+        weights = {
+            f'{i}.{name}': np.array(a, order='C') for i, t in enumerate(self.terms) for name, a in t.arrays.items()
+        }
         save_file(weights, target / WEIGHTS_FILE)
         write_json(target / DESCRIPTION_FILE, self.describe())
 

@@ -1,0 +1,1 @@
+"""CalcJobs that run the runtime's tasks, and the calcfunctions between them."""

@@ -1,0 +1,144 @@
+"""RuntimeCalculation: what every job has in common that runs one task of the runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.folders import Folder
+from aiida.engine import CalcJob
+from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
+
+from aiida_mlcc.calculations.runtime_source import RUNTIME_SOURCE_FILE, runtime_source
+from aiida_mlcc.data.force_field import ForceFieldData
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.science.force_field import DESCRIPTION_FILE, WEIGHTS_FILE
+
+DEVICES = ('cpu', 'cuda')
+_MARGIN_OF_WALLTIME = 0.05
+
+
+class RuntimeCalculation(CalcJob):
+    """Run ``python -m aiida_mlcc.runtime TASK`` in the job's folder.
+
+    A job that ends before its work is done leaves ``checkpoint/`` behind; a job with that one's remote folder as
+    ``parent_folder`` goes on from there.
+    """
+
+    TASK: str
+    INPUT_FILE = 'input.json'
+    OUTPUT_FILE = 'output.json'
+    PROGRESS_FILE = 'progress.jsonl'
+    STDOUT_FILE = 'runtime.out'
+    STDERR_FILE = 'runtime.err'
+    CHECKPOINT = 'checkpoint'
+    RESULT_FILES: tuple[str, ...] = ()
+    """Files that the parser turns into nodes, by glob; they are not kept twice."""
+
+    @classmethod
+    def define(cls, spec: CalcJobProcessSpec) -> None:
+        super().define(spec)
+        spec.input(
+            'runtime_source',
+            valid_type=orm.SinglefileData,
+            default=runtime_source,
+            help='The code that runs, filled by itself; part of the cache key and of the provenance.',
+        )
+        spec.input(
+            'parent_folder',
+            valid_type=orm.RemoteData,
+            required=False,
+            help='Remote folder of an unfinished job with the same inputs, whose checkpoint this one continues.',
+        )
+        options = spec.inputs['metadata']['options']
+        options['parser_name'].default = f'mlcc.{cls.TASK}'
+        options['resources'].default = lambda: {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
+        options['withmpi'].default = False
+        options['input_filename'].default = cls.INPUT_FILE
+        options['output_filename'].default = cls.STDOUT_FILE
+        spec.inputs.validator = cls._validate_inputs
+
+        spec.output('summary', valid_type=orm.Dict, help='What the task says of its run.')
+        spec.exit_code(300, 'ERROR_NO_RETRIEVED', invalidates_cache=True, message='The job retrieved nothing.')
+        spec.exit_code(301, 'ERROR_TASK_FAILED', message='{message}')
+        spec.exit_code(302, 'ERROR_UNREADABLE_RESULT', invalidates_cache=True, message='{message}')
+        spec.exit_code(
+            400, 'ERROR_OUT_OF_WALLTIME', invalidates_cache=True, message='Out of time after {done}: to be continued.'
+        )
+        spec.exit_code(
+            410,
+            'ERROR_INTERRUPTED',
+            invalidates_cache=True,
+            message='The job ended without its final marker (killed, out of memory, disk full?) after {done}.',
+        )
+
+    @classmethod
+    def _validate_inputs(cls, inputs: Mapping[str, Any], _: Any) -> str | None:
+        """Refuse what the task could not run; a subclass says it in :meth:`refuse`."""
+        code, parent = inputs.get('code'), inputs.get('parent_folder')
+        if code is not None and parent is not None and parent.computer.uuid != code.computer.uuid:
+            return f'`parent_folder` lies on {parent.computer.label}, but the code runs on {code.computer.label}'
+        return cls.refuse(inputs)
+
+    @classmethod
+    def refuse(cls, inputs: Mapping[str, Any]) -> str | None:
+        """Return why `inputs` cannot run, in a sentence, or None."""
+        return None
+
+    def write_task(self, folder: Folder) -> dict[str, Any]:
+        """Write the task's files into `folder` and return the content of ``input.json``."""
+        raise TypeError(f'{type(self).__name__} does not say what its task is')
+
+    def prepare_for_submission(self, folder: Folder) -> CalcInfo:
+        seconds = self.inputs.metadata.options.get('max_wallclock_seconds')
+        task = {
+            'task': self.TASK,
+            'max_seconds': None if seconds is None else seconds * (1 - _MARGIN_OF_WALLTIME),
+            **self.write_task(folder),
+        }
+        with folder.open(self.INPUT_FILE, 'w') as handle:
+            json.dump(task, handle, indent=1, sort_keys=True)
+
+        code_info = CodeInfo()
+        code_info.code_uuid = self.inputs.code.uuid
+        code_info.cmdline_params = ['-m', 'aiida_mlcc.runtime', self.TASK]
+        code_info.stdout_name = self.STDOUT_FILE
+        code_info.stderr_name = self.STDERR_FILE
+
+        source = self.inputs.runtime_source
+        calc_info = CalcInfo()
+        calc_info.codes_info = [code_info]
+        calc_info.prepend_text = f'export PYTHONPATH="$PWD/{RUNTIME_SOURCE_FILE}${{PYTHONPATH:+:$PYTHONPATH}}"'
+        calc_info.local_copy_list = [(source.uuid, source.filename, RUNTIME_SOURCE_FILE)]
+        calc_info.remote_copy_list = []
+        if 'parent_folder' in self.inputs:
+            parent = self.inputs.parent_folder
+            origin = f'{parent.get_remote_path()}/{self.CHECKPOINT}'
+            calc_info.remote_copy_list = [(parent.computer.uuid, origin, self.CHECKPOINT)]
+        calc_info.retrieve_list = [self.OUTPUT_FILE, self.PROGRESS_FILE, self.STDOUT_FILE, self.STDERR_FILE]
+        calc_info.retrieve_temporary_list = [(pattern, '.', None) for pattern in self.RESULT_FILES]
+        return calc_info
+
+
+def write_snapshots(folder: Folder, node: SnapshotsData, name: str) -> str:
+    """Write the snapshots of `node` into the job's `folder`, and return the file's name."""
+    node.get_snapshots().save(folder.get_abs_path(name))
+    return name
+
+
+def write_force_field(folder: Folder, node: ForceFieldData, name: str) -> str:
+    """Write a force field into ``force_fields/NAME`` of the job's `folder`, and return that path."""
+    path = f'force_fields/{name}'
+    folder.get_subfolder(path, create=True)
+    for filename in (DESCRIPTION_FILE, WEIGHTS_FILE):
+        with node.base.repository.open(filename, 'rb') as handle:
+            folder.create_file_from_filelike(handle, f'{path}/{filename}', mode='wb')
+    return path
+
+
+def validate_device(node: orm.Str, _: Any) -> str | None:
+    """Refuse a device that the runtime does not know."""
+    return None if node.value in DEVICES else f'unknown device {node.value!r}: choose from {", ".join(DEVICES)}'

@@ -1,0 +1,66 @@
+"""EvaluateCalculation: energies and forces of many structures, with many force fields or an engine, in one job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.common.folders import Folder
+from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
+
+from aiida_mlcc.calculations.base import RuntimeCalculation, validate_device, write_snapshots
+from aiida_mlcc.calculations.md import engine_calculator, force_field_calculator
+from aiida_mlcc.calculations.parameters import refuse_settings
+from aiida_mlcc.data.force_field import ForceFieldData
+from aiida_mlcc.data.snapshots import SnapshotsData
+
+
+class EvaluateCalculation(RuntimeCalculation):
+    """Label every frame of `snapshots` with each force field, or with the engine."""
+
+    TASK = 'evaluate'
+    ENGINE = 'engine'
+    RESULT_FILES = ('evaluated_*.npz',)
+
+    @classmethod
+    def define(cls, spec: CalcJobProcessSpec) -> None:
+        super().define(spec)
+        spec.input('snapshots', valid_type=SnapshotsData)
+        spec.input('engine', valid_type=orm.Dict, required=False, serializer=orm.to_aiida_type)
+        spec.input_namespace('force_fields', valid_type=ForceFieldData, required=False, dynamic=True)
+        spec.input('device', valid_type=orm.Str, default=lambda: orm.Str('cpu'), validator=validate_device)
+        spec.input('parameters', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=_validate_parameters)
+        spec.output_namespace(
+            'evaluated',
+            valid_type=SnapshotsData,
+            dynamic=True,
+            help='The snapshots as labelled by each force field, under its name, or by the engine, as `engine`.',
+        )
+
+    @classmethod
+    def refuse(cls, inputs: Mapping[str, Any]) -> str | None:
+        engine, force_fields = inputs.get('engine'), inputs.get('force_fields')
+        if (engine is None) == (not force_fields):
+            return 'give one of `engine` and `force_fields`'
+        return refuse_settings('force engine', engine.get_dict()) if engine is not None else None
+
+    def write_task(self, folder: Folder) -> dict[str, Any]:
+        parameters = self.inputs.parameters.get_dict()
+        if 'engine' in self.inputs:
+            calculators = {self.ENGINE: engine_calculator(self.inputs.engine)}
+        else:
+            device, dtype = self.inputs.device.value, parameters['dtype']
+            calculators = {
+                name: force_field_calculator(folder, node, name, device, dtype)
+                for name, node in sorted(self.inputs.force_fields.items())
+            }
+        return {
+            'snapshots': write_snapshots(folder, self.inputs.snapshots, 'snapshots.npz'),
+            'calculators': calculators,
+            'forces': parameters['forces'],
+        }
+
+
+def _validate_parameters(node: orm.Dict, _: Any) -> str | None:
+    return refuse_settings('evaluate', node.get_dict())

@@ -1,0 +1,12 @@
+"""The primitive cell of a crystal, in the orientation it was given in."""
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_mlcc.science.crystal import primitive_cell
+
+
+@calcfunction
+def primitive_structure(structure: orm.StructureData, symprec: orm.Float, science: orm.Str) -> orm.StructureData:
+    """Return the primitive cell; forces and force constants keep their Cartesian axes."""
+    return orm.StructureData(ase=primitive_cell(structure.get_ase(), symprec.value))

@@ -1,0 +1,90 @@
+"""MdCalculation: molecular dynamics of one crystal, with an engine or a force field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.common.folders import Folder
+from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
+
+from aiida_mlcc.calculations.base import RuntimeCalculation, validate_device, write_force_field, write_snapshots
+from aiida_mlcc.calculations.parameters import refuse_settings
+from aiida_mlcc.data.force_field import ForceFieldData
+from aiida_mlcc.data.snapshots import SnapshotsData
+
+
+class MdCalculation(RuntimeCalculation):
+    """Langevin dynamics with a temperature sweep, or NVE."""
+
+    TASK = 'md'
+    TRAJECTORY_FILE = 'trajectory.npz'
+    VACF_FILE = 'vacf.npz'
+    RESULT_FILES = (TRAJECTORY_FILE, VACF_FILE)
+
+    @classmethod
+    def define(cls, spec: CalcJobProcessSpec) -> None:
+        super().define(spec)
+        spec.input('start', valid_type=SnapshotsData, help='The structure to start from: its first frame.')
+        spec.input('engine', valid_type=orm.Dict, required=False, serializer=orm.to_aiida_type)
+        spec.input('force_field', valid_type=ForceFieldData, required=False)
+        spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of velocities and thermostat.')
+        spec.input('device', valid_type=orm.Str, default=lambda: orm.Str('cpu'), validator=validate_device)
+        spec.input('parameters', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=_validate_parameters)
+        spec.output('trajectory', valid_type=SnapshotsData, required=False, help='Frames with energies and forces.')
+        spec.output(
+            'vacf',
+            valid_type=orm.ArrayData,
+            required=False,
+            help='Mass-weighted velocity autocorrelation per element, amu Å²/fs², over `time_fs`.',
+        )
+        spec.exit_code(320, 'ERROR_NO_FRAMES', message='The dynamics recorded nothing.')
+
+    @classmethod
+    def refuse(cls, inputs: Mapping[str, Any]) -> str | None:
+        engine, force_field = inputs.get('engine'), inputs.get('force_field')
+        if (engine is None) == (force_field is None):
+            return 'give one of `engine` and `force_field`'
+        return refuse_settings('force engine', engine.get_dict()) if engine is not None else None
+
+    def write_task(self, folder: Folder) -> dict[str, Any]:
+        parameters = self.inputs.parameters.get_dict()
+        dtype = parameters.pop('dtype')
+        return {
+            'calculator': write_calculator(folder, self.inputs, dtype),
+            'start': write_snapshots(folder, self.inputs.start, 'start.npz'),
+            'frame': 0,
+            'seed': self.inputs.seed.value,
+            'parameters': parameters,
+        }
+
+
+def write_calculator(folder: Folder, inputs: Mapping[str, Any], dtype: str) -> dict[str, Any]:
+    """Describe the calculator of a task: the force field in `inputs`, whose files are written, or the engine."""
+    if 'force_field' in inputs:
+        return force_field_calculator(folder, inputs['force_field'], 'force_field', inputs['device'].value, dtype)
+    return engine_calculator(inputs['engine'])
+
+
+def force_field_calculator(
+    folder: Folder, node: ForceFieldData, name: str, device: str, dtype: str
+) -> dict[str, Any]:
+    """Write a force field into the job's folder and describe it as the calculator of a task."""
+    return {
+        'kind': 'force-field',
+        'path': write_force_field(folder, node, name),
+        'label': node.method,
+        'device': device,
+        'dtype': dtype,
+    }
+
+
+def engine_calculator(engine: orm.Dict) -> dict[str, Any]:
+    """Describe an engine as the calculator of a task."""
+    settings = engine.get_dict()
+    return {'kind': settings.pop('name'), **settings}
+
+
+def _validate_parameters(node: orm.Dict, _: Any) -> str | None:
+    return refuse_settings('md', node.get_dict())

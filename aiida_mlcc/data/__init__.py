@@ -1,0 +1,1 @@
+"""AiiDA data nodes: snapshots with their labels, and force fields."""

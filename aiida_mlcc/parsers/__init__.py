@@ -1,0 +1,1 @@
+"""One parser a CalcJob: thin classes from files to nodes."""

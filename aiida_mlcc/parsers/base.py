@@ -1,0 +1,88 @@
+"""RuntimeParser: what every parser of a runtime task has in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode
+from aiida.parsers import Parser
+
+from aiida_mlcc.calculations.base import RuntimeCalculation
+from aiida_mlcc.data.force_field import ForceFieldData
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.science.force_field import ForceField
+from aiida_mlcc.science.snapshots import Snapshots
+
+
+class RuntimeParser(Parser):
+    """Read ``output.json``, then whatever files the task left: a job cut short may have left useful ones."""
+
+    def parse(self, **kwargs: Any) -> ExitCode | None:
+        output = self.read_output()
+        folder = Path(kwargs.get('retrieved_temporary_folder') or '')
+        if output is not None:
+            self.out('summary', orm.Dict({k: v for k, v in output.items() if k not in ('final', 'message')}))
+        try:
+            reason = self.parse_results(folder, output or {})
+        except (OSError, ValueError, KeyError) as error:
+            if output is not None and output.get('final'):
+                return self.exit_codes.ERROR_UNREADABLE_RESULT.format(message=f'A result cannot be read: {error}.')
+            reason = None
+        return self.verdict(output) or reason
+
+    def parse_results(self, folder: Path, output: Mapping[str, Any]) -> ExitCode | None:
+        """Turn the files in `folder` into output nodes; return an exit code where they are no success."""
+        raise TypeError(f'{type(self).__name__} does not say what its results are')
+
+    def read_output(self) -> dict[str, Any] | None:
+        """Return the content of ``output.json``, or None where the job did not come to write it."""
+        try:
+            return json.loads(self.retrieved.base.repository.get_object_content(RuntimeCalculation.OUTPUT_FILE))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+
+    def verdict(self, output: Mapping[str, Any] | None) -> ExitCode | None:
+        """Say how the job ended: a killed process arrives here as finished, without its final marker."""
+        done = describe_progress(last_progress(self.retrieved))
+        if output is None:
+            return self.exit_codes.ERROR_INTERRUPTED.format(done=done)
+        if output.get('final'):
+            return None
+        if output.get('reason') == 'walltime':
+            return self.exit_codes.ERROR_OUT_OF_WALLTIME.format(done=done)
+        return self.exit_codes.ERROR_TASK_FAILED.format(message=output.get('message', 'The task gave no reason.'))
+
+
+def last_progress(retrieved: orm.FolderData) -> dict[str, Any] | None:
+    """Return the last whole line of ``progress.jsonl``, or None."""
+    try:
+        lines = retrieved.base.repository.get_object_content(RuntimeCalculation.PROGRESS_FILE).splitlines()
+    except FileNotFoundError:
+        return None
+    for line in reversed(lines):
+        try:
+            return json.loads(line)
+        except json.JSONDecodeError:
+            continue
+    return None
+
+
+def describe_progress(progress: Mapping[str, Any] | None) -> str:
+    """Say in words how far a task came."""
+    if progress is None:
+        return 'nothing'
+    return f'{progress["unit"]} {progress["done"]} of {progress["total"]}'
+
+
+def read_snapshots(path: Path) -> SnapshotsData:
+    """Return the snapshots in an ``.npz`` file as a node."""
+    return SnapshotsData(Snapshots.load(path))
+
+
+def read_force_field(folder: Path) -> ForceFieldData:
+    """Return the force field in a folder as a node."""
+    return ForceFieldData(ForceField.load(folder))

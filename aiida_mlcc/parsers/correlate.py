@@ -1,0 +1,28 @@
+"""CorrelateParser: the energies that succeeded, and which snapshots failed and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode
+
+from aiida_mlcc.calculations.correlate import CorrelateCalculation
+from aiida_mlcc.parsers.base import RuntimeParser, read_snapshots
+
+
+class CorrelateParser(RuntimeParser):
+    """A snapshot that failed is named; only where none succeeded has the job failed."""
+
+    def parse_results(self, folder: Path, output: Mapping[str, Any]) -> ExitCode | None:
+        node = read_snapshots(folder / CorrelateCalculation.LABELLED_FILE)
+        self.out('labelled', node)
+        failures = output.get('failures', [])
+        if failures:
+            self.out('failures', orm.Dict({'failed': failures}))
+        if not node.methods:
+            reason = failures[0]['reason'] if failures else 'no reason given'
+            return self.exit_codes.ERROR_ALL_FAILED.format(reason=reason)
+        return None

@@ -1,0 +1,33 @@
+"""TrainParser: the trained force field and the course of its training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aiida import orm
+
+from aiida_mlcc.calculations.train import TrainCalculation
+from aiida_mlcc.parsers.base import RuntimeParser, read_force_field
+
+
+class TrainParser(RuntimeParser):
+    """A training cut short gives no force field: its best weights are in the checkpoint, where it goes on."""
+
+    def parse_results(self, folder: Path, output: Mapping[str, Any]) -> None:
+        history = folder / TrainCalculation.HISTORY_FILE
+        if history.is_file():
+            self.out('history', history_arrays(history.read_text()))
+        if output.get('final'):
+            self.out('force_field', read_force_field(folder / TrainCalculation.FORCE_FIELD_FOLDER))
+
+
+def history_arrays(text: str) -> orm.ArrayData:
+    """Turn JSON lines, one an epoch, into arrays of shape (n_epochs,); what an epoch lacks is NaN."""
+    epochs = [json.loads(line) for line in text.splitlines() if line.endswith('}')]
+    names = sorted({name for epoch in epochs for name in epoch})
+    values = {name: [epoch.get(name) for epoch in epochs] for name in names}
+    return orm.ArrayData({n: np.array([np.nan if v is None else v for v in vs], float) for n, vs in values.items()})

@@ -1,0 +1,114 @@
+"""DFTMDWorkChain: snapshots of the crystal from molecular dynamics with DFT forces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, ToContext, WorkChain
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_mlcc.calculations.functions.build_supercell import build_supercell
+from aiida_mlcc.calculations.md import MdCalculation
+from aiida_mlcc.calculations.runtime_source import science_hash
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.pyscf import refuse_force_engine
+from aiida_mlcc.workflows.inputs import Options, job_inputs, refuse_structure, refuse_supercell_matrix
+from aiida_mlcc.workflows.protocol import ProtocolMixin
+from aiida_mlcc.workflows.restart import MdRestartWorkChain
+
+
+class DFTMDWorkChain(ProtocolMixin, WorkChain):
+    """Langevin dynamics of a supercell through a sweep of temperatures: structures, energies and forces."""
+
+    PROTOCOL_FILE = 'dft_md.yaml'
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        super().define(spec)
+        spec.input('structure', valid_type=orm.StructureData, validator=refuse_structure)
+        spec.input(
+            'supercell_matrix',
+            valid_type=orm.List,
+            serializer=orm.to_aiida_type,
+            validator=refuse_supercell_matrix,
+            help='The supercell in multiples of `structure`: three numbers or a 3×3 matrix.',
+        )
+        spec.input(
+            'engine',
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            validator=refuse_force_engine,
+            help='Where energies and forces come from, with all its settings.',
+        )
+        spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of velocities and thermostat.')
+        spec.expose_inputs(
+            MdCalculation,
+            namespace='md',
+            exclude=('start', 'engine', 'force_field', 'seed', 'device', 'runtime_source'),
+        )
+        spec.output('snapshots', valid_type=SnapshotsData, help='The frames with energies and forces.')
+        spec.outline(
+            cls.build_supercell,
+            cls.run_md,
+            cls.collect_snapshots,
+        )
+        spec.exit_code(310, 'ERROR_MD_FAILED', message='The dynamics gave no frame. {reason}')
+        spec.exit_code(
+            410, 'ERROR_MD_INCOMPLETE', message='The dynamics ended early, {n_frames} frames are kept. {reason}'
+        )
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        code: orm.AbstractCode,
+        structure: orm.StructureData,
+        protocol: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        options: Options = None,
+    ):
+        """Return a builder with the inputs of a protocol.
+
+        :param code: a Python that has ASE and the engine.
+        :param options: scheduler options of the job, as in ``metadata.options``.
+        :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
+        """
+        inputs = cls.get_protocol_inputs(protocol, overrides)
+        inputs['md'] = job_inputs(inputs['md'], code, options)
+        return cls.fill({'structure': structure, **inputs})
+
+    def build_supercell(self) -> None:
+        """Repeat the crystal."""
+        self.ctx.start = build_supercell(
+            self.inputs.structure,
+            self.inputs.supercell_matrix,
+            science_hash(),
+            metadata={'call_link_label': 'build_supercell'},
+        )
+
+    def run_md(self) -> ToContext:
+        """Run the dynamics to its last step, however many jobs that takes."""
+        parameters, engine = self.inputs.md.parameters, self.inputs.engine
+        self.report(
+            f'{engine["method"]} dynamics of {self.ctx.start.n_atoms} atoms: {parameters["n_steps"]} steps of '
+            f'{parameters["time_step_fs"]} fs, {parameters["temperature_start_K"]} to '
+            f'{parameters["temperature_end_K"]} K'
+        )
+        job = self.exposed_inputs(MdCalculation, 'md')
+        job.update(start=self.ctx.start, engine=engine, seed=self.inputs.seed)
+        node = self.submit(MdRestartWorkChain, job=job, metadata={'call_link_label': 'md'})
+        return ToContext(md=node)
+
+    def collect_snapshots(self) -> ExitCode | None:
+        """Keep every frame, also of a dynamics that ended early."""
+        node = self.ctx.md
+        reason = node.exit_message or ''
+        if 'trajectory' not in node.outputs:
+            return self.exit_codes.ERROR_MD_FAILED.format(reason=reason)
+        snapshots = node.outputs.trajectory
+        self.out('snapshots', snapshots)
+        if not node.is_finished_ok:
+            return self.exit_codes.ERROR_MD_INCOMPLETE.format(n_frames=snapshots.n_frames, reason=reason)
+        self.report(f'{snapshots.n_frames} snapshots in SnapshotsData<{snapshots.pk}>')
+        return None

@@ -1,0 +1,186 @@
+"""HarmonicPhononWorkChain: dispersion and density of states of one method, with the spread over its members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, ToContext, WorkChain
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+from aiida_phonopy.data.phonopy import PhonopyData
+from aiida_phonopy.data.preprocess import PreProcessData
+
+from aiida_mlcc.calculations.evaluate import EvaluateCalculation
+from aiida_mlcc.calculations.functions.displaced_supercells import displaced_supercells
+from aiida_mlcc.calculations.functions.phonon_curves import phonon_curves
+from aiida_mlcc.calculations.functions.phonon_from_forces import phonon_from_forces
+from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
+from aiida_mlcc.calculations.runtime_source import science_hash
+from aiida_mlcc.data.force_field import ForceFieldData
+from aiida_mlcc.workflows.inputs import Options, job_inputs, refuse_structure, refuse_supercell_matrix
+from aiida_mlcc.workflows.protocol import ProtocolMixin
+from aiida_mlcc.workflows.restart import EvaluateRestartWorkChain
+
+
+class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
+    """Finite displacements by phonopy; the forces of all displaced cells of all members come from one job."""
+
+    PROTOCOL_FILE = 'harmonic_phonon.yaml'
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        super().define(spec)
+        spec.input('structure', valid_type=orm.StructureData, validator=refuse_structure)
+        spec.input_namespace(
+            'force_fields', valid_type=ForceFieldData, required=False, dynamic=True, help='The members, by seed.'
+        )
+        spec.input(
+            'engine',
+            valid_type=orm.Dict,
+            required=False,
+            serializer=orm.to_aiida_type,
+            help='Take the forces from an engine instead: a reference dispersion.',
+        )
+        spec.input(
+            'supercell_matrix',
+            valid_type=orm.List,
+            serializer=orm.to_aiida_type,
+            validator=refuse_supercell_matrix,
+            help='The supercell in multiples of the primitive cell.',
+        )
+        spec.input('symprec', valid_type=orm.Float, serializer=orm.to_aiida_type, help='Symmetry tolerance, Å.')
+        spec.input(
+            'parameters',
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            validator=_validate_parameters,
+            help='Displacement (Å), points along the path, mesh and width (cm⁻¹) of the density of states.',
+        )
+        spec.expose_inputs(
+            EvaluateCalculation,
+            namespace='evaluate',
+            exclude=('snapshots', 'engine', 'force_fields', 'runtime_source', 'parent_folder'),
+        )
+        spec.inputs.validator = _refuse_calculators
+        spec.output_namespace('phonopy_data', valid_type=PhonopyData, dynamic=True, help='Forces of each member.')
+        spec.output('dispersion', valid_type=orm.BandsData, help='Mean over members, cm⁻¹; members, min, max, sd.')
+        spec.output('dos', valid_type=orm.XyData, help='Density of states over frequency, modes per cm⁻¹.')
+        spec.output('special_points', valid_type=orm.Dict, help='Frequencies at the special points, cm⁻¹.')
+        spec.outline(
+            cls.find_primitive_cell,
+            cls.displace_atoms,
+            cls.evaluate_forces,
+            cls.collect_forces,
+            cls.draw_curves,
+        )
+        spec.exit_code(310, 'ERROR_NO_FORCES', message='No forces of the displaced cells. {reason}')
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        code: orm.AbstractCode,
+        structure: orm.StructureData,
+        force_fields: Mapping[str, ForceFieldData] | None = None,
+        engine: Mapping[str, Any] | None = None,
+        protocol: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        options: Options = None,
+    ):
+        """Return a builder with the inputs of a protocol.
+
+        :param code: a Python that has ASE and, by the calculator, MACE or PySCF.
+        :param force_fields: members by name, such as ``seed_5192``; or else an `engine`.
+        :param options: scheduler options of the job, as in ``metadata.options``.
+        :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
+        """
+        inputs = cls.get_protocol_inputs(protocol, overrides)
+        inputs['evaluate'] = job_inputs(inputs['evaluate'], code, options)
+        calculators = {'force_fields': force_fields, 'engine': engine}
+        return cls.fill({'structure': structure, **calculators, **inputs})
+
+    def find_primitive_cell(self) -> None:
+        """Find the primitive cell, in the orientation of the crystal."""
+        self.ctx.primitive = primitive_structure(
+            self.inputs.structure,
+            self.inputs.symprec,
+            science_hash(),
+            metadata={'call_link_label': 'find_primitive_cell'},
+        )
+
+    def displace_atoms(self) -> None:
+        """Let phonopy displace the atoms that symmetry leaves to be displaced."""
+        self.ctx.preprocess = PreProcessData.generate_preprocess_data(
+            structure=self.ctx.primitive,
+            displacement_generator=orm.Dict({'distance': self.inputs.parameters['displacement_angstrom']}),
+            supercell_matrix=self.inputs.supercell_matrix,
+            symprec=self.inputs.symprec,
+        )
+        self.ctx.displaced = displaced_supercells(
+            self.ctx.preprocess, science_hash(), metadata={'call_link_label': 'displaced_supercells'}
+        )
+        n_cells, n_atoms = self.ctx.displaced.n_frames, self.ctx.displaced.n_atoms
+        self.report(f'{n_cells} cells of {n_atoms} atoms, one of them undisplaced')
+
+    def evaluate_forces(self) -> ToContext:
+        """Get the forces of every cell from every member, in one job."""
+        job = self.exposed_inputs(EvaluateCalculation, 'evaluate')
+        job['snapshots'] = self.ctx.displaced
+        if 'engine' in self.inputs:
+            job['engine'] = self.inputs.engine
+        else:
+            job['force_fields'] = dict(self.inputs.force_fields)
+        return ToContext(forces=self.submit(EvaluateRestartWorkChain, job=job, metadata={'call_link_label': 'forces'}))
+
+    def collect_forces(self) -> ExitCode | None:
+        """Hand the forces of each member to phonopy."""
+        node = self.ctx.forces
+        if not node.is_finished_ok:
+            return self.exit_codes.ERROR_NO_FORCES.format(reason=node.exit_message or f'It ended {node.process_state}.')
+        self.ctx.members = {}
+        for name, evaluated in node.outputs.evaluated.items():
+            member = phonon_from_forces(
+                self.ctx.preprocess,
+                evaluated,
+                science_hash(),
+                metadata={'call_link_label': f'phonon_from_forces_{name}'},
+            )
+            self.ctx.members[name] = member
+            self.out(f'phonopy_data.{name}', member)
+        return None
+
+    def draw_curves(self) -> None:
+        """Calculate dispersion, density of states and special points, with their spread over the members."""
+        curves = phonon_curves(
+            self.inputs.parameters, science_hash(), metadata={'call_link_label': 'draw_curves'}, **self.ctx.members
+        )
+        for name in ('dispersion', 'dos', 'special_points'):
+            self.out(name, curves[name])
+        if flagged := curves['special_points']['imaginary']:
+            where = ', '.join(f'{point} ({lowest:.0f} cm⁻¹)' for point, lowest in sorted(flagged.items()))
+            self.report(f'imaginary modes: {where}')
+
+
+_PARAMETERS = ('displacement_angstrom', 'points_per_segment', 'mesh', 'dos_width_cm1', 'dos_points')
+
+
+def _validate_parameters(node: orm.Dict, _: Any) -> str | None:
+    settings = node.get_dict()
+    if set(settings) != set(_PARAMETERS):
+        wrong = sorted(set(settings) ^ set(_PARAMETERS))[0]
+        return f'unknown or missing phonon setting `{wrong}`: there are {", ".join(_PARAMETERS)}'
+    if not settings['displacement_angstrom'] > 0:
+        return f'`displacement_angstrom` is {settings["displacement_angstrom"]!r}, but must be above 0'
+    mesh = settings['mesh']
+    if not (isinstance(mesh, list) and len(mesh) == 3 and all(isinstance(n, int) and n > 0 for n in mesh)):
+        return f'`mesh` is {mesh!r}: give three whole numbers above 0'
+    for name in ('points_per_segment', 'dos_width_cm1', 'dos_points'):
+        if not settings[name] > 0:
+            return f'`{name}` is {settings[name]!r}, but must be above 0'
+    return None
+
+
+def _refuse_calculators(inputs: Mapping[str, Any], _: Any) -> str | None:
+    if ('engine' in inputs) == bool(inputs.get('force_fields')):
+        return 'give one of `force_fields` and `engine`'
+    return None
