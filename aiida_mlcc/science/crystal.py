@@ -1,0 +1,292 @@
+"""The crystal behind a structure: its primitive cell, its supercells, and which atom sits on which site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.geometry import find_mic, minkowski_reduce
+from numpy.typing import ArrayLike, NDArray
+
+STRAIN_TOLERANCE = 1e-3
+"""Largest strain between a cell and the supercell of the primitive cell that it is taken for."""
+
+_ATOMS_TRIED = 8
+_SURE = 0.4
+_REFINEMENTS = 8
+_SHORTEST_DISTANCE = 0.5
+
+
+class CrystalError(ValueError):
+    """A structure that is no crystal, or another crystal than the one asked about."""
+
+
+@dataclass(frozen=True)
+class SiteMap:
+    """Which atom of a supercell sits on which site of the crystal.
+
+    :param sites: index into the primitive cell for each atom, shape (n_atoms,).
+    :param lattice_vectors: the primitive lattice translation of each atom in units of the primitive vectors (rows),
+        integers, shape (n_atoms, 3).
+    :param multiples: the supercell's vectors as rows in units of the primitive vectors, integers, shape (3, 3).
+    :param shift: rigid shift of all atoms from the ideal sites, Å, shape (3,).
+    :param reference_positions: ideal positions including the shift, each within reach of its atom, Å, (n_atoms, 3).
+    """
+
+    sites: NDArray[np.int64]
+    lattice_vectors: NDArray[np.int64]
+    multiples: NDArray[np.int64]
+    shift: NDArray[np.float64]
+    reference_positions: NDArray[np.float64]
+
+    @property
+    def n_cells(self) -> int:
+        """How many primitive cells the supercell holds."""
+        return round(abs(float(np.linalg.det(self.multiples))))
+
+    def find(self, sites: NDArray[np.int64], lattice_vectors: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the atoms on `sites` (n,) of the cells at `lattice_vectors` (n, 3), folded into the supercell."""
+        size = self.n_cells**3
+        own = self.sites * size + cell_keys(self.lattice_vectors, self.multiples)
+        order = np.argsort(own)
+        asked = sites * size + cell_keys(lattice_vectors, self.multiples)
+        atoms: NDArray[np.int64] = order[np.searchsorted(own[order], asked)]
+        return atoms
+
+
+def expand_matrix(matrix: int | ArrayLike) -> NDArray[np.int64]:
+    """Return a supercell matrix of shape (3, 3) from one number, three numbers (a diagonal) or nine.
+
+    :raises CrystalError: for anything else, numbers that are not whole, or a determinant that is not positive.
+    """
+    given = np.asarray(matrix, dtype=float)
+    whole = np.rint(given)
+    if given.shape not in ((), (3,), (3, 3)) or not np.isfinite(given).all() or np.abs(given - whole).max() > 1e-6:
+        raise CrystalError(f'supercell matrix {given.tolist()}: give 1, 3 or 3×3 whole numbers')
+    expanded = whole if given.ndim == 2 else whole * np.eye(3)
+    if round(np.linalg.det(expanded)) < 1:
+        raise CrystalError(f'supercell matrix {given.tolist()}: its determinant must be positive')
+    return expanded.astype(np.int64)
+
+
+def primitive_cell(atoms: Atoms, symprec: float = 1e-5) -> Atoms:
+    """Return a primitive cell of `atoms` in the same orientation (phonopy's ``'auto'``).
+
+    :param symprec: how far atoms may be from their symmetric places, Å.
+    :raises CrystalError: where no symmetry can be found.
+    """
+    from phonopy.structure.cells import get_primitive, guess_primitive_matrix
+
+    unit_cell = to_phonopy(_crystal(atoms))
+    try:
+        matrix = guess_primitive_matrix(unit_cell, symprec=symprec)
+    except (AttributeError, RuntimeError, TypeError) as error:
+        raise CrystalError(f'no symmetry found within {symprec} Å: do two atoms share a place?') from error
+    return from_phonopy(get_primitive(unit_cell, matrix, symprec=symprec))
+
+
+def supercell(atoms: Atoms, matrix: int | ArrayLike) -> Atoms:
+    """Return the supercell of `atoms`, its atoms in phonopy's order (all images of the first atom, then the next).
+
+    :param matrix: as phonopy's ``supercell_matrix``: its *columns* are the new vectors in units of the old ones.
+    """
+    from phonopy.structure.cells import get_supercell
+
+    return from_phonopy(get_supercell(to_phonopy(_crystal(atoms)), expand_matrix(matrix)))
+
+
+def check_supercell(structure: Atoms, matrix: int | ArrayLike, max_atoms: int | None = None) -> int:
+    """Return how many atoms the supercell will hold, having looked for what would spoil a costly run.
+
+    :raises CrystalError: for a structure that is not periodic, atoms on top of each other, a matrix that is none, or
+        more than `max_atoms` atoms.
+    """
+    atoms = _crystal(structure)
+    n_atoms = len(atoms) * round(float(np.linalg.det(expand_matrix(matrix))))
+    distances = atoms.get_all_distances(mic=True)
+    np.fill_diagonal(distances, np.inf)
+    if distances.min() < _SHORTEST_DISTANCE:
+        first, second = np.unravel_index(np.argmin(distances), distances.shape)
+        raise CrystalError(f'atoms {first} and {second} are {distances.min():.3f} Å apart: are the positions in Å?')
+    shortest = np.linalg.norm(minkowski_reduce(atoms.cell.array)[0], axis=1).min()
+    if shortest < _SHORTEST_DISTANCE:
+        raise CrystalError(f'the shortest lattice vector is {shortest:.3f} Å: is the cell in Å?')
+    if max_atoms is not None and n_atoms > max_atoms:
+        raise CrystalError(f'the supercell would hold {n_atoms} atoms, more than the {max_atoms} allowed')
+    return n_atoms
+
+
+def map_onto_crystal(
+    primitive: Atoms,
+    atoms: Atoms,
+    strain_tolerance: float = STRAIN_TOLERANCE,
+    max_displacement: float | None = None,
+) -> SiteMap:
+    """Find the site of every atom of a supercell of `primitive`, displaced by thermal motion and shifted as a whole.
+
+    The rigid shift is estimated first: each of several atoms is put on each site in turn, all atoms go to their nearest
+    sites, the shift is refined to the mean displacement until nothing changes, and the origin with the smallest
+    mean square displacement wins among those that fill every site once.
+
+    :param strain_tolerance: largest strain between the cell and the supercell of `primitive`.
+    :param max_displacement: how far an atom may be from its site, Å; default two thirds of the shortest distance
+        between sites.
+    :raises CrystalError: for another crystal, another orientation, a strained or an incommensurate cell, or atoms that
+        cannot be told apart by nearest sites.
+    """
+    _crystal(primitive)
+    multiples, lattice = commensurate(primitive, _crystal(atoms), strain_tolerance)
+    _check_composition(primitive, atoms, round(abs(float(np.linalg.det(multiples)))))
+    limit = 2 / 3 * shortest_distance(primitive) if max_displacement is None else max_displacement
+    ideal = primitive.get_scaled_positions(wrap=False) @ lattice
+    best: SiteMap | None = None
+    least, farthest = np.inf, np.inf
+    for origins in _origins(primitive, atoms, ideal):
+        for origin in origins:
+            found = _assign(primitive, atoms, ideal, lattice, multiples, origin)
+            if found is None:
+                continue
+            displacements = np.linalg.norm(atoms.positions - found.reference_positions, axis=1)
+            mean_square = float(np.mean(displacements**2))
+            if mean_square < least - 1e-12:
+                best, least, farthest = found, mean_square, float(displacements.max())
+        if farthest < _SURE * shortest_distance(primitive):
+            break
+    if best is None:
+        raise CrystalError(
+            'the atoms do not fill the sites of this crystal once each: another structure, or one that has melted'
+        )
+    if farthest > limit:
+        raise CrystalError(f'an atom is {farthest:.2f} Å from its site, more than {limit:.2f} Å: another crystal?')
+    return best
+
+
+def commensurate(
+    primitive: Atoms, atoms: Atoms, strain_tolerance: float = STRAIN_TOLERANCE
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the cell of `atoms` in units of the primitive vectors, and the primitive vectors (Å, rows) that fit it.
+
+    :raises CrystalError: for a cell that is not a supercell of `primitive` within `strain_tolerance`.
+    """
+    cell = atoms.cell.array
+    multiples = np.rint(cell @ np.linalg.inv(primitive.cell.array))
+    if abs(np.linalg.det(multiples)) < 0.5:
+        raise CrystalError('the cell is no supercell of this primitive cell: another crystal, or another orientation')
+    lattice = np.linalg.inv(multiples) @ cell
+    strain = np.abs(np.linalg.inv(primitive.cell.array) @ lattice - np.eye(3)).max()
+    if strain > strain_tolerance:
+        raise CrystalError(
+            f'the cell differs from the nearest supercell of this primitive cell by a strain of {strain:.2g} '
+            f'(allowed {strain_tolerance:.2g}): strained, incommensurate, or in another orientation'
+        )
+    return multiples.astype(np.int64), lattice
+
+
+def shortest_distance(atoms: Atoms) -> float:
+    """Return the shortest distance between two atoms of a crystal, images included, Å."""
+    lattice_vectors = np.linalg.norm(minkowski_reduce(atoms.cell.array)[0], axis=1)
+    between = atoms.get_all_distances(mic=True)[np.triu_indices(len(atoms), 1)]
+    return float(min([*lattice_vectors, *between]))
+
+
+def cell_keys(lattice_vectors: NDArray[np.int64], multiples: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return one integer for each lattice vector (…, 3), equal for two that differ by a supercell vector."""
+    volume = round(float(np.linalg.det(multiples)))
+    adjugate = np.rint(volume * np.linalg.inv(multiples)).astype(np.int64)
+    # L·H⁻¹ mod 1, kept exact as integers in units of 1/det H.
+    fractions = (lattice_vectors @ adjugate * np.sign(volume)) % abs(volume)
+    key: NDArray[np.int64] = (fractions[..., 0] * abs(volume) + fractions[..., 1]) * abs(volume) + fractions[..., 2]
+    return key
+
+
+def unwrap(displacements: NDArray[np.float64], cell: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return displacements (…, n_atoms, 3) free of lattice vectors and of the rigid shift of all atoms, Å.
+
+    The shift is found as a mean angle along each vector of `cell`, which no jump across the boundary disturbs.
+    """
+    fractions = displacements @ np.linalg.inv(cell)
+    angles = np.exp(2j * np.pi * fractions).mean(axis=-2, keepdims=True)
+    fractions = fractions - np.angle(angles) / (2 * np.pi)
+    fractions = fractions - np.rint(fractions)
+    return (fractions - fractions.mean(axis=-2, keepdims=True)) @ cell
+
+
+def to_phonopy(atoms: Atoms) -> Any:
+    """Return `atoms` as phonopy's own kind."""
+    from phonopy.structure.atoms import PhonopyAtoms
+
+    return PhonopyAtoms(
+        symbols=atoms.get_chemical_symbols(),
+        cell=atoms.cell.array,
+        scaled_positions=atoms.get_scaled_positions(wrap=False),
+    )
+
+
+def from_phonopy(cell: Any) -> Atoms:
+    """Return phonopy's atoms as ASE's."""
+    return Atoms(list(cell.symbols), cell=cell.cell, scaled_positions=cell.scaled_positions, pbc=True)
+
+
+def _crystal(atoms: Atoms) -> Atoms:
+    if len(atoms) == 0 or not atoms.pbc.all() or atoms.cell.rank < 3:
+        raise CrystalError('no crystal: it needs atoms and three lattice vectors, all periodic')
+    return atoms
+
+
+def _check_composition(primitive: Atoms, atoms: Atoms, n_cells: int) -> None:
+    expected = sorted(primitive.get_chemical_symbols() * n_cells)
+    if sorted(atoms.get_chemical_symbols()) != expected:
+        raise CrystalError(
+            f'{atoms.get_chemical_formula()} in a cell of {n_cells} primitive cells of '
+            f'{primitive.get_chemical_formula()}: atoms are missing, or it is another crystal'
+        )
+
+
+def _origins(primitive: Atoms, atoms: Atoms, ideal: NDArray[np.float64]) -> Iterator[list[NDArray[np.float64]]]:
+    """For several atoms, the shifts that put it on each site of its element: the rarest element gives the fewest.
+
+    One atom reaches every origin there is; the others help only where that one has moved far.
+    """
+    numbers, counts = np.unique(primitive.numbers, return_counts=True)
+    rarest = numbers[np.argmin(counts)]
+    candidates = np.flatnonzero(atoms.numbers == rarest)
+    for index in np.unique(np.linspace(0, len(candidates) - 1, _ATOMS_TRIED).astype(int)):
+        position = atoms.positions[candidates[index]]
+        yield [position - ideal[site] for site in np.flatnonzero(primitive.numbers == rarest)]
+
+
+def _assign(
+    primitive: Atoms,
+    atoms: Atoms,
+    ideal: NDArray[np.float64],
+    lattice: NDArray[np.float64],
+    multiples: NDArray[np.int64],
+    shift: NDArray[np.float64],
+) -> SiteMap | None:
+    """Put every atom on its nearest site for a first guess of the shift; None where two share a site."""
+    sites = np.zeros(len(atoms), dtype=np.int64)
+    displacements = np.zeros((len(atoms), 3))
+    previous: NDArray[np.int64] | None = None
+    for _ in range(_REFINEMENTS):
+        for number in np.unique(primitive.numbers):
+            of_element = np.flatnonzero(primitive.numbers == number)
+            members = np.flatnonzero(atoms.numbers == number)
+            vectors = atoms.positions[members, None] - ideal[None, of_element] - shift
+            short, distances = find_mic(vectors.reshape(-1, 3), lattice, pbc=True)
+            nearest = distances.reshape(len(members), -1).argmin(axis=1)
+            sites[members] = of_element[nearest]
+            displacements[members] = short.reshape(len(members), -1, 3)[np.arange(len(members)), nearest]
+        shift = shift + displacements.mean(axis=0)
+        displacements = displacements - displacements.mean(axis=0)
+        if previous is not None and np.array_equal(previous, sites):
+            break
+        previous = sites.copy()
+    reference = atoms.positions - displacements
+    lattice_vectors = np.rint((reference - shift - ideal[sites]) @ np.linalg.inv(lattice)).astype(np.int64)
+    occupied = {*zip(sites.tolist(), cell_keys(lattice_vectors, multiples).tolist(), strict=True)}
+    if len(occupied) < len(atoms):
+        return None
+    return SiteMap(sites, lattice_vectors, multiples, shift, ideal[sites] + lattice_vectors @ lattice + shift)
