@@ -15,7 +15,7 @@ STRAIN_TOLERANCE = 1e-3
 """Largest strain between a cell and the supercell of the primitive cell that it is taken for."""
 
 _ATOMS_TRIED = 8
-_SURE = 0.4
+_REACH = 0.4
 _REFINEMENTS = 8
 _SHORTEST_DISTANCE = 0.5
 
@@ -132,15 +132,15 @@ def map_onto_crystal(
     mean square displacement wins among those that fill every site once.
 
     :param strain_tolerance: largest strain between the cell and the supercell of `primitive`.
-    :param max_displacement: how far an atom may be from its site, Å; default two thirds of the shortest distance
-        between sites.
+    :param max_displacement: how far an atom may be from its site, Å; default 0.4 of the shortest distance between
+        sites.
     :raises CrystalError: for another crystal, another orientation, a strained or an incommensurate cell, or atoms that
         cannot be told apart by nearest sites.
     """
     _crystal(primitive)
     multiples, lattice = commensurate(primitive, _crystal(atoms), strain_tolerance)
     _check_composition(primitive, atoms, round(abs(float(np.linalg.det(multiples)))))
-    limit = 2 / 3 * shortest_distance(primitive) if max_displacement is None else max_displacement
+    limit = _REACH * shortest_distance(primitive) if max_displacement is None else max_displacement
     ideal = primitive.get_scaled_positions(wrap=False) @ lattice
     best: SiteMap | None = None
     least, farthest = np.inf, np.inf
@@ -153,7 +153,7 @@ def map_onto_crystal(
             mean_square = float(np.mean(displacements**2))
             if mean_square < least - 1e-12:
                 best, least, farthest = found, mean_square, float(displacements.max())
-        if farthest < _SURE * shortest_distance(primitive):
+        if farthest < limit:
             break
     if best is None:
         raise CrystalError(

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from aiida_mlcc.science.pairing import AmbiguousPairing, pair_by_geometry
+from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
+
+CELL = np.array([[4.0, 0.0, 0.0], [1.0, 4.0, 0.0], [0.0, 0.5, 5.0]])
+
+
+def frames(n: int, seed: int = 0) -> Snapshots:
+    positions = np.random.default_rng(seed).uniform(-1, 6, size=(n, 3, 3))
+    return Snapshots(('Li', 'H', 'H'), np.array([CELL] * n), positions)
+
+
+def test_frames_are_found_shuffled_wrapped_and_rounded():
+    reference = frames(8)
+    order = np.random.default_rng(1).permutation(8)
+    jumps = np.random.default_rng(2).integers(-2, 3, size=(8, 3, 3)) @ CELL
+    other = Snapshots(reference.symbols, reference.cells, np.round(reference.positions[order] + jumps, 5))
+    pairing = pair_by_geometry(reference, other)
+    assert np.array_equal(order[pairing.indices], np.arange(8))
+    assert len(pairing.unmatched) == 0
+
+
+def test_frames_without_a_partner_are_named_on_both_sides():
+    reference = frames(5)
+    other = reference.select([4, 2])
+    strangers = frames(1, seed=9)
+    both = Snapshots(
+        other.symbols,
+        np.concatenate([strangers.cells, other.cells]),
+        np.concatenate([strangers.positions, other.positions]),
+    )
+    pairing = pair_by_geometry(reference, both)
+    assert np.array_equal(pairing.indices, [-1, -1, 2, -1, 1])
+    assert np.array_equal(pairing.matched, [2, 4])
+    assert np.array_equal(pairing.unmatched, [0])
+
+
+def test_a_displacement_beyond_the_tolerance_is_another_structure():
+    reference = frames(1)
+    moved = reference.positions.copy()
+    moved[0, 1, 2] += 2e-4
+    other = Snapshots(reference.symbols, reference.cells, moved)
+    assert pair_by_geometry(reference, other).indices[0] == -1
+    assert pair_by_geometry(reference, other, tolerance=1e-3).indices[0] == 0
+
+
+def test_another_lattice_is_another_structure():
+    reference = frames(1)
+    other = Snapshots(reference.symbols, reference.cells * 1.001, reference.positions)
+    assert pair_by_geometry(reference, other).indices[0] == -1
+
+
+def test_equal_structures_with_different_energies_are_ambiguous():
+    reference = frames(2)
+    twice = reference.select([1, 0, 1])
+    agreeing = twice.with_label('HF', Label(np.array([-1.0, -2.0, -1.0])))
+    assert np.array_equal(pair_by_geometry(reference, agreeing).indices, [1, 0])
+    differing = twice.with_label('HF', Label(np.array([-1.0, -2.0, -1.1])))
+    with pytest.raises(AmbiguousPairing, match=r'frames 0, 2 .* match frame 1, but their HF energies differ by 0.1 eV'):
+        pair_by_geometry(reference, differing)
+
+
+def test_of_equal_structures_the_labelled_one_is_taken():
+    reference = frames(1)
+    twice = reference.select([0, 0]).with_label('HF', Label(np.array([np.nan, -1.0])))
+    assert pair_by_geometry(reference, twice).indices[0] == 1
+
+
+def test_other_species_cannot_be_paired():
+    reference = frames(1)
+    with pytest.raises(SnapshotsError, match='other species'):
+        pair_by_geometry(reference, Snapshots(('H', 'Li', 'H'), reference.cells, reference.positions))
