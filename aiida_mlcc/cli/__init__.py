@@ -1,0 +1,20 @@
+"""The ``aiida-mlcc`` command.
+
+No module here imports AiiDA, torch or matplotlib at its top: the directory of the profile has to be settled before
+AiiDA is imported, and ``aiida-mlcc --help`` should not take seconds.
+"""
+
+from aiida_mlcc.cli.demo import demo
+from aiida_mlcc.cli.export import export
+from aiida_mlcc.cli.launch import launch
+from aiida_mlcc.cli.plot import plot
+from aiida_mlcc.cli.results import results
+from aiida_mlcc.cli.root import cli
+from aiida_mlcc.cli.setup import setup
+from aiida_mlcc.cli.status import status
+from aiida_mlcc.cli.trace import trace
+
+for command in (setup, demo, launch, status, results, plot, trace, export):
+    cli.add_command(command)
+
+__all__ = ('cli',)

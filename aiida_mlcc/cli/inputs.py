@@ -1,0 +1,135 @@
+"""From what a person types to the inputs of the master WorkChain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aiida_mlcc.cli.nodes import describe, find
+
+if TYPE_CHECKING:
+    from aiida.engine import ProcessBuilder
+    from aiida.orm import AbstractCode, StructureData
+
+
+def read_structure(source: str) -> StructureData:
+    """Return the structure in a file, or the one a node holds.
+
+    :raises click.UsageError: where it is no crystal, cannot be read or is not there.
+    """
+    from aiida.orm import StructureData
+
+    path = Path(source)
+    if not path.is_file():
+        if path.suffix and not source.isdigit():
+            raise click.UsageError(f'There is no file {source}.')
+        node = find(source)
+        if not isinstance(node, StructureData):
+            raise click.UsageError(f'{describe(node)} is no StructureData.')
+        return node
+    from ase.io import read
+
+    try:
+        atoms = read(path)
+    except Exception as error:  # ASE's readers raise whatever their parsers do
+        raise click.UsageError(f'ASE cannot read a structure from {source}: {error}') from None
+    if not all(atoms.pbc) or atoms.cell.rank < 3:
+        raise click.UsageError(f'{source} holds no crystal: it needs three lattice vectors, all periodic.')
+    return StructureData(ase=atoms)
+
+
+def read_settings(assignments: Iterable[str], what: str = '--set') -> dict[str, Any]:
+    """Return ``path.to.input=value`` assignments as a nested mapping; values are read as YAML."""
+    settings: dict[str, Any] = {}
+    for assignment in assignments:
+        path, sign, text = assignment.partition('=')
+        keys = path.strip().split('.')
+        if not sign or not all(keys):
+            raise click.UsageError(f'{what} {assignment}: write it as path.to.input=value.')
+        branch = settings
+        for key in keys[:-1]:
+            branch = branch.setdefault(key, {})
+            if not isinstance(branch, dict):
+                raise click.UsageError(f'{what} {assignment}: {key} is given a value of its own, too.')
+        branch[keys[-1]] = _value(text)
+    return settings
+
+
+def _value(text: str) -> Any:
+    import yaml
+
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    if isinstance(value, str):
+        # YAML 1.1 reads 1e-6 as a word; a person means the number.
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def read_methods(text: str) -> list[str]:
+    """Return a comma-separated list of methods.
+
+    :raises click.UsageError: for one that is unknown.
+    """
+    from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
+
+    methods = [part.strip() for part in text.split(',') if part.strip()]
+    if unknown := [method for method in methods if method not in WAVEFUNCTION_METHODS]:
+        raise click.UsageError(f'Unknown method {unknown[0]!r}: choose from {", ".join(WAVEFUNCTION_METHODS)}.')
+    if not methods:
+        raise click.UsageError(f'No method given: choose from {", ".join(WAVEFUNCTION_METHODS)}.')
+    return methods
+
+
+def read_code(identifier: str | None) -> AbstractCode:
+    """Return a code, by default the one `setup` made."""
+    from aiida.common.exceptions import MultipleObjectsError, NotExistent
+    from aiida.orm import load_code
+
+    from aiida_mlcc.cli.setup import CODE, COMPUTER
+
+    name = identifier or f'{CODE}@{COMPUTER}'
+    try:
+        return load_code(name)
+    except (NotExistent, MultipleObjectsError, ValueError):
+        hint = 'name one with --code' if identifier is None else '`verdi code list` shows those there are'
+        raise click.UsageError(f'There is no code {name} in this profile: run `aiida-mlcc setup`, or {hint}.') from None
+
+
+def build(
+    structure: StructureData,
+    code: AbstractCode,
+    protocol: str | None,
+    overrides: Mapping[str, Any],
+    **given: Any,
+) -> ProcessBuilder:
+    """Return the validated builder of the master WorkChain.
+
+    :raises click.UsageError: with the sentence that says what is wrong.
+    """
+    from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
+
+    try:
+        builder = MLCCPhononWorkChain.get_builder_from_protocol(
+            code=code, structure=structure, protocol=protocol, overrides=overrides, **given
+        )
+        ports = MLCCPhononWorkChain.spec().inputs
+        wrong = ports.validate(ports.pre_process(ports.serialize(builder._inputs(prune=True))))
+    except (ValueError, TypeError) as error:
+        raise click.UsageError(_sentence(str(error))) from None
+    if wrong is not None:
+        raise click.UsageError(_sentence(f'{wrong.message} (at `{wrong.port}`)'))
+    return builder
+
+
+def _sentence(text: str) -> str:
+    text = ' '.join(text.split()).removeprefix('invalid attribute value ')
+    return text if text.endswith('.') else f'{text}.'

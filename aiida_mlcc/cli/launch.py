@@ -1,0 +1,141 @@
+"""``aiida-mlcc launch``: a run of the master WorkChain from a structure, checked before anything is submitted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aiida_mlcc.cli.nodes import find, lines_to_open
+from aiida_mlcc.cli.profiles import load
+from aiida_mlcc.cli.root import profile_option
+
+if TYPE_CHECKING:
+    from aiida.engine import ProcessBuilder
+
+
+@click.command()
+@click.argument('structure', metavar='STRUCTURE_FILE|ID')
+@click.option('--protocol', help='fast, balanced or paper; the default one if not given.')
+@click.option('--methods', metavar='HF,MP2,…', help='Wave-function methods, separated by commas.')
+@click.option(
+    '--set',
+    'assignments',
+    metavar='PATH.TO.INPUT=VALUE',
+    multiple=True,
+    help='Override an input of the protocol, for instance cc_energies.selection.n=32; may be given again.',
+)
+@click.option('--snapshots', metavar='ID', help='Start from this SnapshotsData instead of molecular dynamics.')
+@click.option(
+    '--reuse-labels/--no-reuse-labels',
+    default=True,
+    help='With --snapshots: take energies of the same structures from earlier runs in this profile.',
+)
+@click.option('--code', metavar='LABEL', help='The Python that runs the jobs; mlcc-python@localhost if not given.')
+@click.option(
+    '--option',
+    'options',
+    metavar='KEY=VALUE',
+    multiple=True,
+    help='A scheduler option of all jobs, for instance max_wallclock_seconds=3600; may be given again.',
+)
+@click.option(
+    '--train-option',
+    'train_options',
+    metavar='KEY=VALUE',
+    multiple=True,
+    help='A scheduler option of the training of networks only, for instance queue_name=gpu.',
+)
+@click.option('--label', default='', help='Label of the run, by which it can be named later.')
+@click.option('--dry-run', is_flag=True, help='Check everything, print the plan with its number of jobs, and stop.')
+@click.option('--wait', is_flag=True, help='Show the progress until the run is over, then its results.')
+@profile_option
+def launch(
+    structure: str,
+    protocol: str | None,
+    methods: str | None,
+    assignments: tuple[str, ...],
+    snapshots: str | None,
+    reuse_labels: bool,
+    code: str | None,
+    options: tuple[str, ...],
+    train_options: tuple[str, ...],
+    label: str,
+    dry_run: bool,
+    wait: bool,
+    profile: str | None,
+) -> None:
+    """Compute the phonons of a crystal.
+
+    The crystal is given as a file that ASE reads, or as a StructureData node.
+    """
+    from aiida_mlcc.cli.inputs import build, read_code, read_methods, read_settings, read_structure
+
+    overrides = read_settings(assignments)
+    scheduler = {
+        'options': read_settings(options, '--option') or None,
+        'train_options': read_settings(train_options, '--train-option') or None,
+    }
+    if methods is not None:
+        overrides['methods'] = read_methods(methods)
+    load(profile)
+    given: dict[str, Any] = {}
+    if snapshots is not None:
+        from aiida.plugins import DataFactory
+
+        from aiida_mlcc.cli.known_labels import find_known_labels
+
+        given['snapshots'] = find(snapshots, DataFactory('mlcc.snapshots'))
+        given['known_labels'] = find_known_labels(given['snapshots']) if reuse_labels else {}
+    if 'methods' in overrides and 'vacf_methods' not in overrides:
+        overrides['vacf_methods'] = _spectra(protocol, overrides['methods'])
+    builder = build(read_structure(structure), read_code(code), protocol, overrides, **given, **scheduler)
+    builder.metadata.label = label
+    _print_plan(builder)
+    if dry_run:
+        click.echo('All inputs are valid; nothing was submitted.')
+        return
+    _submit(builder, wait)
+
+
+def _spectra(protocol: str | None, methods: list[str]) -> list[str]:
+    """Return the protocol's methods with dynamics as far as they are asked for; else the costliest one asked for."""
+    from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
+    from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
+    from aiida_mlcc.workflows.protocol import ProtocolError
+
+    try:
+        wanted = MLCCPhononWorkChain.get_protocol_inputs(protocol)['vacf_methods']
+    except ProtocolError as error:
+        raise click.UsageError(f'{error}.') from None
+    kept = [method for method in wanted if method in (*methods, *DFT_METHODS)]
+    return kept if kept or not wanted else [max(methods, key=WAVEFUNCTION_METHODS.index)]
+
+
+def _print_plan(builder: ProcessBuilder) -> None:
+    from aiida_mlcc.cli.plan import lines
+
+    inputs = builder._inputs(prune=True)
+    click.echo(f'Phonons of {inputs["structure"].get_formula()}:')
+    for line in lines(inputs):
+        click.echo(line)
+
+
+def _submit(builder: ProcessBuilder, wait: bool) -> None:
+    from aiida.engine import submit
+
+    from aiida_mlcc.cli.daemon import require
+    from aiida_mlcc.cli.results import print_results
+    from aiida_mlcc.cli.watch import watch
+
+    require()
+    node = submit(builder)
+    click.echo(f'submitted {node.process_label}<{node.pk}> {node.uuid}')
+    if not wait:
+        click.echo('\nFollow it with:\n  ' + '\n  '.join(lines_to_open(node)[:3]))
+        return
+    watch(node)
+    click.echo()
+    print_results(node)
+    if not node.is_finished_ok:
+        raise click.ClickException(node.exit_message or f'the run ended {node.process_state.value}')

@@ -1,0 +1,90 @@
+"""Finding the node a person means, and the shell lines that open it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from aiida.orm import Node, ProcessNode
+
+
+def find(identifier: str, node_class: Any = None) -> Node:
+    """Return the node with this PK, UUID (or the start of one) or label.
+
+    :param node_class: the class it has to be of, a node's ORM class.
+    :raises click.UsageError: where there is none, or more than one.
+    """
+    from aiida.common.exceptions import MultipleObjectsError, NotExistent
+    from aiida.orm import Node, QueryBuilder, load_node
+
+    try:
+        node = load_node(identifier)
+    except (NotExistent, ValueError):
+        node = None
+    except MultipleObjectsError:
+        raise click.UsageError(f'{identifier} is the start of more than one UUID: give more of it.') from None
+    if node is None:
+        labelled = QueryBuilder().append(Node, filters={'label': identifier}).limit(2).all(flat=True)
+        if len(labelled) > 1:
+            raise click.UsageError(f'More than one node has the label {identifier!r}: give a PK or UUID.')
+        if not labelled:
+            raise click.UsageError(f'No node has the PK, UUID or label {identifier!r} in this profile.')
+        node = labelled[0]
+    if node_class is not None and not isinstance(node, node_class):
+        raise click.UsageError(f'{describe(node)} is no {node_class.__name__}.')
+    return node
+
+
+def find_process(identifier: str) -> ProcessNode:
+    """Return the process a person means by its own identifier, or by that of one of its outputs."""
+    from aiida.orm import ProcessNode
+
+    from aiida_mlcc.report.outputs import returned_by
+
+    node = find(identifier)
+    if isinstance(node, ProcessNode):
+        return node
+    master = returned_by(node)
+    if master is None:
+        raise click.UsageError(f'{describe(node)} is neither a process nor the result of one of our WorkChains.')
+    return master
+
+
+def describe(node: Node) -> str:
+    """Name a node in a sentence."""
+    name = getattr(node, 'process_label', None) or type(node).__name__
+    return f'{name}<{node.pk}>'
+
+
+def lines_to_open(node: Node) -> list[str]:
+    """Return the shell lines that open `node` in another terminal."""
+    suffix = profile_suffix()
+    return [
+        export_line(),
+        f'verdi{suffix} process show {node.uuid}',
+        f'aiida-mlcc status{suffix} {node.uuid}',
+        f'aiida-mlcc results{suffix} {node.uuid}',
+        f'aiida-mlcc trace{suffix} {node.uuid}',
+        f'aiida-mlcc export{suffix} {node.uuid} -o {node.uuid[:8]}.aiida',
+    ]
+
+
+def profile_suffix() -> str:
+    """Return what names the loaded profile on a command line, nothing where it is the default one."""
+    from aiida.manage.configuration import get_config, get_profile
+
+    profile = get_profile()
+    return '' if profile is None or profile.name == get_config().default_profile_name else f' -p {profile.name}'
+
+
+def export_line() -> str:
+    """Return the shell line by which ``verdi`` and ``aiida-mlcc`` find the loaded profile."""
+    from aiida.manage.configuration import get_config
+
+    folder, programs = Path(get_config().dirpath).parent, Path(sys.executable).parent
+    return f'export AIIDA_PATH={shlex.quote(str(folder))} PATH={shlex.quote(str(programs))}:$PATH'

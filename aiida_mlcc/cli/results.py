@@ -1,0 +1,56 @@
+"""``aiida-mlcc results``: the frequencies at the special points, with their spread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from aiida_mlcc.cli.nodes import describe, find_process
+from aiida_mlcc.cli.profiles import load
+from aiida_mlcc.cli.root import profile_option
+
+if TYPE_CHECKING:
+    from aiida.orm import ProcessNode
+
+
+@click.command()
+@click.argument('identifier', metavar='ID')
+@click.option('--json', 'as_json', is_flag=True, help='Print JSON, which is the same wherever the run is imported.')
+@profile_option
+def results(identifier: str, as_json: bool, profile: str | None) -> None:
+    """Print the frequencies at the special points (cm⁻¹).
+
+    With their range over the members, the errors of the force fields, and what is missing and why.
+
+    ID is a run, or anything it returned.
+    """
+    load(profile)
+    process = find_process(identifier)
+    from aiida_mlcc.report.results import results_of, to_json
+
+    found = results_of(process)
+    if as_json:
+        click.echo(to_json(found))
+        return
+    if not found['methods']:
+        raise click.ClickException(
+            f'{describe(process)} has no frequencies: `aiida-mlcc status {process.pk}` tells how far it came.'
+        )
+    print_results(process)
+
+
+def print_results(process: ProcessNode) -> None:
+    """Print the results of a run as text."""
+    from aiida_mlcc.report.results import error_lines, imaginary, results_of, table
+
+    found = results_of(process)
+    click.echo('Frequencies in cm⁻¹, mean over the members ± half their range; the acoustic modes at Γ are left out.\n')
+    click.echo(table(found))
+    for method, where in imaginary(process).items():
+        points = ', '.join(f'{point} ({lowest:.0f} cm⁻¹)' for point, lowest in sorted(where.items()))
+        click.echo(f'{method}: imaginary modes at {points}: this crystal is not stable in that model.')
+    for line in error_lines(found):
+        click.echo(line)
+    for entry in found['failed']:
+        click.echo('missing: ' + ', '.join(f'{key} {value}' for key, value in entry.items() if value is not None))

@@ -1,0 +1,82 @@
+"""``aiida-mlcc status``: which stage a run is in, what is done, what failed and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from aiida_mlcc.cli.nodes import find_process
+from aiida_mlcc.cli.profiles import load
+from aiida_mlcc.cli.root import profile_option
+
+if TYPE_CHECKING:
+    from aiida.orm import ProcessNode
+
+    from aiida_mlcc.report.progress import Step
+
+_SIGNS = {'done': '✓', 'failed': '✗', 'open': '…'}
+
+
+@click.command()
+@click.argument('identifier', metavar='ID')
+@click.option('-a', '--all', 'everything', is_flag=True, help='Show finished jobs and functions, too.')
+@profile_option
+def status(identifier: str, everything: bool, profile: str | None) -> None:
+    """Show what is done, what runs, and why something failed.
+
+    ID is a run, or anything it returned.
+    """
+    load(profile)
+    process = find_process(identifier)
+    from aiida_mlcc.report.progress import survey
+
+    root = survey(process)
+    _print(root, 0, everything)
+    _print_failures(process)
+    _print_daemon(root)
+
+
+def _print(step: Step, depth: int, everything: bool) -> None:
+    click.echo('  ' * depth + line_of(step))
+    shown = [
+        child for child in step.children if everything or child.is_workchain or child.is_failed or not child.is_over
+    ]
+    if step.is_over and not step.is_failed and depth and not everything:
+        shown = [child for child in step.children if any(below.is_failed for below in child.walk())]
+    for child in shown:
+        _print(child, depth + 1, everything)
+
+
+def line_of(step: Step) -> str:
+    """Say in a line what a process is and how it is."""
+    from aiida_mlcc.report.progress import job_progress, words
+
+    name = f'{step.name} {step.process}<{step.pk}>' if step.name != step.process else f'{step.process}<{step.pk}>'
+    if not step.is_over:
+        how = words(job_progress(step)) if step.is_job and step.workdir else step.state
+        if step.paused:
+            how += f', PAUSED: see `verdi process report {step.pk}`, then `verdi process play {step.pk}`'
+        return f'{_SIGNS["open"]} {name}: {how}'
+    if step.is_failed:
+        reason = step.exit_message or f'{step.state}; see `verdi process report {step.pk}`'
+        status = '' if step.exit_status is None else f' [{step.exit_status}]'
+        return f'{_SIGNS["failed"]} {name}{status}: {reason}'
+    return f'{_SIGNS["done"]} {name}{" (from the cache)" if step.cached else ""}'
+
+
+def _print_failures(process: ProcessNode) -> None:
+    from aiida_mlcc.report.outputs import plain
+
+    failed = plain(process, 'failures').get('failed', [])
+    if failed:
+        click.echo('\nWhat is missing, and why:')
+    for entry in failed:
+        click.echo('  ' + ', '.join(f'{key}: {value}' for key, value in entry.items() if value is not None))
+
+
+def _print_daemon(root: Step) -> None:
+    from aiida_mlcc.cli.daemon import is_running
+
+    if not root.is_over and not is_running():
+        click.echo('\nThe daemon is not running, so nothing goes on: start it with `verdi daemon start`.')

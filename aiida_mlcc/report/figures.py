@@ -1,0 +1,154 @@
+"""Figures: dispersion, density of states and vibrational spectrum of all methods, with the band over members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from aiida import orm
+from numpy.typing import NDArray
+
+from aiida_mlcc.report.outputs import by_method
+from aiida_mlcc.report.results import PRETTY
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = {
+    'LDA': '#000000',
+    'PBE': '#000000',
+    'HF': '#E69F00',
+    'MP2': '#56B4E9',
+    'CCSD': '#009E73',
+    'CCSD(T)': '#D55E00',
+}
+"""Okabe and Ito's palette, which the colour-blind tell apart; DFT, the base, is black."""
+
+_DASHED = ('LDA', 'PBE')
+_UNIT = 'cm$^{-1}$'
+
+
+class NothingToPlot(ValueError):
+    """A run without curves."""
+
+
+@dataclass(frozen=True)
+class Path1D:
+    """A path through reciprocal space on one axis.
+
+    :param distances: one a q-point, Å⁻¹ (with 2π), without the jumps between segments.
+    :param segments: slices of consecutive q-points.
+    :param ticks: positions on the axis and their labels; where two segments meet, both labels.
+    """
+
+    distances: NDArray[np.float64]
+    segments: list[slice]
+    ticks: list[tuple[float, str]]
+
+
+def path_of(bands: orm.BandsData) -> Path1D:
+    """Lay the q-points of `bands` out on one axis.
+
+    Two neighbouring q-points that both carry a label and differ are the ends of two segments.
+    """
+    qpoints = np.asarray(bands.get_kpoints())
+    reciprocal = 2 * np.pi * np.linalg.inv(np.asarray(bands.cell)).T
+    steps = np.linalg.norm(np.diff(qpoints @ reciprocal, axis=0), axis=1)
+    labels = dict(bands.labels or [])
+    breaks = [i + 1 for i in range(len(steps)) if i in labels and i + 1 in labels]
+    for start in breaks:
+        steps[start - 1] = 0.0
+    distances = np.concatenate([[0.0], np.cumsum(steps)])
+    edges = [0, *breaks, len(qpoints)]
+    ticks: list[tuple[float, str]] = []
+    for index, label in sorted(labels.items()):
+        pretty = PRETTY.get(label, label.replace('_', ''))
+        at = float(distances[index])
+        if ticks and abs(ticks[-1][0] - at) < 1e-9:
+            before = ticks.pop()[1]
+            pretty = pretty if before == pretty else f'{before}|{pretty}'
+        ticks.append((at, pretty))
+    return Path1D(distances, [slice(a, b) for a, b in pairwise(edges)], ticks)
+
+
+def figure_of(process: orm.ProcessNode, title: str | None = None) -> Figure:
+    """Draw what a master WorkChain found: dispersion, harmonic density of states, spectrum from dynamics.
+
+    :raises NothingToPlot: where there is no curve of any kind.
+    """
+    from matplotlib.figure import Figure
+
+    dispersion = by_method(process, 'dispersion')
+    densities = {'harmonic DOS': by_method(process, 'dos'), 'VDOS from dynamics': by_method(process, 'vdos')}
+    panels = {name: curves for name, curves in densities.items() if curves}
+    n_panels = bool(dispersion) + len(panels)
+    if not n_panels:
+        raise NothingToPlot(f'{process.process_label}<{process.pk}> has no curve to draw')
+    ratios = ([3.0] if dispersion else []) + [1.0] * len(panels)
+    figure = Figure(figsize=(2.0 + 1.7 * sum(ratios), 5.0), layout='constrained')
+    axes = list(figure.subplots(1, n_panels, sharey=True, squeeze=False, width_ratios=ratios)[0])
+    axes[0].set_ylabel(f'frequency ({_UNIT})')
+    if dispersion:
+        _draw_dispersion(axes.pop(0), dispersion)
+    for axis, (name, curves) in zip(axes, panels.items(), strict=True):
+        _draw_density(axis, curves)
+        axis.set_xlabel(f'{name}\n(modes per {_UNIT})')
+    _legend(figure, [*dispersion, *(m for curves in panels.values() for m in curves)])
+    if title:
+        figure.suptitle(title)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, SVG or PDF, by the ending of `path`."""
+    figure.savefig(path, dpi=200)
+
+
+def _draw_dispersion(axis: Axes, dispersion: Mapping[str, orm.BandsData]) -> None:
+    for method, node in dispersion.items():
+        path = path_of(node)
+        mean = np.asarray(node.get_bands())
+        low, high = node.get_array('min'), node.get_array('max')
+        for part in path.segments:
+            x = path.distances[part]
+            axis.plot(x, mean[part], **_line(method))
+            for band in range(mean.shape[1]):
+                axis.fill_between(x, low[part, band], high[part, band], **_shade(method))
+    for at, _ in path.ticks:
+        axis.axvline(at, color='0.8', linewidth=0.6, zorder=0)
+    axis.axhline(0.0, color='0.5', linewidth=0.6, zorder=0)
+    axis.set_xticks([at for at, _ in path.ticks], [label for _, label in path.ticks])
+    axis.set_xlim(path.distances[0], path.distances[-1])
+    axis.set_xlabel('wave vector')
+
+
+def _draw_density(axis: Axes, curves: Mapping[str, orm.XyData]) -> None:
+    for method, node in curves.items():
+        frequencies = node.get_x()[1]
+        values = {name: array for name, array, _ in node.get_y()}
+        axis.plot(values['mean'], frequencies, **_line(method))
+        axis.fill_betweenx(frequencies, values['min'], values['max'], **_shade(method))
+    axis.axhline(0.0, color='0.5', linewidth=0.6, zorder=0)
+    axis.set_xlim(left=0.0)
+
+
+def _line(method: str) -> dict[str, object]:
+    style = '--' if method in _DASHED else '-'
+    return {'color': COLOURS[method], 'linestyle': style, 'linewidth': 1.2}
+
+
+def _shade(method: str) -> dict[str, object]:
+    return {'color': COLOURS[method], 'alpha': 0.25, 'linewidth': 0.0}
+
+
+def _legend(figure: Figure, methods: list[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    unique = [method for method in COLOURS if method in methods]
+    handles = [Line2D([], [], **_line(method), label=method) for method in unique]
+    figure.legend(handles=handles, loc='outside upper center', ncols=len(unique), frameon=False)

@@ -1,0 +1,48 @@
+"""The outputs of a process by namespace, read from the links: an imported archive needs none of our classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from aiida import orm
+from aiida.common.links import LinkType
+
+from aiida_mlcc.science.methods import METHODS
+
+_SEPARATOR = '__'
+
+
+def outputs_of(process: orm.ProcessNode) -> dict[str, orm.Data]:
+    """Return the outputs of a process by link label (``dispersion__ccsd_t``)."""
+    links = process.base.links.get_outgoing(link_type=(LinkType.RETURN, LinkType.CREATE)).all()
+    return {link.link_label: link.node for link in links}
+
+
+def by_method(process: orm.ProcessNode, namespace: str) -> dict[str, orm.Data]:
+    """Return method → output of a namespace whose keys are slugs, in the order of the table of methods."""
+    outputs = outputs_of(process)
+    labels = {method: f'{namespace}{_SEPARATOR}{slug}' for slug, method in METHODS.items()}
+    return {method: outputs[label] for method, label in labels.items() if label in outputs}
+
+
+def plain(process: orm.ProcessNode, name: str) -> dict[str, Any]:
+    """Return the content of a Dict output, empty where there is none."""
+    node = outputs_of(process).get(name)
+    return node.get_dict() if isinstance(node, orm.Dict) else {}
+
+
+def returned_by(node: orm.Node) -> orm.ProcessNode | None:
+    """Return the outermost WorkChain that gave `node` as an output, or None."""
+    found = node.base.links.get_incoming(link_type=(LinkType.RETURN, LinkType.CREATE)).all_nodes()
+    workchains = [process for process in found if isinstance(process, orm.WorkChainNode)]
+    return min(workchains, key=_depth, default=None)
+
+
+def _depth(process: orm.ProcessNode) -> int:
+    return sum(1 for _ in _callers(process))
+
+
+def _callers(process: orm.ProcessNode) -> Iterator[orm.ProcessNode]:
+    while (process := process.caller) is not None:
+        yield process

@@ -1,0 +1,186 @@
+"""How far a run is: its processes as a tree, and what its running jobs say."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+from aiida.common.exceptions import AiidaException
+from aiida.common.links import LinkType
+
+PROGRESS_FILE = 'progress.jsonl'
+_CALLS = [LinkType.CALL_CALC.value, LinkType.CALL_WORK.value]
+_TERMINAL = ('finished', 'excepted', 'killed')
+_END_OF_FILE = 4096
+
+
+@dataclass
+class Step:
+    """One process of a run and those it called.
+
+    :param name: its link label in the process that called it.
+    :param state: AiiDA's word: created, waiting, running, finished, excepted, killed.
+    """
+
+    pk: int
+    uuid: str
+    name: str
+    process: str
+    node_type: str
+    state: str
+    exit_status: int | None = None
+    exit_message: str | None = None
+    paused: bool = False
+    workdir: str | None = None
+    transport: str | None = None
+    cached: bool = False
+    children: list[Step] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in _TERMINAL
+
+    @property
+    def is_failed(self) -> bool:
+        return self.state in ('excepted', 'killed') or (self.state == 'finished' and self.exit_status != 0)
+
+    @property
+    def is_job(self) -> bool:
+        return 'calculation.calcjob' in self.node_type
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the job's folder can be read without asking another computer."""
+        return self.transport == 'core.local'
+
+    @property
+    def is_workchain(self) -> bool:
+        return 'workflow.workchain' in self.node_type
+
+    def walk(self) -> Iterator[Step]:
+        """Give this step and all below it, depth first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+_PROJECTED = {
+    'id': 'pk',
+    'uuid': 'uuid',
+    'node_type': 'node_type',
+    'attributes.process_label': 'process',
+    'attributes.process_state': 'state',
+    'attributes.exit_status': 'exit_status',
+    'attributes.exit_message': 'exit_message',
+    'attributes.paused': 'paused',
+    'attributes.remote_workdir': 'workdir',
+    'extras._aiida_cached_from': 'cached',
+}
+
+
+def survey(process: orm.ProcessNode) -> Step:
+    """Return the tree of processes below `process`, by one query a level."""
+    query = orm.QueryBuilder().append(orm.ProcessNode, filters={'id': process.pk}, project=list(_PROJECTED))
+    root = _step(dict(zip(_PROJECTED.values(), query.first(), strict=True)), process.label or process.process_label)
+    level = {root.pk: root}
+    while level:
+        query = orm.QueryBuilder()
+        query.append(orm.ProcessNode, filters={'id': {'in': list(level)}}, project='id', tag='caller')
+        query.append(
+            orm.ProcessNode,
+            with_incoming='caller',
+            project=list(_PROJECTED),
+            edge_filters={'type': {'in': _CALLS}},
+            edge_project='label',
+            tag='called',
+        )
+        query.order_by({'called': 'id'})
+        below = {}
+        for caller, *values, label in query.all():
+            step = _step(dict(zip(_PROJECTED.values(), values, strict=True)), label)
+            level[caller].children.append(step)
+            below[step.pk] = step
+        level = below
+    _ask_transports(root)
+    return root
+
+
+def _ask_transports(root: Step) -> None:
+    """Note for the jobs that run how their computer is reached."""
+    jobs = {step.pk: step for step in root.walk() if step.is_job and not step.is_over}
+    query = orm.QueryBuilder().append(orm.CalcJobNode, filters={'id': {'in': list(jobs)}}, project='id', tag='job')
+    query.append(orm.Computer, with_node='job', project='transport_type')
+    for pk, transport in query.all() if jobs else ():
+        jobs[pk].transport = transport
+
+
+def _step(values: Mapping[str, Any], name: str) -> Step:
+    known = {**values, 'paused': bool(values['paused']), 'cached': values['cached'] is not None}
+    return Step(name=name, **{**known, 'state': values['state'] or 'created', 'process': values['process'] or ''})
+
+
+def stage(root: Step) -> Step:
+    """Return the step of the outline that is at work: the latest of the root's WorkChains that is not over."""
+    open_steps = [child for child in root.children if child.is_workchain and not child.is_over]
+    return open_steps[0] if open_steps else root
+
+
+def running_jobs(root: Step) -> list[Step]:
+    """Return the jobs that are not over."""
+    return [step for step in root.walk() if step.is_job and not step.is_over]
+
+
+def job_progress(step: Step) -> dict[str, Any] | None:
+    """Return the last whole line of a running job's progress file, from the computer it runs on; None without one."""
+    if step.workdir is None:
+        return None
+    path = Path(step.workdir) / PROGRESS_FILE
+    try:
+        if step.is_local:
+            return last_line(_tail(path))
+        node = orm.load_node(step.pk)
+        with tempfile.TemporaryDirectory() as folder, node.get_transport() as transport:
+            copy = Path(folder) / PROGRESS_FILE
+            transport.getfile(str(path), str(copy))
+            return last_line(_tail(copy))
+    except (OSError, AiidaException):
+        return None
+
+
+def _tail(path: Path) -> str:
+    with path.open('rb') as stream:
+        stream.seek(0, 2)
+        stream.seek(max(0, stream.tell() - _END_OF_FILE))
+        return stream.read().decode(errors='replace')
+
+
+def last_line(text: str) -> dict[str, Any] | None:
+    """Return the last line of `text` that is a whole JSON object, or None."""
+    for line in reversed(text.splitlines()):
+        try:
+            content = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(content, dict):
+            return content
+    return None
+
+
+_NOT_SHOWN = ('done', 'total', 'unit', 'seconds')
+
+
+def words(progress: Mapping[str, Any] | None) -> str:
+    """Say a line of a progress file in words."""
+    if progress is None:
+        return 'waiting to start'
+    extras = [f'{name} {_number(value)}' for name, value in progress.items() if name not in _NOT_SHOWN]
+    return ', '.join([f'{progress.get("unit", "step")} {progress.get("done")} of {progress.get("total")}', *extras[:3]])
+
+
+def _number(value: Any) -> str:
+    return f'{value:.4g}' if isinstance(value, float) else str(value)

@@ -1,0 +1,137 @@
+"""From a curve back to the energies that made it, through the provenance graph."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.plugins import DataFactory
+from aiida.tools.graph.graph_traversers import traverse_graph
+
+from aiida_mlcc.report.outputs import by_method
+from aiida_mlcc.science.pairing import pair_by_geometry
+
+_BACKWARD = [LinkType.CREATE, LinkType.INPUT_CALC]
+_TRAINING = ('aiida.calculations:mlcc.train', 'aiida.calculations:mlcc.fit')
+
+
+@dataclass(frozen=True)
+class Energy:
+    """One energy that a force field was trained on.
+
+    :param snapshot: index of the frame in the training set.
+    :param node: UUID of the SnapshotsData that the energy was first stored in, and `frame` its index there.
+    :param calculation: UUID of the job that computed it, None where the labels were given.
+    """
+
+    method: str
+    snapshot: int
+    energy_eV: float
+    node: str
+    frame: int
+    calculation: str | None
+    name: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a curve was made from."""
+
+    curve: str
+    methods: list[str]
+    seeds: list[int]
+    force_fields: list[str]
+    training_sets: list[str]
+    energies: list[Energy]
+
+    def plain(self) -> dict[str, Any]:
+        """Return everything as plain JSON."""
+        return asdict(self)
+
+
+def ancestors_of(node: orm.Node) -> list[int]:
+    """Return the PKs of all data and calculations that `node` was made from."""
+    return sorted(traverse_graph([node.pk], links_backward=_BACKWARD)['nodes'])
+
+
+def trace(curve: orm.Data) -> Trace:
+    """Follow a dispersion or density of states back to every energy its force fields were trained on.
+
+    Energies of methods that did not enter `curve` are left out, also where the same job computed them.
+    """
+    ancestors = ancestors_of(curve)
+    force_fields = _among(ancestors, DataFactory('mlcc.force_field'))
+    methods = list(dict.fromkeys(node.method for node in force_fields))
+    trainings = _among(ancestors, orm.CalcJobNode, {'process_type': {'in': list(_TRAINING)}})
+    training_sets = list({job.inputs.snapshots.uuid: job.inputs.snapshots for job in trainings}.values())
+    seeds = sorted({job.inputs.seed.value for job in trainings})
+    sources = [node for node in _among(ancestors, DataFactory('mlcc.snapshots')) if _is_source(node)]
+    energies = [energy for known in training_sets for energy in _energies(known, sources, methods)]
+    return Trace(
+        curve=curve.uuid,
+        methods=methods,
+        seeds=seeds,
+        force_fields=[node.uuid for node in force_fields],
+        training_sets=[node.uuid for node in training_sets],
+        energies=sorted(dict.fromkeys(energies), key=lambda e: (methods.index(e.method), e.snapshot, e.frame)),
+    )
+
+
+def curves_of(node: orm.Node) -> dict[str, orm.Data]:
+    """Return method → dispersion for a master WorkChain; a curve stands for itself."""
+    if isinstance(node, orm.ProcessNode):
+        return by_method(node, 'dispersion')
+    return {'': node}
+
+
+def _among(pks: list[int], node_class: Any, filters: dict[str, Any] | None = None) -> list[Any]:
+    query = orm.QueryBuilder()
+    query.append(node_class, filters={'id': {'in': pks}, **(filters or {})}, tag='node', project='*')
+    return query.order_by({'node': 'id'}).all(flat=True)
+
+
+def _is_source(node: orm.Data) -> bool:
+    """Tell whether the labels of `node` are its own: computed by a job or given, not gathered from other nodes."""
+    return bool(node.methods) and (node.creator is None or isinstance(node.creator, orm.CalcJobNode))
+
+
+def _energies(training_set: orm.Data, sources: list[Any], methods: list[str]) -> list[Energy]:
+    frames = training_set.get_snapshots()
+    found = []
+    for source in sources:
+        labelled = source.get_snapshots()
+        wanted = [method for method in methods if method in labelled.labels and method in frames.labels]
+        if not wanted or labelled.symbols != frames.symbols:
+            continue
+        partner = pair_by_geometry(frames, labelled).matches
+        job = source.creator
+        for method in wanted:
+            energies = labelled.labels[method].energies
+            for snapshot in frames.labelled_by(method):
+                frame = int(partner[snapshot])
+                if frame < 0 or energies[frame] != frames.labels[method].energies[snapshot]:
+                    continue
+                found.append(
+                    Energy(
+                        method=method,
+                        snapshot=int(snapshot),
+                        energy_eV=float(energies[frame]),
+                        node=source.uuid,
+                        frame=frame,
+                        calculation=None if job is None else job.uuid,
+                        name=_name(source),
+                    )
+                )
+    return found
+
+
+def _name(source: orm.Data) -> str:
+    """Say in words where labels come from: the job and its place in the workflow."""
+    job = source.creator
+    if job is None:
+        return source.label or 'given labels'
+    caller = job.caller
+    links = [] if caller is None else caller.base.links.get_incoming(link_type=LinkType.CALL_WORK).all()
+    return f'{job.process_label} {links[0].link_label}' if links else job.process_label
