@@ -66,7 +66,7 @@ def test_sites_are_found_under_motion_drift_wrapping_and_any_order(matrix, cryst
     motion = random.normal(scale=0.12, size=(len(cell), 3))
     motion -= motion.mean(axis=0)
     moved = cell[order]
-    moved.positions += motion + [1.83, -0.77, 12.4]
+    moved.positions += motion + np.array([1.83, -0.77, 12.4])
     moved.wrap()
     found = map_onto_crystal(primitive, moved)
 
@@ -88,7 +88,7 @@ def test_atoms_are_found_from_any_image_of_their_cell(diamond):
 def test_a_strained_cell_is_refused(diamond):
     strained = supercell(diamond, 2)
     strained.set_cell(strained.cell.array * 1.01, scale_atoms=True)
-    with pytest.raises(CrystalError, match='strain of 0.01'):
+    with pytest.raises(CrystalError, match=r'strain of 0\.01'):
         map_onto_crystal(diamond, strained)
 
 
