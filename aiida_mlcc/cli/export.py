@@ -26,6 +26,7 @@ def export(identifier: str, output: Path, force: bool, profile: str | None) -> N
     load(profile)
     node = find(identifier)
     from aiida.tools.archive import create_archive
+    from aiida.tools.archive.exceptions import ArchiveExportError
 
     from aiida_mlcc.report.archive import TRAVERSAL, LicensedNodes, refuse_licensed
 
@@ -33,7 +34,13 @@ def export(identifier: str, output: Path, force: bool, profile: str | None) -> N
         n_nodes = refuse_licensed(node)
     except LicensedNodes as error:
         raise click.ClickException(str(error)) from None
-    create_archive([node], output, overwrite=force, **TRAVERSAL)
+    try:
+        create_archive([node], output, overwrite=force, **TRAVERSAL)
+    except ArchiveExportError as error:
+        output.unlink(missing_ok=True)
+        raise click.ClickException(
+            f'Not exported, for processes must be over: {" ".join(str(error).split())}'
+        ) from None
     size = output.stat().st_size / 1e6
     click.echo(f'wrote {describe(node)} and what belongs to it, {n_nodes} nodes, to {output} ({size:.1f} MB)')
     click.echo(f'Import it elsewhere with: verdi archive import {output.name}')

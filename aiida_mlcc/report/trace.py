@@ -105,7 +105,7 @@ def _energies(training_set: orm.Data, sources: list[Any], methods: list[str]) ->
         wanted = [method for method in methods if method in labelled.labels and method in frames.labels]
         if not wanted or labelled.symbols != frames.symbols:
             continue
-        partner = pair_by_geometry(frames, labelled).matches
+        partner = pair_by_geometry(frames, labelled).indices
         job = source.creator
         for method in wanted:
             energies = labelled.labels[method].energies

@@ -1,0 +1,123 @@
+"""What a person types, and the sentences for what cannot be."""
+
+import click
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from aiida_mlcc.cli.inputs import read_methods, read_settings, read_structure
+from tests.cli.conftest import last_line
+
+
+def test_settings_become_nested_inputs_with_yaml_values():
+    found = read_settings(
+        ['cc_energies.selection.n=16', 'delta_train.seeds=[1, 2]', 'cc_energies.engine.basis=gth-szv']
+    )
+    assert found == {
+        'cc_energies': {'selection': {'n': 16}, 'engine': {'basis': 'gth-szv'}},
+        'delta_train': {'seeds': [1, 2]},
+    }
+
+
+def test_a_number_in_scientific_notation_is_a_number():
+    assert read_settings(['a=1e-6'])['a'] == pytest.approx(1e-6)
+
+
+@pytest.mark.parametrize('assignment', ['n', '.n=1', 'a..b=1', '=1'])
+def test_an_assignment_that_is_none_is_refused(assignment):
+    with pytest.raises(click.UsageError, match=r'path\.to\.input=value'):
+        read_settings([assignment])
+
+
+def test_an_input_cannot_be_a_value_and_a_branch():
+    with pytest.raises(click.UsageError, match='a value of its own'):
+        read_settings(['a=1', 'a.b=2'])
+
+
+def test_methods_are_read_in_their_order():
+    assert read_methods('HF, CCSD(T)') == ['HF', 'CCSD(T)']
+
+
+@pytest.mark.parametrize(('text', 'word'), [('HF,MP3', 'MP3'), ('LDA', 'LDA'), (',', 'No method')])
+def test_an_unknown_method_is_named(text, word):
+    with pytest.raises(click.UsageError, match=word):
+        read_methods(text)
+
+
+def test_a_molecule_is_no_crystal(tmp_path, aiida_profile):
+    Atoms('HF', positions=[[0, 0, 0], [0, 0, 0.9]]).write(tmp_path / 'hf.xyz')
+    with pytest.raises(click.UsageError, match='three lattice vectors'):
+        read_structure(str(tmp_path / 'hf.xyz'))
+
+
+def test_a_file_that_is_no_structure_is_a_sentence(tmp_path, aiida_profile):
+    (tmp_path / 'poem.cif').write_text('no structure')
+    with pytest.raises(click.UsageError, match='cannot read a structure from'):
+        read_structure(str(tmp_path / 'poem.cif'))
+
+
+def test_a_file_that_is_not_there_is_a_sentence(command):
+    assert 'There is no file lif.cif' in last_line(command('launch', 'lif.cif', '--dry-run'))
+
+
+@pytest.fixture
+def lif(tmp_path):
+    """Return a file with the conventional cell of LiF."""
+    path = tmp_path / 'lif.cif'
+    bulk('LiF', 'rocksalt', a=4.03, cubic=True).write(path)
+    return path
+
+
+@pytest.fixture
+def code(aiida_profile):
+    """Return the label of a code that could run the jobs."""
+    from aiida import orm
+
+    label = 'inputs'
+    if not orm.QueryBuilder().append(orm.Computer, filters={'label': label}).count():
+        computer = orm.Computer(label, 'localhost', transport_type='core.local', scheduler_type='core.direct').store()
+        orm.InstalledCode(label='python', computer=computer, filepath_executable='/usr/bin/python3').store()
+    return f'python@{label}'
+
+
+def test_a_dry_run_prints_the_jobs_of_every_stage_and_submits_nothing(command, lif, code):
+    from aiida import orm
+
+    before = orm.QueryBuilder().append(orm.ProcessNode).count()
+    result = command('launch', lif, '--protocol', 'fast', '--code', code, '--dry-run')
+    assert result.exit_code == 0, result.output
+    jobs = {line.split()[0]: int(line.split()[1]) for line in result.output.splitlines() if ' job' in line}
+    assert jobs == {
+        'dft_md': 1,
+        'cc_energies': 2,
+        'delta_train': 3,
+        'harmonic_phonon': 5,
+        'vacf': 2,
+        'together': 13,
+    }
+    assert orm.QueryBuilder().append(orm.ProcessNode).count() == before
+
+
+@pytest.mark.parametrize(
+    ('words', 'sentence'),
+    [
+        (['--protocol', 'quick'], "unknown protocol 'quick': choose from fast, balanced, paper."),
+        (['--set', 'cc_energies.selection.m=1'], 'unknown override `selection.m`: choose from'),
+        (['--set', 'nothing=1'], 'unknown override `nothing`: choose from'),
+        (['--methods', 'MP5'], "Unknown method 'MP5'"),
+        (['--set', 'dft_md.md.parameters.n_steps=-3'], '`n_steps` is -3, but must be at least 1'),
+        (['--set', 'dft_md.md.parameters.n_steps=0'], '`n_steps` is 0, but must be at least 1'),
+        (['--set', 'delta_train.seeds=[1,1]'], 'a seed is given twice'),
+        (['--set', 'harmonic_phonon.supercell_matrix=[1,2]'], 'supercell matrix'),
+        (['--code', 'nowhere'], 'There is no code nowhere'),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(command, lif, code, words, sentence):
+    result = command('launch', lif, '--code', code, '--dry-run', *words)
+    assert result.exit_code != 0
+    assert sentence in last_line(result)
+
+
+def test_without_a_daemon_nothing_is_submitted(command, lif, code):
+    result = command('launch', lif, '--protocol', 'fast', '--code', code)
+    assert 'The daemon is not running' in last_line(result)

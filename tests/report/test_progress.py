@@ -1,0 +1,67 @@
+"""How far a run is."""
+
+import json
+
+import pytest
+from aiida import orm
+from aiida.common.links import LinkType
+from plumpy import ProcessState
+
+from aiida_mlcc.report.progress import job_progress, last_line, running_jobs, stage, survey, words
+
+
+@pytest.fixture
+def unfinished(run, tmp_path):
+    """Return a run in its second stage, with one job at work in `tmp_path`."""
+    master, first, second = _workchain('waiting').store(), _workchain('finished'), _workchain('waiting')
+    for name, child in (('dft_md', first), ('cc_energies', second)):
+        child.base.links.add_incoming(master, LinkType.CALL_WORK, name)
+        child.store()
+    job = orm.CalcJobNode(computer=orm.load_computer('reports'))
+    job.set_process_label('CorrelateCalculation')
+    job.set_process_state(ProcessState.WAITING)
+    job.set_option('resources', {'num_machines': 1})
+    job.base.links.add_incoming(second, LinkType.CALL_CALC, 'batch_000')
+    job.store()
+    job.set_remote_workdir(str(tmp_path))
+    return master
+
+
+def _workchain(state):
+    node = orm.WorkChainNode()
+    node.set_process_label('SomeWorkChain')
+    node.set_process_state(ProcessState(state))
+    if state == 'finished':
+        node.set_exit_status(0)
+    return node
+
+
+def test_the_stage_is_the_one_at_work(unfinished):
+    root = survey(unfinished)
+    assert [child.name for child in root.children] == ['dft_md', 'cc_energies']
+    assert stage(root).name == 'cc_energies'
+
+
+def test_a_running_job_is_asked_how_far_it_is(unfinished, tmp_path):
+    line = {'done': 3, 'total': 16, 'unit': 'snapshot', 'seconds': 2.0, 'energy_eV': -1.25}
+    (tmp_path / 'progress.jsonl').write_text(json.dumps({'done': 2}) + '\n' + json.dumps(line) + '\n{"done": 4, "tot')
+    (job,) = running_jobs(survey(unfinished))
+    assert job.is_local
+    assert words(job_progress(job)) == 'snapshot 3 of 16, energy_eV -1.25'
+
+
+def test_a_job_without_a_progress_file_waits(unfinished):
+    (job,) = running_jobs(survey(unfinished))
+    assert words(job_progress(job)) == 'waiting to start'
+
+
+def test_a_failed_process_is_told_from_one_that_is_not_over(run):
+    root = survey(run.master)
+    assert root.is_over
+    assert not any(step.is_failed for step in root.walk())
+    assert sum(step.is_job for step in root.walk()) == 5
+
+
+@pytest.mark.parametrize('text', ['', 'not json', '[1, 2]', '{"done":'])
+def test_a_file_without_a_whole_line_tells_nothing(text):
+    assert last_line(text) is None

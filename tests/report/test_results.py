@@ -1,0 +1,51 @@
+"""Results as plain data: the schema, and nothing that differs between two databases."""
+
+import json
+
+import pytest
+
+from aiida_mlcc.report.results import error_lines, imaginary, results_of, table, to_json
+
+
+def test_every_method_has_its_special_points_and_errors(run):
+    found = results_of(run.master)
+    assert set(found) == {'methods', 'failed', 'snapshots'}
+    assert list(found['methods']) == ['LDA', 'HF', 'CCSD(T)']
+    assert set(found['methods']['HF']) == {'special_points_cm1', 'errors'}
+    gamma = found['methods']['CCSD(T)']['special_points_cm1']['GAMMA']
+    assert set(gamma) == {'qpoint', 'mean', 'min', 'max', 'members'}
+    assert gamma['qpoint'] == [0.0, 0.0, 0.0]
+    assert gamma['mean'][-1] == pytest.approx(320.0)
+    assert [member[-1] for member in gamma['members']] == pytest.approx([319.0, 321.0])
+    assert found['methods']['HF']['errors']['seed_5192'] == {'cv_rmse_mev_atom': 0.2}
+
+
+def test_the_snapshots_are_named_by_what_is_the_same_everywhere(run):
+    summary = results_of(run.master)['snapshots']
+    assert summary['uuid'] == run.snapshots.uuid
+    assert summary['content_hash'] == run.snapshots.get_snapshots().content_hash()
+    assert summary['n_labelled'] == {'LDA': 5, 'HF': 2, 'MP2': 2, 'CCSD(T)': 2}
+    assert summary['formula'] == 'F4Li4'
+
+
+def test_json_is_sorted_and_comes_back(run):
+    found = results_of(run.master)
+    text = to_json(found)
+    assert json.loads(text) == found
+    assert text == to_json(json.loads(text))
+
+
+def test_table_leaves_out_acoustic_modes_at_gamma_and_shows_the_range(run):
+    lines = table(results_of(run.master)).splitlines()
+    gamma = lines.index(next(line for line in lines if line.startswith('Γ')))
+    assert lines[gamma].split()[-3:] == ['LDA', 'HF', 'CCSD(T)']
+    assert [line.split()[:2] for line in lines[gamma + 1 : gamma + 4]] == [['mode', '4'], ['mode', '5'], ['mode', '6']]
+    assert '320.0 ± 1.0' in lines[gamma + 3]
+
+
+def test_imaginary_modes_are_told_of_the_method_that_has_them(run):
+    assert imaginary(run.master) == {'LDA': {'L': -12.0}}
+
+
+def test_errors_are_told_in_their_units(run):
+    assert 'HF seed_5391: Δ in cross-validation 0.200 meV/atom' in error_lines(results_of(run.master))
