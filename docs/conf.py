@@ -1,4 +1,5 @@
 """Configuration of the documentation."""
+# ruff: noqa: E402
 
 import os
 import tempfile
@@ -32,6 +33,7 @@ extensions = [
 myst_enable_extensions = ['colon_fence', 'deflist', 'dollarmath']
 myst_heading_anchors = 3
 source_suffix = {'.md': 'markdown'}
+smartquotes = False
 exclude_patterns = ['_build']
 
 autodoc_typehints = 'description'
