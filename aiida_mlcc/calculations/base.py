@@ -11,6 +11,7 @@ from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
+from aiida.engine.processes.ports import PortNamespace
 
 from aiida_mlcc.calculations.runtime_source import RUNTIME_SOURCE_FILE, runtime_source
 from aiida_mlcc.data.force_field import ForceFieldData
@@ -35,6 +36,8 @@ class RuntimeCalculation(CalcJob):
     STDOUT_FILE = 'runtime.out'
     STDERR_FILE = 'runtime.err'
     CHECKPOINT = 'checkpoint'
+    CHECKED: tuple[str, ...] = ()
+    """The ports that :meth:`refuse` reads."""
     RESULT_FILES: tuple[str, ...] = ()
     """Files that the parser turns into nodes, by glob; they are not kept twice."""
 
@@ -76,8 +79,13 @@ class RuntimeCalculation(CalcJob):
         )
 
     @classmethod
-    def _validate_inputs(cls, inputs: Mapping[str, Any], _: Any) -> str | None:
-        """Refuse what the task could not run; a subclass says it in :meth:`refuse`."""
+    def _validate_inputs(cls, inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+        """Refuse what the task could not run; a subclass says it in :meth:`refuse`.
+
+        A WorkChain that exposes these inputs may leave some out, to fill them in later: then there is nothing to say.
+        """
+        if any(name not in namespace for name in ('parent_folder', *cls.CHECKED)):
+            return None
         code, parent = inputs.get('code'), inputs.get('parent_folder')
         if code is not None and parent is not None and parent.computer.uuid != code.computer.uuid:
             return f'`parent_folder` lies on {parent.computer.label}, but the code runs on {code.computer.label}'
@@ -119,7 +127,7 @@ class RuntimeCalculation(CalcJob):
             origin = f'{parent.get_remote_path()}/{self.CHECKPOINT}'
             calc_info.remote_copy_list = [(parent.computer.uuid, origin, self.CHECKPOINT)]
         calc_info.retrieve_list = [self.OUTPUT_FILE, self.PROGRESS_FILE, self.STDOUT_FILE, self.STDERR_FILE]
-        calc_info.retrieve_temporary_list = [(pattern, '.', None) for pattern in self.RESULT_FILES]
+        calc_info.retrieve_temporary_list = list(self.RESULT_FILES)
         return calc_info
 
 

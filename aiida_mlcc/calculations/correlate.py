@@ -31,6 +31,7 @@ class CorrelateCalculation(RuntimeCalculation):
     """Label every frame of `snapshots` at the Γ point; a frame that fails does not stop the others."""
 
     TASK = 'correlate'
+    CHECKED = ('snapshots',)
     LABELLED_FILE = 'labelled.npz'
     RESULT_FILES = (LABELLED_FILE,)
 

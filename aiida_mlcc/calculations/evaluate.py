@@ -20,6 +20,7 @@ class EvaluateCalculation(RuntimeCalculation):
     """Label every frame of `snapshots` with each force field, or with the engine."""
 
     TASK = 'evaluate'
+    CHECKED = ('engine', 'force_fields')
     ENGINE = 'engine'
     RESULT_FILES = ('evaluated_*.npz',)
 

@@ -20,6 +20,7 @@ class FitCalculation(RuntimeCalculation):
     """Ridge regression of E_method − E_base on E_base and symmetry-adapted second-order features."""
 
     TASK = 'fit'
+    CHECKED = ('snapshots', 'base_method', 'methods')
     RESULT_FILES = ('delta_*',)
 
     @classmethod

@@ -19,6 +19,7 @@ class MdCalculation(RuntimeCalculation):
     """Langevin dynamics with a temperature sweep, or NVE."""
 
     TASK = 'md'
+    CHECKED = ('engine', 'force_field')
     TRAJECTORY_FILE = 'trajectory.npz'
     VACF_FILE = 'vacf.npz'
     RESULT_FILES = (TRAJECTORY_FILE, VACF_FILE)

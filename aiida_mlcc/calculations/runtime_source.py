@@ -16,6 +16,7 @@ import aiida_mlcc
 RUNTIME_SOURCE_FILE = 'runtime_source.zip'
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _ROOMS = ('science', 'runtime')
+_DIGEST = 'sha256'
 
 NodeType = TypeVar('NodeType', bound=orm.Data)
 
@@ -41,13 +42,20 @@ def runtime_zip() -> bytes:
 
 def runtime_source() -> orm.SinglefileData:
     """Return the runtime as a node: the stored one where the profile has it, else a new one."""
-    node = orm.SinglefileData(io.BytesIO(runtime_zip()), filename=RUNTIME_SOURCE_FILE)
-    return _stored_twin(node)
+    content = runtime_zip()
+    digest = hashlib.sha256(content).hexdigest()
+    stored = _find(orm.SinglefileData, {f'attributes.{_DIGEST}': digest})
+    if stored is not None:
+        return stored
+    node = orm.SinglefileData(io.BytesIO(content), filename=RUNTIME_SOURCE_FILE)
+    node.base.attributes.set(_DIGEST, digest)
+    return node
 
 
 def science_hash() -> orm.Str:
     """Return the hash of the ``science`` room, an input of every calcfunction that calls it."""
-    return _stored_twin(orm.Str(_science_digest()))
+    digest = _science_digest()
+    return _find(orm.Str, {'attributes.value': digest}) or orm.Str(digest)
 
 
 @cache
@@ -58,7 +66,5 @@ def _science_digest() -> str:
     return digest.hexdigest()
 
 
-def _stored_twin(node: NodeType) -> NodeType:
-    hash_key = f'extras.{node.base.caching._HASH_EXTRA_KEY}'
-    query = orm.QueryBuilder().append(type(node), filters={hash_key: node.base.caching.compute_hash()})
-    return (query.limit(1).first(flat=True)) or node
+def _find(node_class: type[NodeType], filters: dict[str, str]) -> NodeType | None:
+    return orm.QueryBuilder().append(node_class, filters=filters).limit(1).first(flat=True)

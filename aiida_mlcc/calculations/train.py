@@ -19,6 +19,7 @@ class TrainCalculation(RuntimeCalculation):
     """Train one network with one seed: energies and forces of `method`, or energies of `method` − `minus`."""
 
     TASK = 'train'
+    CHECKED = ('snapshots', 'method', 'minus')
     FORCE_FIELD_FOLDER = 'force_field'
     HISTORY_FILE = 'history.jsonl'
     RESULT_FILES = (FORCE_FIELD_FOLDER, HISTORY_FILE)

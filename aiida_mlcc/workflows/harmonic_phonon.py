@@ -7,6 +7,7 @@ from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain
+from aiida.engine.processes.ports import PortNamespace
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_phonopy.data.phonopy import PhonopyData
 from aiida_phonopy.data.preprocess import PreProcessData
@@ -180,7 +181,9 @@ def _validate_parameters(node: orm.Dict, _: Any) -> str | None:
     return None
 
 
-def _refuse_calculators(inputs: Mapping[str, Any], _: Any) -> str | None:
+def _refuse_calculators(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+    if 'engine' not in namespace:
+        return None
     if ('engine' in inputs) == bool(inputs.get('force_fields')):
         return 'give one of `force_fields` and `engine`'
     return None

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain, while_
+from aiida.engine.processes.ports import PortNamespace
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.functions.build_supercell import build_supercell
@@ -172,5 +173,7 @@ def _validate_spectrum(node: orm.Dict, _: Any) -> str | None:
     return None if settings['highest_cm1'] > 0 else '`highest_cm1` must be above 0'
 
 
-def _refuse_no_member(inputs: Mapping[str, Any], _: Any) -> str | None:
+def _refuse_no_member(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+    if 'force_fields' not in namespace:
+        return None
     return None if inputs.get('force_fields') else 'no force field given: each is one member'

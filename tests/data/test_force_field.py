@@ -1,0 +1,55 @@
+"""ForceFieldData: JSON and safetensors, checked on the way back."""
+
+import io
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.common.exceptions import ValidationError
+
+from aiida_mlcc.data.force_field import ForceFieldData
+from aiida_mlcc.science.crystal import supercell
+from aiida_mlcc.science.force_field import WEIGHTS_FILE, ForceFieldError
+from tests.crystals import rocksalt, springs
+
+
+def test_round_trip_keeps_content_and_method(aiida_profile_clean):
+    force_field = springs(rocksalt(), method='CCSD(T)')
+    node = orm.load_node(ForceFieldData(force_field).store().pk)
+    assert node.get_force_field().content_hash() == force_field.content_hash() == node.content_hash
+    assert node.method == 'CCSD(T)'
+
+
+def test_only_json_and_safetensors_are_stored(aiida_profile_clean):
+    node = ForceFieldData(springs(rocksalt())).store()
+    assert sorted(node.base.repository.list_object_names()) == ['force_field.json', 'weights.safetensors']
+
+
+def test_tampered_weights_are_refused(aiida_profile_clean):
+    node = ForceFieldData(springs(rocksalt()))
+    other = ForceFieldData(springs(rocksalt(), stiffness=4.0))
+    weights = other.base.repository.get_object_content(WEIGHTS_FILE, mode='rb')
+    node.base.repository.put_object_from_filelike(io.BytesIO(weights), WEIGHTS_FILE)
+    with pytest.raises(ForceFieldError, match='damaged'):
+        node.get_force_field()
+
+
+def test_empty_node_is_not_stored(aiida_profile_clean):
+    with pytest.raises(ValidationError, match='needs the files'):
+        ForceFieldData().store()
+
+
+def test_calculator_gives_forces_that_are_the_gradient_of_its_energy(aiida_profile_clean):
+    atoms = supercell(rocksalt(), 2)
+    atoms.calc = ForceFieldData(springs(rocksalt())).store().get_calculator()
+    atoms.rattle(0.05, seed=1)
+    forces = atoms.get_forces()
+    step = 1e-4
+    energies = []
+    for sign in (1, -1):
+        moved = atoms.copy()
+        moved.positions[3, 1] += sign * step
+        moved.calc = atoms.calc
+        energies.append(moved.get_potential_energy())
+    assert forces[3, 1] == pytest.approx(-(energies[0] - energies[1]) / (2 * step), abs=1e-6)
+    assert np.abs(forces.sum(axis=0)).max() < 1e-10
