@@ -1,0 +1,209 @@
+"""Phonon dispersion and density of states of one or several phonopy instances, in cm⁻¹, and their spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+from scipy import constants
+
+from aiida_mlcc.science.crystal import CrystalError
+
+CM1_PER_THZ = constants.tera / (constants.c * 100)
+"""Wavenumbers in cm⁻¹ per THz of (not angular) frequency."""
+
+IMAGINARY_THRESHOLD_CM1 = 5.0
+"""Acoustic modes close to Γ come out this far below zero by rounding and interpolation alone."""
+
+_GAMMA = 1e-8
+
+
+@dataclass(frozen=True)
+class BandPath:
+    """A path through the Brillouin zone; each segment has both its ends, so neighbours share a point twice.
+
+    :param qpoints: in units of the reciprocal vectors of the primitive cell, shape (n_points, 3).
+    :param distances: length of the path so far, 1/Å (with 2π), shape (n_points,); jumps have no length.
+    :param labels: (index, label); where a segment goes on from the one before, the shared point is labelled once.
+    :param segments: first and last index of every segment.
+    :param points: label → q-point of every special point on the path.
+    """
+
+    qpoints: NDArray[np.float64]
+    distances: NDArray[np.float64]
+    labels: tuple[tuple[int, str], ...]
+    segments: tuple[tuple[int, int], ...]
+    points: dict[str, tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
+class DensityOfStates:
+    """Modes per cm⁻¹: `total` and each of `elements` on `frequencies_cm1`, all of shape (n_frequencies,)."""
+
+    frequencies_cm1: NDArray[np.float64]
+    total: NDArray[np.float64]
+    elements: dict[str, NDArray[np.float64]]
+
+
+def band_path(primitive: Atoms, points: int = 51, symprec: float = 1e-5) -> BandPath:
+    """Return the standard path (Hinuma et al., Comp. Mat. Sci. 128, 140) of a primitive cell as it lies.
+
+    :param primitive: the cell whose reciprocal vectors count: that of the phonopy instances, in any orientation.
+    :param points: along the longest segment, ends included; the others in proportion, two at least.
+    :raises CrystalError: where the cell is not primitive: its labels would have no meaning.
+    """
+    import seekpath
+
+    if points < 2:
+        raise CrystalError(f'{points} points make no path: take two or more')
+    cell = (primitive.cell.array, primitive.get_scaled_positions(wrap=False), primitive.numbers)
+    found = seekpath.get_path_orig_cell(cell, symprec=symprec)
+    if found['is_supercell']:
+        raise CrystalError('a band path needs a primitive cell; this one repeats a smaller one')
+    special = {label: np.asarray(point, dtype=float) for label, point in found['point_coords'].items()}
+    reciprocal = 2 * np.pi * np.linalg.inv(primitive.cell.array).T
+    lengths = [float(np.linalg.norm((special[end] - special[start]) @ reciprocal)) for start, end in found['path']]
+
+    qpoints, distances, labels, segments = [], [], [], []
+    n_points, travelled, previous = 0, 0.0, None
+    for (start, end), length in zip(found['path'], lengths, strict=True):
+        n = max(2, round(1 + (points - 1) * length / max(lengths)))
+        along = np.linspace(0, 1, n)[:, None]
+        qpoints.append(special[start] * (1 - along) + special[end] * along)
+        distances.append(travelled + length * along[:, 0])
+        if start != previous:
+            labels.append((n_points, start))
+        labels.append((n_points + n - 1, end))
+        segments.append((n_points, n_points + n - 1))
+        n_points, travelled, previous = n_points + n, travelled + length, end
+    used = {label for pair in found['path'] for label in pair}
+    return BandPath(
+        np.concatenate(qpoints),
+        np.concatenate(distances),
+        tuple(labels),
+        tuple(segments),
+        {label: tuple(point.tolist()) for label, point in special.items() if label in used},
+    )
+
+
+def special_points(path: BandPath) -> dict[str, tuple[float, float, float]]:
+    """Return the special points on a path, label → q-point, in the order in which the path meets them."""
+    return {label: path.points[label] for _, label in path.labels}
+
+
+def frequencies(phonon: Any, qpoints: ArrayLike, direction: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Return phonon frequencies in cm⁻¹, imaginary ones negative, ascending, shape (n_points, n_modes).
+
+    :param phonon: a phonopy instance with force constants.
+    :param direction: from where Γ is approached (units of the reciprocal vectors); it matters with Born charges.
+    """
+    result = phonon.run_qpoints(np.asarray(qpoints, dtype=float).reshape(-1, 3), nac_q_direction=direction)
+    # Before phonopy 3 the run returned nothing and the property held the result.
+    found = phonon.qpoints if result is None else result
+    return np.asarray(found.frequencies, dtype=float) * CM1_PER_THZ
+
+
+def band_frequencies(phonon: Any, path: BandPath) -> NDArray[np.float64]:
+    """Return the frequencies along a path, cm⁻¹, shape (n_points, n_modes); Γ is approached along its segment."""
+    along = [
+        frequencies(phonon, path.qpoints[first : last + 1], path.qpoints[last] - path.qpoints[first])
+        for first, last in path.segments
+    ]
+    return np.concatenate(along)
+
+
+def frequency_grid(phonons: Sequence[Any], mesh: ArrayLike, spacing_cm1: float = 1.0) -> NDArray[np.float64]:
+    """Return one grid (cm⁻¹) that holds the modes of all `phonons` on a mesh, with 5 % of room at each end."""
+    ranges = []
+    for phonon in phonons:
+        found = _mesh_frequencies(phonon, mesh)
+        ranges.append((found.min(), found.max()))
+    lowest, highest = min(low for low, _ in ranges), max(high for _, high in ranges)
+    room = 0.05 * (highest - min(lowest, 0.0)) + spacing_cm1
+    start = np.floor((min(lowest, 0.0) - room) / spacing_cm1)
+    stop = np.ceil((highest + room) / spacing_cm1)
+    return np.arange(start, stop + 1) * spacing_cm1
+
+
+def density_of_states(
+    phonon: Any, mesh: ArrayLike, frequency_points_cm1: ArrayLike, sigma_cm1: float | None = None
+) -> DensityOfStates:
+    """Return the density of states, total and by element; it integrates to 3·n_atoms modes of the primitive cell.
+
+    :param mesh: three numbers of divisions, Γ among the points.
+    :param frequency_points_cm1: an even grid, cm⁻¹.
+    :param sigma_cm1: width of a Gaussian; by default the linear tetrahedron method, which adds no width and takes about
+        fifteen times longer.
+    :raises ValueError: where the grid is not even.
+    """
+    points = np.asarray(frequency_points_cm1, dtype=float)
+    steps = np.diff(points)
+    if len(points) < 2 or np.ptp(steps) > 1e-6 * abs(steps).max() or steps[0] <= 0:
+        raise ValueError('the density of states is computed on an even, ascending grid of frequencies')
+    phonon.run_mesh(_divisions(mesh), with_eigenvectors=True, is_mesh_symmetry=False, is_gamma_center=True)
+    phonon.run_projected_dos(
+        sigma=None if sigma_cm1 is None else sigma_cm1 / CM1_PER_THZ,
+        freq_min=points[0] / CM1_PER_THZ,
+        freq_max=points[-1] / CM1_PER_THZ,
+        freq_pitch=steps.mean() / CM1_PER_THZ,
+        use_tetrahedron_method=sigma_cm1 is None,
+    )
+    # phonopy may add a point at the end of the grid by rounding.
+    by_atom = np.asarray(phonon.projected_dos.projected_dos)[:, : len(points)] / CM1_PER_THZ
+    symbols = list(phonon.primitive.symbols)
+    elements = {
+        symbol: by_atom[[number for number, other in enumerate(symbols) if other == symbol]].sum(axis=0)
+        for symbol in dict.fromkeys(symbols)
+    }
+    return DensityOfStates(points, by_atom.sum(axis=0), elements)
+
+
+def spread(members: ArrayLike) -> dict[str, NDArray[np.float64]]:
+    """Return ``mean``, ``min``, ``max`` and ``sd`` over the first axis; sd is the sample's, 0 for a single member."""
+    values = np.asarray(members, dtype=float)
+    if len(values) == 0:
+        raise ValueError('no members to take a spread of')
+    single = len(values) == 1
+    return {
+        'mean': values.mean(axis=0),
+        'min': values.min(axis=0),
+        'max': values.max(axis=0),
+        'sd': np.zeros(values.shape[1:]) if single else values.std(axis=0, ddof=1),
+    }
+
+
+def imaginary_modes(
+    qpoints: ArrayLike, frequencies_cm1: ArrayLike, threshold_cm1: float = IMAGINARY_THRESHOLD_CM1
+) -> list[dict[str, Any]]:
+    """Return the modes below −`threshold_cm1`, the worst first; the three acoustic modes at Γ do not count.
+
+    :param qpoints: shape (n_points, 3).
+    :param frequencies_cm1: of one member, shape (n_points, n_modes).
+    :returns: ``qpoint``, ``mode`` (counted from 0) and ``frequency_cm1`` of each.
+    """
+    points = np.asarray(qpoints, dtype=float).reshape(-1, 3)
+    values = np.array(frequencies_cm1, dtype=float)
+    at_gamma = np.flatnonzero(np.abs(points - np.rint(points)).max(axis=1) < _GAMMA)
+    for index in at_gamma:
+        values[index, np.argsort(np.abs(values[index]))[:3]] = 0.0
+    found = [
+        {'qpoint': points[index].tolist(), 'mode': int(mode), 'frequency_cm1': float(values[index, mode])}
+        for index, mode in np.argwhere(values < -threshold_cm1)
+    ]
+    return sorted(found, key=lambda entry: entry['frequency_cm1'])
+
+
+def _mesh_frequencies(phonon: Any, mesh: ArrayLike) -> NDArray[np.float64]:
+    phonon.run_mesh(_divisions(mesh), is_gamma_center=True)
+    return np.asarray(phonon.mesh.frequencies, dtype=float) * CM1_PER_THZ
+
+
+def _divisions(mesh: ArrayLike) -> list[int]:
+    divisions = np.asarray(mesh)
+    if divisions.shape != (3,) or not np.issubdtype(divisions.dtype, np.integer) or divisions.min() < 1:
+        raise ValueError(f'a mesh is three whole numbers of divisions, not {divisions.tolist()}')
+    return [int(n) for n in divisions]

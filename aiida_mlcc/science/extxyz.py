@@ -1,0 +1,157 @@
+"""Labelled snapshots as extended XYZ, the text that the field exchanges, and from ASE images that carry results."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from ase import Atoms
+from ase.io import read
+from numpy.typing import NDArray
+
+from aiida_mlcc.science.methods import METHODS, method_of, slug_of
+from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError, sorted_slugs
+
+SOURCES = 'label_sources'
+"""Key on the first frame: slug → source of its labels, JSON."""
+
+_ENERGY, _FORCES, _CONTRIBUTION = 'energy_', 'forces_', 'contribution_'
+
+
+def write_extxyz(path: Path | str, snapshots: Snapshots) -> None:
+    """Write `snapshots` and their labels to `path`, atomically, such that :func:`read_extxyz` gives them back exactly.
+
+    Each label is ``energy_SLUG`` (eV per cell) and ``forces_SLUG`` (eV/Å); what a frame lacks is left out of it.
+    """
+    target = Path(path)
+    scratch = target.with_name(f'{target.name}.partial')
+    scratch.write_text(to_extxyz(snapshots), encoding='utf-8')
+    os.replace(scratch, target)
+
+
+def to_extxyz(snapshots: Snapshots) -> str:
+    """Return `snapshots` as extended XYZ text. Numbers have all their digits, which ASE's own writer cuts to eight."""
+    return '\n'.join(line for frame in range(snapshots.n_frames) for line in _frame_lines(snapshots, frame)) + '\n'
+
+
+def read_extxyz(path: Path | str) -> Snapshots:
+    """Read labelled snapshots that :func:`write_extxyz` wrote, or anybody who names energies ``energy_SLUG``.
+
+    :raises SnapshotsError: where frames do not belong together, or an energy is of no known method.
+    """
+    return from_extxyz(Path(path).read_text(encoding='utf-8'))
+
+
+def from_extxyz(text: str) -> Snapshots:
+    """Return the snapshots in extended XYZ text."""
+    images = _images(text)
+    snapshots = Snapshots.from_atoms(images)
+    sources = _parse_sources(images[0])
+    slugs = {key.removeprefix(_ENERGY) for atoms in images for key in atoms.info if key.startswith(_ENERGY)}
+    if unknown := sorted((slugs | set(sources)) - set(METHODS)):
+        raise SnapshotsError(f'energies of unknown methods {", ".join(unknown)}: choose from {", ".join(METHODS)}')
+    labels = {method_of(slug): _read_label(images, slug, sources.get(slug, {})) for slug in slugs | set(sources)}
+    return Snapshots(snapshots.symbols, snapshots.cells, snapshots.positions, labels)
+
+
+def to_images(snapshots: Snapshots) -> list[Atoms]:
+    """Return ASE images whose ``info`` and ``arrays`` hold the labels, as in the file."""
+    return _images(to_extxyz(snapshots))
+
+
+def from_labelled_atoms(
+    images: Sequence[Atoms], method: str, source: Mapping[str, Any], forces: bool = True
+) -> Snapshots:
+    """Take structures and the energies (and forces) that their calculators hold as labels of `method`.
+
+    :param source: engine and settings the labels come from, plain JSON.
+    :param forces: False where the forces beside the energies are not those of `method`: published files often carry
+        the forces of the density functional next to correlated energies.
+    :raises SnapshotsError: where no frame has an energy. A frame without one becomes NaN.
+    """
+    slug_of(method)
+    snapshots = Snapshots.from_atoms(images)
+    results = [{} if atoms.calc is None else atoms.calc.results for atoms in images]
+    energies = np.array([_number(found.get('energy')) for found in results])
+    if not np.isfinite(energies).any():
+        raise SnapshotsError(f'none of the {len(images)} frames has an energy')
+    absent = np.full((snapshots.n_atoms, 3), np.nan)
+    found_forces = None
+    if forces and any('forces' in found for found in results):
+        found_forces = np.array([np.asarray(found.get('forces', absent), dtype=float) for found in results])
+    return snapshots.with_label(method, Label(energies, found_forces, dict(source)))
+
+
+def _images(text: str) -> list[Atoms]:
+    return cast(list[Atoms], read(io.StringIO(text), ':', format='extxyz'))
+
+
+def _frame_lines(snapshots: Snapshots, frame: int) -> list[str]:
+    columns: list[tuple[str, NDArray[np.float64]]] = [('pos', snapshots.positions[frame])]
+    entries = [f'Lattice="{_join(snapshots.cells[frame].ravel())}"', 'pbc="T T T"']
+    for slug in sorted_slugs(snapshots.labels):
+        label = snapshots.labels[method_of(slug)]
+        numbers = {f'{_ENERGY}{slug}': label.energies[frame]}
+        numbers |= {f'{_CONTRIBUTION}{slug}__{name}': values[frame] for name, values in label.contributions.items()}
+        entries += [f'{name}={_digits(value)}' for name, value in sorted(numbers.items()) if np.isfinite(value)]
+        if label.forces is not None and np.isfinite(label.forces[frame]).all():
+            columns.append((f'{_FORCES}{slug}', label.forces[frame]))
+    if frame == 0 and snapshots.labels:
+        text = json.dumps(snapshots.describe()['sources'], sort_keys=True)
+        entries.append(f'{SOURCES}="{_escape(text)}"')
+    properties = ':'.join(['species:S:1', *(f'{name}:R:3' for name, _ in columns)])
+    table = np.concatenate([values for _, values in columns], axis=1)
+    rows = [f'{symbol} {_join(row)}' for symbol, row in zip(snapshots.symbols, table, strict=True)]
+    return [str(snapshots.n_atoms), f'Properties={properties} {" ".join(entries)}', *rows]
+
+
+def _read_label(images: Sequence[Atoms], slug: str, source: Mapping[str, Any]) -> Label:
+    def collect(key: str) -> NDArray[np.float64]:
+        return np.array([_number(atoms.info.get(key)) for atoms in images])
+
+    key = f'{_FORCES}{slug}'
+    forces = None
+    if any(key in atoms.arrays for atoms in images):
+        absent = np.full((len(images[0]), 3), np.nan)
+        forces = np.array([np.asarray(atoms.arrays.get(key, absent), dtype=float) for atoms in images])
+    prefix = f'{_CONTRIBUTION}{slug}__'
+    names = sorted({name for atoms in images for name in atoms.info if name.startswith(prefix)})
+    contributions = {name.removeprefix(prefix): collect(name) for name in names}
+    return Label(collect(f'{_ENERGY}{slug}'), forces, source, contributions)
+
+
+def _parse_sources(atoms: Atoms) -> dict[str, Any]:
+    given = atoms.info.get(SOURCES, {})
+    # ASE turns text that looks like JSON into what it says, in some versions.
+    sources = json.loads(given) if isinstance(given, str) else given
+    if not isinstance(sources, dict):
+        raise SnapshotsError(f'{SOURCES} of the first frame is no JSON object')
+    return sources
+
+
+def _number(value: Any) -> float:
+    """NaN for what is no number: an empty ``energy=`` is read as text or as a flag."""
+    if isinstance(value, bool | np.bool_) or value is None:
+        return np.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def _join(values: NDArray[np.float64]) -> str:
+    return ' '.join(_digits(value) for value in values)
+
+
+def _digits(value: float) -> str:
+    """Return the shortest text that reads back as the same number."""
+    return repr(float(value))
+
+
+def _escape(text: str) -> str:
+    return text.replace('\\', '\\\\').replace('"', '\\"')
