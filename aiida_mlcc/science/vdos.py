@@ -73,7 +73,7 @@ def spectrum(
 
     Each element is normalised by its own value at lag 0, so that 3·`counts` modes of it remain however unevenly a
     finite run has shared its kinetic energy. A run with its centre of mass at rest has three modes fewer; they are
-    not subtracted.
+    not subtracted, and all others weigh a little more for it.
 
     :param correlation: element → values at lags 0, 1, … recorded steps, any unit, all of one length.
     :param counts: element → number of its atoms; those of one primitive cell give the spectrum of that cell.
