@@ -56,7 +56,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             valid_type=orm.Dict,
             serializer=orm.to_aiida_type,
             validator=_validate_parameters,
-            help='Displacement (Å), points along the path, mesh and width (cm⁻¹) of the density of states.',
+            help='Displacement (Å), points along the longest segment, mesh, width and spacing (cm⁻¹) of the DOS.',
         )
         spec.expose_inputs(
             EvaluateCalculation,
@@ -158,11 +158,11 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         for name in ('dispersion', 'dos', 'special_points'):
             self.out(name, curves[name])
         if flagged := curves['special_points']['imaginary']:
-            where = ', '.join(f'{point} ({lowest:.0f} cm⁻¹)' for point, lowest in sorted(flagged.items()))
-            self.report(f'imaginary modes: {where}')
+            worst = ', '.join(f'{name} {mode["frequency_cm1"]:.0f} cm⁻¹' for name, mode in sorted(flagged.items()))
+            self.report(f'imaginary modes beyond the acoustic ones, the worst of each member: {worst}')
 
 
-_PARAMETERS = ('displacement_angstrom', 'points_per_segment', 'mesh', 'dos_width_cm1', 'dos_points')
+_PARAMETERS = ('displacement_angstrom', 'band_points', 'mesh', 'dos_width_cm1', 'dos_spacing_cm1')
 
 
 def _validate_parameters(node: orm.Dict, _: Any) -> str | None:
@@ -175,7 +175,7 @@ def _validate_parameters(node: orm.Dict, _: Any) -> str | None:
     mesh = settings['mesh']
     if not (isinstance(mesh, list) and len(mesh) == 3 and all(isinstance(n, int) and n > 0 for n in mesh)):
         return f'`mesh` is {mesh!r}: give three whole numbers above 0'
-    for name in ('points_per_segment', 'dos_width_cm1', 'dos_points'):
+    for name in ('band_points', 'dos_width_cm1', 'dos_spacing_cm1'):
         if not settings[name] > 0:
             return f'`{name}` is {settings[name]!r}, but must be above 0'
     return None

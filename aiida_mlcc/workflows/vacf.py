@@ -98,14 +98,14 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
 
     def build_supercell(self) -> None:
         """Repeat the primitive cell."""
-        primitive = primitive_structure(
+        self.ctx.primitive = primitive_structure(
             self.inputs.structure,
             self.inputs.symprec,
             science_hash(),
             metadata={'call_link_label': 'find_primitive_cell'},
         )
         self.ctx.start = build_supercell(
-            primitive,
+            self.ctx.primitive,
             self.inputs.supercell_matrix,
             science_hash(),
             metadata={'call_link_label': 'build_supercell'},
@@ -149,7 +149,11 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
         if not self.ctx.finished:
             return self.exit_codes.ERROR_NO_DYNAMICS.format(reason=next(iter(self.ctx.failed.values())))
         spectrum = vibrational_spectrum(
-            self.inputs.spectrum, science_hash(), metadata={'call_link_label': 'transform'}, **self.ctx.finished
+            self.ctx.primitive,
+            self.inputs.spectrum,
+            science_hash(),
+            metadata={'call_link_label': 'transform'},
+            **self.ctx.finished,
         )
         self.out('vdos', spectrum)
         return None
