@@ -54,7 +54,7 @@ def demo(path: Path, profile: str | None, new: bool) -> None:
     click.echo()
     print_results(node)
     draw(node, path)
-    click.echo(f'\n{CRUDE}\n\nOpen it with:\n')
+    click.echo(f'\n{CRUDE if node.is_finished_ok else ""}\n\nOpen it with:\n')
     for line in lines_to_open(node):
         click.echo(f'  {line}')
     if not node.is_finished_ok:

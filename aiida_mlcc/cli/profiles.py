@@ -72,7 +72,10 @@ def quieten() -> None:
     import logging
 
     from aiida.common.log import AIIDA_LOGGER
+    from aiida.manage import get_manager
 
+    # Opening the storage sets the levels by the configuration: they can be lowered only after that.
+    get_manager().get_profile_storage()
     AIIDA_LOGGER.setLevel(logging.ERROR)
 
 

@@ -42,15 +42,16 @@ def results(identifier: str, as_json: bool, profile: str | None) -> None:
 
 def print_results(process: ProcessNode) -> None:
     """Print the results of a run as text."""
-    from aiida_mlcc.report.results import error_lines, imaginary, results_of, table
+    from aiida_mlcc.report.results import error_lines, failure_lines, imaginary, results_of, table
 
     found = results_of(process)
-    click.echo('Frequencies in cm⁻¹, mean over the members ± half their range; the acoustic modes at Γ are left out.\n')
-    click.echo(table(found))
+    if found['methods']:
+        click.echo('Frequencies in cm⁻¹, mean over the members ± half their range; acoustic modes at Γ are left out.\n')
+        click.echo(table(found))
     for method, where in imaginary(process).items():
         points = ', '.join(f'{point} ({lowest:.0f} cm⁻¹)' for point, lowest in sorted(where.items()))
         click.echo(f'{method}: imaginary modes at {points}: this crystal is not stable in that model.')
     for line in error_lines(found):
         click.echo(line)
-    for entry in found['failed']:
-        click.echo('missing: ' + ', '.join(f'{key} {value}' for key, value in entry.items() if value is not None))
+    for line in failure_lines(found['failed']):
+        click.echo(f'missing: {line}')

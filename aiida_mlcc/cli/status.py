@@ -67,12 +67,13 @@ def line_of(step: Step) -> str:
 
 def _print_failures(process: ProcessNode) -> None:
     from aiida_mlcc.report.outputs import plain
+    from aiida_mlcc.report.results import failure_lines
 
     failed = plain(process, 'failures').get('failed', [])
     if failed:
         click.echo('\nWhat is missing, and why:')
-    for entry in failed:
-        click.echo('  ' + ', '.join(f'{key}: {value}' for key, value in entry.items() if value is not None))
+    for line in failure_lines(failed):
+        click.echo(f'  {line}')
 
 
 def _print_daemon(root: Step) -> None:

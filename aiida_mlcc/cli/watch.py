@@ -54,7 +54,7 @@ class _Screen:
         for line in news:
             click.echo(line)
         if self.redraw:
-            self._draw([f'    {step.name} {step.process}<{step.pk}>: {words}' for step, words in jobs])
+            self._draw([f'    {step.place} {step.process}<{step.pk}>: {words}' for step, words in jobs])
         else:
             for step, words in jobs:
                 self._say(step, words)
@@ -84,7 +84,7 @@ class _Screen:
         now = time.monotonic()
         if words != before and now - then >= _LINE_EVERY_S:
             self.said[step.pk] = (now, words)
-            click.echo(f'{self._clock()}    {step.name} {step.process}<{step.pk}>: {words}')
+            click.echo(f'{self._clock()}    {step.place} {step.process}<{step.pk}>: {words}')
 
     def _draw(self, lines: list[str]) -> None:
         width = shutil.get_terminal_size().columns

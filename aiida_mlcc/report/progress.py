@@ -24,6 +24,7 @@ class Step:
     """One process of a run and those it called.
 
     :param name: its link label in the process that called it.
+    :param place: names from the stage down to this process, without the iterations of restart WorkChains.
     :param state: AiiDA's word: created, waiting, running, finished, excepted, killed.
     """
 
@@ -39,6 +40,7 @@ class Step:
     workdir: str | None = None
     transport: str | None = None
     cached: bool = False
+    place: str = ''
     children: list[Step] = field(default_factory=list)
 
     @property
@@ -103,6 +105,8 @@ def survey(process: orm.ProcessNode) -> Step:
         below = {}
         for caller, *values, label in query.all():
             step = _step(dict(zip(_PROJECTED.values(), values, strict=True)), label)
+            parts = [level[caller].place, '' if label.startswith('iteration_') else label]
+            step.place = '/'.join(part for part in parts if part)
             level[caller].children.append(step)
             below[step.pk] = step
         level = below

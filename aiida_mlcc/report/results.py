@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -125,6 +125,16 @@ def error_lines(results: Mapping[str, Any]) -> list[str]:
             told = [text.format(value) for name, text in _TOLD.items() if (value := _number(errors, name)) is not None]
             if told:
                 lines.append(f'{method} {member}: {", ".join(told)}')
+    return lines
+
+
+def failure_lines(failed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return one line for each thing that is missing: where, what, and why."""
+    lines = []
+    for entry in failed:
+        stage, what = entry.get('stage', ''), entry.get('what', '')
+        where = what if not stage or str(what).startswith(stage) else f'{stage}, {what}'
+        lines.append(f'{where}: {entry.get("reason", "no reason given")}')
     return lines
 
 

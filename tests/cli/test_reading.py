@@ -49,7 +49,7 @@ def test_status_tells_the_reason_of_what_failed(command, run):
     result = command('status', run.master.pk)
     assert result.exit_code == 0
     assert 'MLCCPhononWorkChain' in result.output
-    assert 'reason: HF did not converge' in result.output
+    assert 'cc_energies, snapshot 2: HF did not converge' in result.output
 
 
 def test_status_shows_every_job_when_asked(command, run):

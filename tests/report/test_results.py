@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from aiida_mlcc.report.results import error_lines, imaginary, results_of, table, to_json
+from aiida_mlcc.report.results import error_lines, failure_lines, imaginary, results_of, table, to_json
 
 
 def test_every_method_has_its_special_points_and_errors(run):
@@ -45,6 +45,15 @@ def test_table_leaves_out_acoustic_modes_at_gamma_and_shows_the_range(run):
 
 def test_imaginary_modes_are_told_of_the_method_that_has_them(run):
     assert imaginary(run.master) == {'LDA': {'L': -12.0}}
+
+
+def test_what_is_missing_is_told_once():
+    failed = [
+        {'stage': 'dft_md', 'what': 'dft_md', 'reason': 'too hot'},
+        {'stage': 'vacf', 'what': 'vacf of HF', 'reason': 'too cold'},
+        {'stage': 'delta_train', 'what': 'base_seed_1', 'seed': 1, 'method': None, 'reason': 'too slow'},
+    ]
+    assert failure_lines(failed) == ['dft_md: too hot', 'vacf of HF: too cold', 'delta_train, base_seed_1: too slow']
 
 
 def test_errors_are_told_in_their_units(run):
