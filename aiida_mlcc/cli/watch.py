@@ -26,7 +26,7 @@ def watch(process: ProcessNode, every_s: float = _EVERY_S) -> None:
     """
     from aiida_mlcc.report.progress import survey
 
-    screen = _Screen(click.get_text_stream('stdout').isatty())
+    screen = Screen(click.get_text_stream('stdout').isatty())
     while True:
         root = survey(process)
         screen.show(root)
@@ -35,7 +35,7 @@ def watch(process: ProcessNode, every_s: float = _EVERY_S) -> None:
         time.sleep(every_s)
 
 
-class _Screen:
+class Screen:
     """What has been shown so far."""
 
     def __init__(self, redraw: bool) -> None:
