@@ -88,12 +88,12 @@ class Screen:
 
     def _draw(self, lines: list[str]) -> None:
         width = shutil.get_terminal_size().columns
-        for line in [f'{self._clock()}  {len(lines)} jobs running', *lines]:
+        for line in [f'{self._clock()}  {len(lines)} {"job" if len(lines) == 1 else "jobs"} running', *lines]:
             click.echo(line[: width - 1])
         self.drawn = len(lines) + 1
 
     def _erase(self) -> None:
-        click.echo('\033[F\033[K' * self.drawn, nl=False)
+        click.echo('\033[F\033[K' * self.drawn, nl=False, color=True)
         self.drawn = 0
 
     def _clock(self) -> str:
