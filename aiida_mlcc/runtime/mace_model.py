@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -127,6 +127,12 @@ def term_of(
     for name, tensor in model.state_dict().items():
         arrays.update(_pack(name, tensor.numpy()))
     return Term(KIND, architecture.settings(), arrays, weight, dict(trained_on or {}))
+
+
+def shifted(term: Term, shift: float) -> Term:
+    """Return the network with another `shift`, eV per atom."""
+    arrays = {**term.arrays, 'scale_shift.shift': np.array(shift)}
+    return replace(term, settings={**term.settings, 'shift': shift}, arrays=arrays)
 
 
 def model_of(term: Term, device: str = 'cpu', dtype: str = 'float64') -> torch.nn.Module:

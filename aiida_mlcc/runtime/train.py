@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,10 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.graphs import DTYPES, cast, neighbour_graph
-from aiida_mlcc.runtime.mace_model import Architecture, build, model_of, term_of
+from aiida_mlcc.runtime.mace_model import Architecture, build, model_of, shifted, term_of
 from aiida_mlcc.runtime.task import Job, JobError, replacing
-from aiida_mlcc.runtime.training_loop import Frames, Trainer, errors_of
+from aiida_mlcc.runtime.training_data import Labelled, Target, constants_of, labelled_frames, rescaling_error
+from aiida_mlcc.runtime.training_loop import Frames, Trainer, errors_of, mean_energy
 from aiida_mlcc.runtime.training_settings import Training
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.snapshots import Snapshots
@@ -34,166 +34,54 @@ FORCE_FIELD_FOLDER = 'force_field'
 HISTORY_FILE = 'history.jsonl'
 CHECKPOINT_FILE = 'training.safetensors'
 
-_FEWEST_FRAMES = 5
-_SPLIT = 0
 _MEV = 1000.0
 _SECONDS_BETWEEN_CHECKPOINTS = 15.0
-
-
-@dataclass(frozen=True)
-class Target:
-    """What to learn: the energies, and forces where asked, of `method`, or its energies minus those of `minus`."""
-
-    method: str
-    minus: str | None = None
-    forces: bool = True
-
-    def __post_init__(self) -> None:
-        if self.minus is not None and self.forces:
-            raise JobError(
-                f'the difference {self.method} − {self.minus} is learnt from energies alone: set forces to false'
-            )
-
-    @property
-    def name(self) -> str:
-        return self.method if self.minus is None else f'{self.method} − {self.minus}'
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        return (self.method,) if self.minus is None else (self.method, self.minus)
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """The frames that carry the labels of a target.
-
-    :param energies: eV per cell, shape (n_frames,): of the method, or the difference.
-    :param forces: eV/Å, shape (n_frames, n_atoms, 3), or None.
-    :param train: indices of the frames to learn from; `valid`: of those held out.
-    """
-
-    snapshots: Snapshots
-    energies: NDArray[np.float64]
-    forces: NDArray[np.float64] | None
-    train: NDArray[np.int64]
-    valid: NDArray[np.int64]
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation of the energies to learn from, eV per atom."""
-        return float(np.std(self.energies[self.train]) / self.snapshots.n_atoms)
 
 
 def run(job: Job) -> None:
     """Train, or go on with a training that was stopped."""
     training = Training.from_settings({k: v for k, v in job.require('training').items() if k != 'dtype'})
-    target = Target(**job.require('target'))
+    target = Target(*(job.require('target', key) for key in ('method', 'minus', 'forces')))
     seed, dtype, device = int(job.require('seed')), str(job.require('dtype')), str(job.require('device'))
     if dtype not in DTYPES:
         raise JobError(f'unknown dtype {dtype!r}: choose from {", ".join(DTYPES)}')
     if device != 'cpu' and not torch.cuda.is_available():
-        raise JobError(
-            f'the device is {device!r}, but PyTorch finds no GPU on this computer: ask for one, or use the cpu'
-        )
+        raise JobError(f'the device is {device!r}, but PyTorch finds no GPU on this computer: ask for one, or use cpu')
     snapshots = Snapshots.load(job.path_of('snapshots'))
     data = labelled_frames(snapshots, target, training.valid_fraction, seed)
-    constants = minimum_norm_constants(data) if target.minus is None else per_atom_constant(data)
-    residual = data.energies - sum(constants[symbol] for symbol in data.snapshots.symbols)
-    frames, architecture = prepare(job.require('network'), data, residual, dtype, device)
-    model = build(architecture, dtype, seed).to(device)
+    constants = constants_of(data, target)
+    frames, architecture = prepare(job.require('network'), data, constants, dtype, device)
     train, valid = _subset(frames, data.train), _subset(frames, data.valid)
+    model = build(architecture, dtype, seed).to(device)
+    # A random network is some hundred meV per atom off; the first epochs would go into learning one number.
+    architecture = replace(architecture, shift=centring_shift(model, train, training.batch_size))
+    model.scale_shift.shift.fill_(architecture.shift)  # type: ignore[union-attr, operator]
     trainer = Trainer(model, train, valid, training, seed, unit=architecture.scale)
     if not _train(job, trainer, _identity(job.input, snapshots)):
         return job.pause(epochs_done=trainer.epoch, best_epoch=trainer.best_epoch)
 
     term = term_of(architecture, trainer.best_parameters, trained_on=_origin(target, snapshots, data, seed))
-    force_field = with_probe(ForceField((term,), constants), data.snapshots)
+    network = model_of(term, device)
+    train, valid = _in_float64(train), _in_float64(valid)
+    # Forces fix the shape of the surface, and its height is left where the weights of the best epoch have it.
+    shift = architecture.shift + centring_shift(network, train, training.batch_size)
+    network.scale_shift.shift.fill_(shift)  # type: ignore[union-attr, operator]
+    force_field = with_probe(ForceField((shifted(term, shift),), constants), data.snapshots)
     with replacing(job.folder / FORCE_FIELD_FOLDER) as folder:
         force_field.save(folder)
-    network = model_of(term, device)
-    errors: dict[str, Any] = {'n_train': len(data.train), 'n_valid': len(data.valid)}
-    errors['spread_mev_atom'] = _MEV * data.spread
-    for part, chosen in (('train', train), ('valid', valid)):
-        values = errors_of(network, _in_float64(chosen), 4 * training.batch_size)
-        errors.update({f'{part}_{name}': value for name, value in values.items()})
-    if target.minus is not None:
-        errors['rescaling_mev_atom'] = rescaling_error(data, snapshots_energy(data.snapshots, target.minus))
-        errors['better_than_rescaling'] = bool(errors['valid_energy_rmse_mev_atom'] < errors['rescaling_mev_atom'])
+    errors = errors_told(network, train, valid, data, target, training.batch_size)
     return job.finish(errors=errors, epochs_done=trainer.epoch, best_epoch=trainer.best_epoch)
 
 
-def labelled_frames(snapshots: Snapshots, target: Target, valid_fraction: float, seed: int) -> Labelled:
-    """Take the frames that carry all labels of `target`, and hold a random share of them out.
-
-    :raises JobError: where too few are left.
-    """
-    chosen = snapshots.labelled_by(*target.methods)
-    forces = None
-    if target.forces:
-        forces = snapshots.labels[target.method].forces
-        if forces is None:
-            raise JobError(f'the {target.method} labels have no forces: train on energies alone, or label with forces')
-        chosen = chosen[np.isfinite(forces[chosen]).all(axis=(1, 2))]
-        forces = forces[chosen]
-    n_frames = len(chosen)
-    if n_frames < _FEWEST_FRAMES:
-        what = 'energies and forces' if target.forces else 'energies'
-        raise JobError(
-            f'only {n_frames} of {snapshots.n_frames} frames carry {what} of {" and ".join(target.methods)}: '
-            f'a network needs at least {_FEWEST_FRAMES}'
-        )
-    frames = snapshots.select(chosen)
-    energies = snapshots_energy(frames, target.method)
-    if target.minus is not None:
-        energies = energies - snapshots_energy(frames, target.minus)
-    order = np.random.default_rng([seed, _SPLIT]).permutation(n_frames)
-    n_valid = min(max(1, round(valid_fraction * n_frames)), n_frames - 2)
-    return Labelled(frames, energies, forces, np.sort(order[n_valid:]), np.sort(order[:n_valid]))
-
-
-def snapshots_energy(snapshots: Snapshots, method: str) -> NDArray[np.float64]:
-    """Energies of `method`, eV per cell."""
-    return snapshots.labels[method].energies
-
-
-def minimum_norm_constants(data: Labelled) -> dict[str, float]:
-    """Energy per atom of each element, eV: least squares over the training frames.
-
-    All frames have one stoichiometry, which fixes a single combination of the constants; of all solutions this is
-    the one of smallest norm.
-    """
-    counts = Counter(data.snapshots.symbols)
-    row = np.array([counts[symbol] for symbol in sorted(counts)], dtype=float)
-    rows = np.tile(row, (len(data.train), 1))
-    solution = np.linalg.lstsq(rows, data.energies[data.train], rcond=None)[0]
-    return {symbol: float(value) for symbol, value in zip(sorted(counts), solution, strict=True)}
-
-
-def per_atom_constant(data: Labelled) -> dict[str, float]:
-    """The mean of the training energies per atom, eV, the same for every element."""
-    mean = float(np.mean(data.energies[data.train]) / data.snapshots.n_atoms)
-    return {symbol: mean for symbol in sorted(set(data.snapshots.symbols))}
-
-
-def rescaling_error(data: Labelled, other: NDArray[np.float64]) -> float:
-    """Held-out error (meV per atom) of Δ = a·`other` + constant, fitted to the training frames."""
-    mean, delta_mean = other[data.train].mean(), data.energies[data.train].mean()
-    deviations = other[data.train] - mean
-    variance = float(deviations @ deviations)
-    slope = float(deviations @ (data.energies[data.train] - delta_mean)) / variance if variance else 0.0
-    wrong = delta_mean + slope * (other[data.valid] - mean) - data.energies[data.valid]
-    return float(_MEV * np.sqrt(np.mean(wrong**2)) / data.snapshots.n_atoms)
-
-
 def prepare(
-    network: Mapping[str, Any], data: Labelled, residual: NDArray[np.float64], dtype: str, device: str
+    network: Mapping[str, Any], data: Labelled, constants: Mapping[str, float], dtype: str, device: str
 ) -> tuple[Frames, Architecture]:
     """Return the graphs of all frames, built once, and the network with what it takes from the data.
 
     One unit of the network's output is worth the root mean square force times 1 Å or, where energies alone are
     learnt, the spread of the energies per atom.
 
-    :param residual: energies without the constants per element, eV per cell.
+    :param constants: per element, eV; the network learns what they leave of the energies.
     :raises JobError: where there is nothing to learn: equal energies, or no forces.
     """
     numbers = [atomic_numbers[symbol] for symbol in data.snapshots.symbols]
@@ -212,9 +100,30 @@ def prepare(
     if not n_edges:
         raise JobError(f'no atom has a neighbour within r_max = {architecture.r_max:g} Å: give a larger one')
     kind = DTYPES[dtype]
+    residual = data.energies - sum(constants[symbol] for symbol in snapshots.symbols)
     forces = None if data.forces is None else torch.as_tensor(data.forces, dtype=kind, device=device)
     frames = Frames(graphs, torch.as_tensor(residual, dtype=kind, device=device), forces)
     return frames, replace(architecture, avg_num_neighbors=n_edges / (len(data.train) * snapshots.n_atoms))
+
+
+def centring_shift(model: torch.nn.Module, train: Frames, batch_size: int) -> float:
+    """Return by how much, in eV per atom, the mean energy of the frames lies above what `model` gives for them."""
+    wanted = float((train.energies / len(train.graphs[0].numbers)).mean())
+    return wanted - mean_energy(model, train, 4 * batch_size)
+
+
+def errors_told(
+    network: torch.nn.Module, train: Frames, valid: Frames, data: Labelled, target: Target, batch_size: int
+) -> dict[str, Any]:
+    """Return the errors of the finished network, by the names that the module's docstring explains."""
+    errors: dict[str, Any] = {'n_train': len(train), 'n_valid': len(valid), 'spread_mev_atom': _MEV * data.spread}
+    for part, frames in (('train', train), ('valid', valid)):
+        values = errors_of(network, frames, 4 * batch_size)
+        errors.update({f'{part}_{name}': value for name, value in values.items()})
+    if target.minus is not None:
+        errors['rescaling_mev_atom'] = rescaling_error(data, data.snapshots.labels[target.minus].energies)
+        errors['better_than_rescaling'] = bool(errors['valid_energy_rmse_mev_atom'] < errors['rescaling_mev_atom'])
+    return errors
 
 
 def with_probe(force_field: ForceField, snapshots: Snapshots) -> ForceField:

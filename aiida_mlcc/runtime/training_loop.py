@@ -245,6 +245,17 @@ def errors_of(model: torch.nn.Module, frames: Frames, batch_size: int) -> dict[s
     return errors.rmse()
 
 
+def mean_energy(model: torch.nn.Module, frames: Frames, batch_size: int) -> float:
+    """Return the mean energy per atom (eV) that `model` gives for `frames`."""
+    total = 0.0
+    for indices in _batches(range(len(frames)), batch_size):
+        graph, _, _ = frames.batch(indices)
+        data = graph.mace_input(model.atomic_numbers)  # type: ignore[arg-type]
+        energies = model(data, training=False, compute_force=False)['interaction_energy'].detach()
+        total += float((energies / (graph.ptr[1:] - graph.ptr[:-1])).sum())
+    return total / len(frames)
+
+
 def _batches(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     for start in range(0, len(indices), size):
         yield list(indices[start : start + size])
