@@ -110,7 +110,7 @@ def fit_delta(
     trained_on = {
         'method': method,
         'minus': base_method,
-        'labels': 'energies',
+        'labels': ['energies'],
         'snapshots': labelled.content_hash(),
         'seed': seed,
         'n_folds': n_folds,

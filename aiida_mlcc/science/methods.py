@@ -78,4 +78,5 @@ def compose_energy(method: str, contributions: Mapping[str, NDArray[np.float64]]
     needed = [name for name in CONTRIBUTIONS[method] if not name.endswith(_OPTIONAL_ENDINGS)]
     if missing := [name for name in needed if name not in contributions]:
         raise KeyError(f'the energy of {method} needs the contribution {missing[0]!r}')
-    return np.sum([contributions[name] for name in CONTRIBUTIONS[method] if name in contributions], axis=0)
+    parts = [contributions[name] for name in CONTRIBUTIONS[method] if name in contributions]
+    return np.sum(np.broadcast_arrays(*parts), axis=0)

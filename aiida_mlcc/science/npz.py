@@ -17,7 +17,9 @@ _DESCRIPTION = 'description'
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write_npz(path: Path | str, arrays: Mapping[str, NDArray[Any]], description: Mapping[str, Any] | None = None) -> None:
+def write_npz(
+    path: Path | str, arrays: Mapping[str, NDArray[Any]], description: Mapping[str, Any] | None = None
+) -> None:
     """Write `arrays` and a plain-JSON `description` to `path`, atomically and deterministically."""
     text = json.dumps(description or {}, sort_keys=True)
     entries = {**arrays, _DESCRIPTION: np.frombuffer(text.encode(), dtype=np.uint8)}

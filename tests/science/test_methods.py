@@ -1,0 +1,45 @@
+import re
+
+import numpy as np
+import pytest
+
+from aiida_mlcc.science.methods import METHODS, SLUGS, UnknownMethod, compose_energy, method_of, slug_of
+
+
+def test_slugs_are_one_to_one_and_fit_link_labels():
+    assert len(METHODS) == len(SLUGS)
+    for method, slug in SLUGS.items():
+        assert method_of(slug_of(method)) == method
+        # What AiiDA asks of a link label.
+        assert re.fullmatch(r'[a-zA-Z][a-zA-Z0-9]*(_[a-zA-Z0-9]+)*', slug)
+
+
+def test_an_unknown_method_is_named_with_those_there_are():
+    with pytest.raises(UnknownMethod, match=r"'B3LYP'.*CCSD\(T\)"):
+        slug_of('B3LYP')
+    with pytest.raises(UnknownMethod, match=r"'CCSD\(T\)'.*ccsd_t"):
+        method_of('CCSD(T)')
+
+
+PARTS = {'hf': np.array([-10.0, -11.0]), 'mp2': np.array([-1.0, -2.0]), 'ccsd': np.array([-3.0, -4.0]), 'triples': -0.5}
+
+
+@pytest.mark.parametrize(
+    ('method', 'energies'), [('HF', [-10, -11]), ('MP2', [-11, -13]), ('CCSD', [-13, -15]), ('CCSD(T)', [-13.5, -15.5])]
+)
+def test_the_energy_of_a_method_is_the_sum_of_its_parts(method, energies):
+    assert np.allclose(compose_energy(method, PARTS), energies)
+
+
+def test_corrections_count_for_their_own_method_only():
+    corrected = {**PARTS, 'mp2_basis_set': -0.1, 'ccsd_basis_set': -0.2, 'ccsd_finite_size': -0.03}
+    assert np.allclose(compose_energy('MP2', corrected), [-11.1, -13.1])
+    assert np.allclose(compose_energy('CCSD(T)', corrected), [-13.73, -15.73])
+    assert np.allclose(compose_energy('HF', corrected), [-10, -11])
+
+
+def test_a_missing_part_is_named():
+    with pytest.raises(KeyError, match="CCSD\\(T\\) needs the contribution 'triples'"):
+        compose_energy('CCSD(T)', {'hf': -1.0, 'ccsd': -0.1})
+    with pytest.raises(UnknownMethod, match="'PBE' has no wave-function contributions"):
+        compose_energy('PBE', PARTS)
