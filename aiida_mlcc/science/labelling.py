@@ -46,7 +46,6 @@ def same_settings(source: Mapping[str, Any], settings: Mapping[str, Any], ignori
 def _blank(snapshots: Snapshots, like: Label) -> Label:
     return Label(
         energies=np.full(snapshots.n_frames, np.nan),
-        forces=None if like.forces is None else np.full((snapshots.n_frames, snapshots.n_atoms, 3), np.nan),
         source=like.source,
         contributions={name: np.full(snapshots.n_frames, np.nan) for name in like.contributions},
     )
@@ -59,8 +58,8 @@ def _take(before: Label, label: Label, found: np.ndarray) -> Label:
     energies = before.energies.copy()
     energies[frames] = label.energies[origin]
     forces = before.forces
-    if forces is not None and label.forces is not None:
-        forces = forces.copy()
+    if label.forces is not None:
+        forces = np.full((len(energies), *label.forces.shape[1:]), np.nan) if forces is None else forces.copy()
         forces[frames] = label.forces[origin]
     contributions = {}
     for name in sorted({*before.contributions, *label.contributions}):

@@ -1,0 +1,74 @@
+"""DeltaTrainWorkChain with real networks and fits, on snapshots labelled by springs."""
+
+import numpy as np
+import pytest
+from aiida.engine import run_get_node
+
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
+from tests.workflows.data import snapshots_of_springs
+
+QUICK = {
+    'methods': ['HF', 'CCSD(T)'],
+    'seeds': [1, 2],
+    'base': {'network': {'num_channels': 4, 'MLP_irreps': '4x0e'}, 'training': {'epochs': 2}},
+}
+
+
+def builder_of(python, crystal, snapshots, **overrides):
+    return DeltaTrainWorkChain.get_builder_from_protocol(
+        python, crystal, SnapshotsData(snapshots), 'LDA', 'fast', {**QUICK, **overrides}
+    )
+
+
+def test_every_method_has_a_member_a_seed_whose_delta_is_the_difference_of_the_springs(python, crystal):
+    snapshots = snapshots_of_springs(methods={'HF': 3.6, 'CCSD(T)': 3.3})
+    outputs, node = run_get_node(builder_of(python, crystal, snapshots))
+    assert node.is_finished_ok, node.exit_message
+    assert set(outputs['base']) == {'seed_1', 'seed_2'}
+    assert {slug: set(members) for slug, members in outputs['delta_ml'].items()} == {
+        'hf': {'seed_1', 'seed_2'},
+        'ccsd_t': {'seed_1', 'seed_2'},
+    }
+    assert outputs['base']['seed_1'].content_hash != outputs['base']['seed_2'].content_hash
+
+    base = outputs['base']['seed_1'].get_calculator()
+    total = outputs['delta_ml']['hf']['seed_1'].get_calculator()
+    frames = snapshots.select([0, 1, 2])
+    difference = []
+    for frame in range(frames.n_frames):
+        atoms = frames.atoms(frame)
+        difference.append(total.get_potential_energy(atoms) - base.get_potential_energy(atoms))
+    # Δ learnt from springs of another stiffness is that of the springs, whatever the base makes of them: the part
+    # that the fit gave to E_LDA is applied to the base, whose energies differ from the labels.
+    scale = outputs['delta_ml']['hf']['seed_1'].get_force_field().terms[0].weight - 1
+    learnt = np.array([base.get_potential_energy(frames.atoms(i)) for i in range(3)])
+    labels = frames.labels['HF'].energies - (1 + scale) * frames.labels['LDA'].energies
+    assert np.allclose(np.array(difference) - scale * learnt, labels, atol=1e-4)
+
+    errors = outputs['errors'].get_dict()
+    assert set(errors) == {'LDA', 'HF', 'CCSD(T)'}
+    assert errors['HF']['seed_1']['cv_rmse_mev_atom'] < 0.01 * errors['HF']['seed_1']['spread_mev_atom']
+    trained_on = outputs['delta_ml']['hf']['seed_1'].get_force_field().terms[-1].trained_on
+    assert trained_on['method'] == 'HF'
+    assert trained_on['snapshots'] == snapshots.content_hash()
+
+
+def test_labels_that_are_missing_are_named_at_submission(python, crystal):
+    snapshots = snapshots_of_springs(methods={'HF': 3.6})
+    with pytest.raises(ValueError, match=r'`snapshots` have no CCSD\(T\) labels; their methods: LDA, HF'):
+        run_get_node(builder_of(python, crystal, snapshots))
+
+
+def test_snapshots_of_another_crystal_are_refused_at_submission(python, crystal):
+    snapshots = snapshots_of_springs(methods={'HF': 3.6, 'CCSD(T)': 3.3})
+    strained = Snapshots(snapshots.symbols, 1.02 * snapshots.cells, 1.02 * snapshots.positions, snapshots.labels)
+    with pytest.raises(ValueError, match='the snapshots do not fit the structure'):
+        run_get_node(builder_of(python, crystal, strained))
+
+
+def test_unknown_kind_of_delta_is_refused(python, crystal):
+    snapshots = snapshots_of_springs(methods={'HF': 3.6, 'CCSD(T)': 3.3})
+    with pytest.raises(ValueError, match='unknown kind of Δ'):
+        builder_of(python, crystal, snapshots, delta={'kind': 'linear'})
