@@ -30,8 +30,10 @@ $(VENV)/bin/python:
 	  { echo "aiida-mlcc needs Python 3.11 or later: name one with make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# The pip of an old Python resolves some pre-releases wrongly, so it is brought to the version of the constraints.
 # torch goes first and alone, so that TORCH may name a CPU or CUDA build of the version the constraints ask for.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) --constraint constraints.txt --upgrade pip
 	$(PIP_INSTALL) '$(TORCH)'
 	$(PIP_INSTALL) --constraint constraints.txt --editable '.[runtime,tests]'
 	@touch $@
