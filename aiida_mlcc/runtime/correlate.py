@@ -1,0 +1,133 @@
+"""The task ``correlate``: HF, MP2, CCSD and CCSD(T) energies of many structures with PySCF, in one job.
+
+Input: ``{"snapshots": FILE, "methods": [METHOD, …], "engine": {"name": "pyscf", …}}``, the engine's settings as in
+:class:`~aiida_mlcc.runtime.pyscf_engine.PyscfSettings`. Each structure is one file in ``checkpoint/``; a finished one
+is never computed again. Output: ``labelled.npz``, the snapshots with a label for each method that succeeded somewhere,
+its contributions beside it; ``output.json`` lists under ``failures`` what is missing and why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aiida_mlcc.runtime.correlated_energies import correlated_energies
+from aiida_mlcc.runtime.pyscf_engine import EngineError, PyscfSettings
+from aiida_mlcc.runtime.task import Job, JobError
+from aiida_mlcc.science.methods import CONTRIBUTIONS, WAVEFUNCTION_METHODS, compose_energy
+from aiida_mlcc.science.npz import write_json
+from aiida_mlcc.science.snapshots import Label, Snapshots
+
+LABELLED_FILE = 'labelled.npz'
+
+
+def run(job: Job) -> None:
+    """Compute what no earlier job has; a structure that fails is named, and the others go on."""
+    snapshots = Snapshots.load(job.path_of('snapshots')).without_labels()
+    methods = _methods(job)
+    settings = _settings(job)
+    results: list[dict[str, Any] | None] = []
+    longest = 0.0
+    for frame in range(snapshots.n_frames):
+        path = job.checkpoint / f'snapshot_{frame:05d}.json'
+        identity = _identity(snapshots, frame, settings, methods)
+        result = _finished(path, identity)
+        if result is None and job.must_stop(reserve=1.5 * longest):
+            break
+        if result is None:
+            started = time.monotonic()
+            result = _compute(snapshots, frame, settings, methods)
+            write_json(path, {'identity': identity, **result})
+            longest = max(longest, time.monotonic() - started)
+        results.append(result)
+        job.progress(frame + 1, snapshots.n_frames, 'snapshot')
+    results += [None] * (snapshots.n_frames - len(results))
+    labelled, failures = assemble(snapshots, methods, settings, results)
+    labelled.save(job.folder / LABELLED_FILE)
+    n_labelled = {method: int(label.labelled.sum()) for method, label in labelled.labels.items()}
+    end = job.pause if None in results else job.finish
+    end(failures=failures, n_labelled=n_labelled, n_snapshots=snapshots.n_frames)
+
+
+def assemble(
+    snapshots: Snapshots, methods: Sequence[str], settings: PyscfSettings, results: Sequence[dict[str, Any] | None]
+) -> tuple[Snapshots, list[dict[str, Any]]]:
+    """Make labels of the contributions of each snapshot, and say of each that lacks one why.
+
+    :param results: one of each snapshot, as the checkpoint files hold them; None where it was not reached.
+    """
+    contributions: dict[str, Any] = {}
+    for name in ('hf', 'mp2', 'ccsd', 'triples'):
+        values = [np.nan if r is None else r['contributions'].get(name, np.nan) for r in results]
+        contributions[name] = np.array(values, dtype=float)
+    labelled = snapshots
+    for method in methods:
+        parts = {name: contributions[name] for name in CONTRIBUTIONS[method] if name in contributions}
+        energies = compose_energy(method, parts)
+        if np.isfinite(energies).any():
+            labelled = labelled.with_label(method, Label(energies, None, settings.source(method), parts))
+    failures = []
+    for frame, result in enumerate(results):
+        if result is None:
+            continue
+        if result['error'] is not None:
+            failures.append({'snapshot': frame, 'methods': list(methods), 'reason': result['error']})
+            continue
+        missing = [m for m in methods if any(name in result['missing'] for name in CONTRIBUTIONS[m])]
+        if missing:
+            reason = next(iter(result['missing'].values()))
+            failures.append({'snapshot': frame, 'methods': missing, 'reason': reason})
+    return labelled, failures
+
+
+def _methods(job: Job) -> list[str]:
+    methods = job.require('methods')
+    if not methods:
+        raise JobError('no method is asked for')
+    if unknown := [method for method in methods if method not in WAVEFUNCTION_METHODS]:
+        raise JobError(f'unknown method {unknown[0]!r}: choose from {", ".join(WAVEFUNCTION_METHODS)}')
+    return list(methods)
+
+
+def _settings(job: Job) -> PyscfSettings:
+    engine = dict(job.require('engine'))
+    name = engine.pop('name', None)
+    if name != 'pyscf':
+        raise JobError(f'unknown engine {name!r}: this task runs pyscf')
+    try:
+        return PyscfSettings.of(engine)
+    except EngineError as error:
+        raise JobError(str(error)) from error
+
+
+def _compute(snapshots: Snapshots, frame: int, settings: PyscfSettings, methods: Sequence[str]) -> dict[str, Any]:
+    try:
+        found = correlated_energies(snapshots.atoms(frame), settings, methods)
+    except EngineError as error:
+        return {'contributions': {}, 'missing': {}, 'seconds': {}, 'error': str(error)}
+    return {
+        'contributions': found.contributions,
+        'missing': found.missing,
+        'seconds': found.seconds,
+        'error': None,
+    }
+
+
+def _identity(snapshots: Snapshots, frame: int, settings: PyscfSettings, methods: Sequence[str]) -> str:
+    """Hash of what fixes the result, so that the checkpoint of other structures or settings is not taken for this."""
+    one = snapshots.select([frame]).content_hash()
+    content = [one, settings.source('HF'), settings.max_cycle, list(methods)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _finished(path: Path, identity: str) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    result = json.loads(path.read_text())
+    return result if result.pop('identity', None) == identity else None

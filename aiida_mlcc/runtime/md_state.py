@@ -1,0 +1,150 @@
+"""What a molecular-dynamics run must remember to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_mlcc.science.npz import read_npz, write_npz
+
+_STATE_FILE = 'md.npz'
+_CALCULATOR = 'calculator_'
+
+
+@dataclass
+class Averages:
+    """Sums over the recorded part of the run: mean temperature, and the slope of the total energy."""
+
+    n: int = 0
+    temperature: float = 0.0
+    first_energy: float = 0.0
+    t: float = 0.0
+    tt: float = 0.0
+    e: float = 0.0
+    te: float = 0.0
+
+    def add(self, time_ps: float, kelvin: float, total_energy: float) -> None:
+        """Take in one step; `total_energy` in eV per cell."""
+        if not self.n:
+            self.first_energy = total_energy
+        change = total_energy - self.first_energy
+        self.n += 1
+        self.temperature += kelvin
+        self.t += time_ps
+        self.tt += time_ps * time_ps
+        self.e += change
+        self.te += time_ps * change
+
+    @property
+    def mean_temperature(self) -> float | None:
+        """K."""
+        return self.temperature / self.n if self.n else None
+
+    @property
+    def energy_slope(self) -> float | None:
+        """eV per cell and ps, by least squares."""
+        spread = self.n * self.tt - self.t**2
+        return (self.n * self.te - self.t * self.e) / spread if self.n > 1 and spread > 0 else None
+
+
+@dataclass
+class MDState:
+    """Everything the next step depends on, in ASE's units.
+
+    The forces and the state of the random numbers are among it: a resumed run computes nothing twice.
+    """
+
+    positions: NDArray[np.float64]
+    velocities: NDArray[np.float64]
+    forces: NDArray[np.float64]
+    energy: float
+    random: Mapping[str, Any]
+    step: int = 0
+    n_recorded: int = 0
+    averages: Averages = field(default_factory=Averages)
+    calculator: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def write(self, folder: Path, identity: str) -> None:
+        """Write the checkpoint, atomically."""
+        arrays = {'positions': self.positions, 'velocities': self.velocities, 'forces': self.forces}
+        arrays |= {f'{_CALCULATOR}{name}': array for name, array in self.calculator.items()}
+        description = {
+            'identity': identity,
+            'energy': self.energy,
+            'random': self.random,
+            'step': self.step,
+            'n_recorded': self.n_recorded,
+            'averages': vars(self.averages),
+        }
+        write_npz(folder / _STATE_FILE, arrays, description)
+
+    @classmethod
+    def read(cls, folder: Path, identity: str) -> MDState | None:
+        """Return the checkpoint in `folder`; None where there is none, or it is another run's."""
+        path = folder / _STATE_FILE
+        if not path.exists():
+            return None
+        arrays, description = read_npz(path)
+        if description['identity'] != identity:
+            return None
+        return cls(
+            positions=arrays['positions'],
+            velocities=arrays['velocities'],
+            forces=arrays['forces'],
+            energy=description['energy'],
+            random=description['random'],
+            step=description['step'],
+            n_recorded=description['n_recorded'],
+            averages=Averages(**description['averages']),
+            calculator={
+                name.removeprefix(_CALCULATOR): array for name, array in arrays.items() if name.startswith(_CALCULATOR)
+            },
+        )
+
+
+class Recording:
+    """Records of equal size in a raw file that only grows: a step appends its own and rewrites nothing.
+
+    :param n_kept: records that the checkpoint knows of. What a killed job wrote after it is cut off.
+    """
+
+    def __init__(self, path: Path, n_numbers: int, dtype: str, n_kept: int) -> None:
+        self.path = path
+        self.n_numbers = n_numbers
+        self.dtype = np.dtype(dtype)
+        path.touch()
+        if path.stat().st_size < n_kept * self._size:
+            raise OSError(f'{path.name} is shorter than its checkpoint says: the checkpoint was not copied whole')
+        os.truncate(path, n_kept * self._size)
+        self._stream = open(path, 'ab')  # noqa: SIM115
+
+    @property
+    def _size(self) -> int:
+        return self.n_numbers * self.dtype.itemsize
+
+    def append(self, numbers: NDArray[np.float64]) -> None:
+        """Append one record."""
+        self._stream.write(np.ascontiguousarray(numbers, dtype=self.dtype).tobytes())
+
+    def flush(self) -> None:
+        """Bring all records to the disk, before a checkpoint counts on them."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def read(self) -> NDArray[Any]:
+        """Return all records as a memory map, shape (n_records, n_numbers)."""
+        self._stream.flush()
+        n_records = self.path.stat().st_size // self._size
+        if not n_records:
+            return np.empty((0, self.n_numbers), dtype=self.dtype)
+        return np.memmap(self.path, dtype=self.dtype, mode='r', shape=(n_records, self.n_numbers))
