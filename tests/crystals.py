@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
+from ase.neighborlist import neighbor_list
+from scipy import constants
 
 from aiida_mlcc.science.force_constants import force_constants_term
-from aiida_mlcc.science.force_field import ForceField
+from aiida_mlcc.science.force_field import ForceField, Term
 
 SPRING = 3.0
 """Longitudinal spring between nearest neighbours, eV/Å²; the transverse one is a tenth of it."""
@@ -23,43 +27,44 @@ def rocksalt_cube(a: float = 4.03) -> Atoms:
     return bulk('LiF', 'rocksalt', a=a, cubic=True)
 
 
-def springs(primitive: Atoms, stiffness: float = SPRING, method: str = 'LDA', seed: int = 1) -> ForceField:
-    """Nearest neighbours of a rocksalt crystal joined by springs: stable everywhere, no network needed."""
-    half = np.linalg.norm(primitive.cell.array[0]) / np.sqrt(2)
-    inverse = np.linalg.inv(primitive.cell.array)
-    pairs, vectors, blocks = [], [], []
-    onsite = np.zeros((2, 3, 3))
-    for i, j in ((0, 1), (1, 0)):
-        for axis in range(3):
-            for sign in (1, -1):
-                direction = np.zeros(3)
-                direction[axis] = sign
-                offset = primitive.positions[i] + half * direction - primitive.positions[j]
-                block = -stiffness * (0.1 * np.eye(3) + 0.9 * np.outer(direction, direction))
-                pairs.append((i, j))
-                vectors.append(np.rint(offset @ inverse).astype(int))
-                blocks.append(block)
-                onsite[i] -= block
-    for i in range(2):
-        pairs.append((i, i))
-        vectors.append(np.zeros(3, int))
-        blocks.append(onsite[i])
-    term = force_constants_term(
+def spring_term(
+    primitive: Atoms, cutoff: float, along: float = 8.0, across: float = 1.0, weaken: float = 1.0, **trained_on: Any
+) -> Term:
+    """Springs between all atoms within a cutoff, in Å: symmetric and free of net force, whatever the crystal.
+
+    :param along: eV/Å² along the bond, besides `across` in every direction.
+    :param weaken: both fall off with the distance as exp(−weaken·Å).
+    """
+    i, j, vectors, distances = neighbor_list('ijSD', primitive, cutoff)
+    lengths = np.linalg.norm(distances, axis=1)
+    unit = distances / lengths[:, None]
+    stiffness = along * unit[:, :, None] * unit[:, None] + across * np.eye(3)
+    blocks = -stiffness * np.exp(-weaken * lengths)[:, None, None]
+    n_sites = len(primitive)
+    on_site = np.zeros((n_sites, 3, 3))
+    np.add.at(on_site, i, -blocks)
+    return force_constants_term(
         primitive,
-        np.array(pairs),
-        np.array(vectors),
-        np.array(blocks),
-        cutoff=half,
-        trained_on={'method': method, 'seed': seed, 'label_kinds': ['energy'], 'snapshots': 'none'},
+        pairs=np.concatenate([np.column_stack([i, j]), np.column_stack([np.arange(n_sites)] * 2)]),
+        lattice_vectors=np.concatenate([vectors, np.zeros((n_sites, 3), dtype=int)]),
+        force_constants=np.concatenate([blocks, on_site]),
+        cutoff=cutoff,
+        trained_on=trained_on,
     )
-    return ForceField((term,), constants={'Li': 0.0, 'F': 0.0})
+
+
+def springs(primitive: Atoms, stiffness: float = SPRING, method: str = 'LDA') -> ForceField:
+    """Nearest neighbours of a rocksalt crystal joined by springs: stable everywhere, no network needed."""
+    nearest = 1.1 * primitive.get_distance(0, 1, mic=True)
+    term = spring_term(
+        primitive, nearest, 0.9 * stiffness, 0.1 * stiffness, weaken=0.0, method=method, snapshots='none'
+    )
+    return ForceField((term,), constants=dict.fromkeys(primitive.get_chemical_symbols(), 0.0))
 
 
 def optical_frequency_cm1(primitive: Atoms, stiffness: float = SPRING) -> float:
     """The optical frequency at Γ of :func:`springs`: ω² = k_total/μ, with two longitudinal springs an axis and four
     transverse ones."""
-    from scipy import constants
-
     total = stiffness * (2 * 1.0 + 4 * 0.1) * constants.e / constants.angstrom**2
     mass = primitive.get_masses() * constants.atomic_mass
     reduced = mass[0] * mass[1] / mass.sum()

@@ -68,9 +68,7 @@ def write_calculator(folder: Folder, inputs: Mapping[str, Any], dtype: str) -> d
     return engine_calculator(inputs['engine'])
 
 
-def force_field_calculator(
-    folder: Folder, node: ForceFieldData, name: str, device: str, dtype: str
-) -> dict[str, Any]:
+def force_field_calculator(folder: Folder, node: ForceFieldData, name: str, device: str, dtype: str) -> dict[str, Any]:
     """Write a force field into the job's folder and describe it as the calculator of a task."""
     return {
         'kind': 'force-field',

@@ -64,6 +64,6 @@ class SnapshotsData(orm.ArrayData):
     def _validate(self) -> bool:
         from aiida.common.exceptions import ValidationError
 
-        if 'content_hash' not in self.base.attributes.keys():
+        if 'content_hash' not in self.base.attributes.all:
             raise ValidationError('SnapshotsData holds no snapshots')
         return super()._validate()

@@ -20,6 +20,10 @@ def refuse_correlation_engine(node: orm.Dict, _: Any) -> str | None:
     return refuse_settings('correlation engine', node.get_dict())
 
 
-def settings_that_count(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that fix an energy: memory is none of them, the engine's name is."""
-    return {name: value for name, value in settings.items() if name != 'max_memory_mb'}
+def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the labels of an engine with these settings say of their source; memory does not count."""
+    counted = {_SOURCE_NAMES.get(name, name): value for name, value in settings.items()}
+    return {name: value for name, value in counted.items() if name not in ('max_memory_mb', 'max_cycle')}
+
+
+_SOURCE_NAMES = {'name': 'engine', 'conv_tol': 'conv_tol_hartree'}

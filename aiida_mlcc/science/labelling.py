@@ -11,6 +11,8 @@ import numpy as np
 from aiida_mlcc.science.pairing import pair_by_geometry
 from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
 
+_VERSION = 'version'
+
 
 def merge_labels(snapshots: Snapshots, labelled: Sequence[Snapshots]) -> Snapshots:
     """Give each frame of `snapshots` the labels that any set in `labelled` has of that structure.
@@ -24,9 +26,8 @@ def merge_labels(snapshots: Snapshots, labelled: Sequence[Snapshots]) -> Snapsho
         found = np.asarray(pair_by_geometry(snapshots, other).indices)
         for method, label in other.labels.items():
             before = merged.get(method) or _blank(snapshots, label)
-            if dict(before.source) != dict(label.source):
-                raise SnapshotsError(f'{method} labels come from different sources and must not be mixed')
-            merged[method] = _take(before, label, found)
+            source = common_source(method, before.source, label.source)
+            merged[method] = replace(_take(before, label, found), source=source)
     return replace(snapshots, labels=merged)
 
 
@@ -38,9 +39,24 @@ def missing_labels(snapshots: Snapshots, methods: Sequence[str]) -> list[int]:
     return np.flatnonzero(~complete).tolist()
 
 
-def same_settings(source: Mapping[str, Any], settings: Mapping[str, Any], ignoring: Sequence[str] = ()) -> bool:
-    """Tell whether labels of `source` were made with `settings`; a setting in `ignoring` does not count."""
-    return all(source.get(name) == value for name, value in settings.items() if name not in ignoring)
+def made_with(source: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Tell whether labels of `source` were made with `settings`, a part of what a source says."""
+    return all(name in source and source[name] == value for name, value in settings.items())
+
+
+def common_source(method: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the source of labels that come together: the versions of the program may differ, settings may not.
+
+    :raises SnapshotsError: naming a setting in which they differ.
+    """
+    for name in sorted({*first, *second} - {_VERSION}):
+        if first.get(name) != second.get(name):
+            raise SnapshotsError(
+                f'{method} labels come from different sources and must not be mixed: '
+                f'{name} is {first.get(name)!r} and {second.get(name)!r}'
+            )
+    versions = sorted({v for source in (first, second) for v in source.get(_VERSION, '').split(', ') if v})
+    return {**first, **({_VERSION: ', '.join(versions)} if versions else {})}
 
 
 def _blank(snapshots: Snapshots, like: Label) -> Label:

@@ -15,8 +15,8 @@ from aiida_mlcc.calculations.functions.select_snapshots import select_snapshots
 from aiida_mlcc.calculations.functions.take_frames import take_frames
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.pyscf import refuse_correlation_engine, settings_that_count
-from aiida_mlcc.science.labelling import missing_labels, same_settings
+from aiida_mlcc.engines.pyscf import refuse_correlation_engine, source_of
+from aiida_mlcc.science.labelling import made_with, missing_labels
 from aiida_mlcc.science.selection import select
 from aiida_mlcc.workflows.inputs import Options, batches, job_inputs, refuse_count, refuse_fraction
 from aiida_mlcc.workflows.protocol import ProtocolMixin
@@ -34,9 +34,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
         spec.input('snapshots', valid_type=SnapshotsData)
         spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_methods)
         spec.input('selection', valid_type=orm.Dict, serializer=orm.to_aiida_type, help='Which frames: kind, n, seed.')
-        spec.input(
-            'engine', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=refuse_correlation_engine
-        )
+        spec.input('engine', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=refuse_correlation_engine)
         spec.input_namespace(
             'known_labels',
             valid_type=SnapshotsData,
@@ -122,11 +120,11 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
     def use_known_labels(self) -> None:
         """Leave out what earlier runs labelled with the same settings."""
         self.ctx.labelled, self.ctx.failed, self.ctx.batch_number = {}, [], 0
-        settings = settings_that_count(self.inputs.engine.get_dict())
+        settings = source_of(self.inputs.engine.get_dict())
         for name, node in sorted(self.inputs.get('known_labels', {}).items()):
             labels = node.get_snapshots().labels
             wanted = [labels[method] for method in self.inputs.methods if method in labels]
-            if wanted and all(same_settings(label.source, settings) for label in wanted):
+            if wanted and all(made_with(label.source, settings) for label in wanted):
                 self.ctx.labelled[f'known_{name}'] = node
             else:
                 self.report(f'the labels of {name}, SnapshotsData<{node.pk}>, have other settings and are not used')

@@ -184,7 +184,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
 
     def collect_trained(self) -> None:
         """Keep what was trained; name what was not."""
-        for name, (role, method, seed) in self.ctx.running.items():
+        for name, (_, method, seed) in self.ctx.running.items():
             node = self.ctx[name]
             if node.is_finished_ok:
                 self.ctx.trained[name] = node

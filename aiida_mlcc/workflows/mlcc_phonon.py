@@ -31,7 +31,7 @@ STAGES = {
 
 
 class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
-    """Start from a structure, from snapshots, from labelled snapshots or from force fields; what is given is skipped."""
+    """Start from a structure, snapshots, labelled snapshots or force fields; what is given is skipped."""
 
     PROTOCOL_FILE = 'mlcc_phonon.yaml'
 
@@ -359,7 +359,7 @@ def _refuse_incomplete(inputs: Mapping[str, Any], _: Any) -> str | None:
         return None if 'dft_md' in inputs else '`dft_md` is missing: give it, or `snapshots`'
     if not any(method in snapshots.methods for method in DFT_METHODS):
         return f'`snapshots` have no DFT labels; their methods: {", ".join(snapshots.methods) or "none"}'
-    if missing := missing_methods(snapshots, inputs['methods'].get_list()):
-        if 'cc_energies' not in inputs:
-            return f'`snapshots` have no {", ".join(missing)} labels, and `cc_energies` is missing'
+    missing = missing_methods(snapshots, inputs['methods'].get_list())
+    if missing and 'cc_energies' not in inputs:
+        return f'`snapshots` have no {", ".join(missing)} labels, and `cc_energies` is missing'
     return refuse_mismatch(inputs['structure'], snapshots)

@@ -57,7 +57,9 @@ class RuntimeRestartWorkChain(BaseRestartWorkChain):
         done = -1 if progress is None else progress['done']
         if self.ctx.iteration > 1 and done <= self.ctx.furthest:
             self.keep_what_there_is(node)
-            return ProcessHandlerReport(True, self.exit_codes.ERROR_NO_PROGRESS.format(done=describe_progress(progress)))
+            return ProcessHandlerReport(
+                True, self.exit_codes.ERROR_NO_PROGRESS.format(done=describe_progress(progress))
+            )
         self.ctx.furthest = done
         if 'remote_folder' in node.outputs:
             self.ctx.inputs['parent_folder'] = node.outputs.remote_folder

@@ -73,7 +73,7 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
             cls.judge,
         )
         spec.exit_code(310, 'ERROR_NO_DYNAMICS', message='No member came to the end of its dynamics. {reason}')
-        spec.exit_code(410, 'ERROR_MEMBERS_MISSING', message='Without {members}: the spectrum is of the others. {reason}')
+        spec.exit_code(410, 'ERROR_MEMBERS_MISSING', message='Without {members}, of the others only. {reason}')
 
     @classmethod
     def get_builder_from_protocol(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aiida_mlcc.science.labelling import merge_labels, missing_labels, same_settings
+from aiida_mlcc.science.labelling import made_with, merge_labels, missing_labels
 from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
 
 SOURCE = {'engine': 'pyscf', 'basis': 'gth-szv'}
@@ -34,6 +34,5 @@ def test_labels_of_other_settings_are_not_merged(frames):
 
 
 def test_settings_are_compared_but_for_those_ignored():
-    assert same_settings({**SOURCE, 'version': '2.14'}, SOURCE)
-    assert not same_settings(SOURCE, {'basis': 'gth-dzvp'})
-    assert same_settings(SOURCE, {'basis': 'gth-dzvp'}, ignoring=['basis'])
+    assert made_with({**SOURCE, 'version': '2.14'}, SOURCE)
+    assert not made_with(SOURCE, {'basis': 'gth-dzvp'})
