@@ -68,20 +68,21 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
             validator=refuse_count,
             help='Phonon and dynamics WorkChains at a time.',
         )
+        # expose_inputs takes the options out of the mapping it is given.
         optional = {'required': False, 'populate_defaults': False}
         for stage, exclude in (
             ('dft_md', ('structure',)),
             ('cc_energies', ('snapshots', 'methods')),
             ('delta_train', ('structure', 'snapshots', 'base_method', 'methods')),
         ):
-            spec.expose_inputs(STAGES[stage], namespace=stage, exclude=exclude, namespace_options=optional)
+            spec.expose_inputs(STAGES[stage], namespace=stage, exclude=exclude, namespace_options=dict(optional))
         spec.expose_inputs(
             HarmonicPhononWorkChain,
             namespace='harmonic_phonon',
             exclude=('structure', 'force_fields', 'engine'),
         )
         spec.expose_inputs(
-            VACFWorkChain, namespace='vacf', exclude=('structure', 'force_fields'), namespace_options=optional
+            VACFWorkChain, namespace='vacf', exclude=('structure', 'force_fields'), namespace_options=dict(optional)
         )
         spec.inputs.validator = _refuse_incomplete
 

@@ -1,0 +1,116 @@
+"""MLCCPhononWorkChain from each of its four starting points, for real."""
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+from ase import Atoms
+
+from aiida_mlcc.data.force_field import ForceFieldData
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
+from tests.crystals import optical_frequency_cm1, rocksalt, springs
+from tests.workflows.data import snapshots_of_springs
+
+QUICK_NETWORK = {'network': {'num_channels': 4, 'MLP_irreps': '4x0e'}, 'training': {'epochs': 2}}
+QUICK_PHONONS = {'supercell_matrix': [2, 2, 2], 'parameters': {'mesh': [4, 4, 4], 'band_points': 5}}
+
+
+def called(node) -> list[str]:
+    return [process.process_label for process in node.called]
+
+
+def test_from_force_fields_only_phonons_are_computed_and_a_broken_method_is_named(python, crystal):
+    stiffness = {'lda': 3.0, 'hf': 3.6}
+    force_fields = {s: {'seed_1': ForceFieldData(springs(rocksalt(), k)).store()} for s, k in stiffness.items()}
+    diamond = Atoms('LiF', [[0, 0, 0], [0.9, 0.9, 0.9]], cell=3.56 / 2 * (1 - np.eye(3)), pbc=True)
+    force_fields['mp2'] = {'seed_1': ForceFieldData(springs(diamond)).store()}
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(
+        python,
+        crystal,
+        'fast',
+        {'methods': ['HF', 'MP2'], 'vacf_methods': [], 'harmonic_phonon': QUICK_PHONONS},
+        force_fields=force_fields,
+    )
+    outputs, node = run_get_node(builder)
+    assert node.exit_status == MLCCPhononWorkChain.exit_codes.ERROR_INCOMPLETE.status
+    assert 'harmonic_phonon of MP2' in node.exit_message
+    assert called(node) == ['HarmonicPhononWorkChain'] * 3
+    assert set(outputs['dispersion']) == {'lda', 'hf'}
+    for slug, value in stiffness.items():
+        gamma = outputs['special_points'][slug]['GAMMA']
+        assert gamma['mean'][5] == pytest.approx(optical_frequency_cm1(rocksalt(), value), rel=1e-4)
+    (failed,) = outputs['failures']['failed']
+    assert failed['stage'] == 'harmonic_phonon'
+    assert len(failed['reason']) > 20
+
+
+def test_from_labelled_snapshots_no_energy_is_computed(python, crystal):
+    snapshots = SnapshotsData(snapshots_of_springs(methods={'HF': 3.6}))
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(
+        python,
+        crystal,
+        'fast',
+        {
+            'methods': ['HF'],
+            'vacf_methods': ['HF'],
+            'delta_train': {'seeds': [3], 'base': QUICK_NETWORK},
+            'harmonic_phonon': QUICK_PHONONS,
+            'vacf': {
+                'supercell_matrix': [2, 2, 2],
+                'md': {'parameters': {'n_steps': 40, 'equilibration_steps': 5, 'max_lag_steps': 20}},
+            },
+        },
+        snapshots=snapshots,
+    )
+    outputs, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
+    assert set(called(node)) == {'DeltaTrainWorkChain', 'HarmonicPhononWorkChain', 'VACFWorkChain'}
+    assert set(outputs['dispersion']) == {'lda', 'hf'}
+    assert set(outputs['vdos']) == {'hf'}
+    assert set(outputs['delta_ml']['hf']) == {'seed_3'}
+    assert outputs['failures']['failed'] == []
+
+
+def test_from_a_structure_every_stage_runs(python):
+    helium = orm.StructureData(ase=Atoms('He2', [[0, 0, 0], [0, 0, 2.4]], cell=[2.6, 2.6, 5.2], pbc=True))
+    basis = {'basis': 'gth-dzv', 'exp_to_discard': None}
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(
+        python,
+        helium,
+        'fast',
+        {
+            'methods': ['HF', 'MP2'],
+            'vacf_methods': [],
+            'dft_md': {
+                'engine': basis,
+                'supercell_matrix': [1, 1, 1],
+                'md': {'parameters': {'n_steps': 10, 'initial_temperature_K': 300.0}},
+            },
+            'cc_energies': {'engine': basis, 'selection': {'n': 8}, 'batch_size': 8},
+            'delta_train': {'seeds': [3], 'base': QUICK_NETWORK},
+            'harmonic_phonon': QUICK_PHONONS,
+        },
+    )
+    outputs, node = run_get_node(builder)
+    assert 'dispersion' in outputs, node.exit_message
+    assert node.is_finished_ok, node.exit_message
+    assert called(node)[:3] == ['DFTMDWorkChain', 'CCEnergiesWorkChain', 'DeltaTrainWorkChain']
+    snapshots = outputs['snapshots'].get_snapshots()
+    assert snapshots.n_frames == 10
+    assert len(snapshots.labelled_by('LDA', 'HF', 'MP2')) == 8
+    assert set(outputs['dispersion']) == {'lda', 'hf', 'mp2'}
+
+
+@pytest.mark.parametrize(
+    ('methods', 'reason'),
+    [(['HF', 'MP2'], '`cc_energies` is missing'), (['CCSDTQ'], "unknown method 'CCSDTQ'")],
+)
+def test_inputs_that_cannot_reach_the_end_are_refused_at_submission(python, crystal, methods, reason):
+    snapshots = SnapshotsData(snapshots_of_springs(methods={'HF': 3.6}))
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(
+        python, crystal, 'fast', {'methods': ['HF'], 'vacf_methods': []}, snapshots=snapshots
+    )
+    with pytest.raises(ValueError, match=reason):
+        builder.methods = methods
+        run_get_node(builder)
