@@ -1,0 +1,61 @@
+"""What shares a result through AiiDA's cache, and what must not."""
+
+import sys
+
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+from aiida.manage.caching import enable_caching
+from aiida.plugins import CalculationFactory
+
+from aiida_mlcc.calculations import runtime_source as module
+from aiida_mlcc.calculations.runtime_source import runtime_zip
+from aiida_mlcc.data.force_field import ForceFieldData
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.science.crystal import supercell
+from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
+from tests.crystals import rocksalt, springs
+
+MdCalculation = CalculationFactory('mlcc.md')
+
+
+@pytest.fixture
+def run(aiida_profile_clean, aiida_localhost):
+    """Run a short dynamics with a seed, with caching on."""
+    aiida_localhost.set_minimum_job_poll_interval(0)
+    code = orm.InstalledCode(label='python', computer=aiida_localhost, filepath_executable=sys.executable)
+    parameters = DFTMDWorkChain.get_protocol_inputs('fast')['md']['parameters']
+
+    def run_once(seed: int) -> orm.CalcJobNode:
+        builder = MdCalculation.get_builder()
+        builder.code = code
+        builder.start = SnapshotsData(Snapshots.from_atoms([supercell(rocksalt(), 2)]))
+        builder.force_field = ForceFieldData(springs(rocksalt()))
+        builder.seed = seed
+        builder.parameters = {**parameters, 'n_steps': 4}
+        with enable_caching(identifier='aiida.calculations:mlcc.*'):
+            _, node = run_get_node(builder)
+        assert node.is_finished_ok, node.exit_message
+        return node
+
+    return run_once
+
+
+def test_equal_inputs_share_another_seed_and_a_changed_runtime_do_not(run, monkeypatch):
+    first = run(seed=1)
+    assert not first.base.caching.is_created_from_cache
+    again = run(seed=1)
+    assert again.base.caching.get_cache_source() == first.uuid
+    assert again.outputs.trajectory.content_hash == first.outputs.trajectory.content_hash
+
+    other_seed = run(seed=2)
+    assert not other_seed.base.caching.is_created_from_cache
+    assert other_seed.outputs.trajectory.content_hash != first.outputs.trajectory.content_hash
+
+    # A zip archive may be followed by a comment: another runtime to AiiDA, the same to Python.
+    changed = runtime_zip()[:-2] + b'\x01\x00#'
+    monkeypatch.setattr(module, 'runtime_zip', lambda: changed)
+    other_runtime = run(seed=1)
+    assert not other_runtime.base.caching.is_created_from_cache
+    assert other_runtime.outputs.trajectory.content_hash == first.outputs.trajectory.content_hash
