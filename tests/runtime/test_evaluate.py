@@ -1,0 +1,99 @@
+"""Many structures in one job: labels of each calculator, nothing computed twice, failures named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from aiida_mlcc.runtime.calculators import PyscfCalculator
+from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
+from aiida_mlcc.science.force_field import ForceField
+from aiida_mlcc.science.snapshots import Snapshots
+from tests.runtime.alloy import random_force_field, rattled
+from tests.runtime.jobs import ENGINE, hydrogen, lithium_hydride, run, stop_after, write_job, write_snapshots
+from tests.runtime.test_force_field_calculator import springs
+
+
+def force_field_job(folder: Path, checkpoint_of: Path | None = None, forces: bool = True) -> Path:
+    """Five rattled cells on springs of two strengths."""
+    write_snapshots(folder, 'snapshots.npz', *rattled(5))
+    calculators = {}
+    for name, stiffness, label in (('soft', 1.0, 'LDA'), ('stiff', 4.0, 'CCSD(T)')):
+        random_force_field(springs(stiffness)).save(folder / 'force_fields' / name)
+        calculators[name] = {'kind': 'force-field', 'path': f'force_fields/{name}', 'label': label}
+    content = {'task': 'evaluate', 'snapshots': 'snapshots.npz', 'calculators': calculators, 'forces': forces}
+    return write_job(folder, content, checkpoint_of)
+
+
+def engine_job(folder: Path, *images: Atoms, checkpoint_of: Path | None = None) -> Path:
+    write_snapshots(folder, 'snapshots.npz', *images)
+    spec = {'kind': 'pyscf', 'method': 'HF', **ENGINE}
+    content = {'task': 'evaluate', 'snapshots': 'snapshots.npz', 'calculators': {'engine': spec}, 'forces': False}
+    return write_job(folder, content, checkpoint_of)
+
+
+def test_each_calculator_labels_every_structure(tmp_path: Path) -> None:
+    folder = force_field_job(tmp_path)
+    output = run(folder)
+    assert (output['final'], output['n_evaluated'], output['failures']) == (True, 10, [])
+    for name, method in (('soft', 'LDA'), ('stiff', 'CCSD(T)')):
+        label = Snapshots.load(folder / f'evaluated_{name}.npz').labels[method]
+        calculator = ForceFieldCalculator(ForceField.load(folder / 'force_fields' / name), label=method)
+        for frame, atoms in enumerate(rattled(5)):
+            atoms.calc = calculator
+            assert label.energies[frame] == pytest.approx(atoms.get_potential_energy(), abs=1e-10)
+            assert label.forces is not None
+            assert np.allclose(label.forces[frame], atoms.get_forces(), rtol=0, atol=1e-10)
+        assert dict(label.source) == calculator.label_source
+
+
+def test_forces_are_left_out_where_they_are_not_asked_for(tmp_path: Path) -> None:
+    folder = force_field_job(tmp_path, forces=False)
+    run(folder)
+    assert Snapshots.load(folder / 'evaluated_soft.npz').labels['LDA'].forces is None
+
+
+def test_a_resumed_job_computes_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[float] = []
+    original = PyscfCalculator.calculate
+
+    def count(self: PyscfCalculator, atoms: Atoms, *arguments: Any) -> None:
+        computed.append(atoms.positions[1, 0])
+        original(self, atoms, *arguments)
+
+    monkeypatch.setattr(PyscfCalculator, 'calculate', count)
+    images = [lithium_hydride(0.05 * number) for number in range(3)]
+    first = engine_job(tmp_path / 'first', *images)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        output = run(first)
+    assert (output['final'], output['n_evaluated']) == (False, 2)
+    second = engine_job(tmp_path / 'second', *images, checkpoint_of=first)
+    assert run(second)['final']
+    assert computed == [atoms.positions[1, 0] for atoms in images]
+    assert Snapshots.load(second / 'evaluated_engine.npz').labels['HF'].labelled.all()
+
+
+def test_a_structure_that_fails_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    folder = engine_job(tmp_path, hydrogen(1e-6), hydrogen(0.75))
+    output = run(folder)
+    assert output['final']
+    assert [(failure['calculator'], failure['snapshot']) for failure in output['failures']] == [('engine', 0)]
+    assert 'linearly dependent' in output['failures'][0]['reason']
+    assert Snapshots.load(folder / 'evaluated_engine.npz').labels['HF'].labelled.tolist() == [False, True]
+
+
+def test_a_job_in_which_all_fail_is_an_error(tmp_path: Path) -> None:
+    output = run(engine_job(tmp_path, Atoms('Li', cell=3.5 * np.eye(3), pbc=True)))
+    assert output['reason'] == 'error'
+    assert '3 valence electrons' in output['message']
+
+
+def test_a_force_field_that_is_not_there_is_named(tmp_path: Path) -> None:
+    folder = force_field_job(tmp_path)
+    (folder / 'force_fields' / 'soft').rename(folder / 'force_fields' / 'other')
+    assert 'force_fields/soft' in run(folder)['message']

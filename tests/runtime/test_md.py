@@ -1,0 +1,247 @@
+"""Molecular dynamics: a run that was stopped or killed gives what an uninterrupted one gives."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+
+from aiida_mlcc.runtime.md_parameters import MDParameters
+from aiida_mlcc.runtime.task import JobError
+from aiida_mlcc.science.npz import read_npz
+from aiida_mlcc.science.snapshots import Snapshots
+from tests.runtime.alloy import cell, random_force_field
+from tests.runtime.jobs import (
+    ENGINE,
+    interrupt,
+    lithium_hydride,
+    output_of,
+    run,
+    start_process,
+    stop_after,
+    write_job,
+    write_snapshots,
+)
+from tests.runtime.test_force_field_calculator import springs
+
+PARAMETERS: dict[str, Any] = {
+    'ensemble': 'langevin',
+    'n_steps': 60,
+    'time_step_fs': 2.0,
+    'friction_per_ps': 10.0,
+    'temperature_start_K': 100.0,
+    'temperature_end_K': 300.0,
+    'initial_temperature_K': 200.0,
+    'equilibration_steps': 0,
+    'record_every': 2,
+    'record': 'snapshots',
+    'max_lag_steps': None,
+    'checkpoint_every': 7,
+}
+
+
+def crystal() -> Atoms:
+    return cell() * (2, 1, 1)
+
+
+def job(folder: Path, checkpoint_of: Path | None = None, seed: int = 5, **parameters: Any) -> Path:
+    """A run on springs."""
+    write_snapshots(folder, 'start.npz', crystal())
+    random_force_field(springs()).save(folder / 'force_fields' / 'springs')
+    content = {
+        'task': 'md',
+        'calculator': {'kind': 'force-field', 'path': 'force_fields/springs', 'label': 'PBE'},
+        'start': 'start.npz',
+        'frame': 0,
+        'seed': seed,
+        'parameters': {**PARAMETERS, **parameters},
+    }
+    return write_job(folder, content, checkpoint_of)
+
+
+def trajectory(folder: Path) -> Snapshots:
+    return Snapshots.load(folder / 'trajectory.npz')
+
+
+def checkpointed_step(folder: Path) -> int:
+    path = folder / 'checkpoint' / 'md.npz'
+    return read_npz(path)[1]['step'] if path.exists() else 0
+
+
+@pytest.mark.parametrize('n_checks', [1, 23, 59])
+@pytest.mark.parametrize('ensemble', ['langevin', 'nve'])
+def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ensemble: str, n_checks: int
+) -> None:
+    whole = job(tmp_path / 'whole', ensemble=ensemble)
+    assert run(whole)['final']
+    first = job(tmp_path / 'first', ensemble=ensemble)
+    with monkeypatch.context() as patch:
+        stop_after(patch, n_checks)
+        output = run(first)
+    assert (output['final'], output['reason'], output['steps_done']) == (False, 'walltime', n_checks)
+    second = job(tmp_path / 'second', checkpoint_of=first, ensemble=ensemble)
+    assert run(second) == {**output_of(whole), 'wall_seconds': output_of(second)['wall_seconds']}
+    assert (second / 'trajectory.npz').read_bytes() == (whole / 'trajectory.npz').read_bytes()
+
+
+@pytest.mark.parametrize('record', ['snapshots', 'vacf'])
+def test_a_killed_run_is_resumed_from_its_last_checkpoint_bit_by_bit(tmp_path: Path, record: str) -> None:
+    long = {'n_steps': 1500, 'checkpoint_every': 30, 'record': record, 'record_every': 3}
+    killed = job(tmp_path / 'killed', **long)
+    code = interrupt(killed, lambda: checkpointed_step(killed) >= 30)
+    assert code == -signal.SIGKILL
+    assert not (killed / 'output.json').exists()
+    assert checkpointed_step(killed) < 1500
+    resumed = job(tmp_path / 'resumed', checkpoint_of=killed, **long)
+    assert run(resumed)['final']
+    whole = job(tmp_path / 'whole', **long)
+    assert run(whole)['final']
+    name = 'vacf.npz' if record == 'vacf' else 'trajectory.npz'
+    assert (resumed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_sigterm_ends_a_run_in_good_order(tmp_path: Path) -> None:
+    folder = job(tmp_path, n_steps=10**6, record_every=1)
+    assert interrupt(folder, lambda: checkpointed_step(folder) > 0, signal.SIGTERM) == 0
+    output = output_of(folder)
+    assert output['reason'] == 'walltime'
+    assert output['steps_done'] == checkpointed_step(folder)
+    assert trajectory(folder).n_frames == output['steps_done']
+
+
+def test_the_time_limit_ends_a_run_before_it_is_over(tmp_path: Path) -> None:
+    folder = job(tmp_path, n_steps=10**6, record_every=1000)
+    content = json.loads((folder / 'input.json').read_text())
+    (folder / 'input.json').write_text(json.dumps({**content, 'max_seconds': 1.0}))
+    output = run(folder)
+    assert output['reason'] == 'walltime'
+    assert output['wall_seconds'] < 1.5
+
+
+def test_a_checkpoint_of_another_run_is_not_continued(tmp_path: Path) -> None:
+    other = job(tmp_path / 'other', seed=6)
+    run(other)
+    mine = job(tmp_path / 'mine', checkpoint_of=other)
+    run(mine)
+    fresh = job(tmp_path / 'fresh')
+    run(fresh)
+    assert (mine / 'trajectory.npz').read_bytes() == (fresh / 'trajectory.npz').read_bytes()
+
+
+def test_frames_are_those_after_every_so_many_steps_and_carry_labels(tmp_path: Path) -> None:
+    every = job(tmp_path / 'every', record_every=1)
+    run(every)
+    some = job(tmp_path / 'some', record_every=4, equilibration_steps=0)
+    run(some)
+    all_frames, few = trajectory(every), trajectory(some)
+    assert (all_frames.n_frames, few.n_frames) == (60, 15)
+    assert np.array_equal(few.positions, all_frames.positions[3::4])
+    label = few.labels['PBE']
+    assert label.forces is not None
+    assert set(label.source) == {'force_field', 'dtype'}
+    assert np.isfinite(label.energies).all()
+    assert not np.array_equal(all_frames.positions[0], crystal().positions)
+
+
+def test_equilibration_is_not_recorded(tmp_path: Path) -> None:
+    folder = job(tmp_path, equilibration_steps=11, n_steps=10, record_every=5)
+    output = run(folder)
+    assert trajectory(folder).n_frames == 2
+    assert (output['steps_done'], output['equilibration_steps_done']) == (10, 11)
+
+
+def test_nve_keeps_its_energy(tmp_path: Path) -> None:
+    output = run(job(tmp_path, ensemble='nve', n_steps=2000, time_step_fs=1.0, record_every=500))
+    assert abs(output['energy_drift_mev_per_atom_ps']) < 0.05
+
+
+def test_the_autocorrelation_at_lag_zero_is_twice_the_kinetic_energy(tmp_path: Path) -> None:
+    folder = job(tmp_path, record='vacf', record_every=1, n_steps=200, max_lag_steps=50)
+    output = run(folder)
+    arrays, description = read_npz(folder / 'vacf.npz')
+    n_atoms = len(crystal())
+    assert arrays['time_fs'].tolist() == [2.0 * k for k in range(51)]
+    assert description['counts'] == {'Cu': 6, 'Au': 2}
+    at_zero = sum(arrays[f'vacf_{symbol}'][0] for symbol in ('Cu', 'Au'))
+    in_ase_units = at_zero / units.fs**2
+    expected = (3 * n_atoms - 3) * units.kB * output['mean_temperature_K']
+    assert in_ase_units == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_blow_up_names_step_and_temperature_and_keeps_the_frames(tmp_path: Path) -> None:
+    folder = job(tmp_path, time_step_fs=33.0, record_every=1, ensemble='nve', n_steps=1000)
+    output = run(folder)
+    assert output['reason'] == 'error'
+    assert 'blew up in step' in output['message']
+    assert ' K: ' in output['message']
+    assert trajectory(folder).n_frames == output['steps_done'] > 0
+
+
+def test_the_temperature_goes_linearly_from_start_to_end() -> None:
+    parameters = MDParameters.of({**PARAMETERS, 'equilibration_steps': 3, 'n_steps': 4})
+    assert [parameters.target_temperature(step) for step in range(7)] == [100, 100, 100, 125, 175, 225, 275]
+
+
+@pytest.mark.parametrize(
+    ('change', 'named'),
+    [({'enseble': 'nve'}, 'enseble'), ({'n_steps': 0}, 'n_steps'), ({'record': 'film'}, 'film')],
+)
+def test_senseless_parameters_are_named(change: dict[str, Any], named: str) -> None:
+    with pytest.raises(JobError, match=named):
+        MDParameters.of({**PARAMETERS, **change})
+
+
+def test_a_frame_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    folder = job(tmp_path)
+    content = json.loads((folder / 'input.json').read_text())
+    (folder / 'input.json').write_text(json.dumps({**content, 'frame': 3}))
+    assert 'frame 3' in run(folder)['message']
+
+
+def dft_job(folder: Path, checkpoint_of: Path | None = None) -> Path:
+    """A few steps of real DFT on the cheapest crystal."""
+    write_snapshots(folder, 'start.npz', lithium_hydride())
+    content = {
+        'task': 'md',
+        'calculator': {'kind': 'pyscf', 'method': 'LDA', **ENGINE, 'ke_cutoff': 60.0},
+        'start': 'start.npz',
+        'frame': 0,
+        'seed': 5,
+        'parameters': {**PARAMETERS, 'n_steps': 4, 'record_every': 1, 'time_step_fs': 1.0},
+    }
+    return write_job(folder, content, checkpoint_of)
+
+
+def test_a_resumed_dft_run_is_the_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = dft_job(tmp_path / 'whole')
+    assert run(whole)['final']
+    first = dft_job(tmp_path / 'first')
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        assert run(first)['steps_done'] == 2
+    second = dft_job(tmp_path / 'second', checkpoint_of=first)
+    assert run(second)['final']
+    assert np.allclose(trajectory(second).positions, trajectory(whole).positions, rtol=0, atol=1e-6)
+    assert np.allclose(
+        trajectory(second).labels['LDA'].energies, trajectory(whole).labels['LDA'].energies, rtol=0, atol=1e-6
+    )
+
+
+def test_an_scf_that_fails_ends_the_dynamics_with_a_sentence(tmp_path: Path) -> None:
+    folder = dft_job(tmp_path)
+    content = json.loads((folder / 'input.json').read_text())
+    content['calculator']['max_cycle'] = 1
+    (folder / 'input.json').write_text(json.dumps(content))
+    assert run(folder)['message'] == 'the dynamics cannot start: LDA did not converge within 1 cycles'
+
+
+def test_the_task_runs_from_the_command_line(tmp_path: Path) -> None:
+    folder = job(tmp_path)
+    assert start_process(folder).wait(60) == 0
+    assert output_of(folder)['final']

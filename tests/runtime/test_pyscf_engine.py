@@ -1,0 +1,165 @@
+"""PySCF's energies and forces: the forces are the slopes of the energies, and what cannot be computed says why."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.units import Bohr, Hartree
+from numpy.typing import NDArray
+
+from aiida_mlcc.runtime.calculators import PyscfCalculator, build_calculator, energy_and_forces
+from aiida_mlcc.runtime.density_extrapolation import DensityExtrapolation
+from aiida_mlcc.runtime.pseudopotential_forces import short_ranged_local_gradient, trusted_integrals
+from aiida_mlcc.runtime.pyscf_engine import (
+    EngineError,
+    PyscfSettings,
+    build_cell,
+    check_ground_state,
+    density_functional,
+    hartree_fock,
+)
+from aiida_mlcc.runtime.task import JobError
+from tests.runtime.jobs import ENGINE, lithium_hydride
+
+SETTINGS = PyscfSettings.of({**ENGINE, 'ke_cutoff': 100.0})
+
+
+def slope(energy_of: Any, atoms: Atoms, atom: int, axis: int, step: float = 0.01) -> float:
+    """−dE/dx by a difference of fourth order."""
+    energies = []
+    for shift in (-2, -1, 1, 2):
+        moved = atoms.copy()
+        moved.positions[atom, axis] += shift * step
+        energies.append(energy_of(moved))
+    return -float(np.dot([1, -8, 8, -1], energies)) / (12 * step)
+
+
+@pytest.mark.parametrize('method', ['LDA', 'PBE'])
+def test_dft_forces_are_the_slope_of_the_energy(method: str) -> None:
+    atoms = lithium_hydride(0.05)
+    calculator = PyscfCalculator(method, PyscfSettings.of({**ENGINE, 'ke_cutoff': 200.0}), follow=True)
+    forces = energy_and_forces(calculator, atoms)[1]
+    assert forces is not None
+    expected = slope(lambda a: energy_and_forces(calculator, a, with_forces=False)[0], atoms, atom=0, axis=1)
+    assert forces[0, 1] == pytest.approx(expected, abs=2e-5)
+    assert np.abs(forces.sum(axis=0)).max() < 1e-12
+
+
+def test_hartree_fock_forces_are_the_slope_of_the_energy() -> None:
+    atoms = lithium_hydride(0.05)
+    calculator = PyscfCalculator('HF', SETTINGS)
+    forces = energy_and_forces(calculator, atoms)[1]
+    assert forces is not None
+    expected = slope(lambda a: hartree_fock(a, SETTINGS).e_tot * Hartree, atoms, 1, 0, step=0.02)
+    assert forces[1, 0] == pytest.approx(expected, abs=2e-4)
+
+
+def random_density(cell: Any) -> NDArray[np.float64]:
+    matrix = np.random.default_rng(0).standard_normal((cell.nao, cell.nao))
+    return matrix + matrix.T
+
+
+def test_the_gradient_of_the_short_ranged_potential_is_its_slope() -> None:
+    from pyscf.pbc.gto.pseudo import pp_int
+
+    atoms = lithium_hydride(0.1)
+    density = random_density(build_cell(atoms, SETTINGS, 'LDA'))
+
+    def energy(moved: Atoms) -> float:
+        cell = build_cell(moved, SETTINGS, 'LDA')
+        potential = np.asarray(pp_int.get_pp_loc_part2(cell)).reshape(density.shape).real
+        return float(np.vdot(potential, density))
+
+    gradient = short_ranged_local_gradient(build_cell(atoms, SETTINGS, 'LDA'), density)
+    for atom in (0, 1):
+        for axis in range(3):
+            expected = -slope(energy, atoms, atom, axis, step=0.005) * Bohr
+            assert gradient[atom, axis] == pytest.approx(expected, abs=2e-6)
+
+
+def test_gradients_without_a_fourth_coefficient_are_those_of_pyscf() -> None:
+    from pyscf.pbc.gto.pseudo import pp_int
+
+    atoms = Atoms('C2', cell=1.78 * (np.ones((3, 3)) - np.eye(3)), positions=[[0, 0, 0], [0.9, 0.93, 0.86]], pbc=True)
+    cell = build_cell(atoms, SETTINGS, 'LDA')
+    density = random_density(cell)
+    assert np.allclose(short_ranged_local_gradient(cell, density), pp_int.vpploc_part2_nuc_grad(cell, density))
+
+
+def test_pyscf_is_left_as_it_was() -> None:
+    from pyscf.pbc.gto.pseudo import pp_int
+
+    before = pp_int.vpploc_part2_nuc_grad
+    with trusted_integrals():
+        assert pp_int.vpploc_part2_nuc_grad is short_ranged_local_gradient
+    assert pp_int.vpploc_part2_nuc_grad is before
+
+
+def test_an_extrapolated_density_is_closer_than_the_last_one() -> None:
+    memory, last = DensityExtrapolation(), DensityExtrapolation()
+    for number in range(4):
+        atoms = lithium_hydride(0.03 * number)
+        atoms.positions[0, 2] += 0.02 * number
+        mean_field = density_functional(atoms, SETTINGS, 'LDA')
+        density, overlap = mean_field.make_rdm1(), mean_field.get_ovlp()
+        if number == 3:
+            guess, old = memory.guess(overlap), last.guess(overlap)
+            assert guess is not None
+            assert old is not None
+            assert np.trace(guess @ overlap) == pytest.approx(mean_field.cell.nelectron)
+            assert np.abs(guess - density).max() < 0.2 * np.abs(old - density).max()
+        memory.remember(density, overlap)
+        last.forget()
+        last.remember(density, overlap)
+
+
+def test_an_energy_does_not_depend_on_what_was_computed_before() -> None:
+    calculator = PyscfCalculator('LDA', SETTINGS)
+    fresh = energy_and_forces(calculator, lithium_hydride(0.1), with_forces=False)[0]
+    energy_and_forces(calculator, lithium_hydride(0.0), with_forces=False)
+    assert energy_and_forces(calculator, lithium_hydride(0.1), with_forces=False)[0] == pytest.approx(fresh, abs=1e-11)
+
+
+def test_an_odd_number_of_electrons_is_refused() -> None:
+    atoms = Atoms('Li', cell=3.5 * np.eye(3), pbc=True)
+    with pytest.raises(EngineError, match='3 valence electrons'):
+        hartree_fock(atoms, SETTINGS)
+
+
+def test_an_scf_that_does_not_converge_is_refused() -> None:
+    with pytest.raises(EngineError, match='did not converge within 1 cycles'):
+        hartree_fock(lithium_hydride(), PyscfSettings.of({**ENGINE, 'max_cycle': 1}))
+
+
+def test_a_metal_is_refused() -> None:
+    levels = np.array([0.1, 0.1001, -1.0])
+    metal = SimpleNamespace(converged=True, mo_energy=levels, cell=SimpleNamespace(nelectron=4))
+    with pytest.raises(EngineError, match='a metal'):
+        check_ground_state(metal, 'LDA')
+
+
+def test_an_unknown_basis_is_named() -> None:
+    with pytest.raises(EngineError, match='gth-none'):
+        build_cell(lithium_hydride(), PyscfSettings(basis='gth-none'), 'HF')
+
+
+def test_the_source_holds_what_fixes_the_energy() -> None:
+    source = SETTINGS.source('LDA')
+    assert source['pseudo'] == 'gth-pade'
+    assert source['ke_cutoff_hartree'] == 100.0
+    assert SETTINGS.source('HF')['pseudo'] == 'gth-hf-rev'
+    assert 'ke_cutoff_hartree' not in SETTINGS.source('HF')
+
+
+def test_an_unknown_setting_is_named(tmp_path: Any) -> None:
+    with pytest.raises(JobError, match='bassis'):
+        build_calculator({'kind': 'pyscf', 'method': 'LDA', 'bassis': 'gth-szv'}, tmp_path)
+
+
+def test_an_unknown_calculator_is_named(tmp_path: Any) -> None:
+    with pytest.raises(JobError, match='oracle'):
+        build_calculator({'kind': 'oracle'}, tmp_path)
