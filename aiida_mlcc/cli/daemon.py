@@ -7,17 +7,22 @@ from contextlib import contextmanager
 
 import click
 
+_PATIENCE_S = 60
+"""How long the daemon may take to answer: on a busy computer longer than AiiDA's own two seconds."""
+
 
 def is_running() -> bool:
-    """Tell whether the daemon of the loaded profile runs."""
+    """Tell whether the daemon of the loaded profile runs; one that is too busy to answer does."""
     from aiida.common.exceptions import ConfigurationError
-    from aiida.engine.daemon.client import DaemonException, get_daemon_client
+    from aiida.engine.daemon.client import DaemonException, DaemonTimeoutException, get_daemon_client
 
     try:
         client = get_daemon_client()
         if not client.is_daemon_running:
             return False
         client.get_status()
+    except DaemonTimeoutException:
+        return True
     except (DaemonException, ConfigurationError):
         return False
     return True
@@ -43,12 +48,23 @@ def running() -> Iterator[None]:
         return
     client = get_daemon_client()
     try:
-        client.start_daemon(number_workers=1)
+        client.start_daemon(number_workers=1, timeout=_PATIENCE_S)
     except (DaemonException, ConfigurationError) as error:
         raise click.ClickException(f'The daemon does not start: {" ".join(str(error).split())}') from None
     click.echo('started the daemon')
     try:
         yield
     finally:
-        client.stop_daemon(wait=True)
+        _stop()
+
+
+def _stop() -> None:
+    """Stop the daemon; where that fails, say so and let whatever else happened be heard."""
+    from aiida.engine.daemon.client import DaemonException, get_daemon_client
+
+    try:
+        get_daemon_client().stop_daemon(wait=True, timeout=_PATIENCE_S)
+    except DaemonException as error:
+        click.echo(f'the daemon does not stop ({" ".join(str(error).split())}); see `verdi daemon status`')
+    else:
         click.echo('stopped the daemon')
