@@ -188,10 +188,16 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             node = self.ctx[name]
             if node.is_finished_ok:
                 self.ctx.trained[name] = node
+                for entry in node.outputs.summary.get('failures', []):
+                    self.note_failure(name, entry['method'], seed, entry['reason'])
                 continue
             reason = node.exit_message or f'the training ended as {node.process_state}'
-            self.ctx.failed.append({'what': name, 'method': method, 'seed': seed, 'reason': reason})
-            self.report(f'{name} failed: {reason}')
+            self.note_failure(name, method, seed, reason)
+
+    def note_failure(self, what: str, method: str | None, seed: int, reason: str) -> None:
+        """Write down what was not trained, and why."""
+        self.ctx.failed.append({'what': what, 'method': method, 'seed': seed, 'reason': reason})
+        self.report(f'{what} failed{"" if method is None else f" for {method}"}: {reason}')
 
     def add_deltas(self) -> None:
         """Add Δ to the base of every member, and gather all errors."""

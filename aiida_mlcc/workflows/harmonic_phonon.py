@@ -74,8 +74,10 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             cls.evaluate_forces,
             cls.collect_forces,
             cls.draw_curves,
+            cls.judge,
         )
         spec.exit_code(310, 'ERROR_NO_FORCES', message='No forces of the displaced cells. {reason}')
+        spec.exit_code(410, 'ERROR_MEMBERS_MISSING', message='Without {members}, of the others only.')
 
     @classmethod
     def get_builder_from_protocol(
@@ -139,7 +141,13 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         if not node.is_finished_ok:
             return self.exit_codes.ERROR_NO_FORCES.format(reason=node.exit_message or f'It ended {node.process_state}.')
         self.ctx.members = {}
+        lost = {entry['calculator']: entry['reason'] for entry in node.outputs.summary.get('failures', [])}
+        for name, reason in lost.items():
+            self.report(f'no forces from {name}: {reason}')
+        self.ctx.lost = ', '.join(lost)
         for name, evaluated in node.outputs.evaluated.items():
+            if name in lost:
+                continue
             member = phonon_from_forces(
                 self.ctx.preprocess,
                 evaluated,
@@ -160,6 +168,10 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         if flagged := curves['special_points']['imaginary']:
             worst = ', '.join(f'{name} {mode["frequency_cm1"]:.0f} cm⁻¹' for name, mode in sorted(flagged.items()))
             self.report(f'imaginary modes beyond the acoustic ones, the worst of each member: {worst}')
+
+    def judge(self) -> ExitCode | None:
+        """Say whether members are missing."""
+        return self.exit_codes.ERROR_MEMBERS_MISSING.format(members=self.ctx.lost) if self.ctx.lost else None
 
 
 _PARAMETERS = ('displacement_angstrom', 'band_points', 'mesh', 'dos_width_cm1', 'dos_spacing_cm1')

@@ -111,6 +111,6 @@ def test_inputs_that_cannot_reach_the_end_are_refused_at_submission(python, crys
     builder = MLCCPhononWorkChain.get_builder_from_protocol(
         python, crystal, 'fast', {'methods': ['HF'], 'vacf_methods': []}, snapshots=snapshots
     )
+    inputs = {**builder._inputs(prune=True), 'methods': orm.List(methods)}
     with pytest.raises(ValueError, match=reason):
-        builder.methods = methods
-        run_get_node(builder)
+        run_get_node(MLCCPhononWorkChain, **inputs)
