@@ -71,7 +71,8 @@ def wave_function(*methods: str) -> dict[str, float]:
 def main() -> None:
     """Print all of them."""
     by_energies, by_forces = lda()
-    print(json.dumps({'LDA': by_energies, 'LDA from forces': by_forces, **wave_function('HF', 'MP2', 'CCSD', 'CCSD(T)')}))
+    found = wave_function('HF', 'MP2', 'CCSD', 'CCSD(T)')
+    print(json.dumps({'LDA': by_energies, 'LDA from forces': by_forces, **found}))
 
 
 if __name__ == '__main__':

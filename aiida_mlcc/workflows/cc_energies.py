@@ -18,7 +18,8 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.pyscf import refuse_correlation_engine, source_of
 from aiida_mlcc.science.labelling import made_with, missing_labels
 from aiida_mlcc.science.selection import select
-from aiida_mlcc.workflows.inputs import Options, batches, job_inputs, refuse_count, refuse_fraction
+from aiida_mlcc.workflows.inputs import Options, batches, job_inputs, refuse_fraction
+from aiida_mlcc.workflows.ports import count_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.restart import CorrelateRestartWorkChain
 
@@ -42,18 +43,8 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
             dynamic=True,
             help='Labels from earlier runs with the same settings: what they hold is not computed again.',
         )
-        for name, value, help_text in (
-            ('batch_size', 8, 'Snapshots per job.'),
-            ('max_concurrent', 4, 'Jobs at a time.'),
-        ):
-            spec.input(
-                name,
-                valid_type=orm.Int,
-                serializer=orm.to_aiida_type,
-                default=lambda value=value: orm.Int(value),
-                validator=refuse_count,
-                help=help_text,
-            )
+        count_port(spec, 'batch_size', 8, 'Snapshots per job.')
+        count_port(spec, 'max_concurrent', 4, 'Jobs at a time.')
         spec.input(
             'min_success_fraction',
             valid_type=orm.Float,

@@ -18,7 +18,8 @@ from aiida_mlcc.calculations.train import TrainCalculation
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.methods import DFT_METHODS, slug_of
-from aiida_mlcc.workflows.inputs import Options, job_inputs, refuse_count, refuse_mismatch, refuse_seeds, seed_label
+from aiida_mlcc.workflows.inputs import Options, job_inputs, refuse_mismatch, refuse_seeds, seed_label
+from aiida_mlcc.workflows.ports import count_port, symprec_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin, merge
 from aiida_mlcc.workflows.restart import FitRestartWorkChain, TrainRestartWorkChain
 
@@ -39,15 +40,8 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         spec.input('base_method', valid_type=orm.Str, serializer=orm.to_aiida_type, validator=_refuse_base_method)
         spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_methods)
         spec.input('seeds', valid_type=orm.List, serializer=orm.to_aiida_type, validator=refuse_seeds)
-        spec.input('symprec', valid_type=orm.Float, serializer=orm.to_aiida_type, help='Symmetry tolerance, Å.')
-        spec.input(
-            'max_concurrent',
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            default=lambda: orm.Int(4),
-            validator=refuse_count,
-            help='Jobs at a time.',
-        )
+        symprec_port(spec)
+        count_port(spec, 'max_concurrent', 4, 'Jobs at a time.')
         set_here = ('snapshots', 'seed', 'runtime_source', 'parent_folder')
         spec.expose_inputs(TrainCalculation, namespace='base', exclude=(*set_here, 'method', 'minus'))
         spec.input_namespace('delta')

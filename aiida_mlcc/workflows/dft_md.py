@@ -14,7 +14,8 @@ from aiida_mlcc.calculations.md import MdCalculation
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.pyscf import refuse_force_engine
-from aiida_mlcc.workflows.inputs import Options, job_inputs, refuse_structure, refuse_supercell_matrix
+from aiida_mlcc.workflows.inputs import Options, job_inputs
+from aiida_mlcc.workflows.ports import seed_port, structure_port, supercell_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.restart import MdRestartWorkChain
 
@@ -27,14 +28,8 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
-        spec.input('structure', valid_type=orm.StructureData, validator=refuse_structure)
-        spec.input(
-            'supercell_matrix',
-            valid_type=orm.List,
-            serializer=orm.to_aiida_type,
-            validator=refuse_supercell_matrix,
-            help='The supercell in multiples of `structure`: three numbers or a 3×3 matrix.',
-        )
+        structure_port(spec)
+        supercell_port(spec, '`structure`')
         spec.input(
             'engine',
             valid_type=orm.Dict,
@@ -42,7 +37,7 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
             validator=refuse_force_engine,
             help='Where energies and forces come from, with all its settings.',
         )
-        spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of velocities and thermostat.')
+        seed_port(spec)
         spec.expose_inputs(
             MdCalculation,
             namespace='md',

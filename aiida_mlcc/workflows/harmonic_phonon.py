@@ -19,7 +19,8 @@ from aiida_mlcc.calculations.functions.phonon_from_forces import phonon_from_for
 from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
-from aiida_mlcc.workflows.inputs import Options, job_inputs, refuse_structure, refuse_supercell_matrix
+from aiida_mlcc.workflows.inputs import Options, job_inputs
+from aiida_mlcc.workflows.ports import structure_port, supercell_port, symprec_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.restart import EvaluateRestartWorkChain
 
@@ -32,7 +33,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
-        spec.input('structure', valid_type=orm.StructureData, validator=refuse_structure)
+        structure_port(spec)
         spec.input_namespace(
             'force_fields', valid_type=ForceFieldData, required=False, dynamic=True, help='The members, by seed.'
         )
@@ -43,14 +44,8 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             serializer=orm.to_aiida_type,
             help='Take the forces from an engine instead: a reference dispersion.',
         )
-        spec.input(
-            'supercell_matrix',
-            valid_type=orm.List,
-            serializer=orm.to_aiida_type,
-            validator=refuse_supercell_matrix,
-            help='The supercell in multiples of the primitive cell.',
-        )
-        spec.input('symprec', valid_type=orm.Float, serializer=orm.to_aiida_type, help='Symmetry tolerance, Å.')
+        supercell_port(spec, 'the primitive cell')
+        symprec_port(spec)
         spec.input(
             'parameters',
             valid_type=orm.Dict,

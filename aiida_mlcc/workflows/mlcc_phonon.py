@@ -17,7 +17,8 @@ from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
 from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
-from aiida_mlcc.workflows.inputs import Options, refuse_count, refuse_mismatch, refuse_structure
+from aiida_mlcc.workflows.inputs import Options, refuse_mismatch
+from aiida_mlcc.workflows.ports import count_port, structure_port
 from aiida_mlcc.workflows.protocol import ProtocolError, ProtocolMixin
 from aiida_mlcc.workflows.vacf import VACFWorkChain
 
@@ -38,7 +39,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
-        spec.input('structure', valid_type=orm.StructureData, validator=refuse_structure)
+        structure_port(spec)
         spec.input(
             'snapshots',
             valid_type=SnapshotsData,
@@ -60,14 +61,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
             validator=_refuse_vacf_methods,
             help='Methods whose spectrum is also taken from dynamics; may be empty.',
         )
-        spec.input(
-            'max_concurrent',
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            default=lambda: orm.Int(4),
-            validator=refuse_count,
-            help='Phonon and dynamics WorkChains at a time.',
-        )
+        count_port(spec, 'max_concurrent', 4, 'Phonon and dynamics WorkChains at a time.')
         # expose_inputs takes the options out of the mapping it is given.
         optional = {'required': False, 'populate_defaults': False}
         for stage, exclude in (

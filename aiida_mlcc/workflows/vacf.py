@@ -16,7 +16,8 @@ from aiida_mlcc.calculations.functions.vibrational_spectrum import vibrational_s
 from aiida_mlcc.calculations.md import MdCalculation
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
-from aiida_mlcc.workflows.inputs import Options, job_inputs, refuse_count, refuse_structure, refuse_supercell_matrix
+from aiida_mlcc.workflows.inputs import Options, job_inputs
+from aiida_mlcc.workflows.ports import count_port, seed_port, structure_port, supercell_port, symprec_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.restart import MdRestartWorkChain
 
@@ -29,17 +30,11 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
-        spec.input('structure', valid_type=orm.StructureData, validator=refuse_structure)
+        structure_port(spec)
         spec.input_namespace('force_fields', valid_type=ForceFieldData, dynamic=True, help='The members, by seed.')
-        spec.input(
-            'supercell_matrix',
-            valid_type=orm.List,
-            serializer=orm.to_aiida_type,
-            validator=refuse_supercell_matrix,
-            help='The supercell in multiples of the primitive cell.',
-        )
-        spec.input('symprec', valid_type=orm.Float, serializer=orm.to_aiida_type, help='Symmetry tolerance, Å.')
-        spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of velocities and thermostat.')
+        supercell_port(spec, 'the primitive cell')
+        symprec_port(spec)
+        seed_port(spec)
         spec.input(
             'spectrum',
             valid_type=orm.Dict,
@@ -47,14 +42,7 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
             validator=_validate_spectrum,
             help='Window and highest frequency (cm⁻¹) of the spectrum.',
         )
-        spec.input(
-            'max_concurrent',
-            valid_type=orm.Int,
-            serializer=orm.to_aiida_type,
-            default=lambda: orm.Int(4),
-            validator=refuse_count,
-            help='Jobs at a time.',
-        )
+        count_port(spec, 'max_concurrent', 4, 'Jobs at a time.')
         spec.expose_inputs(
             MdCalculation,
             namespace='md',
