@@ -52,7 +52,7 @@ def test_unknown_override_is_named_with_its_path(stage, overrides, named):
 
 def test_known_port_that_the_protocol_leaves_out_may_be_overridden():
     inputs = STAGES['dft_md'].get_protocol_inputs('fast', {'md': {'metadata': {'options': {'queue_name': 'long'}}}})
-    assert inputs['md']['metadata']['options'] == {'queue_name': 'long'}
+    assert inputs['md']['metadata']['options']['queue_name'] == 'long'
 
 
 def test_unknown_protocol_names_those_there_are():
