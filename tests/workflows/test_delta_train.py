@@ -72,3 +72,14 @@ def test_unknown_kind_of_delta_is_refused(python, crystal):
     snapshots = snapshots_of_springs(methods={'HF': 3.6, 'CCSD(T)': 3.3})
     with pytest.raises(ValueError, match='unknown kind of Δ'):
         builder_of(python, crystal, snapshots, delta={'kind': 'linear'})
+
+
+def test_no_member_trained_ends_with_the_reason_and_keeps_nothing_half(python, crystal):
+    """Three frames are too few to hold any out."""
+    snapshots = snapshots_of_springs(n_frames=3, methods={'HF': 3.6, 'CCSD(T)': 3.3})
+    outputs, node = run_get_node(builder_of(python, crystal, snapshots, seeds=[1]))
+    assert node.exit_status == DeltaTrainWorkChain.exit_codes.ERROR_NO_MEMBER.status
+    assert 'frames' in node.exit_message
+    assert 'base' not in outputs
+    assert 'delta_ml' not in outputs
+    assert [entry['what'] for entry in outputs['failures']['failed']][0] == 'base_lda_seed_1'
