@@ -19,7 +19,7 @@ LATTICE_CONSTANT = 4.03
 
 CRUDE = (
     'This is a demonstration and no prediction: with a minimal basis and one cell of 8 atoms (T) adds almost nothing, '
-    'L is no wave vector of the training cell, and without the non-analytic term there is no LO-TO splitting at Γ.'
+    'L is no wave vector of the training cell, and without the non-analytic term all optical modes at Γ are TO.'
 )
 
 
@@ -52,7 +52,7 @@ def demo(path: Path, profile: str | None, new: bool) -> None:
             click.echo(f'\nNothing is lost: `aiida-mlcc demo --path {path}` goes on where this was.')
             raise click.Abort from None
     click.echo()
-    print_results(node)
+    print_results(node, points=('GAMMA', 'X', 'L'))
     draw(node, path)
     click.echo(f'\n{CRUDE if node.is_finished_ok else ""}\n\nOpen it with:\n')
     for line in lines_to_open(node):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -40,18 +41,15 @@ def results(identifier: str, as_json: bool, profile: str | None) -> None:
     print_results(process)
 
 
-def print_results(process: ProcessNode) -> None:
-    """Print the results of a run as text."""
-    from aiida_mlcc.report.results import error_lines, failure_lines, imaginary, results_of, table
+def print_results(process: ProcessNode, points: Sequence[str] | None = None) -> None:
+    """Print the results of a run as text, with the frequencies at `points` only where these are given."""
+    from aiida_mlcc.report.results import error_lines, failure_lines, imaginary_lines, results_of, table
 
     found = results_of(process)
     if found['methods']:
         click.echo('Frequencies in cm⁻¹, mean over the members ± half their range; acoustic modes at Γ are left out.\n')
-        click.echo(table(found))
-    for method, where in imaginary(process).items():
-        points = ', '.join(f'{point} ({lowest:.0f} cm⁻¹)' for point, lowest in sorted(where.items()))
-        click.echo(f'{method}: imaginary modes at {points}: this crystal is not stable in that model.')
-    for line in error_lines(found):
+        click.echo(table(found, points))
+    for line in (*imaginary_lines(process), *error_lines(found)):
         click.echo(line)
     for line in failure_lines(found['failed']):
         click.echo(f'missing: {line}')

@@ -135,6 +135,7 @@ def _draw_density(axis: Axes, curves: Mapping[str, orm.XyData]) -> None:
         axis.fill_betweenx(frequencies, values['min'], values['max'], **_shade(method))
     axis.axhline(0.0, color='0.5', linewidth=0.6, zorder=0)
     axis.set_xlim(left=0.0)
+    axis.locator_params(axis='x', nbins=3)
 
 
 def _line(method: str) -> dict[str, object]:

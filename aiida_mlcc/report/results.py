@@ -38,11 +38,20 @@ def to_json(results: Mapping[str, Any]) -> str:
     return json.dumps(results, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
-def imaginary(process: orm.ProcessNode) -> dict[str, Any]:
-    """Return method → what its special points say of imaginary modes beyond the acoustic ones, where there are any."""
-    nodes = by_method(process, 'special_points')
-    flags = {method: node.get_dict().get('imaginary') for method, node in nodes.items()}
-    return {method: flag for method, flag in flags.items() if flag}
+def imaginary_lines(process: orm.ProcessNode) -> list[str]:
+    """Return one line for each method with imaginary modes beyond the acoustic ones: the lowest, and where it is."""
+    lines = []
+    for method, node in by_method(process, 'special_points').items():
+        flagged = node.get_dict().get('imaginary') or {}
+        if not flagged:
+            continue
+        worst = min(flagged.values(), key=lambda mode: mode['frequency_cm1'])
+        where = ' '.join(f'{component:.3g}' for component in worst['qpoint'])
+        lines.append(
+            f'{method}: imaginary modes in {", ".join(sorted(flagged))}, the lowest {worst["frequency_cm1"]:.0f} cm⁻¹ '
+            f'at ({where}): the crystal is not stable in this model.'
+        )
+    return lines
 
 
 def _special_points(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,10 +75,14 @@ def _snapshots(process: orm.ProcessNode) -> dict[str, Any]:
     }
 
 
-def table(results: Mapping[str, Any]) -> str:
-    """Return the frequencies at the special points as text: a row a mode, a column a method."""
+def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> str:
+    """Return the frequencies at the special points as text: a row a mode, a column a method.
+
+    :param labels: only these points, as far as there are any of that name; all of them if None.
+    """
     methods = list(results['methods'])
-    labels = list(dict.fromkeys(label for m in methods for label in results['methods'][m]['special_points_cm1']))
+    known = dict.fromkeys(label for m in methods for label in results['methods'][m]['special_points_cm1'])
+    labels = [label for label in known if labels is None or label in labels]
     width = 16
     lines = []
     for label in labels:
@@ -80,6 +93,7 @@ def table(results: Mapping[str, Any]) -> str:
         n_modes = max(len(entry['mean']) for entry in found.values() if entry)
         for first, last in _modes(found, n_modes, skip=3 if label == 'GAMMA' and n_modes > 3 else 0):
             name = f'mode {first + 1}' if first == last else f'modes {first + 1}-{last + 1}'
+            name += ' optical' if label == 'GAMMA' else ''
             cells = [_cell(found[m], first, last) for m in methods]
             lines.append(f'  {name}'.ljust(22) + ''.join(cell.rjust(width) for cell in cells))
         lines.append('')
@@ -110,22 +124,22 @@ def _cell(entry: Mapping[str, Any] | None, first: int, last: int) -> str:
 
 _TOLD = {
     'energy_rmse_mev_atom': 'energies {:.2f} meV/atom',
-    'forces_rmse_mev_A': 'forces {:.0f} meV/Å',
+    'forces_rmse_mev_angstrom': 'forces {:.0f} meV/Å',
     'cv_rmse_mev_atom': 'Δ in cross-validation {:.3f} meV/atom',
-    'spread_mev_atom': 'of a spread of {:.2f} meV/atom',
+    'spread_mev_atom': 'spread of what is learned {:.2f} meV/atom',
 }
 """Errors worth a place in the text, by the last part of their name."""
 
 
 def error_lines(results: Mapping[str, Any]) -> list[str]:
-    """Return one line a method and member on the errors of its force field."""
-    lines = []
+    """Return one line a method on the errors of its force field, with members of the same errors together."""
+    members: dict[tuple[str, str], list[str]] = {}
     for method, entry in results['methods'].items():
         for member, errors in entry['errors'].items():
             told = [text.format(value) for name, text in _TOLD.items() if (value := _number(errors, name)) is not None]
             if told:
-                lines.append(f'{method} {member}: {", ".join(told)}')
-    return lines
+                members.setdefault((method, ', '.join(told)), []).append(member)
+    return [f'{method} {", ".join(names)}: {told}' for (method, told), names in members.items()]
 
 
 def failure_lines(failed: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -30,7 +30,7 @@ def test_an_output_leads_to_its_run(command, run):
 def test_results_name_what_is_missing_and_what_is_unstable(command, run):
     text = command('results', run.master.pk).output
     assert 'HF did not converge' in text
-    assert 'imaginary modes at L (-12 cm⁻¹)' in text
+    assert 'the lowest -12 cm⁻¹ at (0.5 0.5 0.5)' in text
 
 
 @pytest.mark.parametrize('words', [('results',), ('status',), ('trace',), ('plot', '-o', 'figure.png')])
