@@ -24,6 +24,7 @@ MAX_CUTOFF = 8.0
 
 # Random subsets of 12 … 100 CCSD(T) and HF labels of diamond: this is where the frames left out are predicted best.
 _LABELS_PER_PARAMETER = 1.5
+_CLEARLY_BETTER = 0.9
 _RANK_TOLERANCE = 1e-9
 
 
@@ -57,7 +58,8 @@ def fit_delta(
     ``base_scale``: it acts on the base force field that the Δ is added to.
 
     :param cutoff: Å; by default the longest, up to 8 Å, whose force constants the training cell can tell apart with
-        three labels for two of them, and at least the nearest neighbours.
+        three labels for two of them, and at least the nearest neighbours; a longer one, of which the cell sees only
+        some combinations, where it lowers the error of the frames left out by a tenth or more.
     :param ridge: penalties to choose from, relative to the variance of the features; default :data:`RIDGES`.
     :param seed: of the division into folds.
     :returns: the Δ and its errors: ``n_labels``, ``n_parameters`` (force constants, gradients and s), ``rank`` of the
@@ -77,18 +79,15 @@ def fit_delta(
         )
     base = labelled.labels[base_method].energies
     delta = labelled.labels[method].energies - base
-    basis = _default_basis(primitive, labelled) if cutoff is None else force_constants_basis(primitive, cutoff)
-    features = _features(basis, labelled)
-    if not np.any(np.std(features, axis=0) > 0) or np.ptp(base) == 0:
-        raise FitError('all labelled frames are the same structure: there is no motion to learn from')
-
-    folds = np.random.default_rng(seed).permutation(n_labels) % n_folds
-    problem = _problem(features, base, delta, basis.n_second)
     penalties = tuple(RIDGES if ridge is None else ridge)
     if not penalties or min(penalties) < 0:
         raise FitError(f'the ridge is one or more numbers that are not negative, not {penalties}')
-    trials = {penalty: _left_out_error(problem, penalty, folds) for penalty in penalties}
-    chosen = min(trials, key=lambda penalty: trials[penalty])
+    folds = np.random.default_rng(seed).permutation(n_labels) % n_folds
+    bases = _default_bases(primitive, labelled) if cutoff is None else [force_constants_basis(primitive, cutoff)]
+    trials = [_trial(basis, labelled, base, delta, penalties, folds) for basis in bases]
+    best = min(trials, key=lambda trial: trial.left_out_error)
+    trial = best if best.left_out_error < _CLEARLY_BETTER * trials[0].left_out_error else trials[0]
+    basis, problem, chosen = trial.basis, trial.problem, trial.penalty
     parameters, constant = _solve(problem, chosen)
     residuals = delta - constant - problem.features @ parameters
     rank = _rank(problem)
@@ -104,7 +103,7 @@ def fit_delta(
         'base_scale': float(parameters[-1]),
         'spread_mev_atom': float(np.std(delta) * per_atom),
         'rmse_mev_atom': float(np.sqrt(np.mean(residuals**2)) * per_atom),
-        'cv_rmse_mev_atom': trials[chosen] * per_atom,
+        'cv_rmse_mev_atom': trial.left_out_error * per_atom,
         'cv_rescaling_mev_atom': _left_out_error(_rescaling(base, delta), 0.0, folds) * per_atom,
     }
     trained_on = {
@@ -130,21 +129,51 @@ def fit_delta(
     return _with_probe(field, labelled), errors
 
 
-def _default_basis(primitive: Atoms, snapshots: Snapshots) -> ForceConstantsBasis:
-    """The longest cutoff that the training cell and the number of labels support, shell by shell."""
+@dataclass(frozen=True)
+class _Trial:
+    """A cutoff with the ridge that suits it best, and the error of the frames left out, eV per cell."""
+
+    basis: ForceConstantsBasis
+    problem: _Problem
+    penalty: float
+    left_out_error: float
+
+
+def _trial(
+    basis: ForceConstantsBasis,
+    labelled: Snapshots,
+    base: NDArray[np.float64],
+    delta: NDArray[np.float64],
+    penalties: Sequence[float],
+    folds: NDArray[np.int64],
+) -> _Trial:
+    features = _features(basis, labelled)
+    if not np.any(np.std(features, axis=0) > 0) or np.ptp(base) == 0:
+        raise FitError('all labelled frames are the same structure: there is no motion to learn from')
+    problem = _problem(features, base, delta, basis.n_second)
+    errors = {penalty: _left_out_error(problem, penalty, folds) for penalty in penalties}
+    penalty = min(errors, key=lambda penalty: errors[penalty])
+    return _Trial(basis, problem, penalty, errors[penalty])
+
+
+def _default_bases(primitive: Atoms, snapshots: Snapshots) -> list[ForceConstantsBasis]:
+    """Return the longest cutoff whose force constants the training cell tells apart, and the longer ones of which it
+    sees more combinations with every shell; for all of them, three labels for two of these."""
     site_map = map_onto_crystal(primitive, snapshots.atoms(0))
     distances = shells(primitive, MAX_CUTOFF)
     # Halfway to the next shell: no rounding decides which atoms interact.
     candidates = (distances[:-1] + distances[1:]) / 2
-    best: ForceConstantsBasis | None = None
+    bases: list[ForceConstantsBasis] = []
+    seen = 0
     for cutoff in candidates if len(candidates) else [1.1 * shortest_distance(primitive)]:
         basis = force_constants_basis(primitive, float(cutoff))
-        supported = _LABELS_PER_PARAMETER * (basis.n_second + basis.n_first + 1) <= snapshots.n_frames
-        if best is not None and not (supported and basis.folded_rank(site_map) == basis.n_second):
+        rank = basis.folded_rank(site_map)
+        supported = _LABELS_PER_PARAMETER * (rank + basis.n_first + 1) <= snapshots.n_frames
+        if bases and not (supported and rank > seen):
             break
-        best = basis
-    assert best is not None
-    return best
+        bases = [basis] if rank == basis.n_second else [*bases, basis]
+        seen = rank
+    return bases
 
 
 def _features(basis: ForceConstantsBasis, snapshots: Snapshots) -> NDArray[np.float64]:

@@ -200,7 +200,6 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         if 'snapshots' not in node.outputs:
             return self.stop_early(self.exit_codes.ERROR_NO_SNAPSHOTS, node)
         self.ctx.snapshots = node.outputs.snapshots
-        self.out('snapshots', self.ctx.snapshots)
         return None
 
     def needs_energies(self) -> bool:
@@ -220,7 +219,6 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         if 'snapshots' not in node.outputs:
             return self.stop_early(self.exit_codes.ERROR_NO_ENERGIES, node)
         self.ctx.snapshots = node.outputs.snapshots
-        self.out('snapshots', self.ctx.snapshots)
         return None
 
     def needs_force_fields(self) -> bool:
@@ -295,7 +293,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
 
     def finish(self) -> ExitCode | None:
         """Say what is missing, if anything is."""
-        self.out('failures', orm.Dict({'failed': self.ctx.failed}).store())
+        self.keep_snapshots_and_failures()
         if not self.ctx.n_dispersions:
             reason = self.ctx.failed[-1]['reason'] if self.ctx.failed else 'no force field was given'
             return self.exit_codes.ERROR_NO_PHONONS.format(reason=reason)
@@ -304,6 +302,12 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         if broken or lost:
             return self.exit_codes.ERROR_INCOMPLETE.format(missing=', '.join(dict.fromkeys(broken + lost)))
         return None
+
+    def keep_snapshots_and_failures(self) -> None:
+        """Attach the snapshots with all labels they have by now, and what failed."""
+        if self.ctx.snapshots is not None:
+            self.out('snapshots', self.ctx.snapshots)
+        self.out('failures', orm.Dict({'failed': self.ctx.failed}).store())
 
     def submit_stage(self, stage: str, **inputs: Any) -> ToContext:
         """Submit a stage with its exposed inputs and `inputs`."""
@@ -323,7 +327,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
 
     def stop_early(self, code: ExitCode, node: orm.WorkChainNode) -> ExitCode:
         """End here, with what there is."""
-        self.out('failures', orm.Dict({'failed': self.ctx.failed}).store())
+        self.keep_snapshots_and_failures()
         return code.format(reason=node.exit_message or f'it ended {node.process_state}')
 
 

@@ -82,4 +82,4 @@ def test_no_member_trained_ends_with_the_reason_and_keeps_nothing_half(python, c
     assert 'frames' in node.exit_message
     assert 'base' not in outputs
     assert 'delta_ml' not in outputs
-    assert [entry['what'] for entry in outputs['failures']['failed']][0] == 'base_lda_seed_1'
+    assert outputs['failures']['failed'][0]['what'] == 'base_lda_seed_1'

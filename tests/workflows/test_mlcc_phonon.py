@@ -99,6 +99,7 @@ def test_from_a_structure_every_stage_runs(python):
     snapshots = outputs['snapshots'].get_snapshots()
     assert snapshots.n_frames == 10
     assert len(snapshots.labelled_by('LDA', 'HF', 'MP2')) == 8
+    assert node.outputs.snapshots.uuid == outputs['snapshots'].uuid, 'the labelled set, also in the graph'
     assert set(outputs['dispersion']) == {'lda', 'hf', 'mp2'}
 
 
