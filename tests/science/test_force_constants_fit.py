@@ -181,3 +181,14 @@ def test_published_diamond_labels_are_predicted_as_well_as_known(method, name, e
     assert errors['rank'] == errors['n_parameters'] == 17
     # Folds differ by chance; the published labels carry noise of 0.1 meV/atom.
     assert errors['cv_rmse_mev_atom'] == pytest.approx(expected, abs=0.012)
+
+
+@pytest.mark.parametrize(('reach', 'far'), [(2.2, False), (2.95, True)])
+def test_default_cutoff_goes_beyond_what_a_small_cell_resolves_only_where_energies_ask_for_it(
+    springs, rock_salt, reach, far
+):
+    """The cube of 8 atoms tells nearest neighbours apart (2.01 Å), of the second ones (2.84 Å) only combinations."""
+    snapshots = label(hot_frames(rock_salt, CONVENTIONAL, 20), springs(rock_salt, reach), noise=1e-3)
+    _, errors = fit_delta(snapshots, rock_salt, 'LDA', 'HF')
+    assert (errors['cutoff_angstrom'] > 2.84) == far
+    assert errors['cv_rmse_mev_atom'] < 1.0
