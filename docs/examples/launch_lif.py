@@ -10,7 +10,7 @@ from ase.build import bulk
 
 MLCCPhononWorkChain = WorkflowFactory('mlcc.mlcc_phonon')
 
-structure = orm.StructureData(ase=bulk('LiF', 'rocksalt', a=4.03, cubic=True), label='LiF')
+structure = orm.StructureData(ase=bulk('LiF', 'rocksalt', a=3.93, cubic=True), label='LiF')
 builder = MLCCPhononWorkChain.get_builder_from_protocol(
     code=orm.load_code('mlcc-python@localhost'),
     structure=structure,
