@@ -16,7 +16,12 @@ class SelectionError(ValueError):
 
 
 def select(snapshots: Snapshots, selection: Mapping[str, Any]) -> NDArray[np.int64]:
-    """Return the indices of the selected frames, in ascending order.
+    """Return the indices of the selected frames, in ascending order, as :func:`chosen_frames`."""
+    return chosen_frames(snapshots.n_frames, selection)
+
+
+def chosen_frames(n_frames: int, selection: Mapping[str, Any]) -> NDArray[np.int64]:
+    """Return which of `n_frames` frames are selected, in ascending order.
 
     :param selection: one of
 
@@ -39,12 +44,12 @@ def select(snapshots: Snapshots, selection: Mapping[str, Any]) -> NDArray[np.int
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise SelectionError(f'{key} of a selection is a whole number, not {value!r}')
     if kind == 'all':
-        return np.arange(snapshots.n_frames)
+        return np.arange(n_frames)
     n = settings['n']
-    if not 1 <= n <= snapshots.n_frames:
-        raise SelectionError(f'{n} frames asked for, of {snapshots.n_frames} there are')
+    if not 1 <= n <= n_frames:
+        raise SelectionError(f'{n} frames asked for, of {n_frames} there are')
     if kind == 'every':
-        return np.linspace(0, snapshots.n_frames - 1, n).round().astype(np.int64)
+        return np.linspace(0, n_frames - 1, n).round().astype(np.int64)
     # The first n of one permutation: a larger selection with the same seed contains a smaller one, so that
     # adding frames later throws no label away.
-    return np.sort(np.random.default_rng(settings['seed']).permutation(snapshots.n_frames)[:n])
+    return np.sort(np.random.default_rng(settings['seed']).permutation(n_frames)[:n])

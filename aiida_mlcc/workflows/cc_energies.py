@@ -17,7 +17,7 @@ from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.pyscf import refuse_correlation_engine, source_of
 from aiida_mlcc.science.labelling import made_with, missing_labels
-from aiida_mlcc.science.selection import select
+from aiida_mlcc.science.selection import chosen_frames
 from aiida_mlcc.workflows.inputs import Options, batches, job_inputs, refuse_fraction
 from aiida_mlcc.workflows.ports import count_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin
@@ -191,7 +191,7 @@ def _refuse_selection(inputs: Mapping[str, Any], _: Any) -> str | None:
     if 'snapshots' not in inputs or 'selection' not in inputs:
         return None
     try:
-        select(inputs['snapshots'].get_snapshots(), inputs['selection'].get_dict())
+        chosen_frames(inputs['snapshots'].n_frames, inputs['selection'].get_dict())
     except (ValueError, KeyError) as error:
         return str(error)
     return None

@@ -13,6 +13,7 @@ from aiida_mlcc.calculations.correlate import validate_methods
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.methods import DFT_METHODS, METHODS, WAVEFUNCTION_METHODS, slug_of
+from aiida_mlcc.science.selection import chosen_frames
 from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
@@ -29,6 +30,9 @@ STAGES = {
     'harmonic_phonon': HarmonicPhononWorkChain,
     'vacf': VACFWorkChain,
 }
+
+SHARED = ('structure', 'snapshots', 'methods', 'base_method', 'force_fields')
+"""What the stages get from the master, not from their own inputs."""
 
 
 class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
@@ -150,6 +154,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
             workchain = STAGES[stage]
             if below[stage] is not None and not isinstance(below[stage], Mapping):
                 raise ProtocolError(f'the override `{stage}` is {below[stage]!r}: it must be a mapping of inputs')
+            if own := [name for name in SHARED if name in (below[stage] or {})]:
+                raise ProtocolError(f'the override `{stage}.{own[0]}` has no effect: `{own[0]}` is set for all stages')
             try:
                 builder = workchain.get_builder_from_protocol(
                     code=code, protocol=protocol, overrides=below[stage], options=options, **given
@@ -172,7 +178,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
             if snapshots is None:
                 chosen['dft_md'] = stage_inputs('dft_md', **known)
         for stage in STAGES:
-            for name in ('structure', 'snapshots', 'methods', 'base_method', 'force_fields'):
+            for name in SHARED:
                 chosen.get(stage, {}).pop(name, None)
         return cls.fill(chosen)
 
@@ -355,10 +361,24 @@ def _refuse_incomplete(inputs: Mapping[str, Any], _: Any) -> str | None:
         return '`delta_train` is missing: give it, or trained `force_fields`'
     snapshots = inputs.get('snapshots')
     if snapshots is None:
-        return None if 'dft_md' in inputs else '`dft_md` is missing: give it, or `snapshots`'
+        return _refuse_selection(inputs) if 'dft_md' in inputs else '`dft_md` is missing: give it, or `snapshots`'
     if not any(method in snapshots.methods for method in DFT_METHODS):
         return f'`snapshots` have no DFT labels; their methods: {", ".join(snapshots.methods) or "none"}'
     missing = missing_methods(snapshots, inputs['methods'].get_list())
     if missing and 'cc_energies' not in inputs:
         return f'`snapshots` have no {", ".join(missing)} labels, and `cc_energies` is missing'
     return refuse_mismatch(inputs['structure'], snapshots)
+
+
+def _refuse_selection(inputs: Mapping[str, Any]) -> str | None:
+    """Refuse a selection that the dynamics cannot serve, before it has run."""
+    if 'cc_energies' not in inputs:
+        return '`cc_energies` is missing: the snapshots of the dynamics have DFT labels only'
+    parameters = inputs['dft_md']['md']['parameters']
+    try:
+        chosen_frames(
+            parameters['n_steps'] // parameters['record_every'], inputs['cc_energies']['selection'].get_dict()
+        )
+    except ValueError as error:
+        return f'cc_energies.selection: {error}'
+    return None

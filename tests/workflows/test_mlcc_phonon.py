@@ -9,6 +9,7 @@ from ase import Atoms
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
+from aiida_mlcc.workflows.protocol import ProtocolError
 from tests.crystals import optical_frequency_cm1, rocksalt, springs
 from tests.workflows.data import snapshots_of_springs
 
@@ -115,3 +116,20 @@ def test_inputs_that_cannot_reach_the_end_are_refused_at_submission(python, crys
     inputs = {**builder._inputs(prune=True), 'methods': orm.List(methods)}
     with pytest.raises(ValueError, match=reason):
         run_get_node(MLCCPhononWorkChain, **inputs)
+
+
+@pytest.mark.parametrize(
+    ('selection', 'reason'),
+    [({'n': 0}, '0 frames asked for'), ({'n': 99}, '99 frames asked for, of 40'), ({'kind': 'best'}, 'unknown kind')],
+)
+def test_selection_that_the_dynamics_cannot_serve_is_refused_before_it_runs(python, crystal, selection, reason):
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(
+        python, crystal, 'fast', {'cc_energies': {'selection': selection}}
+    )
+    with pytest.raises(ValueError, match=f'cc_energies.selection: {reason}'):
+        run_get_node(builder)
+
+
+def test_override_of_what_the_master_sets_for_all_stages_is_refused(python, crystal):
+    with pytest.raises(ProtocolError, match='`delta_train.methods` has no effect'):
+        MLCCPhononWorkChain.get_builder_from_protocol(python, crystal, 'fast', {'delta_train': {'methods': ['HF']}})
