@@ -131,5 +131,5 @@ def test_selection_that_the_dynamics_cannot_serve_is_refused_before_it_runs(pyth
 
 
 def test_override_of_what_the_master_sets_for_all_stages_is_refused(python, crystal):
-    with pytest.raises(ProtocolError, match='`delta_train.methods` has no effect'):
+    with pytest.raises(ProtocolError, match=r'`delta_train\.methods` has no effect'):
         MLCCPhononWorkChain.get_builder_from_protocol(python, crystal, 'fast', {'delta_train': {'methods': ['HF']}})
