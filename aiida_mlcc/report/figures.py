@@ -152,4 +152,4 @@ def _legend(figure: Figure, methods: list[str]) -> None:
 
     unique = [method for method in COLOURS if method in methods]
     handles = [Line2D([], [], **_line(method), label=method) for method in unique]
-    figure.legend(handles=handles, loc='outside upper center', ncols=len(unique), frameon=False)
+    figure.legend(handles=handles, loc='outside lower center', ncols=len(unique), frameon=False)

@@ -9,6 +9,8 @@ import sys
 from aiida import orm
 from aiida.plugins import DataFactory
 
+from aiida_mlcc.science.methods import METHODS
+
 SnapshotsData = DataFactory('mlcc.snapshots')
 ForceFieldData = DataFactory('mlcc.force_field')
 
@@ -17,14 +19,14 @@ def latest_dispersion():
     """Return the dispersion of the costliest method in the latest run that has any."""
     query = orm.QueryBuilder()
     query.append(orm.WorkChainNode, filters={'process_type': 'aiida.workflows:mlcc.mlcc_phonon'}, tag='run')
-    query.append(
-        orm.BandsData, with_incoming='run', edge_filters={'label': {'like': 'dispersion%'}}, tag='bands', project='*'
-    )
-    query.order_by([{'run': {'id': 'desc'}}, {'bands': {'id': 'desc'}}])
-    found = query.limit(1).first(flat=True)
-    if found is None:
+    query.append(orm.BandsData, with_incoming='run', edge_filters={'label': {'like': 'dispersion%'}})
+    query.order_by({'run': {'ctime': 'desc'}})
+    query.add_projection('run', '*')
+    run = query.limit(1).first(flat=True)
+    if run is None:
         sys.exit('There is no dispersion in this profile.')
-    return found
+    dispersions = run.outputs.dispersion
+    return dispersions[[slug for slug in METHODS if slug in dispersions][-1]]
 
 
 def above(dispersion, node_class, **filters):
