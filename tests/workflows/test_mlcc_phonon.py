@@ -120,7 +120,7 @@ def test_inputs_that_cannot_reach_the_end_are_refused_at_submission(python, crys
 
 @pytest.mark.parametrize(
     ('selection', 'reason'),
-    [({'n': 0}, '0 frames asked for'), ({'n': 99}, '99 frames asked for, of 36'), ({'kind': 'best'}, 'unknown kind')],
+    [({'n': 0}, '0 frames asked for'), ({'n': 99}, '99 frames asked for, of 40'), ({'kind': 'best'}, 'unknown kind')],
 )
 def test_selection_that_the_dynamics_cannot_serve_is_refused_before_it_runs(python, crystal, selection, reason):
     builder = MLCCPhononWorkChain.get_builder_from_protocol(
