@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +23,7 @@ SOURCES = 'label_sources'
 """Key on the first frame: slug → source of its labels, JSON."""
 
 _ENERGY, _FORCES, _CONTRIBUTION = 'energy_', 'forces_', 'contribution_'
+_GZIP = b'\x1f\x8b'
 
 
 def write_extxyz(path: Path | str, snapshots: Snapshots) -> None:
@@ -28,10 +31,7 @@ def write_extxyz(path: Path | str, snapshots: Snapshots) -> None:
 
     Each label is ``energy_SLUG`` (eV per cell) and ``forces_SLUG`` (eV/Å); what a frame lacks is left out of it.
     """
-    target = Path(path)
-    scratch = target.with_name(f'{target.name}.partial')
-    scratch.write_text(to_extxyz(snapshots), encoding='utf-8')
-    os.replace(scratch, target)
+    write_text(path, to_extxyz(snapshots))
 
 
 def to_extxyz(snapshots: Snapshots) -> str:
@@ -39,12 +39,55 @@ def to_extxyz(snapshots: Snapshots) -> str:
     return '\n'.join(line for frame in range(snapshots.n_frames) for line in _frame_lines(snapshots, frame)) + '\n'
 
 
+def to_plain_extxyz(snapshots: Snapshots, method: str) -> str:
+    """Return the frames that `method` labels as extended XYZ text with the plain names ``energy`` and ``forces``.
+
+    This is what other programs read. Forces are those of `method`, or none.
+
+    :raises SnapshotsError: where there are no labels of `method`.
+    """
+    frames = snapshots.select(snapshots.labelled_by(method))
+    label = frames.labels[method]
+    lines: list[str] = []
+    for frame, energy in enumerate(label.energies):
+        forces = None if label.forces is None else label.forces[frame]
+        lines += _lines(frames, frame, [f'energy={_digits(energy)}'], [] if forces is None else [('forces', forces)])
+    return '\n'.join(lines) + '\n'
+
+
 def read_extxyz(path: Path | str) -> Snapshots:
     """Read labelled snapshots that :func:`write_extxyz` wrote, or anybody who names energies ``energy_SLUG``.
 
     :raises SnapshotsError: where frames do not belong together, or an energy is of no known method.
     """
-    return from_extxyz(Path(path).read_text(encoding='utf-8'))
+    return from_extxyz(read_content(path).decode())
+
+
+def read_content(path: Path | str) -> bytes:
+    """Return what a file holds, decompressed where it is gzipped, whatever its name.
+
+    :raises SnapshotsError: where the file cannot be read, or is gzipped and broken.
+    """
+    source = Path(path)
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise SnapshotsError(f'{source} cannot be read: {error.strerror}') from None
+    if not content.startswith(_GZIP):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise SnapshotsError(f'{source} is gzipped and broken ({error}): copy it anew') from None
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write `text` to `path` atomically, gzipped where the name ends in ``.gz``; equal text gives equal bytes."""
+    target = Path(path)
+    content = text.encode()
+    scratch = target.with_name(f'{target.name}.partial')
+    scratch.write_bytes(gzip.compress(content, mtime=0) if target.suffix == '.gz' else content)
+    os.replace(scratch, target)
 
 
 def from_extxyz(text: str) -> Snapshots:
@@ -92,22 +135,32 @@ def _images(text: str) -> list[Atoms]:
 
 
 def _frame_lines(snapshots: Snapshots, frame: int) -> list[str]:
-    columns: list[tuple[str, NDArray[np.float64]]] = [('pos', snapshots.positions[frame])]
-    entries = [f'Lattice="{_join(snapshots.cells[frame].ravel())}"', 'pbc="T T T"']
+    columns: list[tuple[str, NDArray[np.float64]]] = []
+    entries: list[str] = []
     for slug in sorted_slugs(snapshots.labels):
         label = snapshots.labels[method_of(slug)]
         numbers = {f'{_ENERGY}{slug}': label.energies[frame]}
         numbers |= {f'{_CONTRIBUTION}{slug}__{name}': values[frame] for name, values in label.contributions.items()}
         entries += [f'{name}={_digits(value)}' for name, value in sorted(numbers.items()) if np.isfinite(value)]
-        if label.forces is not None and np.isfinite(label.forces[frame]).all():
+        if label.forces is not None:
             columns.append((f'{_FORCES}{slug}', label.forces[frame]))
     if frame == 0 and snapshots.labels:
         text = json.dumps(snapshots.describe()['sources'], sort_keys=True)
         entries.append(f'{SOURCES}="{_escape(text)}"')
-    properties = ':'.join(['species:S:1', *(f'{name}:R:3' for name, _ in columns)])
-    table = np.concatenate([values for _, values in columns], axis=1)
+    return _lines(snapshots, frame, entries, columns)
+
+
+def _lines(
+    snapshots: Snapshots, frame: int, entries: Sequence[str], columns: Sequence[tuple[str, NDArray[np.float64]]]
+) -> list[str]:
+    """Return the lines of one frame; a column with NaN is left out."""
+    kept = [('pos', snapshots.positions[frame]), *(column for column in columns if np.isfinite(column[1]).all())]
+    properties = ':'.join(['species:S:1', *(f'{name}:R:3' for name, _ in kept)])
+    lattice = f'Lattice="{_join(snapshots.cells[frame].ravel())}"'
+    table = np.concatenate([values for _, values in kept], axis=1)
     rows = [f'{symbol} {_join(row)}' for symbol, row in zip(snapshots.symbols, table, strict=True)]
-    return [str(snapshots.n_atoms), f'Properties={properties} {" ".join(entries)}', *rows]
+    comment = ' '.join([f'Properties={properties}', lattice, 'pbc="T T T"', *entries])
+    return [str(snapshots.n_atoms), comment, *rows]
 
 
 def _read_label(images: Sequence[Atoms], slug: str, source: Mapping[str, Any]) -> Label:

@@ -58,16 +58,49 @@ def pair_by_geometry(reference: Snapshots, other: Snapshots, tolerance: float = 
     return Pairing(indices, np.flatnonzero(~taken))
 
 
+def repeated_frames(snapshots: Snapshots, tolerance: float = 1e-4) -> list[NDArray[np.int64]]:
+    """Return, for each structure that more than one frame describes, those frames in ascending order.
+
+    :param tolerance: Å, as in :func:`pair_by_geometry`.
+    """
+    groups: list[NDArray[np.int64]] = []
+    grouped = np.zeros(snapshots.n_frames, dtype=bool)
+    for frame in range(snapshots.n_frames):
+        if grouped[frame]:
+            continue
+        same = _same_structure(snapshots, frame, snapshots, tolerance)
+        if len(same) > 1:
+            groups.append(same)
+            grouped[same] = True
+    return groups
+
+
+def distance_to_nearest(reference: Snapshots, other: Snapshots, frame: int) -> float:
+    """Return how far the atoms of one frame of `other` are from those of the frame of `reference` most like it, Å.
+
+    It is the distance of the atom that is farthest off; positions are compared in the cell of `other`.
+    """
+    return float(_farthest_atom(other, frame, reference.positions).min())
+
+
 def _same_structure(reference: Snapshots, frame: int, other: Snapshots, tolerance: float) -> NDArray[np.int64]:
     cell = reference.cells[frame]
     candidates = np.flatnonzero(np.abs(other.cells - cell).max(axis=(1, 2)) <= tolerance)
-    inverse = np.linalg.inv(cell)
     # One atom rules out nearly every frame, and spares the memory of comparing all atoms of all frames.
     for atoms in (slice(0, 1), slice(None)):
-        fractions = (other.positions[candidates, atoms] - reference.positions[frame, atoms]) @ inverse
-        apart = np.linalg.norm((fractions - np.rint(fractions)) @ cell, axis=2).max(axis=1)
+        apart = _farthest_atom(reference, frame, other.positions[candidates], atoms)
         candidates = candidates[apart <= tolerance]
     return candidates
+
+
+def _farthest_atom(
+    reference: Snapshots, frame: int, positions: NDArray[np.float64], atoms: slice = slice(None)
+) -> NDArray[np.float64]:
+    """Return the largest distance of an atom of each of `positions` (n, n_atoms, 3) from its place in `frame`, Å."""
+    cell = reference.cells[frame]
+    fractions = (positions[:, atoms] - reference.positions[frame, atoms]) @ np.linalg.inv(cell)
+    apart: NDArray[np.float64] = np.linalg.norm((fractions - np.rint(fractions)) @ cell, axis=2).max(axis=1)
+    return apart
 
 
 def _check_energies(other: Snapshots, same: NDArray[np.int64], frame: int) -> None:

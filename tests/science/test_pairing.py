@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aiida_mlcc.science.pairing import AmbiguousPairing, pair_by_geometry
+from aiida_mlcc.science.pairing import AmbiguousPairing, distance_to_nearest, pair_by_geometry, repeated_frames
 from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
 
 CELL = np.array([[4.0, 0.0, 0.0], [1.0, 4.0, 0.0], [0.0, 0.5, 5.0]])
@@ -72,3 +72,17 @@ def test_other_species_cannot_be_paired():
     reference = frames(1)
     with pytest.raises(SnapshotsError, match='other species'):
         pair_by_geometry(reference, Snapshots(('H', 'Li', 'H'), reference.cells, reference.positions))
+
+
+def test_frames_that_repeat_a_structure_are_grouped():
+    reference = frames(4)
+    repeated = reference.select([0, 1, 2, 1, 3, 1, 0])
+    assert [group.tolist() for group in repeated_frames(repeated)] == [[0, 6], [1, 3, 5]]
+
+
+def test_the_nearest_frame_is_as_far_as_the_atom_that_moved():
+    reference = frames(3)
+    moved = reference.positions.copy()
+    moved[1, 2] += CELL[0] + [0.0, 0.03, 0.04]
+    other = Snapshots(reference.symbols, reference.cells, moved)
+    assert distance_to_nearest(reference, other, 1) == pytest.approx(0.05)

@@ -1,0 +1,199 @@
+"""``aiida-mlcc dataset``: energies and forces that exist already, as files, into the graph and out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aiida_mlcc.cli.dataset_fetch import fetch
+from aiida_mlcc.cli.dataset_text import print_dataset
+from aiida_mlcc.cli.nodes import describe, find
+from aiida_mlcc.cli.profiles import load
+from aiida_mlcc.cli.root import OrderedGroup, profile_option
+
+if TYPE_CHECKING:
+    from aiida_mlcc.data.snapshots import SnapshotsData
+
+
+@click.command('import')
+@click.argument('name')
+@click.option(
+    '--base',
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='File with the energies and forces that the base force field is learnt from.',
+)
+@click.option('--base-method', required=True, metavar='LDA|PBE', help='Their method.')
+@click.option(
+    '--label',
+    'labels',
+    metavar='METHOD=FILE',
+    multiple=True,
+    help='File with energies of HF, MP2, CCSD or CCSD(T) on structures of the base; may be given again.',
+)
+@click.option(
+    '--structure',
+    metavar='STRUCTURE_FILE|ID',
+    help='The crystal that the frames are supercells of; sought in their mean structure if not given.',
+)
+@click.option('--energy-key', metavar='NAME', help='The entry of a frame that holds its energy; `energy` if not given.')
+@click.option('--forces-key', metavar='NAME', help='The column of a frame that holds forces; `forces` if not given.')
+@click.option(
+    '--tolerance', default=1e-4, show_default=True, help='How far atoms of one structure may be apart in two files, Å.'
+)
+@click.option('--json', 'as_json', is_flag=True, help='Print JSON.')
+@profile_option
+def import_files(
+    name: str,
+    base: Path,
+    base_method: str,
+    labels: tuple[str, ...],
+    structure: str | None,
+    energy_key: str | None,
+    forces_key: str | None,
+    tolerance: float,
+    as_json: bool,
+    profile: str | None,
+) -> None:
+    """Take files with energies of several methods into one data set.
+
+    Frames are paired by their geometry, in whatever order they come. What cannot be used is left out and said;
+    NAME is what the data set is called from then on.
+    """
+    from aiida_mlcc.cli.dataset_nodes import refuse_name, store
+    from aiida_mlcc.cli.inputs import read_structure
+    from aiida_mlcc.science.crystal import CrystalError, primitive_cell
+    from aiida_mlcc.science.dataset import read_dataset
+    from aiida_mlcc.science.dataset_file import DatasetError
+
+    files = _read_labels(labels)
+    load(profile)
+    refuse_name(name)
+    crystal = None if structure is None else read_structure(structure)
+    try:
+        primitive = None if crystal is None else primitive_cell(crystal.get_ase())
+        found = read_dataset(base, base_method, files, primitive, tolerance, energy_key, forces_key)
+    except DatasetError as error:
+        raise click.ClickException(f'Nothing was imported: {error}.') from None
+    except CrystalError as error:
+        raise click.ClickException(f'Nothing was imported, the frames do not fit --structure: {error}.') from None
+    print_dataset(store(name, found, crystal), as_json)
+
+
+@click.command()
+@click.argument('identifier', metavar='ID')
+@click.option('--json', 'as_json', is_flag=True, help='Print JSON, which is the same wherever the set is imported.')
+@profile_option
+def show(identifier: str, as_json: bool, profile: str | None) -> None:
+    """Show what a data set holds and what was found when it was imported.
+
+    ID is a data set, or any other SnapshotsData.
+    """
+    print_dataset(_find(identifier, profile), as_json)
+
+
+@click.command('list')
+@profile_option
+def list_all(profile: str | None) -> None:
+    """List the data sets that were imported."""
+    load(profile)
+    from aiida.orm import QueryBuilder
+    from aiida.plugins import DataFactory
+
+    from aiida_mlcc.cli.dataset_nodes import REPORT, report_of
+
+    query = QueryBuilder().append(DataFactory('mlcc.snapshots'), filters={'extras': {'has_key': REPORT}}, tag='set')
+    for node in query.order_by({'set': 'id'}).all(flat=True):
+        labels = ', '.join(f'{method} {n}' for method, n in node.base.attributes.get('n_labelled').items())
+        click.echo(
+            f'{node.pk:>6}  {node.label:<24} {report_of(node)["formula"]:<12} {node.n_frames:>6} frames  {labels}'
+        )
+
+
+@click.command()
+@click.argument('identifier', metavar='ID')
+@click.option(
+    '-o',
+    '--output',
+    required=True,
+    type=click.Path(path_type=Path),
+    help='File to write, gzipped where its name ends in .gz; with --file-per-method a folder.',
+)
+@click.option(
+    '--file-per-method',
+    is_flag=True,
+    help='Write a file for each method, with the plain names `energy` and `forces` that other programs read.',
+)
+@click.option('--force', is_flag=True, help='Overwrite what is there.')
+@profile_option
+def export(identifier: str, output: Path, file_per_method: bool, force: bool, profile: str | None) -> None:
+    """Write a data set as extended XYZ, with all digits.
+
+    Into one file, as `energy_hf`, `forces_pbe` and so on, with the source of each; or a file for each method.
+
+    ID is a data set, or any other SnapshotsData.
+    """
+    from aiida_mlcc.science.extxyz import to_extxyz, to_plain_extxyz, write_text
+    from aiida_mlcc.science.methods import slug_of
+
+    node = _find(identifier, profile)
+    snapshots = node.get_snapshots()
+    folder = output if file_per_method else output.absolute().parent
+    targets = {output / f'{slug_of(method)}.xyz': method for method in snapshots.methods} if file_per_method else {}
+    for path in targets or [output]:
+        if path.exists() and not force:
+            raise click.UsageError(f'{path} is there already: --force overwrites it.')
+    try:
+        if file_per_method:
+            folder.mkdir(parents=True, exist_ok=True)
+            for path, method in targets.items():
+                write_text(path, to_plain_extxyz(snapshots, method))
+        else:
+            write_text(output, to_extxyz(snapshots))
+    except OSError as error:
+        raise click.ClickException(f'{output} cannot be written: {error.strerror}.') from None
+    names = ', '.join(path.name for path in targets) if file_per_method else ', '.join(snapshots.methods)
+    click.echo(f'wrote {describe(node)}, {snapshots.n_frames} frames, to {output}: {names}')
+
+
+def _read_labels(assignments: tuple[str, ...]) -> dict[str, Path]:
+    """Return ``METHOD=FILE`` assignments by method; a method may be written as its slug."""
+    from aiida_mlcc.science.methods import METHODS, WAVEFUNCTION_METHODS
+
+    files: dict[str, Path] = {}
+    for assignment in assignments:
+        name, sign, path = assignment.partition('=')
+        method = METHODS.get(name.strip(), name.strip())
+        if not sign or not path:
+            raise click.UsageError(f'--label {assignment}: write it as METHOD=FILE.')
+        if method not in WAVEFUNCTION_METHODS:
+            raise click.UsageError(
+                f'--label {assignment}: unknown method {method!r}, choose from {", ".join(WAVEFUNCTION_METHODS)}.'
+            )
+        if method in files:
+            raise click.UsageError(f'{method} is given twice, as {files[method]} and {path}: join the two files.')
+        if not Path(path).is_file():
+            raise click.UsageError(f'--label {assignment}: there is no file {path}.')
+        files[method] = Path(path)
+    return files
+
+
+def _find(identifier: str, profile: str | None) -> SnapshotsData:
+    load(profile)
+    from aiida.plugins import DataFactory
+
+    return find(identifier, DataFactory('mlcc.snapshots'))
+
+
+@click.group(cls=OrderedGroup)
+def dataset() -> None:
+    """Import, show and export labelled snapshots.
+
+    Files are extended XYZ, gzipped or not, with energies in eV per cell and forces in eV/Å.
+    """
+
+
+for command in (import_files, fetch, list_all, show, export):
+    dataset.add_command(command)

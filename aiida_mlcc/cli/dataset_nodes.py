@@ -1,0 +1,125 @@
+"""Data sets as nodes: their names, what is stored with them, and where it is found again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aiida_mlcc.cli.nodes import describe, profile_suffix
+
+if TYPE_CHECKING:
+    from aiida.orm import StructureData
+
+    from aiida_mlcc.data.snapshots import SnapshotsData
+    from aiida_mlcc.science.dataset import Dataset
+
+REPORT = 'dataset_report'
+"""The extra that holds the report of the import."""
+
+STRUCTURE = 'dataset_structure'
+"""The extra that holds the UUID of the crystal."""
+
+
+def refuse_name(name: str) -> None:
+    """Raise where a data set could not be found again by `name`.
+
+    :raises click.UsageError: where it is taken, or could be read as a PK or as the start of a UUID.
+    """
+    from aiida.orm import Node, QueryBuilder
+
+    if not name.strip():
+        raise click.UsageError('A data set needs a name that is not empty.')
+    if not set(name) - set('0123456789abcdefABCDEF-'):
+        raise click.UsageError(
+            f'The name {name!r} could be taken for a PK or the start of a UUID: put a letter after f into it.'
+        )
+    taken = QueryBuilder().append(Node, filters={'label': name}).first(flat=True)
+    if taken is not None:
+        raise click.UsageError(f'{describe(taken)} has the name {name!r} already: choose another one.')
+
+
+def store(
+    name: str, dataset: Dataset, structure: StructureData | None, source: Mapping[str, Any] | None = None
+) -> SnapshotsData:
+    """Store a data set, its report and its crystal: all of them or none.
+
+    :param structure: the crystal where a person gave it; the one found in the mean structure otherwise.
+    :param source: where it comes from, with the keys of AiiDA's ``Data.source``.
+    """
+    from aiida.manage import get_manager
+    from aiida.orm import StructureData
+
+    from aiida_mlcc.data.snapshots import SnapshotsData
+
+    node = SnapshotsData(dataset.snapshots, label=name)
+    if source is not None:
+        node.source = dict(source)
+    if structure is None and dataset.primitive is not None:
+        structure = StructureData(ase=dataset.primitive)
+    if structure is not None and not structure.is_stored:
+        structure.label = f'crystal of {name}'
+    node.base.extras.set(REPORT, dataset.report.plain())
+    node.base.extras.set(STRUCTURE, None if structure is None else structure.uuid)
+    with get_manager().get_profile_storage().transaction():
+        if structure is not None:
+            structure.store()
+        node.store()
+    return node
+
+
+def structure_of(node: SnapshotsData) -> StructureData | None:
+    """Return the crystal that was stored with a data set, None where there is none."""
+    from aiida.common.exceptions import NotExistent
+    from aiida.orm import load_node
+
+    uuid = node.base.extras.get(STRUCTURE, None)
+    try:
+        return None if uuid is None else load_node(uuid)
+    except NotExistent:
+        return None
+
+
+def report_of(node: SnapshotsData) -> dict[str, Any]:
+    """Return the report of a data set; for snapshots from elsewhere, what can be said without their files.
+
+    :raises click.ClickException: for snapshots without DFT energies.
+    """
+    stored = node.base.extras.get(REPORT, None)
+    if stored is not None:
+        return stored
+    from aiida_mlcc.science.dataset_report import describe as describe_snapshots
+    from aiida_mlcc.science.methods import DFT_METHODS
+
+    base_method = next((method for method in DFT_METHODS if method in node.methods), None)
+    if base_method is None:
+        labels = ', '.join(node.methods) or 'none'
+        raise click.ClickException(f'{describe(node)} has no DFT labels to compare others with; its labels: {labels}.')
+    return describe_snapshots(node.get_snapshots(), base_method)[0].plain()
+
+
+def content_of(node: SnapshotsData) -> dict[str, Any]:
+    """Return what there is to say about a data set as plain JSON, the same in every database."""
+    structure = structure_of(node)
+    return {
+        'name': node.label,
+        'uuid': node.uuid,
+        'content_hash': node.content_hash,
+        'structure': None if structure is None else structure.uuid,
+        **report_of(node),
+    }
+
+
+def launch_line(node: SnapshotsData) -> str:
+    """Return the command that starts a run from a data set."""
+    from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
+
+    structure = structure_of(node)
+    crystal = 'STRUCTURE_FILE' if structure is None else str(structure.pk)
+    words = ['aiida-mlcc launch' + profile_suffix(), crystal, '--snapshots', shlex.quote(node.label or str(node.pk))]
+    labelled = [method for method in WAVEFUNCTION_METHODS if method in node.methods]
+    if 0 < len(labelled) < len(WAVEFUNCTION_METHODS):
+        words += ['--methods', shlex.quote(','.join(labelled))]
+    return ' '.join(words)
