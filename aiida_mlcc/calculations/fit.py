@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 
-from aiida_mlcc.calculations.base import RuntimeCalculation, write_snapshots
+from aiida_mlcc.calculations.base import RuntimeCalculation, describe_primitive, write_snapshots
 from aiida_mlcc.calculations.correlate import validate_methods
 from aiida_mlcc.calculations.parameters import refuse_settings
 from aiida_mlcc.data.force_field import ForceFieldData
@@ -17,11 +17,11 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 
 
 class FitCalculation(RuntimeCalculation):
-    """Ridge regression of E_method − E_base on E_base and symmetry-adapted second-order features."""
+    """Ridge regression of E_method − E_base on E_base and symmetry-adapted force constants."""
 
     TASK = 'fit'
     CHECKED = ('snapshots', 'base_method', 'methods')
-    RESULT_FILES = ('delta_*',)
+    RESULT_FILES = ('delta_*', 'samples_*')
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
@@ -33,6 +33,12 @@ class FitCalculation(RuntimeCalculation):
         spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of the folds.')
         spec.input('parameters', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=_validate_parameters)
         spec.output_namespace('delta', valid_type=ForceFieldData, dynamic=True, help='Δ per method, by its slug.')
+        spec.output_namespace(
+            'samples',
+            valid_type=orm.ArrayData,
+            dynamic=True,
+            help='Other Δ that the labels allow, per method: what the error of a frequency is made from.',
+        )
 
     @classmethod
     def refuse(cls, inputs: Mapping[str, Any]) -> str | None:
@@ -43,14 +49,9 @@ class FitCalculation(RuntimeCalculation):
         return None
 
     def write_task(self, folder: Folder) -> dict[str, Any]:
-        primitive = self.inputs.structure.get_ase()
         return {
             'snapshots': write_snapshots(folder, self.inputs.snapshots, 'snapshots.npz'),
-            'primitive': {
-                'symbols': primitive.get_chemical_symbols(),
-                'cell': primitive.cell.tolist(),
-                'positions': primitive.positions.tolist(),
-            },
+            'primitive': describe_primitive(self.inputs.structure),
             'base_method': self.inputs.base_method.value,
             'methods': self.inputs.methods.get_list(),
             'seed': self.inputs.seed.value,

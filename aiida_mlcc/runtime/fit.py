@@ -1,7 +1,7 @@
 """Task ``fit``: Δ of several methods as symmetry-adapted force constants beside a rescaled base.
 
-``snapshots.npz`` and the primitive cell → a folder ``delta_SLUG/`` per method, and ``errors`` of each in
-``output.json``. A method that cannot be fitted is named under ``failures`` with the reason; the others go on.
+``snapshots.npz`` and the primitive cell → a folder ``delta_SLUG/`` and a file ``samples_SLUG.npz`` per method, and
+``errors`` of each in ``output.json``. A method that cannot be fitted is named under ``failures`` with the reason; the others go on.
 A fit takes seconds to minutes: nothing is kept to resume from.
 """
 
@@ -16,9 +16,11 @@ from aiida_mlcc.runtime.task import Job, JobError, replacing
 from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.force_constants_fit import FitError, fit_delta
 from aiida_mlcc.science.methods import slug_of
+from aiida_mlcc.science.npz import write_npz
+from aiida_mlcc.science.ridge import RidgeError
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
-PARAMETERS = ('cutoff', 'ridge', 'n_folds')
+PARAMETERS = ('cutoff', 'anharmonic', 'ridge', 'n_folds', 'covariates', 'n_samples')
 
 
 def run(job: Job) -> None:
@@ -35,12 +37,14 @@ def run(job: Job) -> None:
         if job.must_stop():
             return job.pause(errors=errors, failures=failures)
         try:
-            delta, errors[method] = fit_delta(snapshots, primitive, base_method, method, seed=seed, **parameters)
-        except (FitError, SnapshotsError, CrystalError) as error:
+            fit = fit_delta(snapshots, primitive, base_method, method, seed=seed, **parameters)
+        except (FitError, RidgeError, SnapshotsError, CrystalError) as error:
             failures.append({'method': method, 'reason': str(error)})
         else:
+            errors[method] = fit.errors
+            write_npz(job.folder / f'samples_{slug_of(method)}.npz', fit.samples.to_arrays(), {})
             with replacing(job.folder / f'delta_{slug_of(method)}') as folder:
-                delta.save(folder)
+                fit.force_field.save(folder)
         job.progress(number + 1, len(methods), 'method')
     if failures and not errors:
         raise JobError(failures[0]['reason'], failures=failures)

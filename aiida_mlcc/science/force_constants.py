@@ -1,8 +1,9 @@
-"""Harmonic force constants of a crystal as a term of a force field: E = Σ f·u + ½ Σ u·Φ·u, on any supercell."""
+"""Force constants of a crystal as a term of a force field: E = Σ f·u + ½ Σ u·Φ·u + …, on any supercell."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,12 @@ from scipy.sparse import bsr_array, coo_array, csr_array
 
 from aiida_mlcc.science.crystal import SiteMap, map_onto_crystal, unwrap
 from aiida_mlcc.science.force_field import ForceFieldError, Term
+from aiida_mlcc.science.fourth_order import Bonds, BoundFourthOrder, check_fourth_order
+from aiida_mlcc.science.neighbours import partner_atoms
+from aiida_mlcc.science.third_order import BoundThirdOrder, Triplets, check_third_order
 
 KIND = 'force-constants'
+EnergyForces = tuple[float, NDArray[np.float64]]
 _SYMMETRY_TOLERANCE = 1e-6
 
 
@@ -25,6 +30,8 @@ def force_constants_term(
     cutoff: float,
     first_order: NDArray[np.float64] | None = None,
     trained_on: Mapping[str, Any] | None = None,
+    third_order: tuple[Triplets, NDArray[np.float64]] | None = None,
+    fourth_order: tuple[Bonds, NDArray[np.float64]] | None = None,
 ) -> Term:
     """Describe force constants as a term of a force field.
 
@@ -33,6 +40,8 @@ def force_constants_term(
     :param force_constants: Φ = ∂²E/∂u_i∂u_j, eV/Å², shape (n_pairs, 3, 3).
     :param cutoff: the distance in Å beyond which Φ is zero, for the record.
     :param first_order: ∂E/∂u_i at the sites, eV/Å, shape (n_sites, 3), where symmetry leaves sites some freedom.
+    :param third_order: triplets of atoms and Ψ = ∂³E/∂u∂u∂u, eV/Å³, shape (n_triplets, 3, 3, 3), if any.
+    :param fourth_order: bonds and the three coefficients of each kind, eV/Å⁴, shape (n_kinds, 3), if any.
     """
     arrays = {
         'cell': np.array(primitive.cell.array, dtype=float),
@@ -43,6 +52,15 @@ def force_constants_term(
     }
     if first_order is not None:
         arrays['first_order'] = np.asarray(first_order, dtype=float)
+    if third_order is not None:
+        arrays['triplets'] = np.asarray(third_order[0].sites, dtype=np.int64)
+        arrays['triplet_vectors'] = np.asarray(third_order[0].lattice_vectors, dtype=np.int64)
+        arrays['third_order'] = np.asarray(third_order[1], dtype=float)
+    if fourth_order is not None:
+        arrays['bonds'] = np.asarray(fourth_order[0].pairs, dtype=np.int64)
+        arrays['bond_vectors'] = np.asarray(fourth_order[0].lattice_vectors, dtype=np.int64)
+        arrays['bond_kinds'] = np.asarray(fourth_order[0].kinds, dtype=np.int64)
+        arrays['fourth_order'] = np.asarray(fourth_order[1], dtype=float)
     settings = {'symbols': primitive.get_chemical_symbols(), 'cutoff': float(cutoff)}
     return Term(KIND, settings, arrays, trained_on=trained_on or {})
 
@@ -73,6 +91,20 @@ class ForceConstantsModel:
         if n_pairs and (self.pairs.min() < 0 or self.pairs.max() >= n_sites):
             raise ForceFieldError('the force constants name a site that the primitive cell does not have')
         self._check_symmetry()
+        self.third_order: tuple[Triplets, NDArray[np.float64]] | None = None
+        if 'third_order' in term.arrays:
+            triplets = Triplets(
+                np.asarray(term.arrays['triplets'], dtype=np.int64),
+                np.asarray(term.arrays['triplet_vectors'], dtype=np.int64),
+            )
+            self.third_order = triplets, np.asarray(term.arrays['third_order'], dtype=float)
+            check_third_order(*self.third_order, n_sites)
+        self.fourth_order: tuple[Bonds, NDArray[np.float64]] | None = None
+        if 'fourth_order' in term.arrays:
+            names = ('bonds', 'bond_vectors', 'bond_kinds')
+            bonds = Bonds(*(np.asarray(term.arrays[name], dtype=np.int64) for name in names))
+            self.fourth_order = bonds, np.asarray(term.arrays['fourth_order'], dtype=float)
+            check_fourth_order(*self.fourth_order, n_sites)
 
     def bind(self, atoms: Atoms) -> BoundForceConstants:
         """Prepare for one supercell: atoms go to sites now, and keep them.
@@ -85,7 +117,19 @@ class ForceConstantsModel:
             gradient=self.first_order[site_map.sites],
             site_map=site_map,
             cell=atoms.cell.array,
+            beyond=self._beyond_harmonic(site_map),
         )
+
+    def _beyond_harmonic(self, site_map: SiteMap) -> list[Callable[[NDArray[np.float64]], EnergyForces]]:
+        """Return what gives energy and forces of the orders above the second, if any, on a supercell."""
+        found: list[Callable[[NDArray[np.float64]], EnergyForces]] = []
+        if self.third_order is not None:
+            found.append(BoundThirdOrder(*self.third_order, site_map).energy_forces)
+        if self.fourth_order is not None:
+            bonds, coefficients = self.fourth_order
+            bound = BoundFourthOrder(bonds, self.primitive, site_map)
+            found.append(partial(bound.energy_forces, coefficients=coefficients))
+        return found
 
     def _check_symmetry(self) -> None:
         scale = max(float(np.abs(self.force_constants).max(initial=0.0)), 1.0)
@@ -119,12 +163,14 @@ class BoundForceConstants:
         gradient: NDArray[np.float64],
         site_map: SiteMap,
         cell: NDArray[np.float64],
+        beyond: Sequence[Callable[[NDArray[np.float64]], EnergyForces]] = (),
     ) -> None:
         self.site_map = site_map
         self._cell = np.array(cell, dtype=float)
         self._gradient = gradient
         self._reference = site_map.reference_positions
         self._hessian = bsr_array(hessian, blocksize=(3, 3))
+        self._beyond = tuple(beyond)
 
     def displacements(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Displacements from the sites, free of lattice vectors and of the rigid shift, Å, shape (n_atoms, 3)."""
@@ -139,26 +185,16 @@ class BoundForceConstants:
         displaced = self.displacements(positions)
         response = (self._hessian @ displaced.ravel()).reshape(-1, 3)
         energy = float(np.vdot(self._gradient, displaced) + 0.5 * np.vdot(displaced, response))
-        return energy, -self._gradient - response
+        forces = -self._gradient - response
+        for order in self._beyond:
+            part, pull = order(displaced)
+            energy, forces = energy + part, forces + pull
+        return energy, forces
 
     def force_constants(self) -> NDArray[np.float64]:
         """Return Φ on this supercell in phonopy's layout, eV/Å², shape (n_atoms, n_atoms, 3, 3)."""
         n_atoms = len(self._reference)
         return self._hessian.toarray().reshape(n_atoms, 3, n_atoms, 3).transpose(0, 2, 1, 3)
-
-
-def partners(
-    pairs: NDArray[np.int64], lattice_vectors: NDArray[np.int64], site_map: SiteMap
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the two atoms of every pair in every cell of a supercell, both of shape (n_pairs, n_cells)."""
-    n_sites = int(site_map.sites.max()) + 1
-    # Every site occurs once in each cell, so the atoms of the sites make a rectangle.
-    atoms_of = np.argsort(site_map.sites, kind='stable').reshape(n_sites, -1)
-    first = atoms_of[pairs[:, 0]]
-    cells = site_map.lattice_vectors[first] + lattice_vectors[:, None]
-    sites = np.broadcast_to(pairs[:, 1, None], first.shape)
-    second = site_map.find(sites.ravel(), cells.reshape(-1, 3)).reshape(first.shape)
-    return first, second
 
 
 def fold(
@@ -168,7 +204,8 @@ def fold(
     site_map: SiteMap,
 ) -> csr_array:
     """Return Φ on a supercell, shape (3·n_atoms, 3·n_atoms); pairs that meet around a small cell add up."""
-    first, second = partners(pairs, lattice_vectors, site_map)
+    first = partner_atoms(pairs[:, 0], pairs[:, 0], 0 * lattice_vectors, site_map)
+    second = partner_atoms(pairs[:, 0], pairs[:, 1], lattice_vectors, site_map)
     axes = np.arange(3)
     rows = (3 * first[:, :, None, None] + axes[:, None]) + 0 * axes
     columns = (3 * second[:, :, None, None] + axes) + 0 * axes[:, None]

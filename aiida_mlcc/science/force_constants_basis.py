@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -11,12 +12,17 @@ from ase import Atoms
 from ase.geometry import find_mic, minkowski_reduce
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, shortest_distance, supercell
-from aiida_mlcc.science.force_constants import fold, partners
+from aiida_mlcc.science.force_constants import fold
+
+MAX_CUTOFF = 8.0
+"""Longest cutoff in Å that is chosen without being asked for."""
 
 _LARGEST_MULTIPLE = 24
 _SHELL_WIDTH = 1e-3
+_DECAY = 2
 
 
 @dataclass(frozen=True)
@@ -50,17 +56,24 @@ class ForceConstantsBasis:
         :param displacements: Å, shape (n_frames, n_atoms, 3).
         :returns: shape (n_frames, n_second + n_first).
         """
-        first, second = partners(self.pairs, self.lattice_vectors, site_map)
-        features = np.zeros((len(displacements), self.n_second + self.n_first))
-        for number in range(len(self.pairs)):
-            products = np.einsum('fca,fcb->fab', displacements[:, first[number]], displacements[:, second[number]])
-            features[:, : self.n_second] += 0.5 * np.einsum('fab,kab->fk', products, self.blocks[:, number])
-        features[:, self.n_second :] = np.einsum('fia,kia->fk', displacements, self.gradients[:, site_map.sites])
-        return features
+        flat = displacements.reshape(len(displacements), -1)
+        second = [0.5 * np.sum(flat * (folded @ flat.T).T, axis=1) for folded in self._folded(site_map)]
+        first = np.einsum('fia,kia->fk', displacements, self.gradients[:, site_map.sites])
+        return np.column_stack([*second, first])
+
+    def force_features(self, site_map: SiteMap, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the forces of every basis function: −B_k·u (Å), then −f, shape (n_frames, 3·n_atoms, n_parameters)."""
+        flat = displacements.reshape(len(displacements), -1)
+        second = [-(folded @ flat.T).T for folded in self._folded(site_map)]
+        first = [np.broadcast_to(-one[site_map.sites].ravel(), flat.shape) for one in self.gradients]
+        return np.stack([*second, *first], axis=2)
+
+    def _folded(self, site_map: SiteMap) -> list[csr_array]:
+        return [fold(self.pairs, self.lattice_vectors, block, site_map) for block in self.blocks]
 
     def folded_rank(self, site_map: SiteMap) -> int:
         """Return how many of the `n_second` directions a supercell can tell apart, whatever its displacements."""
-        folded = [fold(self.pairs, self.lattice_vectors, block, site_map) for block in self.blocks]
+        folded = self._folded(site_map)
         overlaps = np.array([[(one * other).sum() for other in folded] for one in folded])
         return int(np.linalg.matrix_rank(overlaps, tol=1e-8 * site_map.n_cells, hermitian=True)) if folded else 0
 
@@ -72,9 +85,17 @@ def force_constants_basis(primitive: Atoms, cutoff: float) -> ForceConstantsBasi
     :raises CrystalError: where `primitive` is not primitive, or the cutoff does not reach the nearest neighbours or
         asks for too large a supercell.
     """
+    numbers, cell, positions = primitive.numbers, primitive.cell.array, primitive.positions
+    return _force_constants_basis(numbers.tobytes(), cell.tobytes(), positions.tobytes(), float(cutoff))
+
+
+@lru_cache(maxsize=64)
+def _force_constants_basis(numbers: bytes, lattice: bytes, positions: bytes, cutoff: float) -> ForceConstantsBasis:
+    """Build a basis, once for all fits of a job."""
     from symfc.basis_sets import FCBasisSetO2
     from symfc.utils.utils import SymfcAtoms
 
+    primitive = unpacked(numbers, lattice, positions)
     if cutoff <= (nearest := shortest_distance(primitive)):
         raise CrystalError(f'no two atoms are within the cutoff of {cutoff} Å: the nearest are {nearest:.3f} Å apart')
     large = supercell(primitive, isotropic_multiples(primitive, cutoff))
@@ -97,11 +118,40 @@ def force_constants_basis(primitive: Atoms, cutoff: float) -> ForceConstantsBasi
     )
 
 
+def unpacked(numbers: bytes, lattice: bytes, positions: bytes) -> Atoms:
+    """Return the crystal whose arrays these are."""
+    return Atoms(
+        np.frombuffer(numbers, dtype=np.int64),
+        cell=np.frombuffer(lattice).reshape(3, 3),
+        positions=np.frombuffer(positions).reshape(-1, 3),
+        pbc=True,
+    )
+
+
+def decaying_basis(basis: ForceConstantsBasis) -> ForceConstantsBasis:
+    """Return the same force constants in another basis, in which equal parameters fall off with the distance.
+
+    A ridge that treats all parameters of it alike expects force constants between atoms at a distance d to be of the
+    order (d₀/d)², with d₀ that of nearest neighbours; those of an atom with itself follow from the others by the
+    acoustic sum rule and are left alone. A few labels then go into the short bonds first.
+    """
+    if not basis.n_second:
+        return basis
+    apart = basis.primitive.positions[basis.pairs[:, 1]] - basis.primitive.positions[basis.pairs[:, 0]]
+    distances = np.linalg.norm(apart + basis.lattice_vectors @ basis.primitive.cell.array, axis=1)
+    other = distances > _SHELL_WIDTH
+    stiffness = np.where(other, (distances / distances[other].min()) ** _DECAY, 0.0)
+    weighted = basis.blocks * stiffness[:, None, None]
+    precision = np.einsum('kpab,lpab->kl', weighted, weighted)
+    rotation = np.linalg.inv(np.linalg.cholesky(precision))
+    return replace(basis, blocks=np.einsum('kl,lpab->kpab', rotation, basis.blocks))
+
+
 def allowed_gradients(primitive: Atoms, symprec: float = 1e-5) -> NDArray[np.float64]:
     """Return the site gradients that symmetry and translation allow, orthonormal, shape (n_first, n_sites, 3)."""
     n_sites = len(primitive)
     lattice, fractions = primitive.cell.array, primitive.get_scaled_positions(wrap=False)
-    rotations, translations = _symmetry(primitive, symprec)
+    rotations, translations = symmetry_operations(primitive, symprec)
     projector = np.zeros((n_sites, 3, n_sites, 3))
     for rotation, translation in zip(rotations, translations, strict=True):
         apart = (fractions @ rotation.T + translation)[:, None] - fractions
@@ -121,7 +171,7 @@ def isotropic_multiples(primitive: Atoms, cutoff: float) -> NDArray[np.int64]:
 
     :raises CrystalError: where that takes more than 24 primitive cells along a vector.
     """
-    rotations = _symmetry(primitive, 1e-5)[0]
+    rotations = symmetry_operations(primitive, 1e-5)[0]
     for multiples in _by_volume(np.linalg.norm(primitive.cell.array, axis=1), cutoff):
         # W n = diag(n): a rotation maps the supercell onto itself where n_j·W_ij/n_i is whole.
         scaled = rotations * multiples[None, None, :] / multiples[None, :, None]
@@ -141,7 +191,31 @@ def shells(primitive: Atoms, longest: float) -> NDArray[np.float64]:
     return found
 
 
-def _symmetry(primitive: Atoms, symprec: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def resolved_bases(
+    primitive: Atoms, site_map: SiteMap, longest: float = MAX_CUTOFF
+) -> list[tuple[ForceConstantsBasis, int]]:
+    """Return the basis of the longest cutoff that a cell resolves in full, then longer ones, each with its rank.
+
+    The cell tells every parameter of the first apart. Of the others it sees some combinations only; they go on as long
+    as each shell of neighbours brings a new combination, so the last one describes every commensurate mode.
+
+    :param longest: Å.
+    """
+    distances = shells(primitive, longest)
+    # Halfway to the next shell: no rounding decides which atoms interact.
+    candidates = (distances[:-1] + distances[1:]) / 2
+    found: list[tuple[ForceConstantsBasis, int]] = []
+    for cutoff in candidates if len(candidates) else [1.1 * shortest_distance(primitive)]:
+        basis = force_constants_basis(primitive, float(cutoff))
+        rank = basis.folded_rank(site_map)
+        if found and rank == found[-1][1]:
+            break
+        found = [(basis, rank)] if rank == basis.n_second else [*found, (basis, rank)]
+    return found
+
+
+def symmetry_operations(primitive: Atoms, symprec: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return rotations (n, 3, 3) and translations (n, 3) of the space group, in units of the lattice vectors."""
     import spglib
 
     cell = (primitive.cell.array, primitive.get_scaled_positions(wrap=False), primitive.numbers)

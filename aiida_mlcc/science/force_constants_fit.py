@@ -1,31 +1,57 @@
-"""Force constants of the difference between two methods, fitted to energies: Δ = s·E_base + ΔΦ + constant."""
+"""Force constants of the difference between two methods: Δ = s·E_base + force constants + constant, fitted to labels.
+
+The evidence of the labels chooses the ridge and the force constants that are needed; cross-validation, with frames
+drawn at random and with stretches of the trajectory, judges the result. Energies of cheaper methods on more frames
+help: E_HF − E_base and E_MP2 − E_base enter as covariates with coefficients of their own, and the force constants of
+these differences are fitted to all the frames that they label.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import map_onto_crystal, shortest_distance, unwrap
-from aiida_mlcc.science.force_constants import ForceConstantsModel, force_constants_term
-from aiida_mlcc.science.force_constants_basis import ForceConstantsBasis, force_constants_basis, shells
+from aiida_mlcc.science.delta_features import candidate_bases, delta_problem, frames_with_forces
+from aiida_mlcc.science.delta_samples import DeltaSamples
+from aiida_mlcc.science.force_constants import ForceConstantsModel
 from aiida_mlcc.science.force_field import ForceField
+from aiida_mlcc.science.mapped_frames import MappedFrames, mapped_frames
+from aiida_mlcc.science.potential_basis import PotentialBasis, in_common
+from aiida_mlcc.science.ridge import (
+    Prepared,
+    Problem,
+    blocked_folds,
+    bootstrap,
+    choose_by_evidence,
+    draws,
+    left_out_error,
+    left_out_residuals,
+    noise_left,
+    prepare,
+    random_folds,
+    uncertainty,
+)
 from aiida_mlcc.science.snapshots import Snapshots
 
-RIDGES = (1e-10, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+RIDGES = (1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Penalties tried, relative to the variance of the features."""
 
-MAX_CUTOFF = 8.0
-"""Longest cutoff in Å that is chosen without being asked for."""
+CHEAPER = ('HF', 'MP2')
+"""Methods whose energies serve as covariates of costlier ones."""
 
-# Random subsets of 12 … 100 CCSD(T) and HF labels of diamond: this is where the frames left out are predicted best.
-_LABELS_PER_PARAMETER = 1.5
-_CLEARLY_BETTER = 0.9
-_RANK_TOLERANCE = 1e-9
+_CLEAR_EVIDENCE = 3.0
+_MORE_FRAMES = 1.5
+_FEWEST = 4
+_LABELS_FOR_BOOTSTRAP = 2
+_STRETCHES = 40
+_COLD_SHARE = 0.25
+_COLDEST_AT_LEAST = 4
+_LEAST_LEFT = 0.1
 
 
 class FitError(ValueError):
@@ -33,12 +59,44 @@ class FitError(ValueError):
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """Energies per cell to be described by features; those of `scales` > 0 are held back by the ridge."""
+class DeltaFit:
+    """A Δ, how wrong it is, and what else the labels would allow."""
 
-    features: NDArray[np.float64]
-    energies: NDArray[np.float64]
-    scales: NDArray[np.float64]
+    force_field: ForceField
+    errors: dict[str, Any]
+    samples: DeltaSamples
+
+
+@dataclass(frozen=True)
+class _Settings:
+    choices: tuple[float, ...]
+    n_folds: int
+    n_samples: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """A Δ as a force field has it, covariates folded in: force constants and, last, the scale s of the base.
+
+    :param problem: what was solved, with the covariates as features of their own.
+    """
+
+    basis: PotentialBasis
+    labelled: Snapshots
+    problem: Prepared
+    ridges: tuple[float, ...]
+    parameters: NDArray[np.float64]
+    constant: float
+    coefficients: dict[str, float]
+    sampled: NDArray[np.float64]
+    noise_sampled: NDArray[np.float64]
+    sampling: str
+    label_noise: float
+
+    @property
+    def scale(self) -> float:
+        return float(self.parameters[-1])
 
 
 def fit_delta(
@@ -47,202 +105,251 @@ def fit_delta(
     base_method: str,
     method: str,
     cutoff: float | None = None,
+    anharmonic: bool = True,
     ridge: Sequence[float] | None = None,
-    n_folds: int = 5,
+    n_folds: int = 10,
+    covariates: bool = True,
+    n_samples: int = 100,
     seed: int = 0,
-) -> tuple[ForceField, dict[str, Any]]:
-    """Fit E_method − E_base = s·E_base + ½ u·ΔΦ·u + f·u + n_atoms·c to the frames that both methods label.
+) -> DeltaFit:
+    """Fit E_method − E_base to the frames that both methods label, and to their forces where both have them.
 
-    ΔΦ (and f, where symmetry leaves sites some freedom) is symmetry-adapted within `cutoff`. The ridge that holds it
-    back is chosen by cross-validation; s and c are free. The s is fitted on labels of `base_method` and stored as
-    ``base_scale``: it acts on the base force field that the Δ is added to.
+    The force constants are symmetry-adapted; s is fitted on labels of `base_method` and stored as ``base_scale``: it
+    acts on the base force field that the Δ is added to.
 
-    :param cutoff: Å; by default the longest, up to 8 Å, whose force constants the training cell can tell apart with
-        three labels for two of them, and at least the nearest neighbours; a longer one, of which the cell sees only
-        some combinations, where it lowers the error of the frames left out by a tenth or more.
+    :param cutoff: of the second order, Å; by default the longest whose force constants the training cell tells apart,
+        or a longer one where the labels clearly speak for it.
+    :param anharmonic: whether force constants of third and fourth order between near neighbours are tried too.
     :param ridge: penalties to choose from, relative to the variance of the features; default :data:`RIDGES`.
-    :param seed: of the division into folds.
-    :returns: the Δ and its errors: ``n_labels``, ``n_parameters`` (force constants, gradients and s), ``rank`` of the
-        fit, ``undetermined`` (parameters minus rank: directions that the labels say nothing about and the ridge sets
-        to zero), ``cutoff_angstrom``, ``ridge``, ``base_scale``; and in meV/atom ``spread_mev_atom`` (standard
-        deviation of the difference), ``rmse_mev_atom`` (of the fit), ``cv_rmse_mev_atom`` (of the frames left out, at
-        the chosen ridge), ``cv_rescaling_mev_atom`` (the same frames, E_base rescaled and nothing else).
+    :param n_folds: of the cross-validation, random and blocked.
+    :param covariates: whether HF and MP2 energies serve as covariates where they label half as many frames again.
+    :param n_samples: how many other Δ to draw that the labels allow too.
+    :returns: the Δ; ``samples``; and ``errors``: ``n_labels``, ``labels`` (what was fitted: energies, forces),
+        ``n_parameters``, ``rank`` of the fit, ``undetermined`` (directions that the ridge alone sets),
+        ``cutoff_angstrom``, ``third_order_cutoff_angstrom``, ``fourth_order`` (whether there
+        is one), ``ridge`` (one for each order), ``base_scale``,
+        ``covariates`` (method → coefficient), ``sampling`` (``bootstrap`` over snapshots, or draws from the
+        ``posterior`` where labels are few); in meV/atom ``spread_mev_atom`` (standard deviation of the difference),
+        ``rmse_mev_atom``, ``cv_rmse_mev_atom`` and ``blocked_cv_rmse_mev_atom`` (frames left out; covariates, if any,
+        are known there), ``cv_rescaling_mev_atom`` (E_base rescaled and nothing else); ``label_noise_mev_cell``, what
+        is left over of the coldest frames.
     :raises FitError: where there are too few labels or no motion to learn from.
     :raises aiida_mlcc.science.crystal.CrystalError: where a frame is no supercell of `primitive`.
     """
-    labelled = snapshots.select(snapshots.labelled_by(base_method, method))
-    n_labels, n_atoms = labelled.n_frames, labelled.n_atoms
-    if n_folds < 2 or n_labels < max(n_folds, 4):
+    choices = tuple(RIDGES if ridge is None else ridge)
+    if not choices or min(choices) <= 0:
+        raise FitError(f'the ridge is one or more positive numbers, not {choices}')
+    settings = _Settings(choices, n_folds, n_samples, seed)
+    labelled = _labelled(snapshots, base_method, method, n_folds)
+    cheaper = _cheaper(snapshots, base_method, method, labelled) if covariates else []
+    frames = mapped_frames(labelled, primitive)
+    n_free = 2 + len(cheaper)
+    n_labels = labelled.n_frames
+    if not cheaper:
+        pulled = frames_with_forces(labelled.labels[base_method], labelled.labels[method])
+        n_labels += 3 * labelled.n_atoms * len(pulled)
+    bases = candidate_bases(primitive, frames, n_labels, cutoff, anharmonic)
+    if cutoff is not None and bases[0].n_parameters + n_free > n_labels:
         raise FitError(
-            f'{n_labels} frames carry both {method} and {base_method} energies: {n_folds}-fold cross-validation needs '
-            f'at least {max(n_folds, 4)} of them and two folds'
+            f'{n_labels} labels of {method} for {bases[0].n_parameters + n_free} parameters within '
+            f'{cutoff:g} Å: at least {bases[0].n_parameters + n_free} labels are needed, or a shorter cutoff'
         )
-    base = labelled.labels[base_method].energies
-    delta = labelled.labels[method].energies - base
-    penalties = tuple(RIDGES if ridge is None else ridge)
-    if not penalties or min(penalties) < 0:
-        raise FitError(f'the ridge is one or more numbers that are not negative, not {penalties}')
-    folds = np.random.default_rng(seed).permutation(n_labels) % n_folds
-    bases = _default_bases(primitive, labelled) if cutoff is None else [force_constants_basis(primitive, cutoff)]
-    trials = [_trial(basis, labelled, base, delta, penalties, folds) for basis in bases]
-    best = min(trials, key=lambda trial: trial.left_out_error)
-    trial = best if best.left_out_error < _CLEARLY_BETTER * trials[0].left_out_error else trials[0]
-    basis, problem, chosen = trial.basis, trial.problem, trial.penalty
-    parameters, constant = _solve(problem, chosen)
-    residuals = delta - constant - problem.features @ parameters
-    rank = _rank(problem)
-
-    per_atom = 1000.0 / n_atoms
-    errors = {
-        'n_labels': n_labels,
-        'n_parameters': len(parameters),
-        'rank': rank,
-        'undetermined': len(parameters) - rank,
-        'cutoff_angstrom': float(basis.cutoff),
-        'ridge': float(chosen),
-        'base_scale': float(parameters[-1]),
-        'spread_mev_atom': float(np.std(delta) * per_atom),
-        'rmse_mev_atom': float(np.sqrt(np.mean(residuals**2)) * per_atom),
-        'cv_rmse_mev_atom': trial.left_out_error * per_atom,
-        'cv_rescaling_mev_atom': _left_out_error(_rescaling(base, delta), 0.0, folds) * per_atom,
-    }
+    basis, problem, ridges = _best(bases, labelled, frames, base_method, method, cheaper, settings)
+    below = {}
+    for name in cheaper:
+        more = _labelled(snapshots, base_method, name, n_folds)
+        below[name] = _solve_alone(bases, basis, more, primitive, base_method, name, settings)
+    solution = _fold_in(basis, labelled, problem, ridges, below, settings)
+    errors = _errors(solution, base_method, method, settings)
     trained_on = {
         'method': method,
         'minus': base_method,
-        'labels': ['energies'],
+        'labels': errors['labels'],
+        'covariates': solution.coefficients,
         'snapshots': labelled.content_hash(),
         'seed': seed,
         'n_folds': n_folds,
-        'ridge': float(chosen),
+        'ridge': list(ridges),
     }
-    term = force_constants_term(
-        primitive,
-        basis.pairs,
-        basis.lattice_vectors,
-        np.einsum('k,kpab->pab', parameters[: basis.n_second], basis.blocks),
-        basis.cutoff,
-        np.einsum('k,kia->ia', parameters[basis.n_second : -1], basis.gradients) if basis.n_first else None,
-        trained_on,
-    )
-    constants = {symbol: float(constant / n_atoms) for symbol in sorted(set(labelled.symbols))}
-    field = ForceField((term,), constants, float(parameters[-1]))
-    return _with_probe(field, labelled), errors
+    term = solution.basis.term(solution.parameters[:-1], trained_on)
+    constants = {symbol: solution.constant / labelled.n_atoms for symbol in sorted(set(labelled.symbols))}
+    field = _with_probe(ForceField((term,), constants, solution.scale), labelled)
+    samples = DeltaSamples.of(basis.second, solution.parameters, solution.sampled, solution.noise_sampled)
+    return DeltaFit(field, errors, samples)
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """A cutoff with the ridge that suits it best, and the error of the frames left out, eV per cell."""
-
-    basis: ForceConstantsBasis
-    problem: _Problem
-    penalty: float
-    left_out_error: float
-
-
-def _trial(
-    basis: ForceConstantsBasis,
-    labelled: Snapshots,
-    base: NDArray[np.float64],
-    delta: NDArray[np.float64],
-    penalties: Sequence[float],
-    folds: NDArray[np.int64],
-) -> _Trial:
-    features = _features(basis, labelled)
-    if not np.any(np.std(features, axis=0) > 0) or np.ptp(base) == 0:
+def _labelled(snapshots: Snapshots, base_method: str, method: str, n_folds: int) -> Snapshots:
+    labelled = snapshots.select(snapshots.labelled_by(base_method, method))
+    if n_folds < 2 or labelled.n_frames < max(n_folds, _FEWEST):
+        raise FitError(
+            f'{labelled.n_frames} frames carry both {method} and {base_method} energies: {n_folds}-fold '
+            f'cross-validation needs at least {max(n_folds, _FEWEST)} of them and two folds'
+        )
+    if np.ptp(labelled.labels[base_method].energies) == 0:
         raise FitError('all labelled frames are the same structure: there is no motion to learn from')
-    problem = _problem(features, base, delta, basis.n_second)
-    errors = {penalty: _left_out_error(problem, penalty, folds) for penalty in penalties}
-    penalty = min(errors, key=lambda penalty: errors[penalty])
-    return _Trial(basis, problem, penalty, errors[penalty])
+    return labelled
 
 
-def _default_bases(primitive: Atoms, snapshots: Snapshots) -> list[ForceConstantsBasis]:
-    """Return the longest cutoff whose force constants the training cell tells apart, and the longer ones of which it
-    sees more combinations with every shell; for all of them, three labels for two of these."""
-    site_map = map_onto_crystal(primitive, snapshots.atoms(0))
-    distances = shells(primitive, MAX_CUTOFF)
-    # Halfway to the next shell: no rounding decides which atoms interact.
-    candidates = (distances[:-1] + distances[1:]) / 2
-    bases: list[ForceConstantsBasis] = []
-    seen = 0
-    for cutoff in candidates if len(candidates) else [1.1 * shortest_distance(primitive)]:
-        basis = force_constants_basis(primitive, float(cutoff))
-        rank = basis.folded_rank(site_map)
-        supported = _LABELS_PER_PARAMETER * (rank + basis.n_first + 1) <= snapshots.n_frames
-        if bases and not (supported and rank > seen):
-            break
-        bases = [basis] if rank == basis.n_second else [*bases, basis]
-        seen = rank
-    return bases
+def _cheaper(snapshots: Snapshots, base_method: str, method: str, labelled: Snapshots) -> list[str]:
+    """Return the cheaper methods that label every frame of `labelled` and many more."""
+    if method in CHEAPER:
+        return []
+    there = [name for name in CHEAPER if name in snapshots.labels and labelled.labels[name].labelled.all()]
+    enough = _MORE_FRAMES * labelled.n_frames
+    return [name for name in there if len(snapshots.labelled_by(base_method, name)) >= enough]
 
 
-def _features(basis: ForceConstantsBasis, snapshots: Snapshots) -> NDArray[np.float64]:
-    """Features of every frame; the frames keep the sites of the first one of their cell, unwrapped and unshifted."""
-    features = np.zeros((snapshots.n_frames, basis.n_second + basis.n_first))
-    reach = 0.4 * shortest_distance(basis.primitive)
-    pending = np.arange(snapshots.n_frames)
-    while len(pending):
-        first = pending[0]
-        cell = snapshots.cells[first]
-        site_map = map_onto_crystal(basis.primitive, snapshots.atoms(int(first)))
-        moved = unwrap(snapshots.positions[pending] - site_map.reference_positions, cell)
-        # Frames of another run may have the atoms on other sites: they wait for a map of their own.
-        alike = np.abs(snapshots.cells[pending] - cell).max(axis=(1, 2)) < 1e-6
-        alike &= np.linalg.norm(moved, axis=2).max(axis=1) <= reach
-        alike[0] = True
-        features[pending[alike]] = basis.features(site_map, moved[alike])
-        pending = pending[~alike]
-    return features
+def _best(
+    bases: Sequence[PotentialBasis],
+    labelled: Snapshots,
+    frames: Sequence[MappedFrames],
+    base_method: str,
+    method: str,
+    covariates: Sequence[str],
+    settings: _Settings,
+) -> tuple[PotentialBasis, Prepared, tuple[float, ...]]:
+    """Return the basis that the labels speak for: a later one only where they do so clearly."""
+    labels = labelled.labels
+    best: tuple[float, PotentialBasis, Prepared, tuple[float, ...]] | None = None
+    for basis in bases:
+        others = [labels[name] for name in covariates]
+        problem = prepare(delta_problem(basis, frames, labels[base_method], labels[method], others))
+        if not np.any(np.std(problem.problem.features[:, : basis.n_parameters], axis=0) > 0):
+            raise FitError('all labelled frames are the same structure: there is no motion to learn from')
+        ridges, evidence = choose_by_evidence(problem, settings.choices)
+        if best is None or evidence > best[0] + _CLEAR_EVIDENCE:
+            best = evidence, basis, problem, ridges
+    assert best is not None
+    return best[1:]
 
 
-def _problem(
-    features: NDArray[np.float64], base: NDArray[np.float64], delta: NDArray[np.float64], n_second: int
-) -> _Problem:
-    """Add E_base as the last feature. One scale for all Φ and one for all gradients: a rotated basis fits the same."""
-    variances = np.var(features, axis=0)
-    scales = np.zeros(features.shape[1] + 1)
-    for group in (slice(0, n_second), slice(n_second, features.shape[1])):
-        if len(variances[group]):
-            scales[group] = np.sqrt(np.mean(variances[group]))
-    return _Problem(np.column_stack([features, base]), delta, scales)
+def _solve_alone(
+    bases: Sequence[PotentialBasis],
+    helped: PotentialBasis,
+    labelled: Snapshots,
+    primitive: Atoms,
+    base_method: str,
+    method: str,
+    settings: _Settings,
+) -> _Solution:
+    """Fit a covariate's own difference, its second order in the basis of the method that it helps.
+
+    Its many labels may speak for a third order of which the few of the other method say nothing.
+    """
+    frames = mapped_frames(labelled, primitive)
+    alike = [basis for basis in bases if basis.second is helped.second]
+    basis, problem, ridges = _best(alike, labelled, frames, base_method, method, (), settings)
+    return _fold_in(basis, labelled, problem, ridges, {}, settings)
 
 
-def _rescaling(base: NDArray[np.float64], delta: NDArray[np.float64]) -> _Problem:
-    return _Problem(base[:, None], delta, np.zeros(1))
+def _fold_in(
+    basis: PotentialBasis,
+    labelled: Snapshots,
+    problem: Prepared,
+    ridges: tuple[float, ...],
+    below: Mapping[str, _Solution],
+    settings: _Settings,
+) -> _Solution:
+    """Solve, and replace each covariate by its own force constants: a force field knows positions only."""
+    n = basis.n_parameters
+    exact, constant = problem.solve(ridges)
+    coefficients = {name: float(exact[n + 1 + number]) for number, name in enumerate(below)}
+    deviations, sampling = _sample(problem, ridges, settings)
+    noise = _label_noise(problem, ridges)
+    shaken = draws(uncertainty(problem, ridges).response * noise**2, settings.n_samples, [settings.seed, 2])
+    whole = in_common([basis, *(solution.basis for solution in below.values())])
+    own = exact[: n + 1]
+    parameters = _widened(own, basis, whole)
+    sampled = _widened(own + deviations[:, : n + 1], basis, whole)
+    noise_sampled = _widened(own + shaken[:, : n + 1], basis, whole)
+    for number, (name, solution) in enumerate(below.items()):
+        column, theirs = n + 1 + number, _widened(solution.parameters, solution.basis, whole)
+        parameters = parameters + coefficients[name] * theirs
+        constant += coefficients[name] * solution.constant
+        factors = coefficients[name] + deviations[:, column, None]
+        sampled = sampled + factors * _widened(solution.sampled, solution.basis, whole)
+        noise_sampled = noise_sampled + (coefficients[name] + shaken[:, column, None]) * theirs
+    return _Solution(
+        whole,
+        labelled,
+        problem,
+        ridges,
+        parameters,
+        constant,
+        coefficients,
+        sampled,
+        noise_sampled,
+        sampling,
+        noise,
+    )
 
 
-def _solve(problem: _Problem, ridge: float, rows: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.float64], float]:
-    """Return the parameters and the constant, by singular values: directions without information stay zero."""
-    chosen = np.ones(len(problem.energies), dtype=bool) if rows is None else rows
-    features, energies = problem.features[chosen], problem.energies[chosen]
-    centre, mean = features.mean(axis=0), energies.mean()
-    units = _units(problem)
-    penalty = np.diag(np.sqrt(ridge * len(energies)) * (problem.scales > 0))
-    matrix = np.concatenate([(features - centre) / units, penalty])
-    target = np.concatenate([energies - mean, np.zeros(len(units))])
-    parameters = np.linalg.lstsq(matrix, target, rcond=_RANK_TOLERANCE)[0] / units
-    return parameters, float(mean - centre @ parameters)
+def _widened(parameters: NDArray[np.float64], basis: PotentialBasis, whole: PotentialBasis) -> NDArray[np.float64]:
+    """Return parameters, the scale of the base last, in a basis that may have orders more."""
+    return np.concatenate([basis.widened(parameters[..., :-1], whole), parameters[..., -1:]], axis=-1)
 
 
-def _left_out_error(problem: _Problem, ridge: float, folds: NDArray[np.int64]) -> float:
-    """Root mean square error in eV per cell of each fold, predicted from the others."""
-    residuals = np.zeros(len(problem.energies))
-    for fold in np.unique(folds):
-        out = folds == fold
-        parameters, constant = _solve(problem, ridge, ~out)
-        residuals[out] = problem.energies[out] - constant - problem.features[out] @ parameters
-    return float(np.sqrt(np.mean(residuals**2)))
+def _sample(problem: Prepared, ridges: tuple[float, ...], settings: _Settings) -> tuple[NDArray[np.float64], str]:
+    """Return deviations of all parameters that other snapshots might have given, and how they were drawn."""
+    content = problem.problem
+    if content.n_frames >= _LABELS_FOR_BOOTSTRAP * content.features.shape[1]:
+        stretch = max(1, content.n_frames // _STRETCHES)
+        found = bootstrap(problem, ridges, settings.n_samples, settings.seed, stretch)
+        return found - problem.solve(ridges)[0], 'bootstrap'
+    # Drawn with replacement, so few frames would leave out directions that only one of them shows.
+    covariance = uncertainty(problem, ridges).covariance
+    return draws(covariance, settings.n_samples, [settings.seed, 1]), 'posterior'
 
 
-def _rank(problem: _Problem) -> int:
-    features = (problem.features - problem.features.mean(axis=0)) / _units(problem)
-    values = np.linalg.svd(features, compute_uv=False)
-    return int(np.sum(values > _RANK_TOLERANCE * values[0]))
+def _label_noise(problem: Prepared, ridges: tuple[float, ...]) -> float:
+    """Return what is left over of the labels of the coldest frames, eV per cell: there every model is right."""
+    content = problem.problem
+    energies = np.flatnonzero(content.is_energy)
+    parameters, constant = problem.solve(ridges)
+    residuals = content.targets[energies] - content.features[energies] @ parameters - constant
+    heights = content.features[energies, int(np.flatnonzero(content.groups == 0)[0])]
+    n_cold = min(len(energies), max(_COLDEST_AT_LEAST, round(_COLD_SHARE * len(energies))))
+    coldest = np.argsort(heights)[:n_cold]
+    left = max(float(np.mean(noise_left(problem, ridges)[coldest])), _LEAST_LEFT)
+    return float(np.sqrt(np.mean(residuals[coldest] ** 2) / left))
 
 
-def _units(problem: _Problem) -> NDArray[np.float64]:
-    """The scale of each feature: that of its group, or its own spread where the ridge leaves it alone."""
-    return np.where(problem.scales > 0, problem.scales, np.std(problem.features, axis=0))
+def _errors(solution: _Solution, base_method: str, method: str, settings: _Settings) -> dict[str, Any]:
+    labelled, problem = solution.labelled, solution.problem
+    content, n_frames = problem.problem, labelled.n_frames
+    base, per_atom = labelled.labels[base_method].energies, 1000.0 / labelled.n_atoms
+    difference = labelled.labels[method].energies - base
+    features = solution.basis.features(mapped_frames(labelled, solution.basis.second.primitive), n_frames)
+    left = difference - np.column_stack([features, base]) @ solution.parameters - solution.constant
+    random, blocked = random_folds(n_frames, settings.n_folds, settings.seed), blocked_folds(n_frames, settings.n_folds)
+    rescaling = prepare(Problem(base[:, None], difference, np.zeros(1, dtype=np.int64)))
+    third = solution.basis.third
+    rank = problem.rank
+
+    def left_out(folds: NDArray[np.int64]) -> float:
+        energies = left_out_residuals(problem, solution.ridges, folds)[content.is_energy]
+        return float(np.sqrt(np.mean(energies**2)) * per_atom)
+
+    return {
+        'n_labels': n_frames,
+        'labels': ['energies'] if content.is_energy.all() else ['energies', 'forces'],
+        'n_parameters': content.features.shape[1],
+        'rank': rank,
+        'undetermined': content.features.shape[1] - rank,
+        'cutoff_angstrom': float(solution.basis.second.cutoff),
+        'third_order_cutoff_angstrom': None if third is None else float(third.cutoff),
+        'fourth_order': solution.basis.fourth is not None,
+        'ridge': list(solution.ridges),
+        'base_scale': solution.scale,
+        'covariates': solution.coefficients,
+        'sampling': solution.sampling,
+        'spread_mev_atom': float(np.std(difference) * per_atom),
+        'rmse_mev_atom': float(np.sqrt(np.mean(left**2)) * per_atom),
+        'cv_rmse_mev_atom': left_out(random),
+        'blocked_cv_rmse_mev_atom': left_out(blocked),
+        'cv_rescaling_mev_atom': left_out_error(rescaling, (), random) * per_atom,
+        'label_noise_mev_cell': 1000.0 * solution.label_noise,
+    }
 
 
 def _with_probe(field: ForceField, snapshots: Snapshots) -> ForceField:
@@ -254,4 +361,4 @@ def _with_probe(field: ForceField, snapshots: Snapshots) -> ForceField:
         'positions': atoms.positions.tolist(),
         'energy': energy + field.constant_of(snapshots.symbols),
     }
-    return ForceField(field.terms, field.constants, field.base_scale, probe)
+    return replace(field, probe=probe)

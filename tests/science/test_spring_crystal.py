@@ -1,0 +1,42 @@
+"""A crystal of springs has the modes that symmetry gives the crystal, and no others."""
+
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from aiida_mlcc.science.crystal import expand_matrix, supercell
+from aiida_mlcc.science.design import design_frozen_phonons
+from aiida_mlcc.science.spring_crystal import count_frozen_phonons, spring_model
+from tests.workflows.data import snapshots_of_springs
+
+DIAMOND = bulk('C', 'diamond', a=3.56)
+DIAMOND_32 = supercell(bulk('C', 'diamond', a=3.56, cubic=True), expand_matrix([2, 2, 1]))
+
+
+def test_diamond_has_the_seventeen_modes_that_group_theory_gives_its_cell_of_32_atoms():
+    """Γ 1, X 3, Δ 4, W 3, Σ 6."""
+    modes = spring_model(DIAMOND, DIAMOND_32).modes()
+    assert len(modes) == 17
+    assert min(mode.frequency_cm1 for mode in modes) > 0
+    assert sum(len(mode.vectors) for mode in modes) == 3 * 32 - 3
+
+
+@pytest.mark.parametrize(('settings', 'expected'), [({}, 20), ({'references': 1, 'second_amplitude': 0.5}, 35)])
+def test_each_mode_is_one_structure_beside_the_references(settings, expected):
+    assert count_frozen_phonons(DIAMOND, DIAMOND_32, settings) == expected
+
+
+def test_mode_without_a_symmetric_partner_counts_twice():
+    """In a chain of two kinds of atoms at uneven distances nothing turns the optical mode at Γ around."""
+    chain = Atoms('LiH', [[0, 0, 0], [0, 0, 1.6]], cell=[4, 4, 3.9], pbc=True)
+    even = Atoms('LiH', [[0, 0, 0], [0, 0, 1.95]], cell=[4, 4, 3.9], pbc=True)
+    assert count_frozen_phonons(even, even, {'references': 1}) == 1 + 2
+    assert count_frozen_phonons(chain, chain, {'references': 1}) == 1 + 1 + 2
+
+
+def test_count_is_that_of_the_design_from_forces():
+    from tests.crystals import rocksalt, rocksalt_cube
+
+    snapshots = snapshots_of_springs(n_frames=20, amplitude=0.02)
+    designed = design_frozen_phonons(snapshots, rocksalt(), {})
+    assert designed.n_frames == count_frozen_phonons(rocksalt(), rocksalt_cube(), {})
