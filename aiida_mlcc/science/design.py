@@ -1,0 +1,289 @@
+"""Which structures are worth a costly energy: a choice among snapshots, or frozen phonons made for the purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+
+from aiida_mlcc.science.crystal import CrystalError, SiteMap, shortest_distance
+from aiida_mlcc.science.force_constants import fold
+from aiida_mlcc.science.force_constants_basis import (
+    ForceConstantsBasis,
+    decaying_basis,
+    resolved_bases,
+    symmetry_operations,
+)
+from aiida_mlcc.science.harmonic_model import HarmonicModel, harmonic_model
+from aiida_mlcc.science.mapped_frames import mapped_frames
+from aiida_mlcc.science.methods import DFT_METHODS
+from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE, Mode, curvature_of, star
+from aiida_mlcc.science.potential_basis import PotentialBasis
+from aiida_mlcc.science.snapshots import Snapshots
+
+ENERGY_MEV_ATOM = 62.5
+"""Harmonic energy of a frozen phonon: 2 eV in the 32 atoms of diamond, where the quartic part of Δ is about 1 cm⁻¹."""
+
+LARGEST_DISPLACEMENT = 0.045
+"""Of an atom in a frozen phonon, as a share of the shortest distance: soft modes stay where they are harmonic."""
+
+SECOND_AMPLITUDE = 0.7
+REFERENCES = 3
+
+# Of the parameters of force constants, in frames: as much as a quarter of a typical frame says about each.
+_PRIOR = 0.25
+_FREE_PRIOR = 1e-8
+_SAME = 1e-6
+_ORIGIN_SHIFT = 0.25
+
+
+class DesignError(ValueError):
+    """A design that these snapshots or this crystal do not allow."""
+
+
+def base_method_of(snapshots: Snapshots) -> str:
+    """Return the DFT method whose forces tell the modes of the crystal.
+
+    :raises DesignError: where there are none.
+    """
+    for method in DFT_METHODS:
+        label = snapshots.labels.get(method)
+        if label is not None and label.forces is not None:
+            return method
+    raise DesignError(
+        f'a design needs the modes of the crystal, from DFT forces; these snapshots have {", ".join(snapshots.methods)}'
+        if snapshots.methods
+        else 'a design needs the modes of the crystal, from DFT forces; these snapshots have no labels'
+    )
+
+
+def optimal_frames(
+    snapshots: Snapshots,
+    primitive: Atoms,
+    n: int,
+    seed: int = 0,
+    qpoints: Sequence[ArrayLike] | None = None,
+) -> NDArray[np.int64]:
+    """Return `n` frames whose energies fix the frequencies best, in the order in which they help most.
+
+    The frames are taken one by one, each the one that lowers the summed variance of the frequencies most (an A-optimal
+    design for them; Atkinson, Donev, Tobias, Optimum Experimental Designs, 2007), in the features of a Δ: force
+    constants of second order and the energy of the base. No label but those of the base is looked at. The first m
+    frames of a larger design are the design of m frames.
+
+    :param seed: decides between frames that serve equally.
+    :param qpoints: fractional wave vectors whose modes count; all that the cell holds by default.
+    :raises DesignError: for more frames than carry an energy of the base, or wave vectors that the cell does not hold.
+    """
+    base_method = base_method_of(snapshots)
+    usable = snapshots.labelled_by(base_method)
+    if not 1 <= n <= len(usable):
+        raise DesignError(f'{n} frames asked for, of {len(usable)} there are with {base_method} energies')
+    snapshots = snapshots.select(usable)
+    base = snapshots.labels[base_method].energies
+    model = harmonic_model(snapshots, primitive, base_method)
+    basis = decaying_basis(resolved_bases(primitive, model.site_map)[0][0])
+    modes = _asked(model.modes(), primitive, qpoints)
+    features = PotentialBasis(basis).features(mapped_frames(snapshots, primitive), snapshots.n_frames)
+    n_held = basis.n_second
+    columns = np.column_stack([features, base])
+    sensitivities = np.column_stack(
+        [mode_sensitivities(modes, basis, model.site_map), np.zeros((len(modes), basis.n_first)), _by_scale(modes)]
+    )
+    units = np.std(columns, axis=0)
+    units[:n_held] = np.sqrt(np.mean(units[:n_held] ** 2))
+    units = np.where(units > 0, units, 1.0)
+    rows = np.column_stack([(columns - columns.mean(axis=0)) / units, np.ones(len(columns))])
+    wanted = np.column_stack([sensitivities / units, np.zeros(len(modes))])
+    prior = np.append(np.where(np.arange(len(units)) < n_held, _PRIOR, _FREE_PRIOR), _FREE_PRIOR)
+    return usable[_most_informative(rows, wanted, prior, n, seed)]
+
+
+def _most_informative(
+    rows: NDArray[np.float64], wanted: NDArray[np.float64], prior: NDArray[np.float64], n: int, seed: int
+) -> NDArray[np.int64]:
+    covariance = np.diag(1.0 / prior)
+    left = np.random.default_rng(seed).permutation(len(rows))
+    chosen = []
+    for _ in range(n):
+        reached = rows[left] @ covariance
+        variances = 1.0 + np.einsum('ij,ij->i', reached, rows[left])
+        gains = np.sum((reached @ wanted.T) ** 2, axis=1) / variances
+        best = int(np.argmax(gains))
+        covariance = covariance - np.outer(reached[best], reached[best]) / variances[best]
+        chosen.append(left[best])
+        left = np.delete(left, best)
+    return np.array(chosen, dtype=np.int64)
+
+
+def mode_sensitivities(modes: Sequence[Mode], basis: ForceConstantsBasis, site_map: SiteMap) -> NDArray[np.float64]:
+    """Return ∂ω/∂θ_k of each mode, cm⁻¹ per unit of the parameter, shape (n_modes, n_second)."""
+    roots = np.sqrt(basis.primitive.get_masses()[site_map.sites])[:, None]
+    found = np.zeros((len(modes), basis.n_second))
+    for column, block in enumerate(basis.blocks):
+        hessian = fold(basis.pairs, basis.lattice_vectors, block, site_map)
+        for row, mode in enumerate(modes):
+            vectors = (mode.vectors / roots).reshape(len(mode.vectors), -1)
+            found[row, column] = np.mean(np.sum(vectors * (hessian @ vectors.T).T, axis=1))
+    return found * _slopes(modes)[:, None]
+
+
+def _by_scale(modes: Sequence[Mode]) -> NDArray[np.float64]:
+    """Return ∂ω/∂s: E = (1+s)·E_base scales ω²."""
+    return np.array([curvature_of(mode.frequency_cm1) for mode in modes]) * _slopes(modes)
+
+
+def _slopes(modes: Sequence[Mode]) -> NDArray[np.float64]:
+    """Return dω/d(ω²), cm⁻¹ per (eV/Å²/amu)."""
+    return np.array([CM1_PER_ROOT_CURVATURE**2 / (2 * max(abs(mode.frequency_cm1), 1.0)) for mode in modes])
+
+
+def _asked(modes: list[Mode], primitive: Atoms, qpoints: Sequence[ArrayLike] | None) -> list[Mode]:
+    if qpoints is None:
+        return modes
+    rotations = symmetry_operations(primitive, 1e-5)[0]
+    found = []
+    for qpoint in qpoints:
+        images = star(np.asarray(qpoint, dtype=float), rotations)
+        there = [mode for mode in modes if _is_among(np.array(mode.qpoint), images)]
+        if not there:
+            raise DesignError(
+                f'the cell of the snapshots does not hold the wave vector {np.asarray(qpoint).tolist()}: no energy of '
+                'it says anything about its modes'
+            )
+        found.extend(there)
+    return found
+
+
+def _is_among(qpoint: NDArray[np.float64], images: NDArray[np.float64]) -> bool:
+    apart = images - qpoint
+    return bool((np.abs(apart - np.rint(apart)).max(axis=1) < _SAME).any())
+
+
+def design_frozen_phonons(snapshots: Snapshots, primitive: Atoms, selection: Mapping[str, Any]) -> Snapshots:
+    """Return new structures in the cell of `snapshots`: undisplaced references, then one commensurate mode each.
+
+    Modes come from the harmonic part of the DFT forces. A mode is frozen in at one wave vector, along one of its
+    polarisations; with label noise σ per cell and references that are known as well, a frequency is then fixed to
+    σ·ω/(2 E_h)·√(1/m + 1/m₀) by m displaced and m₀ reference energies. Where symmetry does not make E(u) = E(−u), the
+    mode is frozen in with both signs. References are the crystal at rest, shifted as a whole by random vectors: their
+    energies differ by what an engine's mesh makes of that.
+
+    :param selection: ``energy_mev_atom`` (harmonic energy per atom, meV), ``largest_displacement`` (share of the
+        shortest distance that no atom exceeds), ``references`` (how many), ``second_amplitude`` (factor of a second
+        frame of each mode, a check of anharmonicity; None for none), ``seed``.
+    :raises DesignError: where a mode is imaginary, or settings make no sense.
+    """
+    settings = frozen_phonon_settings(selection)
+    model = harmonic_model(snapshots, primitive, base_method_of(snapshots))
+    reference = snapshots.atoms(0)
+    at_rest = model.site_map.reference_positions
+    random = np.random.default_rng(settings['seed'])
+    shifts = random.uniform(-_ORIGIN_SHIFT, _ORIGIN_SHIFT, (settings['references'], 3))
+    positions = [at_rest + shift for shift in shifts]
+    limit = settings['largest_displacement'] * shortest_distance(primitive)
+    energy = 1e-3 * settings['energy_mev_atom'] * len(reference)
+    for mode in model.modes():
+        if mode.frequency_cm1 <= 0:
+            raise DesignError(
+                f'the mode at {_written(mode.qpoint)} is imaginary in DFT ({mode.frequency_cm1:.0f} cm⁻¹): no harmonic '
+                'energy sets its amplitude. Choose another crystal, cell or functional'
+            )
+        pattern = frozen_pattern(mode, model)
+        amplitude = np.sqrt(2 * energy / curvature_of(mode.frequency_cm1))
+        displacement = amplitude * pattern
+        displacement *= min(1.0, limit / float(np.linalg.norm(displacement, axis=1).max()))
+        signs = (1.0,) if is_even(mode, pattern, model) else (1.0, -1.0)
+        factors = (1.0,) if settings['second_amplitude'] is None else (1.0, settings['second_amplitude'])
+        positions += [at_rest + sign * factor * displacement for factor in factors for sign in signs]
+    cells = np.repeat(reference.cell.array[None], len(positions), axis=0)
+    return Snapshots(snapshots.symbols, cells, np.array(positions))
+
+
+def frozen_phonon_settings(selection: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a frozen-phonon design with what is not given filled in.
+
+    :raises DesignError: naming the setting that is unknown or makes no sense.
+    """
+    known = {
+        'energy_mev_atom': ENERGY_MEV_ATOM,
+        'largest_displacement': LARGEST_DISPLACEMENT,
+        'references': REFERENCES,
+        'second_amplitude': None,
+        'seed': 0,
+    }
+    given = {key: value for key, value in selection.items() if key != 'kind'}
+    if unknown := sorted(set(given) - set(known)):
+        raise DesignError(f'a frozen-phonon design has no {", ".join(unknown)}: it has {", ".join(known)}')
+    settings = {**known, **given}
+    for name in ('energy_mev_atom', 'largest_displacement'):
+        if not _is_number(settings[name]) or not settings[name] > 0:
+            raise DesignError(f'{name} of a frozen-phonon design is a positive number, not {settings[name]!r}')
+    for name, least in (('references', 1), ('seed', 0)):
+        if isinstance(settings[name], bool) or not isinstance(settings[name], int) or settings[name] < least:
+            raise DesignError(f'{name} of a frozen-phonon design is a whole number from {least} on')
+    factor = settings['second_amplitude']
+    if factor is not None and not (_is_number(factor) and 0 < factor < 1):
+        raise DesignError(f'second_amplitude of a frozen-phonon design lies between 0 and 1, not {factor!r}')
+    return settings
+
+
+def frozen_pattern(mode: Mode, model: HarmonicModel) -> NDArray[np.float64]:
+    """Return displacements (Å per unit of the mode's amplitude √amu·Å), one wave vector and one polarisation.
+
+    The polarisation is the one of those of equal frequency that moves the first site along x, or else y or z; the phase
+    of the wave is that in which E(u) = E(−u) wherever the wave vector allows it.
+    """
+    site_map = model.site_map
+    phases = 2 * np.pi * site_map.lattice_vectors @ np.array(mode.qpoint)
+    # A wave that repeats after an odd number of cells has cubic terms in its cosine and none in its sine.
+    odd = _order(np.array(mode.qpoint)) % 2 == 1 and np.abs(mode.qpoint).max() > _SAME
+    wave = np.sin(phases) if odd else np.cos(phases)
+    best, longest = np.zeros(mode.vectors.shape[1:]), 0.0
+    for site in range(int(site_map.sites.max()) + 1):
+        for axis in range(3):
+            trial = np.zeros(mode.vectors.shape[1:])
+            trial[:, axis] = wave * (site_map.sites == site)
+            projected = np.einsum('dia,jb,djb->ia', mode.vectors, trial, mode.vectors)
+            length = float(np.linalg.norm(projected)) / max(float(np.linalg.norm(trial)), 1e-12)
+            if length > longest * (1 + 1e-3):
+                best, longest = projected / np.linalg.norm(projected), length
+    masses = model.force_constants.primitive.get_masses()[site_map.sites]
+    return np.asarray(best / np.sqrt(masses)[:, None])
+
+
+def is_even(mode: Mode, pattern: NDArray[np.float64], model: HarmonicModel) -> bool:
+    """Return whether E(u) = E(−u) by symmetry: a lattice translation or an operation at Γ turns u into −u."""
+    order = _order(np.array(mode.qpoint))
+    if order > 1:
+        return order % 2 == 0
+    primitive, site_map = model.force_constants.primitive, model.site_map
+    first = [int(np.flatnonzero(site_map.sites == site)[0]) for site in range(len(primitive))]
+    moved = pattern[first]
+    lattice, fractions = primitive.cell.array, primitive.get_scaled_positions(wrap=False)
+    for rotation, translation in zip(*symmetry_operations(primitive, 1e-5), strict=True):
+        apart = (fractions @ rotation.T + translation)[:, None] - fractions
+        images = np.linalg.norm((apart - np.rint(apart)) @ lattice, axis=2).argmin(axis=1)
+        cartesian = lattice.T @ rotation @ np.linalg.inv(lattice.T)
+        if np.abs(moved[images] + moved @ cartesian.T).max() < 1e-4 * np.abs(moved).max():
+            return True
+    return False
+
+
+def _order(qpoint: NDArray[np.float64]) -> int:
+    """Return after how many cells a wave repeats."""
+    for order in range(1, 100):
+        if np.abs(order * qpoint - np.rint(order * qpoint)).max() < 1e-4:
+            return order
+    raise CrystalError(f'the wave vector {qpoint.tolist()} fits no supercell of a sensible size')
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _written(qpoint: Sequence[float]) -> str:
+    return '(' + ' '.join(f'{component:g}' for component in qpoint) + ')'

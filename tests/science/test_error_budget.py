@@ -1,0 +1,132 @@
+"""Errors of frequencies against perturbation theory, and what a training cell holds against geometry."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from aiida_mlcc.science.crystal import supercell, to_phonopy
+from aiida_mlcc.science.delta_samples import DeltaSamples
+from aiida_mlcc.science.dispersion import frequencies
+from aiida_mlcc.science.error_budget import CONTRIBUTIONS, budget, commensurate, delta_spread
+from aiida_mlcc.science.force_constants import ForceConstantsModel
+from aiida_mlcc.science.force_constants_basis import force_constants_basis
+from aiida_mlcc.science.harmonic_model import dynamical_matrix
+from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE
+from tests.crystals import spring_term
+
+CONVENTIONAL = np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]])
+DIAMOND = bulk('C', 'diamond', a=3.56)
+BASIS = force_constants_basis(DIAMOND, 2.7)
+POINTS = {'GAMMA': (0, 0, 0), 'X': (0.5, 0, 0.5), 'L': (0.5, 0.5, 0.5), 'W': (0.5, 0.25, 0.75), 'Δ': (0.25, 0, 0.25)}
+
+
+def dynamics(term, qpoint):
+    arrays = term.arrays
+    return dynamical_matrix(
+        DIAMOND.get_masses(), arrays['pairs'], arrays['lattice_vectors'], arrays['fc'], np.array(qpoint)
+    )
+
+
+def phonopy_of(force_constants, compact=False):
+    from phonopy import Phonopy
+
+    phonon = Phonopy(to_phonopy(DIAMOND), 3 * np.eye(3), primitive_matrix='P')
+    phonon.force_constants = force_constants[phonon.primitive.p2s_map] if compact else force_constants
+    phonon.masses = DIAMOND.get_masses()
+    return phonon
+
+
+@pytest.fixture(scope='module')
+def base():
+    return spring_term(DIAMOND, 2.7, along=40.0, across=5.0)
+
+
+@pytest.fixture(scope='module')
+def samples():
+    """Small deviations from a Δ, the scale of the base last."""
+    random = np.random.default_rng(0)
+    fitted = np.append(0.3 * random.normal(size=BASIS.n_second), 0.08)
+    size = np.append(np.full(BASIS.n_second, 0.01), 0.001)
+    drawn = [fitted + scale * size * random.normal(size=(40, len(fitted))) for scale in (1.0, 0.5)]
+    return DeltaSamples.of(BASIS, fitted, *drawn)
+
+
+@pytest.fixture(scope='module')
+def total(base, samples):
+    """Force constants of (1+s)·base + ΔΦ on 3×3×3 cells."""
+    cell = supercell(DIAMOND, 3)
+    delta = np.tensordot(samples.parameters[:-1], samples.folded(cell), axes=1)
+    return 1.08 * ForceConstantsModel(base).bind(cell).force_constants() + delta
+
+
+@pytest.mark.parametrize('compact', [False, True])
+def test_the_spread_over_other_deltas_is_that_of_perturbation_theory(total, base, samples, compact):
+    qpoint = (0.11, 0.23, 0.37)  # Of no symmetry, so that no modes are degenerate.
+    found = delta_spread(phonopy_of(total, compact), samples, [qpoint])
+    own = dynamics(base, qpoint)
+    parts = np.array(
+        [
+            dynamical_matrix(DIAMOND.get_masses(), BASIS.pairs, BASIS.lattice_vectors, block, np.array(qpoint))
+            for block in BASIS.blocks
+        ]
+    )
+    matrix = 1.08 * own + np.tensordot(samples.parameters[:-1], parts, axes=1)
+    squares, vectors = np.linalg.eigh(matrix)
+    slopes = np.array([np.einsum('am,ab,bm->m', vectors.conj(), d, vectors).real for d in (*parts, own)])
+    slopes *= CM1_PER_ROOT_CURVATURE / (2 * np.sqrt(squares))
+    for name, drawn in (('bootstrap', samples.bootstrap), ('label_noise', samples.label_noise)):
+        expected = np.std((drawn - samples.parameters) @ slopes, axis=0, ddof=1)
+        np.testing.assert_allclose(found[name][0], expected, rtol=0.02)
+
+
+def test_the_phonon_calculation_is_left_as_it_was(total, samples):
+    phonon = phonopy_of(total)
+    before = frequencies(phonon, list(POINTS.values()))
+    delta_spread(phonon, samples, list(POINTS.values()))
+    assert np.array_equal(phonon.force_constants, total)
+    assert np.array_equal(frequencies(phonon, list(POINTS.values())), before)
+
+
+@pytest.mark.parametrize(
+    ('matrix', 'held'),
+    [
+        (CONVENTIONAL, {'GAMMA', 'X'}),
+        (CONVENTIONAL @ np.diag([2, 2, 1]), {'GAMMA', 'X', 'W', 'Δ'}),
+        (2 * np.eye(3), {'GAMMA', 'X', 'L'}),
+        (4 * np.eye(3), {'GAMMA', 'X', 'L', 'W', 'Δ'}),
+        (np.eye(3), {'GAMMA'}),
+    ],
+)
+def test_a_training_cell_holds_the_wave_vectors_that_fit_it(matrix, held):
+    cell = supercell(DIAMOND, matrix)
+    cell.rattle(0.05, seed=1)
+    found = commensurate(POINTS, DIAMOND, cell)
+    assert {label for label, inside in found.items() if inside} == held
+
+
+def test_a_wave_vector_is_held_where_one_of_its_star_is():
+    """Conventional cells doubled along two axes hold X halfway along these and not along the third."""
+    cell = supercell(DIAMOND, CONVENTIONAL @ np.diag([2, 2, 1]))
+    directions = {label: q for label, q in zip('xyz', ((0, 0.25, 0.25), (0.25, 0, 0.25), (0.25, 0.25, 0)), strict=True)}
+    assert all(commensurate(directions, DIAMOND, cell).values())
+
+
+def test_the_budget_adds_squares_and_counts_the_noise_of_the_labels_once():
+    members = np.array([[[100.0, 200.0]], [[102.0, 200.0]], [[104.0, 200.0]]])
+    alternatives = {'readout': members + np.array([3.0, 0.0])}
+    delta = {'bootstrap': np.array([[4.0, 1.0]]), 'label_noise': np.array([[3.5, 0.5]])}
+    found = budget(members, alternatives, delta)
+    parts = found['contributions']
+    assert set(parts) == set(CONTRIBUTIONS)
+    np.testing.assert_allclose(parts['seeds'], [[2.0, 0.0]])
+    np.testing.assert_allclose(parts['kinds'], [[3.0 / np.sqrt(2), 0.0]])
+    np.testing.assert_allclose(parts['label_noise'], [[3.5, 0.5]])
+    np.testing.assert_allclose(found['sd'], [[np.sqrt(2.0**2 + 4.0**2 + 4.5), 1.0]])
+
+
+def test_what_was_not_estimated_is_none_and_adds_nothing():
+    found = budget(np.full((1, 2, 3), 500.0))
+    assert found['contributions'] == dict.fromkeys(CONTRIBUTIONS)
+    assert np.array_equal(found['sd'], np.zeros((2, 3)))

@@ -1,0 +1,46 @@
+"""Δ on data of the engine itself, against frozen phonons that no fit has touched."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aiida_mlcc.science.force_constants_fit import fit_delta
+from aiida_mlcc.science.harmonic_model import HarmonicModel, harmonic_model
+from aiida_mlcc.science.learning_curve import frequencies_of_samples
+from aiida_mlcc.science.snapshots import Snapshots
+from tests.benchmarks.data import load, load_frozen
+
+GAMMA_TO = {'HF': 412.6, 'MP2': 388.4, 'CCSD': 390.5, 'CCSD(T)': 390.3}
+"""cm⁻¹, LiF at 3.93 Å: ``python -m tests.frozen_phonon``, two energies at a fifth of the design's amplitude."""
+
+
+@pytest.fixture(scope='module')
+def lithium_fluoride() -> tuple[Snapshots, HarmonicModel]:
+    dynamics, primitive = load(None, 'lif8')
+    return load_frozen('lif8'), harmonic_model(dynamics, primitive, 'LDA')
+
+
+@pytest.mark.parametrize('method', GAMMA_TO)
+def test_a_dozen_energies_of_frozen_phonons_give_the_frequency_of_small_displacements(lithium_fluoride, method) -> None:
+    frozen, model = lithium_fluoride
+    assert frozen.n_frames == 12
+    fit = fit_delta(frozen, model.force_constants.primitive, 'LDA', method, n_folds=4)
+    found = frequencies_of_samples(model, fit.samples, {'gamma': (0.0, 0.0, 0.0)})
+    frequency, deviation = found['frequencies_cm1']['gamma'][3], found['sd_cm1']['gamma'][3]
+    assert deviation < 6.0
+    assert frequency == pytest.approx(GAMMA_TO[method], abs=2 * deviation)
+
+
+def test_the_fourth_order_is_needed_where_energies_are_quartic(lithium_fluoride) -> None:
+    frozen, model = lithium_fluoride
+    primitive = model.force_constants.primitive
+    errors = [fit_delta(frozen, primitive, 'LDA', 'HF', n_folds=4, anharmonic=a).errors for a in (False, True)]
+    assert errors[1]['fourth_order']
+    assert errors[1]['label_noise_mev_cell'] < 0.5 * errors[0]['label_noise_mev_cell']
+
+
+def test_energies_of_the_undisplaced_crystal_do_not_depend_on_where_it_lies(lithium_fluoride) -> None:
+    frozen, _ = lithium_fluoride
+    for label in frozen.labels.values():
+        assert np.ptp(label.energies[:2]) < 3e-4
