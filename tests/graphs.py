@@ -29,6 +29,15 @@ _FLAGGED = {
 }
 
 
+LEARNING_CURVE = {
+    'target_sd_cm1': 2.0,
+    'rounds': [
+        {'method': 'CCSD(T)', 'n_labels': 10, 'sd_cm1': {'GAMMA': [3.0]}, 'frequencies_cm1': {}, 'met': False},
+        {'method': 'CCSD(T)', 'n_labels': 20, 'sd_cm1': {'GAMMA': [1.5]}, 'frequencies_cm1': {}, 'met': True},
+    ],
+}
+
+
 @dataclass(frozen=True)
 class Run:
     """The nodes of a run that tests ask about."""
@@ -49,7 +58,7 @@ def build_run(computer: orm.Computer) -> Run:
     md = _job(computer, master, 'mlcc.md', 'dft_md', {'seed': orm.Int(1)}, {'trajectory': trajectory})
     chosen = frames.select(LABELLED)
     bare = SnapshotsData(chosen)
-    _function(master, 'select_snapshots', {'snapshots': trajectory}, {'result': bare})
+    _function(master, 'take_batch_000', {'snapshots': trajectory}, {'result': bare})
     labelled = chosen
     for method in ('HF', 'MP2', 'CCSD(T)'):
         labelled = labelled.with_label(method, _label(energies[method][list(LABELLED)]))
@@ -78,8 +87,11 @@ def build_run(computer: orm.Computer) -> Run:
         dispersion[method] = curves['dispersion']
         for name, node in curves.items():
             _return(master, node, f'{name}__{_slug(method)}')
+    _return(master, _error_budget(dispersion['CCSD(T)']).store(), 'error_budget__ccsd_t')
     errors = {m: {f'seed_{s}': {'cv_rmse_mev_atom': 0.2} for s in SEEDS} for m in METHODS[1:]}
-    _return(master, orm.Dict(errors).store(), 'errors')
+    others = {'readout': {'HF': {f'seed_{SEEDS[0]}': {'cv_rmse_mev_atom': 0.3}}}}
+    _return(master, orm.Dict({**errors, 'alternatives': others}).store(), 'errors')
+    _return(master, orm.Dict(LEARNING_CURVE).store(), 'learning_curve')
     failed = [{'stage': 'cc_energies', 'what': 'snapshot 2', 'reason': 'HF did not converge'}]
     _return(master, orm.Dict({'failed': failed}).store(), 'failures')
     _return(master, snapshots, 'snapshots')
@@ -156,6 +168,21 @@ def _curves(top: float) -> dict[str, orm.Data]:
         'vdos': _density(top),
         'special_points': orm.Dict({**points, 'imaginary': _FLAGGED if top == 300.0 else {}}),
     }
+
+
+def _error_budget(dispersion: orm.BandsData) -> orm.Dict:
+    """An sd of 4 cm⁻¹ everywhere, and L outside the training cell."""
+    return orm.Dict(
+        {
+            label: {
+                'qpoint': dispersion.get_kpoints()[index].tolist(),
+                'sd': [4.0] * 6,
+                'contributions': {'seeds': [1.4] * 6, 'kinds': None, 'bootstrap': [3.7] * 6, 'label_noise': [1.0] * 6},
+                'commensurate': label != 'L',
+            }
+            for index, label in dispersion.labels
+        }
+    )
 
 
 def _density(top: float) -> orm.XyData:

@@ -147,6 +147,16 @@ def write_force_field(folder: Folder, node: ForceFieldData, name: str) -> str:
     return path
 
 
+def describe_primitive(node: orm.StructureData) -> dict[str, Any]:
+    """Return a primitive cell as the runtime's tasks read it: symbols, cell and positions in Å."""
+    atoms = node.get_ase()
+    return {
+        'symbols': atoms.get_chemical_symbols(),
+        'cell': atoms.cell.tolist(),
+        'positions': atoms.positions.tolist(),
+    }
+
+
 def validate_device(node: orm.Str, _: Any) -> str | None:
     """Refuse a device that the runtime does not know."""
     return None if node.value in DEVICES else f'unknown device {node.value!r}: choose from {", ".join(DEVICES)}'

@@ -63,9 +63,16 @@ EVALUATE = {'forces': Setting(bool), 'dtype': _DTYPE}
 
 FIT = {
     'cutoff': Setting(Real, above=0, optional=True),
+    'anharmonic': Setting(bool),
     'ridge': Setting(list),
     'n_folds': Setting(Integral, at_least=2),
+    'covariates': Setting(bool),
+    'n_samples': Setting(Integral, at_least=2),
 }
+
+CORRECTION = {'cutoff': Setting(Real, above=0, optional=True)}
+
+READOUT = {'ridge': Setting(list), 'n_folds': Setting(Integral, at_least=2)}
 
 NETWORK = {
     'r_max': _POSITIVE,
@@ -86,6 +93,7 @@ TRAINING = {
     'weight_decay': _NOT_NEGATIVE,
     'energy_weight': _NOT_NEGATIVE,
     'forces_weight': _NOT_NEGATIVE,
+    'frame_weights': Setting(str, choices=('uniform', 'inverse-force')),
     'ema_decay': Setting(Real, at_least=0, optional=True),
     'schedule': Setting(str),
     'patience': Setting(Integral, at_least=1, optional=True),
@@ -116,6 +124,8 @@ SUPPORTED = {
     'md': MD,
     'evaluate': EVALUATE,
     'fit': FIT,
+    'readout': READOUT,
+    'correction': CORRECTION,
     'network': NETWORK,
     'training': TRAINING,
     'force engine': FORCE_ENGINE,

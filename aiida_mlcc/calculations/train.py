@@ -9,17 +9,20 @@ from aiida import orm
 from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 
-from aiida_mlcc.calculations.base import RuntimeCalculation, validate_device, write_snapshots
+from aiida_mlcc.calculations.base import RuntimeCalculation, describe_primitive, validate_device, write_snapshots
 from aiida_mlcc.calculations.parameters import refuse_settings
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 
 
 class TrainCalculation(RuntimeCalculation):
-    """Train one network with one seed: energies and forces of `method`, or energies of `method` − `minus`."""
+    """Train one network with one seed: on energies and forces of `method`, or on energies of `method` − `minus`.
+
+    A base is told by `structure` how far its frequencies are off, and corrected by force constants with `correction`.
+    """
 
     TASK = 'train'
-    CHECKED = ('snapshots', 'method', 'minus')
+    CHECKED = ('snapshots', 'method', 'minus', 'forces', 'structure', 'correction')
     FORCE_FIELD_FOLDER = 'force_field'
     HISTORY_FILE = 'history.jsonl'
     RESULT_FILES = (FORCE_FIELD_FOLDER, HISTORY_FILE)
@@ -34,13 +37,41 @@ class TrainCalculation(RuntimeCalculation):
             valid_type=orm.Str,
             required=False,
             serializer=orm.to_aiida_type,
-            help='Learn the energy difference to this method instead, without forces: a Δ.',
+            help='Learn the difference to this method instead: a Δ.',
+        )
+        spec.input(
+            'forces',
+            valid_type=orm.Bool,
+            required=False,
+            serializer=orm.to_aiida_type,
+            help='Whether to learn forces too: by default those of a method, but not differences of forces.',
+        )
+        spec.input(
+            'structure',
+            valid_type=orm.StructureData,
+            required=False,
+            help='The primitive cell of the crystal: the errors then tell what the base leaves to each mode.',
+        )
+        spec.input(
+            'correction',
+            valid_type=orm.Dict,
+            required=False,
+            serializer=orm.to_aiida_type,
+            validator=_validate_correction,
+            help='Add force constants fitted to the forces that the network leaves; `cutoff` in Å, or null.',
         )
         spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of split, weights and order.')
         spec.input('device', valid_type=orm.Str, default=lambda: orm.Str('cpu'), validator=validate_device)
         spec.input('network', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=_validate_network)
         spec.input('training', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=_validate_training)
         spec.output('force_field', valid_type=ForceFieldData)
+        spec.exit_code(
+            420,
+            'ERROR_NO_BETTER_THAN_RESCALING',
+            message='On the frames held out, the network errs by {network:.3f} meV/atom, and rescaling the energy of '
+            'the base by one parameter by {rescaling:.3f}: it has learnt nothing worth a network. Train longer, give '
+            'it more energies, or choose another kind of Δ. Its force field is kept.',
+        )
         spec.output('history', valid_type=orm.ArrayData, required=False, help='Losses and errors epoch by epoch.')
 
     @classmethod
@@ -50,21 +81,36 @@ class TrainCalculation(RuntimeCalculation):
             if method not in inputs['snapshots'].methods:
                 there = ', '.join(inputs['snapshots'].methods) or 'none'
                 return f'`snapshots` have no {method} labels to learn from; their methods: {there}'
+        is_delta, forces = 'minus' in inputs, inputs.get('forces')
+        learns_forces = not is_delta if forces is None else forces.value
+        if is_delta and ('structure' in inputs or 'correction' in inputs):
+            return '`structure` and `correction` are for a base: leave them out where `minus` asks for a Δ'
+        if 'correction' in inputs and 'structure' not in inputs:
+            return '`correction` needs `structure`, the primitive cell of the crystal'
+        if 'correction' in inputs and not learns_forces:
+            return '`correction` is fitted to forces, but `forces` is false'
         return None
 
     def write_task(self, folder: Folder) -> dict[str, Any]:
         minus = self.inputs.minus.value if 'minus' in self.inputs else None
+        forces = self.inputs.forces.value if 'forces' in self.inputs else minus is None
         training = self.inputs.training.get_dict()
         dtype = training.pop('dtype')
         return {
             'snapshots': write_snapshots(folder, self.inputs.snapshots, 'snapshots.npz'),
-            'target': {'method': self.inputs.method.value, 'minus': minus, 'forces': minus is None},
+            'target': {'method': self.inputs.method.value, 'minus': minus, 'forces': forces},
             'network': self.inputs.network.get_dict(),
             'training': training,
             'seed': self.inputs.seed.value,
             'device': self.inputs.device.value,
             'dtype': dtype,
+            'primitive': describe_primitive(self.inputs.structure) if 'structure' in self.inputs else None,
+            'correction': self.inputs.correction.get_dict() if 'correction' in self.inputs else None,
         }
+
+
+def _validate_correction(node: orm.Dict, _: Any) -> str | None:
+    return refuse_settings('correction', node.get_dict())
 
 
 def _validate_network(node: orm.Dict, _: Any) -> str | None:

@@ -9,20 +9,30 @@ from typing import Any
 
 import numpy as np
 from aiida import orm
+from aiida.engine import ExitCode
 
 from aiida_mlcc.calculations.train import TrainCalculation
 from aiida_mlcc.parsers.base import RuntimeParser, read_force_field
 
 
 class TrainParser(RuntimeParser):
-    """A training cut short gives no force field: its best weights are in the checkpoint, where it goes on."""
+    """A training cut short gives no force field: its best weights are in the checkpoint, where it goes on.
 
-    def parse_results(self, folder: Path, output: Mapping[str, Any]) -> None:
+    A Δ that is no better than rescaling the base is kept, but the training has not succeeded.
+    """
+
+    def parse_results(self, folder: Path, output: Mapping[str, Any]) -> ExitCode | None:
         history = folder / TrainCalculation.HISTORY_FILE
         if history.is_file():
             self.out('history', history_arrays(history.read_text()))
         if output.get('final'):
             self.out('force_field', read_force_field(folder / TrainCalculation.FORCE_FIELD_FOLDER))
+        errors = output.get('errors', {})
+        if errors.get('better_than_rescaling', True):
+            return None
+        return self.exit_codes.ERROR_NO_BETTER_THAN_RESCALING.format(
+            network=errors['valid_energy_rmse_mev_atom'], rescaling=errors['rescaling_mev_atom']
+        )
 
 
 def history_arrays(text: str) -> orm.ArrayData:

@@ -1,8 +1,8 @@
 """Task ``fit``: Δ of several methods as symmetry-adapted force constants beside a rescaled base.
 
 ``snapshots.npz`` and the primitive cell → a folder ``delta_SLUG/`` and a file ``samples_SLUG.npz`` per method, and
-``errors`` of each in ``output.json``. A method that cannot be fitted is named under ``failures`` with the reason; the others go on.
-A fit takes seconds to minutes: nothing is kept to resume from.
+``errors`` of each in ``output.json``. A method that cannot be fitted is named under ``failures`` with the reason; the
+others go on. A fit takes seconds to minutes: nothing is kept to resume from.
 """
 
 from __future__ import annotations

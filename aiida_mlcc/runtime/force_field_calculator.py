@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.science.force_constants import ForceConstantsModel
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError
+from aiida_mlcc.science.readout import refuse_missing_trunks
 
 if TYPE_CHECKING:
     from aiida_mlcc.runtime.mace_sum import MaceSum
@@ -26,12 +27,14 @@ _PROBE_TOLERANCE = {'float64': 1e-6, 'float32': 2e-4}
 class ForceFieldCalculator(Calculator):
     """Energy (eV) and forces (eV/Å) of a force field, for crystals. The same input gives the same bits on the CPU.
 
-    Torch and MACE are imported only where the force field has terms of kind ``mace``.
+    Torch and MACE are imported only where the force field has terms of kind ``mace``; readouts of a network cost no
+    second evaluation of it.
 
     :param device: ``cpu`` or ``cuda``, of the networks.
     :param dtype: ``float64`` or ``float32``, of the networks; finite differences of forces need ``float64``.
     :param label: the method that the force field stands for, as in ``CCSD(T)``.
-    :raises ForceFieldError: for a Δ that has no energy of its own, or one whose energy is not the stored one.
+    :raises ForceFieldError: for a Δ that has no energy of its own, a readout without its network, or a force field
+        whose energy is not the stored one.
     """
 
     implemented_properties = ['energy', 'forces']
@@ -126,9 +129,11 @@ def _same_crystal(before: Atoms, after: Atoms) -> bool:
 
 
 def _networks(force_field: ForceField, device: str, dtype: str) -> MaceSum | None:
-    terms = [term for term in force_field.terms if term.kind == 'mace']
+    terms = [term for term in force_field.terms if term.kind in ('mace', 'readout')]
     if not terms:
         return None
+    # Before torch is loaded: the sentence does not need it.
+    refuse_missing_trunks(terms)
     from aiida_mlcc.runtime.mace_sum import MaceSum
 
     return MaceSum(terms, device, dtype)

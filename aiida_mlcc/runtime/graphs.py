@@ -88,13 +88,6 @@ def join(graphs: Sequence[Graph]) -> Graph:
     )
 
 
-def cast(graph: Graph, dtype: str) -> Graph:
-    """Return the graph with its floating-point tensors in another precision."""
-    kind = DTYPES[dtype]
-    positions, shifts, cell = graph.positions.to(kind), graph.shifts.to(kind), graph.cell.to(kind)
-    return replace(graph, positions=positions, shifts=shifts, cell=cell)
-
-
 def within(graph: Graph, r_max: float) -> Graph:
     """Return the graph with only the edges shorter than `r_max` (Å): one neighbour list serves several cutoffs."""
     sender, receiver = graph.edge_index

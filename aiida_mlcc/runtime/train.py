@@ -4,13 +4,16 @@
 ``train_`` and ``valid_energy_rmse_mev_atom`` and ``…_forces_rmse_mev_angstrom``, ``n_train``, ``n_valid``,
 ``spread_mev_atom`` of the labels, and for a Δ also what rescaling the energy of the other method by one parameter
 would err on the same held-out frames, ``rescaling_mev_atom``: a network worth having is ``better_than_rescaling``.
+Where the input names the primitive cell of the crystal, the errors tell too what the base leaves to each mode, and a
+``correction`` may be asked for: see :mod:`aiida_mlcc.runtime.base_judge`. The errors are then those of the corrected
+base, and those of the network alone stand under ``uncorrected``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,16 +21,24 @@ from typing import Any
 import numpy as np
 import torch
 from ase.data import atomic_numbers
-from numpy.typing import NDArray
 
+from aiida_mlcc.runtime.base_judge import BaseJudge
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
-from aiida_mlcc.runtime.graphs import DTYPES, cast, neighbour_graph
+from aiida_mlcc.runtime.graphs import DTYPES, Graph, neighbour_graph
 from aiida_mlcc.runtime.mace_model import Architecture, build, model_of, shifted, term_of
+from aiida_mlcc.runtime.predictions import Prediction, missing_height, predict, root_mean_square_errors
 from aiida_mlcc.runtime.task import Job, JobError, replacing
-from aiida_mlcc.runtime.training_data import Labelled, Target, constants_of, labelled_frames, rescaling_error
-from aiida_mlcc.runtime.training_loop import Frames, Trainer, errors_of, mean_energy
+from aiida_mlcc.runtime.training_data import (
+    Labelled,
+    Target,
+    constants_of,
+    frame_weights,
+    labelled_frames,
+    rescaling_error,
+)
+from aiida_mlcc.runtime.training_loop import Frames, Trainer
 from aiida_mlcc.runtime.training_settings import Training
-from aiida_mlcc.science.force_field import ForceField
+from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.snapshots import Snapshots
 
 FORCE_FIELD_FOLDER = 'force_field'
@@ -50,31 +61,36 @@ def run(job: Job) -> None:
     snapshots = Snapshots.load(job.path_of('snapshots'))
     data = labelled_frames(snapshots, target, training.valid_fraction, seed)
     constants = constants_of(data, target)
-    frames, architecture = prepare(job.require('network'), data, constants, dtype, device)
-    train, valid = _subset(frames, data.train), _subset(frames, data.valid)
+    judge = BaseJudge.of(job.input, data, target)
+    frames, architecture = prepare(job.require('network'), data, constants, dtype, device, training.frame_weights)
+    train, valid = frames.subset(data.train), frames.subset(data.valid)
     model = build(architecture, dtype, seed).to(device)
+    labels = labels_of(data, constants)
     # A random network is some hundred meV per atom off; the first epochs would go into learning one number.
-    architecture = replace(architecture, shift=centring_shift(model, train, training.batch_size))
+    start = missing_height(predict(model, frames.graphs, 4 * training.batch_size, False), labels, data.train)
+    architecture = replace(architecture, shift=start / data.snapshots.n_atoms)
     model.scale_shift.shift.fill_(architecture.shift)  # type: ignore[union-attr, operator]
     trainer = Trainer(model, train, valid, training, seed, unit=architecture.scale)
     if not _train(job, trainer, _identity(job.input, snapshots)):
         return job.pause(epochs_done=trainer.epoch, best_epoch=trainer.best_epoch)
 
     term = term_of(architecture, trainer.best_parameters, trained_on=_origin(target, snapshots, data, seed))
-    network = model_of(term, device)
-    train, valid = _in_float64(train), _in_float64(valid)
-    # Forces fix the shape of the surface, and its height is left where the weights of the best epoch have it.
-    shift = architecture.shift + centring_shift(network, train, training.batch_size)
-    network.scale_shift.shift.fill_(shift)  # type: ignore[union-attr, operator]
-    force_field = with_probe(ForceField((shifted(term, shift),), constants), data.snapshots)
+    force_field, errors = finish(term, data, labels, constants, judge, 4 * training.batch_size, device)
     with replacing(job.folder / FORCE_FIELD_FOLDER) as folder:
-        force_field.save(folder)
-    errors = errors_told(network, train, valid, data, target, training.batch_size)
+        with_probe(force_field, data.snapshots).save(folder)
+    if target.minus is not None:
+        errors['rescaling_mev_atom'] = rescaling_error(data, data.snapshots.labels[target.minus].energies)
+        errors['better_than_rescaling'] = bool(errors['valid_energy_rmse_mev_atom'] < errors['rescaling_mev_atom'])
     return job.finish(errors=errors, epochs_done=trainer.epoch, best_epoch=trainer.best_epoch)
 
 
 def prepare(
-    network: Mapping[str, Any], data: Labelled, constants: Mapping[str, float], dtype: str, device: str
+    network: Mapping[str, Any],
+    data: Labelled,
+    constants: Mapping[str, float],
+    dtype: str,
+    device: str,
+    weighting: str = 'uniform',
 ) -> tuple[Frames, Architecture]:
     """Return the graphs of all frames, built once, and the network with what it takes from the data.
 
@@ -82,6 +98,7 @@ def prepare(
     learnt, the spread of the energies per atom.
 
     :param constants: per element, eV; the network learns what they leave of the energies.
+    :param weighting: how much each frame counts, see :func:`~aiida_mlcc.runtime.training_data.frame_weights`.
     :raises JobError: where there is nothing to learn: equal energies, or no forces.
     """
     numbers = [atomic_numbers[symbol] for symbol in data.snapshots.symbols]
@@ -91,39 +108,67 @@ def prepare(
         raise JobError(f'the {what} in the {len(data.train)} training frames: there is nothing to learn')
     settings = {**network, 'atomic_numbers': sorted(set(numbers)), 'avg_num_neighbors': 1.0, 'scale': scale}
     architecture = Architecture.from_settings(settings)
-    snapshots = data.snapshots
-    graphs = [
-        neighbour_graph(numbers, cell, positions, architecture.r_max, dtype, device)
-        for cell, positions in zip(snapshots.cells, snapshots.positions, strict=True)
-    ]
+    graphs = graphs_of(data.snapshots, architecture.r_max, dtype, device)
     n_edges = sum(graphs[i].n_edges for i in data.train)
     if not n_edges:
         raise JobError(f'no atom has a neighbour within r_max = {architecture.r_max:g} Å: give a larger one')
     kind = DTYPES[dtype]
-    residual = data.energies - sum(constants[symbol] for symbol in snapshots.symbols)
+    energies = torch.as_tensor(labels_of(data, constants).energies, dtype=kind, device=device)
     forces = None if data.forces is None else torch.as_tensor(data.forces, dtype=kind, device=device)
-    frames = Frames(graphs, torch.as_tensor(residual, dtype=kind, device=device), forces)
-    return frames, replace(architecture, avg_num_neighbors=n_edges / (len(data.train) * snapshots.n_atoms))
+    weights = torch.as_tensor(frame_weights(data, weighting), dtype=kind, device=device)
+    n_neighbours = n_edges / (len(data.train) * data.snapshots.n_atoms)
+    return Frames(graphs, energies, forces, weights), replace(architecture, avg_num_neighbors=n_neighbours)
 
 
-def centring_shift(model: torch.nn.Module, train: Frames, batch_size: int) -> float:
-    """Return by how much, in eV per atom, the mean energy of the frames lies above what `model` gives for them."""
-    wanted = float((train.energies / len(train.graphs[0].numbers)).mean())
-    return wanted - mean_energy(model, train, 4 * batch_size)
+def graphs_of(snapshots: Snapshots, r_max: float, dtype: str, device: str) -> list[Graph]:
+    """Return the graph of every frame."""
+    numbers = [atomic_numbers[symbol] for symbol in snapshots.symbols]
+    return [
+        neighbour_graph(numbers, cell, positions, r_max, dtype, device)
+        for cell, positions in zip(snapshots.cells, snapshots.positions, strict=True)
+    ]
 
 
-def errors_told(
-    network: torch.nn.Module, train: Frames, valid: Frames, data: Labelled, target: Target, batch_size: int
-) -> dict[str, Any]:
-    """Return the errors of the finished network, by the names that the module's docstring explains."""
-    errors: dict[str, Any] = {'n_train': len(train), 'n_valid': len(valid), 'spread_mev_atom': _MEV * data.spread}
-    for part, frames in (('train', train), ('valid', valid)):
-        values = errors_of(network, frames, 4 * batch_size)
-        errors.update({f'{part}_{name}': value for name, value in values.items()})
-    if target.minus is not None:
-        errors['rescaling_mev_atom'] = rescaling_error(data, data.snapshots.labels[target.minus].energies)
-        errors['better_than_rescaling'] = bool(errors['valid_energy_rmse_mev_atom'] < errors['rescaling_mev_atom'])
-    return errors
+def labels_of(data: Labelled, constants: Mapping[str, float]) -> Prediction:
+    """Return what the network is to give: the labels, less the constants per element."""
+    constant = sum(constants[symbol] for symbol in data.snapshots.symbols)
+    return Prediction(data.energies - constant, data.forces)
+
+
+def finish(
+    term: Term,
+    data: Labelled,
+    labels: Prediction,
+    constants: Mapping[str, float],
+    judge: BaseJudge | None,
+    batch_size: int,
+    device: str,
+) -> tuple[ForceField, dict[str, Any]]:
+    """Return the force field of a trained network, corrected where that is asked for, and its errors.
+
+    Forces fix the shape of a surface; its height is set to where the training frames have it.
+    """
+    n_atoms, parts = data.snapshots.n_atoms, {'train': data.train, 'valid': data.valid}
+    labels = labels if judge is None else replace(labels, forces=judge.forces)
+    graphs = graphs_of(data.snapshots, float(term.settings['r_max']), 'float64', device)
+    predicted = predict(model_of(term, device), graphs, batch_size, labels.forces is not None)
+    errors: dict[str, Any] = {
+        'n_train': len(data.train),
+        'n_valid': len(data.valid),
+        'spread_mev_atom': _MEV * data.spread,
+    }
+    correction = None
+    if judge is not None and predicted.forces is not None:
+        correction, judgement = judge.judge(predicted.forces, data.train, term.trained_on)
+        errors.update(judgement)
+    if judge is not None and correction is not None:
+        centred = predicted.shifted(missing_height(predicted, labels, data.train))
+        errors['uncorrected'] = root_mean_square_errors(centred, labels, parts, n_atoms)
+        predicted = predicted.plus(*judge.vibrations.energies_and_forces(correction))
+    height = missing_height(predicted, labels, data.train)
+    errors.update(root_mean_square_errors(predicted.shifted(height), labels, parts, n_atoms))
+    network = shifted(term, float(term.settings['shift']) + height / n_atoms)
+    return ForceField((network, *([] if correction is None else [correction])), dict(constants)), errors
 
 
 def with_probe(force_field: ForceField, snapshots: Snapshots) -> ForceField:
@@ -200,14 +245,3 @@ def _origin(target: Target, snapshots: Snapshots, data: Labelled, seed: int) -> 
         'n_train': len(data.train),
         'seed': seed,
     }
-
-
-def _subset(frames: Frames, indices: Sequence[int] | NDArray[np.int64]) -> Frames:
-    chosen = [int(i) for i in indices]
-    forces = None if frames.forces is None else frames.forces[chosen]
-    return Frames([frames.graphs[i] for i in chosen], frames.energies[chosen], forces)
-
-
-def _in_float64(frames: Frames) -> Frames:
-    forces = None if frames.forces is None else frames.forces.double()
-    return Frames([cast(graph, 'float64') for graph in frames.graphs], frames.energies.double(), forces)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.task import JobError
+from aiida_mlcc.science.modes import inverse_force_weights
 from aiida_mlcc.science.snapshots import Snapshots
 
 _FEWEST_FRAMES = 5
@@ -18,17 +19,11 @@ _MEV = 1000.0
 
 @dataclass(frozen=True)
 class Target:
-    """What to learn: the energies, and forces where asked, of `method`, or its energies minus those of `minus`."""
+    """What to learn: the energies, and forces where asked, of `method`, or their differences from those of `minus`."""
 
     method: str
     minus: str | None = None
     forces: bool = True
-
-    def __post_init__(self) -> None:
-        if self.minus is not None and self.forces:
-            raise JobError(
-                f'the difference {self.method} − {self.minus} is learnt from energies alone: set forces to false'
-            )
 
     @property
     def name(self) -> str:
@@ -68,9 +63,9 @@ def labelled_frames(snapshots: Snapshots, target: Target, valid_fraction: float,
     chosen = snapshots.labelled_by(*target.methods)
     forces = None
     if target.forces:
-        forces = snapshots.labels[target.method].forces
-        if forces is None:
-            raise JobError(f'the {target.method} labels have no forces: train on energies alone, or label with forces')
+        forces = _forces(snapshots, target.method)
+        if target.minus is not None:
+            forces = forces - _forces(snapshots, target.minus)
         chosen = chosen[np.isfinite(forces[chosen]).all(axis=(1, 2))]
         forces = forces[chosen]
     n_frames = len(chosen)
@@ -87,6 +82,27 @@ def labelled_frames(snapshots: Snapshots, target: Target, valid_fraction: float,
     order = np.random.default_rng([seed, _SPLIT]).permutation(n_frames)
     n_valid = min(max(1, round(valid_fraction * n_frames)), n_frames - 2)
     return Labelled(frames, energies, forces, np.sort(order[n_valid:]), np.sort(order[:n_valid]))
+
+
+def _forces(snapshots: Snapshots, method: str) -> NDArray[np.float64]:
+    forces = snapshots.labels[method].forces
+    if forces is None:
+        raise JobError(f'the {method} labels have no forces: set forces to false, or label with forces')
+    return forces
+
+
+def frame_weights(data: Labelled, kind: str) -> NDArray[np.float64]:
+    """Return how much each frame counts in the loss, with mean 1 over the training frames, shape (n_frames,).
+
+    :param kind: one of :data:`~aiida_mlcc.runtime.training_settings.FRAME_WEIGHTS`.
+    :raises JobError: for weights by force where no forces are learnt.
+    """
+    if kind == 'uniform':
+        return np.ones(data.snapshots.n_frames)
+    if data.forces is None:
+        raise JobError(f'frame_weights is {kind!r}, but energies alone are learnt: choose uniform')
+    weights = inverse_force_weights(data.forces)
+    return weights / weights[data.train].mean()
 
 
 def constants_of(data: Labelled, target: Target) -> dict[str, float]:

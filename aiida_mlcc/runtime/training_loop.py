@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.graphs import Graph, join
 from aiida_mlcc.runtime.training_settings import Training, TrainingError
@@ -29,14 +30,22 @@ class Frames:
 
     :param energies: eV per cell, without the constants per element, shape (n_frames,).
     :param forces: eV/Å, shape (n_frames, n_atoms, 3), or None where energies alone are learnt.
+    :param weights: how much each frame counts in the loss, shape (n_frames,).
     """
 
     graphs: Sequence[Graph]
     energies: torch.Tensor
     forces: torch.Tensor | None
+    weights: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.graphs)
+
+    def subset(self, indices: Sequence[int] | NDArray[np.int64]) -> Frames:
+        """Return the frames `indices`, in that order."""
+        chosen = [int(i) for i in indices]
+        forces = None if self.forces is None else self.forces[chosen]
+        return Frames([self.graphs[i] for i in chosen], self.energies[chosen], forces, self.weights[chosen])
 
     def batch(self, indices: Sequence[int]) -> tuple[Graph, torch.Tensor, torch.Tensor | None]:
         chosen = torch.as_tensor(indices, device=self.energies.device)
@@ -163,16 +172,17 @@ class Trainer:
         data = graph.mace_input(self.model.atomic_numbers)  # type: ignore[arg-type]
         predicted = self.model(data, training=training, compute_force=forces is not None)
         n_atoms = graph.ptr[1:] - graph.ptr[:-1]
+        weights = frames.weights[torch.as_tensor(indices, device=energies.device)]
         energy_errors = (predicted['interaction_energy'] - energies) / n_atoms
         if forces is None:
             errors.add(energy_errors, None)
-            return (energy_errors / self.unit).square().mean()
+            return (weights * (energy_errors / self.unit).square()).mean()
         force_errors = predicted['forces'] - forces
         errors.add(energy_errors, force_errors)
         settings = self.training
         return (
-            settings.energy_weight * energy_errors.square().mean()
-            + settings.forces_weight * force_errors.square().mean()
+            settings.energy_weight * (weights * energy_errors.square()).mean()
+            + settings.forces_weight * (weights[graph.batch, None] * force_errors.square()).mean()
         )
 
     def _update_average(self) -> None:
@@ -230,30 +240,6 @@ class Trainer:
         yield 'weights', self._copy()
         yield 'average', self._average
         yield 'best', self._best
-
-
-def errors_of(model: torch.nn.Module, frames: Frames, batch_size: int) -> dict[str, float]:
-    """Return ``energy_rmse_mev_atom`` and, where there are forces, ``forces_rmse_mev_angstrom`` of `model`."""
-    errors = _Errors()
-    for indices in _batches(range(len(frames)), batch_size):
-        graph, energies, forces = frames.batch(indices)
-        data = graph.mace_input(model.atomic_numbers)  # type: ignore[arg-type]
-        predicted = model(data, training=False, compute_force=forces is not None)
-        n_atoms = graph.ptr[1:] - graph.ptr[:-1]
-        force_errors = None if forces is None else predicted['forces'] - forces
-        errors.add((predicted['interaction_energy'] - energies) / n_atoms, force_errors)
-    return errors.rmse()
-
-
-def mean_energy(model: torch.nn.Module, frames: Frames, batch_size: int) -> float:
-    """Return the mean energy per atom (eV) that `model` gives for `frames`."""
-    total = 0.0
-    for indices in _batches(range(len(frames)), batch_size):
-        graph, _, _ = frames.batch(indices)
-        data = graph.mace_input(model.atomic_numbers)  # type: ignore[arg-type]
-        energies = model(data, training=False, compute_force=False)['interaction_energy'].detach()
-        total += float((energies / (graph.ptr[1:] - graph.ptr[:-1])).sum())
-    return total / len(frames)
 
 
 def _batches(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -10,6 +10,9 @@ from typing import Any
 SCHEDULES = ('constant', 'exponential', 'cosine')
 """How the learning rate falls over the epochs; the last two end at one hundredth of where they began."""
 
+FRAME_WEIGHTS = ('uniform', 'inverse-force')
+"""How much a frame counts in the loss: all the same, or inversely to its mean square force, so that cold ones count."""
+
 _FINAL_RATE = 0.01
 
 
@@ -23,6 +26,7 @@ class Training:
 
     :param energy_weight: weight of the mean squared error of the energy per atom, (eV/atom)⁻².
     :param forces_weight: weight of the mean squared error of a force component, (eV/Å)⁻².
+    :param frame_weights: one of :data:`FRAME_WEIGHTS`.
     :param ema_decay: decay per step of the running average of the weights that is validated and kept; None for none.
     :param patience: epochs without a better validation loss after which to stop; None for never.
     :param valid_fraction: share of the frames that is held out.
@@ -34,6 +38,7 @@ class Training:
     weight_decay: float
     energy_weight: float
     forces_weight: float
+    frame_weights: str
     ema_decay: float | None
     schedule: str
     patience: int | None
@@ -42,6 +47,8 @@ class Training:
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
             raise TrainingError(f'unknown schedule {self.schedule!r}: choose from {", ".join(SCHEDULES)}')
+        if self.frame_weights not in FRAME_WEIGHTS:
+            raise TrainingError(f'unknown frame_weights {self.frame_weights!r}: choose from {", ".join(FRAME_WEIGHTS)}')
         if self.epochs < 1 or self.batch_size < 1:
             raise TrainingError('training takes at least one epoch and batches of at least one frame')
         if not 0 < self.valid_fraction < 1:

@@ -17,7 +17,7 @@ from aiida_mlcc.science.npz import write_json
 DESCRIPTION_FILE = 'force_field.json'
 WEIGHTS_FILE = 'weights.safetensors'
 FORMAT = 1
-KINDS = ('mace', 'force-constants')
+KINDS = ('mace', 'readout', 'force-constants')
 """The kinds of term that may be read: a white list, since a description may come from anybody's archive."""
 
 
@@ -31,7 +31,7 @@ class Term:
 
     :param kind: one of :data:`KINDS`.
     :param settings: what rebuilds the term besides its arrays, plain JSON (for ``mace`` the architecture, for
-        ``force-constants`` the symbols and cutoff).
+        ``readout`` the content hash of its network and the elements, for ``force-constants`` the symbols and cutoff).
     :param arrays: weights by name.
     :param weight: the factor w_t.
     :param trained_on: method, label kinds, seed and content hash of the snapshots; plain JSON.

@@ -36,6 +36,7 @@ TRAINING: dict[str, Any] = {
     'weight_decay': 0.0,
     'energy_weight': 1.0,
     'forces_weight': 10.0,
+    'frame_weights': 'uniform',
     'ema_decay': 0.9,
     'schedule': 'cosine',
     'patience': None,

@@ -189,6 +189,16 @@ def test_another_seed_splits_and_starts_otherwise(tmp_path: Path) -> None:
     assert data[0].valid.tolist() != data[1].valid.tolist()
 
 
+def test_a_difference_of_forces_is_learnt_where_both_methods_have_them(tmp_path: Path) -> None:
+    snapshots = labelled(N_FRAMES)
+    label = snapshots.labels['LDA']
+    stiffer = Label(1.1 * label.energies, 1.1 * label.forces, {'engine': 'a tenth more'})
+    target = {'method': 'HF', 'minus': 'LDA', 'forces': True}
+    assert main_in(prepare(tmp_path, snapshots.with_label('HF', stiffer), target=target)) == 0
+    errors = output_of(tmp_path)['errors']
+    assert errors['valid_forces_rmse_mev_angstrom'] < 0.5 * 100 * np.sqrt(np.mean(label.forces**2))
+
+
 def test_no_patience_ends_the_training_early(tmp_path: Path) -> None:
     # A rate this small leaves the averaged weights where they are, so nothing gets better.
     training = {**TRAINING, 'epochs': 30, 'learning_rate': 1e-30, 'patience': 2}

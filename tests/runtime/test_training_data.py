@@ -10,6 +10,7 @@ import pytest
 from aiida_mlcc.runtime.task import JobError
 from aiida_mlcc.runtime.training_data import (
     Target,
+    frame_weights,
     labelled_frames,
     minimum_norm_constants,
     per_atom_constant,
@@ -33,6 +34,40 @@ def test_frames_without_the_labels_are_left_out() -> None:
     assert labelled_frames(holes, Target('HF', 'LDA', False), 0.2, 0).snapshots.n_frames == 11
 
 
+def test_the_difference_of_two_methods_with_forces_has_their_difference_as_forces() -> None:
+    snapshots = labelled(8)
+    label = snapshots.labels['LDA']
+    hf = Label(label.energies + 1.0, 0.9 * label.forces)
+    data = labelled_frames(snapshots.with_label('HF', hf), Target('HF', 'LDA', True), 0.2, 0)
+    assert np.allclose(data.forces, -0.1 * label.forces, rtol=0, atol=1e-12)
+
+
+def test_weights_of_frames_fall_with_the_square_of_their_forces() -> None:
+    snapshots = labelled(8)
+    label = snapshots.labels['LDA']
+    doubled = label.forces * np.where(np.arange(8) == 3, 2.0, 1.0)[:, None, None]
+    before, after = (
+        frame_weights(
+            labelled_frames(snapshots.with_label('LDA', Label(label.energies, forces)), Target('LDA'), 0.2, 0),
+            'inverse-force',
+        )
+        for forces in (label.forces, doubled)
+    )
+    assert (after[3] / after[5]) / (before[3] / before[5]) == pytest.approx(0.25)
+
+
+def test_weights_have_mean_one_over_the_training_frames() -> None:
+    data = labelled_frames(labelled(12), Target('LDA'), 0.3, 1)
+    for kind in ('uniform', 'inverse-force'):
+        assert frame_weights(data, kind)[data.train].mean() == pytest.approx(1.0)
+
+
+def test_energies_alone_cannot_be_weighted_by_forces() -> None:
+    data = labelled_frames(labelled(8), Target('LDA', None, False), 0.2, 0)
+    with pytest.raises(JobError, match='choose uniform'):
+        frame_weights(data, 'inverse-force')
+
+
 def test_training_and_held_out_frames_share_none() -> None:
     data = labelled_frames(labelled(15), Target(**BASE), 0.2, 3)
     assert sorted([*data.train, *data.valid]) == list(range(15))
@@ -41,7 +76,7 @@ def test_training_and_held_out_frames_share_none() -> None:
 @pytest.mark.parametrize(
     ('target', 'sentence'),
     [
-        ({'method': 'HF', 'minus': 'LDA', 'forces': True}, 'set forces to false'),
+        ({'method': 'HF', 'minus': 'LDA', 'forces': True}, 'HF labels have no forces: set forces to false'),
         ({'method': 'HF', 'minus': None, 'forces': True}, 'HF labels have no forces'),
         ({'method': 'CCSD', 'minus': 'LDA', 'forces': False}, 'no CCSD labels here'),
     ],

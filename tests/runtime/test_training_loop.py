@@ -34,6 +34,7 @@ def test_half_way_the_exponential_has_fallen_to_a_tenth_and_the_cosine_to_half()
     [
         ({'schedule': 'stepwise'}, f'choose from {", ".join(SCHEDULES)}'),
         ({'epochs': 0}, 'at least one epoch'),
+        ({'frame_weights': 'hot'}, "unknown frame_weights 'hot'"),
         ({'valid_fraction': 1.0}, 'valid_fraction is 1'),
         ({'learning_rat': 0.1}, "unknown training setting 'learning_rat'"),
     ],

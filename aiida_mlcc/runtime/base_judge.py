@@ -1,0 +1,85 @@
+"""What a trained base leaves of the forces of its labels, as shifts of the frequencies of the training cell's modes.
+
+Under ``errors``: ``projected_residuals``, one entry a mode with ``qpoint``, ``frequency_cm1``, ``shift_cm1`` (what the
+forces left over ask to be added to the model's frequency) and ``standard_error_cm1``; ``residuals_at_rest`` says
+whether that is of the crystal at rest, or of one as hot as the frames, where these are all alike. With a
+``correction``, a term of force constants fitted to what the network leaves of the forces in the training frames, the
+entries say what remains on frames that a correction was not fitted to (``halves_cm1``: the shifts of the two halves of
+the frames), those of the network alone are ``projected_residuals_uncorrected``, and ``correction`` tells of the fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_mlcc.runtime.fit import primitive_cell
+from aiida_mlcc.runtime.task import JobError
+from aiida_mlcc.runtime.training_data import Labelled, Target
+from aiida_mlcc.science.base_correction import VibratingFrames
+from aiida_mlcc.science.force_field import Term
+
+
+@dataclass(frozen=True)
+class BaseJudge:
+    """The frames of a training as vibrations of the crystal, and whether the base shall be corrected.
+
+    :param forces: labels, eV/Å, shape (n_frames, n_atoms, 3).
+    :param cutoff: of the correction, Å, or None for the one that the cell supports.
+    """
+
+    vibrations: VibratingFrames
+    forces: NDArray[np.float64]
+    corrects: bool
+    cutoff: float | None
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any], data: Labelled, target: Target) -> BaseJudge | None:
+        """Read ``primitive`` and ``correction`` of a job; None where it names no primitive cell.
+
+        It is done before the training, so that frames which are not of this crystal are refused in time.
+
+        :raises JobError: for a correction without a primitive cell, or without forces to fit it to.
+        """
+        primitive, correction = content.get('primitive'), content.get('correction')
+        if correction is not None and (primitive is None or not target.forces):
+            what = 'the primitive cell of the crystal' if primitive is None else 'forces: energies alone are learnt'
+            raise JobError(f'a correction by force constants needs {what}')
+        if primitive is None:
+            return None
+        if target.minus is not None:
+            raise JobError('modes are those of a base: name no primitive cell for the training of a Δ')
+        forces = data.snapshots.labels[target.method].forces
+        if forces is None or not np.isfinite(forces).all():
+            raise JobError(
+                f'some frames carry no {target.method} forces, so nothing can be said of the modes: '
+                'name no primitive cell, or leave those frames out'
+            )
+        vibrations = VibratingFrames.of(data.snapshots, primitive_cell(primitive), target.method)
+        return cls(vibrations, forces, correction is not None, (correction or {}).get('cutoff'))
+
+    def judge(
+        self, pulls: NDArray[np.float64], train: NDArray[np.int64], trained_on: Mapping[str, Any]
+    ) -> tuple[Term | None, dict[str, Any]]:
+        """Return the correction, if one is asked for, and what to tell under ``errors``.
+
+        :param pulls: forces of the network, eV/Å, shape (n_frames, n_atoms, 3).
+        :param train: the frames it was trained on, to which the correction is fitted too: held-out frames stay so.
+        :param trained_on: where the network comes from.
+        """
+        left = self.forces - pulls
+        alone = self.vibrations.residuals(left)
+        told = {'projected_residuals': alone, 'residuals_at_rest': self.vibrations.reach_rest}
+        if not self.corrects:
+            return None, told
+        term, info = self.vibrations.correction(left, self.cutoff, train, trained_on)
+        return term, {
+            **told,
+            'projected_residuals': self.vibrations.crossed_residuals(left, self.cutoff),
+            'projected_residuals_uncorrected': alone,
+            'correction': info,
+        }

@@ -1,0 +1,131 @@
+"""Task ``readout``: Δ of several methods as linear readouts of the network of a base force field, beside its rescaling.
+
+``snapshots.npz`` and the folder of the base → a folder ``delta_SLUG/`` per method, and ``errors`` of each in
+``output.json``. A method that cannot be fitted is named under ``failures`` with the reason; the others go on.
+Forces of both methods, where there are any, are fitted with the energies; ``labels`` under ``errors`` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aiida_mlcc.runtime.node_features import FeatureExtractor
+from aiida_mlcc.runtime.task import Job, JobError, replacing
+from aiida_mlcc.science.force_field import ForceField, Term
+from aiida_mlcc.science.methods import slug_of
+from aiida_mlcc.science.readout import readout_term
+from aiida_mlcc.science.readout_fit import ReadoutLabels, fit_readout
+from aiida_mlcc.science.ridge import RidgeError
+from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
+
+
+def run(job: Job) -> None:
+    """Extract the features once, then fit one Δ after the other."""
+    snapshots = Snapshots.load(job.path_of('snapshots'))
+    base_method, methods = str(job.require('base_method')), list(job.require('methods'))
+    base = ForceField.load(job.path_of('base'))
+    trunk = trunk_of(base, base_method)
+    ridges, n_folds = list(job.require('parameters', 'ridge')), int(job.require('parameters', 'n_folds'))
+    seed, device = int(job.require('seed')), str(job.require('device'))
+    if device != 'cpu' and not torch.cuda.is_available():
+        raise JobError(f'the device is {device!r}, but PyTorch finds no GPU on this computer: ask for one, or use cpu')
+    fitter = ReadoutFitter(snapshots, trunk, base_method, device)
+    errors: dict[str, dict[str, Any]] = {}
+    failures: list[dict[str, str]] = []
+    for number, method in enumerate(methods):
+        if job.must_stop():
+            return job.pause(errors=errors, failures=failures)
+        try:
+            delta, errors[method] = fitter.fit(method, ridges, n_folds, seed)
+        except (RidgeError, SnapshotsError) as error:
+            failures.append({'method': method, 'reason': str(error)})
+        else:
+            with replacing(job.folder / f'delta_{slug_of(method)}') as folder:
+                delta.save(folder)
+        job.progress(number + 1, len(methods), 'method')
+    if failures and not errors:
+        raise JobError(failures[0]['reason'], failures=failures)
+    return job.finish(errors=errors, failures=failures)
+
+
+def trunk_of(base: ForceField, base_method: str) -> Term:
+    """Return the network of a base force field.
+
+    :raises JobError: where it has none or several, or stands for another method.
+    """
+    networks = [term for term in base.terms if term.kind == 'mace']
+    if len(networks) != 1:
+        raise JobError(f'the base has {len(networks)} networks: a readout needs one whose features it reads')
+    if base.method != base_method:
+        raise JobError(f'the base stands for {base.method or "no method"}, but the base method is {base_method}')
+    return networks[0]
+
+
+class ReadoutFitter:
+    """Fits readouts of one network to the labels of several methods; the features of a frame are computed once."""
+
+    def __init__(self, snapshots: Snapshots, trunk: Term, base_method: str, device: str = 'cpu') -> None:
+        self._snapshots = snapshots.select(snapshots.labelled_by(base_method))
+        self._trunk = trunk
+        self._base_method = base_method
+        self._symbols = tuple(sorted(set(snapshots.symbols)))
+        self._extractor = FeatureExtractor(trunk, self._symbols, device)
+
+    @cached_property
+    def _features(self) -> NDArray[np.float64]:
+        return self._extractor.features(self._snapshots)
+
+    @cached_property
+    def _slopes(self) -> NDArray[np.float64]:
+        """−∂features/∂positions of the frames with forces of the base, NaN elsewhere."""
+        present = np.flatnonzero(np.isfinite(self._forces(self._base_method)).all(axis=1))
+        slopes = np.full((self._snapshots.n_frames, 3 * self._snapshots.n_atoms, self._features.shape[1]), np.nan)
+        slopes[present] = self._extractor.forces(self._snapshots.select(present))
+        return slopes
+
+    def _forces(self, method: str) -> NDArray[np.float64]:
+        """Forces of a method, NaN where it has none, eV/Å, shape (n_frames, 3·n_atoms)."""
+        forces = self._snapshots.labels[method].forces
+        absent = np.full((self._snapshots.n_frames, 3 * self._snapshots.n_atoms), np.nan)
+        return absent if forces is None else forces.reshape(absent.shape)
+
+    def fit(self, method: str, ridges: Sequence[float], n_folds: int, seed: int) -> tuple[ForceField, dict[str, Any]]:
+        """Return the Δ of `method` and its errors, see :func:`~aiida_mlcc.science.readout_fit.fit_readout`.
+
+        :raises RidgeError: where there are too few labels, or no motion to learn from.
+        """
+        chosen = self._snapshots.labelled_by(method)
+        labelled = self._snapshots.select(chosen)
+        base = labelled.labels[self._base_method].energies
+        labels = ReadoutLabels(self._features[chosen], base, labelled.labels[method].energies - base)
+        base_forces = self._forces(self._base_method)[chosen]
+        difference_forces = self._forces(method)[chosen] - base_forces
+        if np.isfinite(difference_forces).any():
+            labels = replace(
+                labels,
+                feature_forces=self._slopes[chosen],
+                base_forces=base_forces,
+                difference_forces=difference_forces,
+            )
+        fit = fit_readout(labels, labelled.n_atoms, ridges, n_folds, seed)
+        trained_on = {
+            'method': method,
+            'minus': self._base_method,
+            'labels': fit.errors['labels'],
+            'sources': {name: dict(labelled.labels[name].source) for name in (method, self._base_method)},
+            'snapshots': labelled.content_hash(),
+            'n_train': labelled.n_frames,
+            'seed': seed,
+            'ridge': fit.errors['ridge'],
+        }
+        weights = fit.weights.reshape(len(self._symbols), -1)
+        term = readout_term(self._trunk, self._symbols, weights, trained_on)
+        constants = dict.fromkeys(self._symbols, fit.constant / labelled.n_atoms)
+        return ForceField((term,), constants, fit.base_scale), fit.errors
