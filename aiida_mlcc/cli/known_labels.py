@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+_SAME_CELL = 1e-4
+"""Å: as structures are compared."""
+
 
 def find_known_labels(snapshots: Any) -> dict[str, Any]:
-    """Return the labels that jobs of this profile computed of structures in `snapshots`, by names fit for links.
+    """Return the labels that jobs of this profile computed in the cell of `snapshots`, by names fit for links.
 
-    Whether their settings are the same is for the WorkChain to judge; here it counts that a structure is.
+    Whether their settings and structures are the same is for the WorkChain to judge: among them may be the frozen
+    phonons of an earlier run, which are not among the snapshots.
     """
+    import numpy as np
     from aiida import orm
     from aiida.plugins import DataFactory
-
-    from aiida_mlcc.science.pairing import AmbiguousPairing, pair_by_geometry
 
     content = snapshots.get_snapshots()
     query = orm.QueryBuilder()
@@ -27,10 +30,7 @@ def find_known_labels(snapshots: Any) -> dict[str, Any]:
     )
     known = {}
     for node in query.order_by({'labelled': 'id'}).all(flat=True):
-        try:
-            shared = pair_by_geometry(content, node.get_snapshots()).matched
-        except AmbiguousPairing:
-            continue
-        if len(shared):
+        apart = np.abs(content.cells - node.get_snapshots().cells[0]).max(axis=(1, 2))
+        if apart.min() < _SAME_CELL:
             known[f'labels_{node.uuid[:8]}'] = node
     return known

@@ -6,28 +6,24 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
+from aiida_mlcc.cli.labelling_plan import expected_frames
+
 
 def plan(inputs: Mapping[str, Any]) -> list[tuple[str, int, str]]:
-    """Return (stage, number of jobs, what they do) for the inputs of the master WorkChain."""
+    """Return (stage, number of jobs, what they do) for the valid inputs of the master WorkChain."""
     methods = inputs['methods'].get_list()
     stages: list[tuple[str, int, str]] = []
     if 'dft_md' in inputs:
         stages.append(('dft_md', 1, _dynamics(inputs['dft_md'])))
     if 'cc_energies' in inputs:
-        stages.append(_energies(inputs['cc_energies'], methods, inputs.get('snapshots')))
-    n_members = 1
+        stages.append(('cc_energies', *_energies(inputs, methods)))
+    n_members, with_control = 1, False
     if 'delta_train' in inputs:
-        training = inputs['delta_train']
-        n_members = len(training['seeds'].get_list())
-        kind = training['delta']['kind'].value
-        n_deltas = n_members * len(methods) if kind == 'mace' else 1
-        stages.append(
-            ('delta_train', n_members + n_deltas, f'{n_members} members, Δ of kind {kind} for {", ".join(methods)}')
-        )
+        n_members, with_control = len(inputs['delta_train']['seeds'].get_list()), inputs['delta_train']['control'].value
+        stages.append(('delta_train', *_trainings(inputs, methods)))
     matrix = inputs['harmonic_phonon']['supercell_matrix'].get_list()
-    stages.append(
-        ('harmonic_phonon', 1 + len(methods), f'supercell {matrix} of the primitive cell, DFT and each method')
-    )
+    what = f'supercell {matrix} of the primitive cell, DFT{", its control" if with_control else ""} and each method'
+    stages.append(('harmonic_phonon', 1 + with_control + len(methods), what))
     if 'vacf' in inputs:
         spectra = inputs['vacf_methods'].get_list()
         steps = inputs['vacf']['md']['parameters'].get_dict()['n_steps']
@@ -51,15 +47,28 @@ def _dynamics(inputs: Mapping[str, Any]) -> str:
     )
 
 
-def _energies(inputs: Mapping[str, Any], methods: list[str], snapshots: Any) -> tuple[str, int, str]:
-    selection = inputs['selection'].get_dict()
-    if snapshots is None:
-        n_selected = int(selection['n'])
-    else:
-        from aiida_mlcc.science.selection import select
+def _trainings(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]:
+    from aiida_mlcc.science.methods import DFT_METHODS
+    from aiida_mlcc.workflows.trainings import plan_trainings
 
-        n_selected = len(select(snapshots.get_snapshots(), selection))
-    n_jobs = ceil(n_selected / inputs['batch_size'].value)
-    known = len(inputs.get('known_labels', {}))
+    training = inputs['delta_train']
+    kind, compare = training['delta']['kind'].value, training['delta']['compare'].get_list()
+    seeds, control = training['seeds'].get_list(), training['control'].value
+    jobs = plan_trainings(DFT_METHODS[0], methods, seeds, kind, compare, control)
+    others = f', compared with {", ".join(compare)}' if compare else ''
+    others += ', and the control without forces' if control else ''
+    return len(jobs), f'{len(seeds)} members, Δ of kind {kind} for {", ".join(methods)}{others}'
+
+
+def _energies(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]:
+    expected, labelling = expected_frames(inputs), inputs['cc_energies']
+    size = labelling['batch_size'].value
+    n_jobs = sum(ceil(len(frames) / size) for frames in expected.groups.values()) + bool(expected.n_new)
+    numbers: dict[int, list[str]] = {}
+    for method in methods:
+        numbers.setdefault(expected.of(method), []).append(method)
+    what = ', '.join(f'{", ".join(alike)} of {n} snapshots' for n, alike in numbers.items())
+    new = f'{expected.n_new} new structures; ' if expected.n_new else ''
+    known = len(labelling.get('known_labels', {}))
     reused = f', less what {known} earlier sets of labels hold' if known else ''
-    return 'cc_energies', n_jobs, f'{", ".join(methods)} of {n_selected} snapshots{reused}'
+    return n_jobs, f'{new}{"at most " if expected.at_most else ""}{what}{reused}'

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def results(identifier: str, as_json: bool, profile: str | None) -> None:
     """Print the frequencies at the special points (cm⁻¹).
 
-    With their range over the members, the errors of the force fields, and what is missing and why.
+    With how far they can be trusted, the errors of the force fields, and what is missing and why.
 
     ID is a run, or anything it returned.
     """
@@ -47,7 +47,7 @@ def print_results(process: ProcessNode, points: Sequence[str] | None = None) -> 
 
     found = results_of(process)
     if found['methods']:
-        click.echo('Frequencies in cm⁻¹, mean over the members ± half their range; acoustic modes at Γ are left out.\n')
+        click.echo('Frequencies in cm⁻¹, mean over the members ± sd; acoustic modes at Γ are left out.\n')
         click.echo(table(found, points))
     for line in (*imaginary_lines(process), *error_lines(found)):
         click.echo(line)

@@ -26,4 +26,24 @@ def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in counted.items() if name not in ('max_memory_mb', 'max_cycle')}
 
 
-_SOURCE_NAMES = {'name': 'engine', 'conv_tol': 'conv_tol_hartree'}
+def force_engine_like(method: str, source: Mapping[str, Any], engine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with which PySCF labels new structures as the labels of `source` were made.
+
+    :param source: what labels of `method` say of their source.
+    :param engine: settings from which the rest is taken, which does not count for an energy.
+    :raises ValueError: where the labels are not PySCF's, or do not say how they were made.
+    """
+    counted = ('basis', 'pseudo', 'exp_to_discard', 'conv_tol', 'ke_cutoff')
+    if source.get('engine') != 'pyscf':
+        raise ValueError(
+            f'the {method} labels do not come from PySCF but from {source.get("engine", "an unknown source")}: '
+            'nothing here can label new structures in the same way'
+        )
+    if missing := [name for name in counted if _SOURCE_NAMES.get(name, name) not in source]:
+        raise ValueError(f'the {method} labels do not say with which `{missing[0]}` they were made')
+    settings = {name: source[_SOURCE_NAMES.get(name, name)] for name in counted}
+    rest = {name: engine[name] for name in ('name', 'exxdiv', 'max_cycle', 'max_memory_mb')}
+    return {**rest, 'method': method, **settings}
+
+
+_SOURCE_NAMES = {'name': 'engine', 'conv_tol': 'conv_tol_hartree', 'ke_cutoff': 'ke_cutoff_hartree'}

@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 COLOURS = {
     'LDA': '#000000',
     'PBE': '#000000',
+    'LDA(E)': '#999999',
+    'PBE(E)': '#999999',
     'HF': '#E69F00',
     'MP2': '#56B4E9',
     'CCSD': '#009E73',
     'CCSD(T)': '#D55E00',
 }
-"""Okabe and Ito's palette, which the colour-blind tell apart; DFT, the base, is black."""
+"""Okabe and Ito's palette, which the colour-blind tell apart; DFT, the base, is black, and
+its control without forces grey."""
 
-_DASHED = ('LDA', 'PBE')
+_DASHED = ('LDA', 'PBE', 'LDA(E)', 'PBE(E)')
 _UNIT = 'cm$^{-1}$'
 
 

@@ -12,6 +12,8 @@ from aiida import orm
 from aiida_mlcc.report.outputs import by_method, outputs_of, plain
 
 _SPREAD = ('qpoint', 'mean', 'min', 'max', 'members')
+_BUDGET = ('sd', 'contributions', 'commensurate')
+_MARK = '*'
 PRETTY = {'GAMMA': 'Γ'}
 """Labels of q-points as a person writes them."""
 
@@ -20,17 +22,28 @@ def results_of(process: orm.ProcessNode) -> dict[str, Any]:
     """Return what a master WorkChain found, as plain JSON.
 
     ``methods`` → METHOD → ``special_points_cm1`` → LABEL → ``qpoint`` (fractional), ``mean``, ``min``, ``max`` (cm⁻¹,
-    one number a mode) and ``members`` (one list a member), and ``errors`` of its force fields; ``failed``: what is
-    missing and why; ``snapshots``: how many, labelled by what, and their identity.
+    one number a mode), ``members`` (one list a member), ``sd`` (cm⁻¹) with the ``contributions`` to it (None where one
+    was not estimated) and ``commensurate``, whether the training cell holds the wave vector (None where it is not
+    known); ``errors`` of its force fields, and of those with another kind of Δ under ``alternatives``.
+    ``learning_curve``: of labelling in rounds, empty without. ``failed``: what is missing and why. ``snapshots``: how
+    many, labelled by what, and their identity.
     """
-    errors = plain(process, 'errors')
-    points = by_method(process, 'special_points')
-    methods = {
-        method: {'special_points_cm1': _special_points(node.get_dict()), 'errors': errors.get(method, {})}
-        for method, node in points.items()
+    errors, points = plain(process, 'errors'), by_method(process, 'special_points')
+    budgets, others = by_method(process, 'error_budget'), errors.get('alternatives', {})
+    methods = {}
+    for method, node in points.items():
+        budget = budgets[method].get_dict() if method in budgets else {}
+        methods[method] = {
+            'special_points_cm1': _special_points(node.get_dict(), budget),
+            'errors': errors.get(method, {}),
+            'alternatives': {kind: found[method] for kind, found in others.items() if method in found},
+        }
+    return {
+        'methods': methods,
+        'learning_curve': plain(process, 'learning_curve'),
+        'failed': plain(process, 'failures').get('failed', []),
+        'snapshots': _snapshots(process),
     }
-    failed = plain(process, 'failures').get('failed', [])
-    return {'methods': methods, 'failed': failed, 'snapshots': _snapshots(process)}
 
 
 def to_json(results: Mapping[str, Any]) -> str:
@@ -54,9 +67,17 @@ def imaginary_lines(process: orm.ProcessNode) -> list[str]:
     return lines
 
 
-def _special_points(content: Mapping[str, Any]) -> dict[str, Any]:
+def _special_points(content: Mapping[str, Any], budget: Mapping[str, Any]) -> dict[str, Any]:
     entries = {label: entry for label, entry in content.items() if isinstance(entry, Mapping) and 'qpoint' in entry}
-    return {label: {key: entry[key] for key in _SPREAD} for label, entry in entries.items()}
+    # Without a budget, the spread of the members is all that is known.
+    unknown = {'contributions': {}, 'commensurate': None}
+    return {
+        label: {
+            **{key: entry[key] for key in _SPREAD},
+            **{key: budget.get(label, {**unknown, 'sd': entry['sd']})[key] for key in _BUDGET},
+        }
+        for label, entry in entries.items()
+    }
 
 
 def _snapshots(process: orm.ProcessNode) -> dict[str, Any]:
@@ -76,27 +97,37 @@ def _snapshots(process: orm.ProcessNode) -> dict[str, Any]:
 
 
 def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> str:
-    """Return the frequencies at the special points as text: a row a mode, a column a method.
+    """Return the frequencies at the special points as text: a row a mode, a column a method; mean ± sd.
+
+    A point that the training cell does not hold is marked, with a line at the end that says what that means.
 
     :param labels: only these points, as far as there are any of that name; all of them if None.
     """
     methods = list(results['methods'])
-    known = dict.fromkeys(label for m in methods for label in results['methods'][m]['special_points_cm1'])
-    labels = [label for label in known if labels is None or label in labels]
+    there = dict.fromkeys(label for m in methods for label in results['methods'][m]['special_points_cm1'])
+    labels = [label for label in there if labels is None or label in labels]
     width = 16
-    lines = []
+    lines, extrapolated = [], False
     for label in labels:
         found = {m: results['methods'][m]['special_points_cm1'].get(label) for m in methods}
-        qpoint = next(entry['qpoint'] for entry in found.values() if entry)
-        where = ' '.join(f'{component:g}' for component in qpoint)
-        lines.append(f'{PRETTY.get(label, label)} ({where})'.ljust(22) + ''.join(m.rjust(width) for m in methods))
-        n_modes = max(len(entry['mean']) for entry in found.values() if entry)
+        known = [entry for entry in found.values() if entry]
+        marked = any(entry['commensurate'] is False for entry in known)
+        extrapolated |= marked
+        where = ' '.join(f'{component:g}' for component in known[0]['qpoint'])
+        name = f'{PRETTY.get(label, label)} ({where}){f" {_MARK}" if marked else ""}'
+        lines.append(name.ljust(22) + ''.join(m.rjust(width) for m in methods))
+        n_modes = max(len(entry['mean']) for entry in known)
         for first, last in _modes(found, n_modes, skip=3 if label == 'GAMMA' and n_modes > 3 else 0):
             name = f'mode {first + 1}' if first == last else f'modes {first + 1}-{last + 1}'
             name += ' optical' if label == 'GAMMA' else ''
             cells = [_cell(found[m], first, last) for m in methods]
             lines.append(f'  {name}'.ljust(22) + ''.join(cell.rjust(width) for cell in cells))
         lines.append('')
+    if extrapolated:
+        lines += [
+            f'{_MARK} The training cell does not hold this wave vector: what is learnt is extrapolated there.',
+            '',
+        ]
     return '\n'.join(lines)
 
 
@@ -116,10 +147,8 @@ def _cell(entry: Mapping[str, Any] | None, first: int, last: int) -> str:
     if not entry:
         return '–'
     mean = np.mean(entry['mean'][first : last + 1])
-    if len(entry['members']) < 2:
-        return f'{mean:.1f}'
-    half = (max(entry['max'][first : last + 1]) - min(entry['min'][first : last + 1])) / 2
-    return f'{mean:.1f} ± {half:.1f}'
+    sd = max(entry['sd'][first : last + 1])
+    return f'{mean:.1f} ± {sd:.1f}' if sd > 0 else f'{mean:.1f}'
 
 
 _TOLD = {
@@ -137,6 +166,11 @@ def error_lines(results: Mapping[str, Any]) -> list[str]:
     for method, entry in results['methods'].items():
         for member, errors in entry['errors'].items():
             told = [text.format(value) for name, text in _TOLD.items() if (value := _number(errors, name)) is not None]
+            if residuals := errors.get('projected_residuals'):
+                worst = max(residuals, key=lambda mode: abs(mode['shift_cm1']))
+                where = ' '.join(f'{component:.3g}' for component in worst['qpoint'])
+                off = f'off by at most {-worst["shift_cm1"]:+.1f} ± {worst["standard_error_cm1"]:.1f} cm⁻¹ at ({where})'
+                told.append(f'frequencies {off}')
             if told:
                 members.setdefault((method, ', '.join(told)), []).append(member)
     return [f'{method} {", ".join(names)}: {told}' for (method, told), names in members.items()]

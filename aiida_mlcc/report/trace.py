@@ -14,7 +14,7 @@ from aiida_mlcc.report.outputs import by_method
 from aiida_mlcc.science.pairing import pair_by_geometry
 
 _BACKWARD = [LinkType.CREATE, LinkType.INPUT_CALC]
-_TRAINING = ('aiida.calculations:mlcc.train', 'aiida.calculations:mlcc.fit')
+_TRAINING = tuple(f'aiida.calculations:mlcc.{task}' for task in ('train', 'fit', 'readout'))
 
 
 @dataclass(frozen=True)

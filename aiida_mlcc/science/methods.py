@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 SLUGS = {
     'LDA': 'lda',
     'PBE': 'pbe',
+    'LDA(E)': 'lda_e',
+    'PBE(E)': 'pbe_e',
     'HF': 'hf',
     'MP2': 'mp2',
     'CCSD': 'ccsd',
@@ -22,6 +24,10 @@ METHODS = {slug: method for method, slug in SLUGS.items()}
 
 DFT_METHODS = ('LDA', 'PBE')
 """Methods a base force field is trained on."""
+
+CONTROLS = {'LDA': 'LDA(E)', 'PBE': 'PBE(E)'}
+"""Base method → ML(DFT_E), its negative control: a force field trained on the energies without the forces
+(arXiv:2507.06929)."""
 
 WAVEFUNCTION_METHODS = ('HF', 'MP2', 'CCSD', 'CCSD(T)')
 """Methods reached through Δ, in order of cost."""

@@ -87,8 +87,11 @@ def _third_order_basis(numbers: bytes, lattice: bytes, positions: bytes, cutoff:
             f'the cell of {len(primitive)} atoms is not primitive: {len(independent)} atoms repeat to give this crystal'
         )
     # Orthonormal over all triplets of one primitive cell, so that a ridge does not depend on how symfc chose the basis.
-    compact = np.linalg.qr(np.asarray(basis.compact_compression_matrix @ basis.basis_set))[0].T
-    blocks = compact.reshape(-1, len(independent), len(large), len(large), 3, 3, 3)
+    compact = np.asarray(basis.compact_compression_matrix @ basis.basis_set)
+    # Nearly all triplets are beyond the cutoff.
+    filled = np.any(compact != 0, axis=1)
+    compact[filled] = np.linalg.qr(compact[filled])[0]
+    blocks = compact.T.reshape(-1, len(independent), len(large), len(large), 3, 3, 3)
     used = np.any(np.abs(blocks) > _NEGLIGIBLE, axis=(0, 4, 5, 6))
     rows, second, third = np.nonzero(used)
     return ThirdOrderBasis(

@@ -6,22 +6,34 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, ToContext, WorkChain, while_
+from aiida.engine import ExitCode, ToContext, WorkChain, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_mlcc.calculations.correlate import CorrelateCalculation, validate_methods
+from aiida_mlcc.calculations.correlate import validate_methods
+from aiida_mlcc.calculations.evaluate import EvaluateCalculation
+from aiida_mlcc.calculations.functions.choose_frames import choose_frames
+from aiida_mlcc.calculations.functions.estimate_frequencies import estimate_frequencies
 from aiida_mlcc.calculations.functions.merge_labels import merge_labels
-from aiida_mlcc.calculations.functions.select_snapshots import select_snapshots
-from aiida_mlcc.calculations.functions.take_frames import take_frames
+from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.pyscf import refuse_correlation_engine, source_of
-from aiida_mlcc.science.labelling import made_with, missing_labels
-from aiida_mlcc.science.selection import chosen_frames
-from aiida_mlcc.workflows.inputs import Options, batches, job_inputs, refuse_fraction
-from aiida_mlcc.workflows.ports import count_port
+from aiida_mlcc.engines.pyscf import refuse_force_engine, source_of
+from aiida_mlcc.science.labelling import made_with
+from aiida_mlcc.science.labelling_plan import PER_METHOD, costliest, selections_of, with_cheaper
+from aiida_mlcc.science.selection import DESIGNED
+from aiida_mlcc.workflows.inputs import Options, job_inputs, refuse_fraction
+from aiida_mlcc.workflows.label_frames import LabelFramesWorkChain
+from aiida_mlcc.workflows.new_structures import NewStructuresWorkChain
+from aiida_mlcc.workflows.ports import symprec_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin
-from aiida_mlcc.workflows.restart import CorrelateRestartWorkChain
+from aiida_mlcc.workflows.selections import (
+    NEEDS_CRYSTAL,
+    base_engine_of,
+    base_method_of,
+    growing_methods,
+    kinds_of,
+    refuse_labelling,
+)
 
 
 class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
@@ -33,9 +45,37 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
         spec.input('snapshots', valid_type=SnapshotsData)
+        spec.input(
+            'structure',
+            valid_type=orm.StructureData,
+            required=False,
+            help='The crystal; selections that look at its phonons need it.',
+        )
+        symprec_port(spec)
         spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_methods)
-        spec.input('selection', valid_type=orm.Dict, serializer=orm.to_aiida_type, help='Which frames: kind, n, seed.')
-        spec.input('engine', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=refuse_correlation_engine)
+        spec.input(
+            'selection',
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            help='Which frames: `kind` and its settings; under `per_method` another selection for a method.',
+        )
+        spec.input(
+            'rounds',
+            valid_type=orm.Dict,
+            required=False,
+            serializer=orm.to_aiida_type,
+            help='Label `first` frames, then `step` more at a time, until the modes at `qpoints` (label: q-point) are '
+            'known to `target_sd_cm1`, or `most` frames are labelled.',
+        )
+        spec.expose_inputs(LabelFramesWorkChain, exclude=('snapshots', 'frames', 'metadata'))
+        spec.input(
+            'base_engine',
+            valid_type=orm.Dict,
+            required=False,
+            serializer=orm.to_aiida_type,
+            validator=refuse_force_engine,
+            help='For the DFT energies and forces of new structures; by default as the snapshots were labelled.',
+        )
         spec.input_namespace(
             'known_labels',
             valid_type=SnapshotsData,
@@ -43,40 +83,67 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
             dynamic=True,
             help='Labels from earlier runs with the same settings: what they hold is not computed again.',
         )
-        count_port(spec, 'batch_size', 8, 'Snapshots per job.')
-        count_port(spec, 'max_concurrent', 4, 'Jobs at a time.')
         spec.input(
             'min_success_fraction',
             valid_type=orm.Float,
             serializer=orm.to_aiida_type,
             default=lambda: orm.Float(0.5),
             validator=refuse_fraction,
-            help='The share of the selected snapshots that must be labelled for this to count as a success.',
+            help='The share of the frames selected for a method that must be labelled for this to count as a success.',
         )
         spec.expose_inputs(
-            CorrelateCalculation,
-            namespace='correlate',
-            exclude=('snapshots', 'methods', 'engine', 'runtime_source', 'parent_folder'),
+            EvaluateCalculation,
+            namespace='evaluate',
+            exclude=('snapshots', 'engine', 'force_fields', 'runtime_source', 'parent_folder'),
+            namespace_options={'required': False, 'populate_defaults': False},
         )
-        spec.inputs.validator = _refuse_selection
-        spec.output('snapshots', valid_type=SnapshotsData, help='The snapshots of the input with all labels there are.')
+        spec.inputs.validator = refuse_labelling
+        spec.output('snapshots', valid_type=SnapshotsData, help='The snapshots, and new ones, with all labels.')
         spec.output('failures', valid_type=orm.Dict, help='Which snapshots failed, and why.')
+        spec.output(
+            'learning_curve',
+            valid_type=orm.Dict,
+            required=False,
+            help='Of each round: how many labels there are, and what frequencies they give how well (cm⁻¹).',
+        )
         spec.outline(
-            cls.select_snapshots,
-            cls.use_known_labels,
-            while_(cls.labels_missing)(
-                cls.submit_next_batches,
-                cls.collect_batches,
+            cls.begin,
+            if_(cls.asks_for_new_structures)(
+                cls.make_new_structures,
+                cls.add_new_structures,
             ),
-            cls.assemble_labels,
+            cls.use_known_labels,
+            while_(cls.another_round)(
+                cls.select_frames,
+                cls.label_frames,
+                cls.collect_labels,
+                cls.estimate_frequencies,
+            ),
+            cls.return_labels,
             cls.judge,
         )
         spec.exit_code(310, 'ERROR_NOTHING_LABELLED', message='No snapshot was labelled. The first reason: {reason}')
+        spec.exit_code(311, 'ERROR_NO_SELECTION', message='No snapshot could be selected: {reason}')
         spec.exit_code(
             410,
             'ERROR_TOO_FEW_LABELLED',
-            message='Only {n_labelled} of {n_selected} snapshots were labelled; their energies are kept.',
+            message='Only {n_labelled} of {n_selected} snapshots have a {method} energy; what there is is kept.',
         )
+
+    @classmethod
+    def get_protocol_inputs(
+        cls, protocol: str | None = None, overrides: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return the inputs of a protocol, with what the selection of a method leaves out from the table of kinds."""
+        inputs = super().get_protocol_inputs(protocol, overrides)
+        kinds = cls.protocol_content()['kinds']['selection']
+        own = inputs['selection'].get(PER_METHOD)
+        if isinstance(own, Mapping):
+            inputs['selection'][PER_METHOD] = {
+                method: {**kinds.get(asked.get('kind'), {}), **asked} if isinstance(asked, Mapping) else asked
+                for method, asked in own.items()
+            }
+        return inputs
 
     @classmethod
     def get_builder_from_protocol(
@@ -85,113 +152,198 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
         snapshots: SnapshotsData,
         protocol: str | None = None,
         overrides: Mapping[str, Any] | None = None,
+        structure: orm.StructureData | None = None,
         options: Options = None,
     ):
         """Return a builder with the inputs of a protocol.
 
         :param code: a Python that has PySCF.
+        :param structure: the crystal, for selections that look at its phonons.
         :param options: scheduler options of the jobs, as in ``metadata.options``.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
+        evaluate = inputs.pop('evaluate')
         inputs['correlate'] = job_inputs(inputs['correlate'], code, options)
-        return cls.fill({'snapshots': snapshots, **inputs})
+        if DESIGNED in kinds_of(inputs['methods'], inputs['selection']):
+            inputs['evaluate'] = job_inputs(evaluate, code, options)
+        return cls.fill({'snapshots': snapshots, 'structure': structure, **inputs})
 
-    def select_snapshots(self) -> None:
-        """Choose the frames worth a coupled-cluster energy."""
-        self.ctx.selected = select_snapshots(
-            self.inputs.snapshots,
-            self.inputs.selection,
-            science_hash(),
-            metadata={'call_link_label': 'select_snapshots'},
+    def begin(self) -> None:
+        """Start with what is given, and find the primitive cell where the selection looks at phonons."""
+        self.ctx.snapshots = self.inputs.snapshots
+        self.ctx.new_frames, self.ctx.chosen = [], {}
+        self.ctx.failed, self.ctx.rounds = [], []
+        kinds = kinds_of(self.inputs.methods, self.inputs.selection.get_dict())
+        if kinds & set(NEEDS_CRYSTAL) or 'rounds' in self.inputs:
+            self.ctx.primitive = primitive_structure(
+                self.inputs.structure,
+                self.inputs.symprec,
+                science_hash(),
+                metadata={'call_link_label': 'find_primitive_cell'},
+            )
+
+    def asks_for_new_structures(self) -> bool:
+        """Tell whether a selection is not of the snapshots but of structures yet to be made."""
+        return DESIGNED in kinds_of(self.inputs.methods, self.inputs.selection.get_dict())
+
+    def make_new_structures(self) -> ToContext:
+        """Make the structures that say most about the phonons, with DFT labels like those of the snapshots."""
+        selections = selections_of(self.inputs.methods, self.inputs.selection.get_dict())
+        asked = next(one for one in selections.values() if one['kind'] == DESIGNED)
+        job = self.exposed_inputs(EvaluateCalculation, 'evaluate')
+        job['engine'] = orm.Dict(base_engine_of(self.inputs))
+        node = self.submit(
+            NewStructuresWorkChain,
+            snapshots=self.inputs.snapshots,
+            structure=self.ctx.primitive,
+            selection=orm.Dict(asked),
+            evaluate=job,
+            metadata={'call_link_label': 'make_new_structures'},
         )
-        methods = ', '.join(self.inputs.methods)
-        self.report(f'{self.ctx.selected.n_frames} of {self.inputs.snapshots.n_frames} snapshots for {methods}')
+        return ToContext(new_structures=node)
+
+    def add_new_structures(self) -> ExitCode | None:
+        """Take the new structures, which stand behind the snapshots."""
+        node = self.ctx.new_structures
+        if not node.is_finished_ok:
+            return self.exit_codes.ERROR_NO_SELECTION.format(reason=node.exit_message)
+        self.ctx.snapshots = node.outputs.snapshots
+        self.ctx.new_frames = list(range(self.inputs.snapshots.n_frames, self.ctx.snapshots.n_frames))
+        return None
 
     def use_known_labels(self) -> None:
-        """Leave out what earlier runs labelled with the same settings."""
-        self.ctx.labelled, self.ctx.failed, self.ctx.batch_number = {}, [], 0
+        """Take what earlier runs labelled with the same settings."""
         settings = source_of(self.inputs.engine.get_dict())
+        own = self.inputs.snapshots.get_snapshots().labels
+        known = {}
         for name, node in sorted(self.inputs.get('known_labels', {}).items()):
             labels = node.get_snapshots().labels
-            wanted = [labels[method] for method in self.inputs.methods if method in labels]
-            if wanted and all(made_with(label.source, settings) for label in wanted):
-                self.ctx.labelled[f'known_{name}'] = node
+            wanted = [method for method in self.inputs.methods if method in labels]
+            sources = [side[method].source for method in wanted for side in (labels, own) if method in side]
+            if wanted and all(made_with(source, settings) for source in sources):
+                known[name] = node
             else:
                 self.report(f'the labels of {name}, SnapshotsData<{node.pk}>, have other settings and are not used')
-        together = self.merge(self.ctx.selected) if self.ctx.labelled else self.ctx.selected
-        missing = missing_labels(together.get_snapshots(), self.inputs.methods.get_list())
-        if known := self.ctx.selected.n_frames - len(missing):
-            self.report(f'{known} snapshots are labelled already')
-        self.ctx.batches = batches(missing, self.inputs.batch_size.value)
+        if known:
+            label = {'call_link_label': 'merge_known_labels'}
+            self.ctx.snapshots = merge_labels(self.ctx.snapshots, science_hash(), metadata=label, **known)
 
-    def labels_missing(self) -> bool:
-        """Tell whether batches are left."""
-        return bool(self.ctx.batches)
+    def another_round(self) -> bool:
+        """Tell whether labelling goes on: once, or in rounds until the frequencies are known well enough."""
+        if not self.ctx.rounds:
+            return not self.ctx.chosen
+        last = self.ctx.rounds[-1]
+        return not last['met'] and last['n_asked'] < self.inputs.rounds['most'] and last['n_labels'] > 0
 
-    def submit_next_batches(self) -> ToContext:
-        """Submit as many batches as may run at a time: waiting parents hold a worker's slots."""
-        size = self.inputs.max_concurrent.value
-        now, self.ctx.batches = self.ctx.batches[:size], self.ctx.batches[size:]
-        self.ctx.running, jobs = {}, {}
-        for frames in now:
-            name = f'batch_{self.ctx.batch_number:03d}'
-            self.ctx.batch_number += 1
-            snapshots = take_frames(
-                self.ctx.selected, orm.List(frames), science_hash(), metadata={'call_link_label': f'take_{name}'}
-            )
-            job = self.exposed_inputs(CorrelateCalculation, 'correlate')
-            job.update(snapshots=snapshots, methods=self.inputs.methods, engine=self.inputs.engine)
-            jobs[name] = self.submit(CorrelateRestartWorkChain, job=job, metadata={'call_link_label': name})
-            self.ctx.running[name] = frames
-        self.report(f'{len(jobs)} batches submitted, {len(self.ctx.batches)} to come')
-        return ToContext(**jobs)
+    def select_frames(self) -> ExitCode | None:
+        """Choose the frames that are worth the energy of each method."""
+        selection = self.inputs.selection.get_dict()
+        if 'rounds' in self.inputs:
+            rounds = self.inputs.rounds
+            before = self.ctx.rounds[-1]['n_asked'] if self.ctx.rounds else rounds['first'] - rounds['step']
+            selection['n'] = min(before + rounds['step'], rounds['most'])
+        asked, node = choose_frames.run_get_node(
+            self.inputs.snapshots,
+            orm.Dict(selection),
+            self.inputs.methods,
+            science_hash(),
+            **({'primitive': self.ctx.primitive} if 'primitive' in self.ctx else {}),
+            metadata={'call_link_label': 'choose_frames'},
+        )
+        if not node.is_finished_ok:
+            return self.exit_codes.ERROR_NO_SELECTION.format(reason=node.exit_message)
+        chosen = asked.get_dict()
+        for method, one in selections_of(self.inputs.methods, selection).items():
+            chosen[method] += self.ctx.new_frames if one['kind'] == DESIGNED else []
+        self.ctx.chosen = with_cheaper(chosen)
+        numbers = ', '.join(f'{method} of {len(frames)}' for method, frames in self.ctx.chosen.items())
+        self.report(f'{numbers} out of {self.ctx.snapshots.n_frames} snapshots')
+        return None
 
-    def collect_batches(self) -> None:
-        """Keep every energy that was finished, and the reason for every one that was not."""
-        for name, frames in self.ctx.running.items():
-            node = self.ctx[name]
-            if 'labelled' in node.outputs:
-                self.ctx.labelled[name] = node.outputs.labelled
-                done = missing_labels(node.outputs.labelled.get_snapshots(), self.inputs.methods.get_list())
-                reasons = node.outputs.failures['failed'] if 'failures' in node.outputs else []
-                named = {entry['snapshot']: entry['reason'] for entry in reasons}
-                lost = {frame: named.get(frame, node.exit_message or 'not finished') for frame in done}
-            else:
-                lost = dict.fromkeys(range(len(frames)), node.exit_message or f'the job ended as {node.process_state}')
-            for position, reason in sorted(lost.items()):
-                self.ctx.failed.append({'snapshot': frames[position], 'batch': name, 'reason': reason})
-                self.report(f'snapshot {frames[position]} of the selection failed: {reason}')
+    def label_frames(self) -> ToContext | None:
+        """Compute the energies that are missing; what failed once is not tried again."""
+        labels = self.ctx.snapshots.get_snapshots().labels
+        missing = {}
+        for method, frames in self.ctx.chosen.items():
+            there = set(labels[method].labelled.nonzero()[0].tolist()) if method in labels else set()
+            missing[method] = [frame for frame in frames if frame not in there | self.failed_frames(method)]
+            if known := len(there.intersection(frames)):
+                self.report(f'the {method} energy of {known} of these is there already')
+        self.ctx.labelling = None
+        if not any(missing.values()):
+            return None
+        node = self.submit(
+            LabelFramesWorkChain,
+            **self.exposed_inputs(LabelFramesWorkChain),
+            snapshots=self.ctx.snapshots,
+            frames=orm.Dict(missing),
+            metadata={'call_link_label': f'label_frames_{len(self.ctx.rounds):02d}'},
+        )
+        return ToContext(labelling=node)
 
-    def assemble_labels(self) -> None:
-        """Put all labels onto the snapshots they belong to."""
-        if self.ctx.labelled:
-            self.out('snapshots', self.merge(self.inputs.snapshots))
+    def collect_labels(self) -> None:
+        """Take the energies that there are, and the reasons for those that are not."""
+        if (node := self.ctx.labelling) is None:
+            return
+        self.ctx.snapshots = node.outputs.snapshots if 'snapshots' in node.outputs else self.ctx.snapshots
+        self.ctx.failed += node.outputs.failures['failed']
+
+    def estimate_frequencies(self) -> None:
+        """Ask what the labels of this round say of the frequencies, and how well."""
+        if 'rounds' not in self.inputs:
+            return
+        selection, rounds = self.inputs.selection.get_dict(), self.inputs.rounds.get_dict()
+        method = costliest(growing_methods(self.inputs.methods, selection))
+        parameters = {
+            'base_method': base_method_of(self.inputs.snapshots),
+            'method': method,
+            'qpoints': rounds['qpoints'],
+            'covariates': bool(selection.get(PER_METHOD)),
+            'seed': selection['seed'],
+        }
+        estimate, node = estimate_frequencies.run_get_node(
+            self.ctx.snapshots,
+            self.ctx.primitive,
+            orm.Dict(parameters),
+            science_hash(),
+            metadata={'call_link_label': 'estimate_frequencies'},
+        )
+        entry = {'method': method, 'n_asked': len(self.ctx.chosen[method])}
+        if node.is_finished_ok:
+            entry.update(estimate.get_dict())
+            largest = max(sd for modes in entry['sd_cm1'].values() for sd in modes)
+            entry['met'] = largest <= rounds['target_sd_cm1']
+            self.report(f'{entry["n_labels"]} {method} energies: the named frequencies to ±{largest:.1f} cm⁻¹')
+        else:
+            n_labels = len(self.ctx.chosen[method]) - len(self.failed_frames(method))
+            entry.update(n_labels=n_labels, met=False, reason=node.exit_message)
+            self.report(f'{n_labels} {method} energies give no estimate: {node.exit_message}')
+        self.ctx.rounds.append(entry)
+
+    def return_labels(self) -> None:
+        """Return the snapshots with all labels there are."""
+        if any(method in self.ctx.snapshots.methods for method in self.inputs.methods):
+            self.out('snapshots', self.ctx.snapshots)
         self.out('failures', orm.Dict({'failed': self.ctx.failed}).store())
+        if self.ctx.rounds:
+            target = self.inputs.rounds['target_sd_cm1']
+            self.out('learning_curve', orm.Dict({'target_sd_cm1': target, 'rounds': self.ctx.rounds}).store())
 
     def judge(self) -> ExitCode | None:
-        """Say whether enough snapshots were labelled."""
-        n_selected = self.ctx.selected.n_frames
-        n_labelled = n_selected - len(self.ctx.failed)
-        reason = self.ctx.failed[0]['reason'] if self.ctx.failed else ''
-        if not self.ctx.labelled or not n_labelled:
+        """Say whether enough snapshots were labelled, by the method that fared worst."""
+        chosen = {method: set(frames) for method, frames in self.ctx.chosen.items() if frames}
+        labelled = {method: frames - self.failed_frames(method) for method, frames in chosen.items()}
+        if not any(labelled.values()):
+            reason = self.ctx.failed[0]['reason'] if self.ctx.failed else 'no frame is selected'
             return self.exit_codes.ERROR_NOTHING_LABELLED.format(reason=reason)
-        if n_labelled < self.inputs.min_success_fraction.value * n_selected:
-            return self.exit_codes.ERROR_TOO_FEW_LABELLED.format(n_labelled=n_labelled, n_selected=n_selected)
-        self.report(f'{n_labelled} of {n_selected} snapshots labelled')
+        worst = min(chosen, key=lambda method: len(labelled[method]) / len(chosen[method]))
+        numbers = {'n_labelled': len(labelled[worst]), 'n_selected': len(chosen[worst]), 'method': worst}
+        if numbers['n_labelled'] < self.inputs.min_success_fraction.value * numbers['n_selected']:
+            return self.exit_codes.ERROR_TOO_FEW_LABELLED.format(**numbers)
+        self.report('{n_labelled} of {n_selected} snapshots have a {method} energy'.format(**numbers))
         return None
 
-    def merge(self, snapshots: SnapshotsData) -> SnapshotsData:
-        """Return `snapshots` with every label known by now."""
-        label = {'call_link_label': 'merge_labels'}
-        return merge_labels(snapshots, science_hash(), metadata=label, **self.ctx.labelled)
-
-
-def _refuse_selection(inputs: Mapping[str, Any], _: Any) -> str | None:
-    if 'snapshots' not in inputs or 'selection' not in inputs:
-        return None
-    try:
-        chosen_frames(inputs['snapshots'].n_frames, inputs['selection'].get_dict())
-    except (ValueError, KeyError) as error:
-        return str(error)
-    return None
+    def failed_frames(self, method: str) -> set[int]:
+        """Return the frames for which the energy of a method was tried in vain."""
+        return {entry['snapshot'] for entry in self.ctx.failed if method in entry['methods']}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aiida import orm
@@ -13,24 +13,30 @@ from aiida_mlcc.calculations.correlate import validate_methods
 from aiida_mlcc.calculations.fit import FitCalculation
 from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.functions.sum_force_fields import sum_force_fields
+from aiida_mlcc.calculations.readout import ReadoutCalculation
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.calculations.train import TrainCalculation
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.methods import DFT_METHODS, slug_of
+from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, slug_of
 from aiida_mlcc.workflows.inputs import Options, job_inputs, refuse_mismatch, refuse_seeds, seed_label
 from aiida_mlcc.workflows.ports import count_port, symprec_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin, merge
-from aiida_mlcc.workflows.restart import FitRestartWorkChain, TrainRestartWorkChain
+from aiida_mlcc.workflows.restart import (
+    FitRestartWorkChain,
+    ReadoutRestartWorkChain,
+    RuntimeRestartWorkChain,
+    TrainRestartWorkChain,
+)
+from aiida_mlcc.workflows.trainings import KINDS_OF_DELTA, Training, base_name, kind_slug, plan_trainings
 
-KINDS_OF_DELTA = ('mace', 'force-constants')
+_SET_HERE = ('snapshots', 'seed', 'runtime_source', 'parent_folder')
 
 
 class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
     """Each seed is one member: its own base network, and ΔML of every method on top of it."""
 
     PROTOCOL_FILE = 'delta_train.yaml'
-    _FIT = 'delta_force_constants'
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -42,31 +48,50 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         spec.input('seeds', valid_type=orm.List, serializer=orm.to_aiida_type, validator=refuse_seeds)
         symprec_port(spec)
         count_port(spec, 'max_concurrent', 4, 'Jobs at a time.')
-        set_here = ('snapshots', 'seed', 'runtime_source', 'parent_folder')
-        spec.expose_inputs(TrainCalculation, namespace='base', exclude=(*set_here, 'method', 'minus'))
+        spec.expose_inputs(
+            TrainCalculation, namespace='base', exclude=(*_SET_HERE, 'method', 'minus', 'structure', 'forces')
+        )
         spec.input_namespace('delta')
         spec.input(
             'delta.kind',
             valid_type=orm.Str,
             serializer=orm.to_aiida_type,
             validator=_refuse_kind,
-            help='`mace`: a second network on energy differences. `force-constants`: a linear fit, in seconds.',
+            help='`mace`: a second network. `readout`: a linear fit to the features of the base. `force-constants`: a '
+            'linear fit to what symmetry allows.',
         )
-        spec.expose_inputs(
-            TrainCalculation,
-            namespace='delta.mace',
-            exclude=(*set_here, 'method', 'minus'),
-            namespace_options={'required': False, 'populate_defaults': False},
+        spec.input(
+            'delta.compare',
+            valid_type=orm.List,
+            serializer=orm.to_aiida_type,
+            default=lambda: orm.List([]),
+            validator=_refuse_compare,
+            help='Further kinds, trained for the error budget only.',
         )
-        spec.expose_inputs(
-            FitCalculation,
-            namespace='delta.force_constants',
-            exclude=(*set_here, 'structure', 'base_method', 'methods'),
-            namespace_options={'required': False, 'populate_defaults': False},
+        for kind, calculation, exclude in (
+            ('mace', TrainCalculation, ('method', 'minus', 'structure', 'correction')),
+            ('readout', ReadoutCalculation, ('base', 'base_method', 'methods')),
+            ('force-constants', FitCalculation, ('structure', 'base_method', 'methods')),
+        ):
+            spec.expose_inputs(
+                calculation,
+                namespace=f'delta.{kind_slug(kind)}',
+                exclude=(*_SET_HERE, *exclude),
+                namespace_options={'required': False, 'populate_defaults': False},
+            )
+        spec.input(
+            'control',
+            valid_type=orm.Bool,
+            serializer=orm.to_aiida_type,
+            default=lambda: orm.Bool(False),
+            help="Also train on the base's energies without its forces: the article's negative control.",
         )
         spec.inputs.validator = _refuse_labels
         spec.output_namespace('base', valid_type=ForceFieldData, dynamic=True, help='The base force field per seed.')
         spec.output_namespace('delta_ml', dynamic=True, help='Base plus Δ, per method and seed.')
+        spec.output_namespace('alternatives', dynamic=True, help='The same by another kind of Δ: kind, method, seed.')
+        spec.output_namespace('control', valid_type=ForceFieldData, dynamic=True, help='Energies alone, per seed.')
+        spec.output_namespace('samples', valid_type=orm.ArrayData, dynamic=True, help='Δ from resampled labels.')
         spec.output('errors', valid_type=orm.Dict, help='Errors of every fit, per method and seed.')
         spec.output('failures', valid_type=orm.Dict, help='Which trainings failed, and why.')
         spec.outline(
@@ -77,6 +102,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
                 cls.collect_trained,
             ),
             cls.add_deltas,
+            cls.gather_errors,
             cls.judge,
         )
         spec.exit_code(310, 'ERROR_NO_MEMBER', message='No member was trained. The first reason: {reason}')
@@ -104,12 +130,12 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
         gpu = merge(options or {}, train_options or {})
-        delta = inputs['delta']
         inputs['base'] = job_inputs(inputs['base'], code, gpu)
-        chosen = {'mace': 'mace', 'force-constants': 'force_constants'}.get(delta['kind'])
-        inputs['delta'] = {'kind': delta['kind']}
-        if chosen:
-            inputs['delta'][chosen] = job_inputs(delta[chosen], code, gpu if chosen == 'mace' else options)
+        delta, kinds = inputs['delta'], {kind_slug(kind): kind for kind in KINDS_OF_DELTA}
+        for name, kind in kinds.items():
+            job = delta.pop(name)
+            if kind in (delta['kind'], *delta['compare']):
+                delta[name] = job_inputs(job, code, gpu if kind == 'mace' else options)
         return cls.fill({'structure': structure, 'snapshots': snapshots, 'base_method': base_method, **inputs})
 
     def find_primitive_cell(self) -> None:
@@ -121,122 +147,150 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             metadata={'call_link_label': 'find_primitive_cell'},
         )
 
+    @property
+    def trainings(self) -> dict[str, Training]:
+        """What is to be trained, by name."""
+        inputs = self.inputs
+        planned = plan_trainings(
+            inputs.base_method.value,
+            inputs.methods.get_list(),
+            inputs.seeds.get_list(),
+            inputs.delta.kind.value,
+            inputs.delta.compare.get_list(),
+            inputs.control.value,
+        )
+        return {training.name: training for training in planned}
+
     def plan_trainings(self) -> None:
-        """List what is to be trained: bases by seed, and Δ by seed or once for all."""
+        """List what is to be trained."""
         self.ctx.trained, self.ctx.failed = {}, []
-        self.ctx.queue = [('base', self.inputs.base_method.value, seed) for seed in self.inputs.seeds]
-        kind = self.inputs.delta.kind.value
-        if kind == 'mace':
-            pairs = [('delta', method, seed) for method in self.inputs.methods for seed in self.inputs.seeds]
-            self.ctx.queue.extend(pairs)
-        else:
-            self.ctx.queue.append((self._FIT, None, self.inputs.seeds[0]))
-        self.ctx.n_planned = len(self.ctx.queue)
-        self.report(f'{len(self.inputs.seeds)} members, Δ of kind {kind}: {self.ctx.n_planned} jobs')
+        self.ctx.queue = list(self.trainings)
+        kinds = ', '.join([self.inputs.delta.kind.value, *self.inputs.delta.compare])
+        self.report(f'{len(self.inputs.seeds)} members, Δ of kind {kinds}: {len(self.ctx.queue)} jobs')
 
     def trainings_left(self) -> bool:
         """Tell whether anything is left to train."""
         return bool(self.ctx.queue)
 
     def train_next(self) -> ToContext:
-        """Submit as many trainings as may run at a time."""
-        size = self.inputs.max_concurrent.value
-        now, self.ctx.queue = self.ctx.queue[:size], self.ctx.queue[size:]
-        self.ctx.running = {}
+        """Submit as many trainings as may run at a time, of those that can start."""
+        trainings, there = self.trainings, (None, *self.ctx.trained)
+        ready = [name for name in self.ctx.queue if trainings[name].needs in there]
+        self.ctx.running = ready[: self.inputs.max_concurrent.value]
+        self.ctx.queue = [name for name in self.ctx.queue if name not in self.ctx.running]
         jobs = {}
-        for role, method, seed in now:
-            name = role if method is None else f'{role}_{slug_of(method)}_{seed_label(seed)}'
-            label = {'call_link_label': name}
-            if role == self._FIT:
-                jobs[name] = self.submit(FitRestartWorkChain, job=self.fit_inputs(seed), metadata=label)
-            else:
-                job = self.train_inputs(role, method, seed)
-                jobs[name] = self.submit(TrainRestartWorkChain, job=job, metadata=label)
-            self.ctx.running[name] = (role, method, seed)
+        for name in self.ctx.running:
+            workchain, job = self.job_of(trainings[name])
+            jobs[name] = self.submit(workchain, job=job, metadata={'call_link_label': name})
         return ToContext(**jobs)
 
-    def train_inputs(self, role: str, method: str, seed: int) -> dict[str, Any]:
-        """Return the inputs of one network: the base on energies and forces, Δ on energy differences."""
-        namespace = 'base' if role == 'base' else 'delta.mace'
-        job = self.exposed_inputs(TrainCalculation, namespace)
-        job.update(snapshots=self.inputs.snapshots, method=orm.Str(method), seed=orm.Int(seed))
-        if role != 'base':
-            job['minus'] = self.inputs.base_method
-        return job
-
-    def fit_inputs(self, seed: int) -> dict[str, Any]:
-        """Return the inputs of the linear fit of all methods."""
-        job = self.exposed_inputs(FitCalculation, 'delta.force_constants')
-        job.update(
-            snapshots=self.inputs.snapshots,
-            structure=self.ctx.primitive,
-            base_method=self.inputs.base_method,
-            methods=self.inputs.methods,
-            seed=orm.Int(seed),
-        )
-        return job
+    def job_of(self, training: Training) -> tuple[type[RuntimeRestartWorkChain], dict[str, Any]]:
+        """Return what runs a training, and its inputs."""
+        inputs = self.inputs
+        seed = orm.Int(inputs.seeds[0] if training.seed is None else training.seed)
+        given = {'snapshots': inputs.snapshots, 'seed': seed}
+        of_all_methods = {'base_method': inputs.base_method, 'methods': inputs.methods}
+        if training.kind == 'force-constants':
+            job = self.exposed_inputs(FitCalculation, 'delta.force_constants')
+            job.update(**given, **of_all_methods, structure=self.ctx.primitive)
+            return FitRestartWorkChain, job
+        if training.kind == 'readout':
+            job = self.exposed_inputs(ReadoutCalculation, 'delta.readout')
+            job.update(**given, **of_all_methods, base=self.ctx.trained[training.needs].outputs.force_field)
+            return ReadoutRestartWorkChain, job
+        job = self.exposed_inputs(TrainCalculation, 'delta.mace' if training.role == 'delta' else 'base')
+        job.update(**given, method=orm.Str(training.method))
+        if training.role == 'delta':
+            job['minus'] = inputs.base_method
+        else:
+            job['structure'] = self.ctx.primitive
+        if training.role == 'control':
+            job['forces'] = orm.Bool(False)
+            job.pop('correction', None)
+        return TrainRestartWorkChain, job
 
     def collect_trained(self) -> None:
-        """Keep what was trained; name what was not."""
-        for name, (_, method, seed) in self.ctx.running.items():
+        """Keep what was trained; name what was not, and what cannot be without it."""
+        trainings = self.trainings
+        for name in self.ctx.running:
             node = self.ctx[name]
             if node.is_finished_ok:
                 self.ctx.trained[name] = node
                 for entry in node.outputs.summary.get('failures', []):
-                    self.note_failure(name, entry['method'], seed, entry['reason'])
+                    self.note_failure(trainings[name], entry['reason'], entry['method'])
                 continue
-            reason = node.exit_message or f'the training ended as {node.process_state}'
-            self.note_failure(name, method, seed, reason)
+            self.note_failure(trainings[name], node.exit_message or f'the training ended as {node.process_state}')
+            stranded = [other for other in self.ctx.queue if trainings[other].needs == name]
+            for other in stranded:
+                self.note_failure(trainings[other], f'{name} failed, which it starts from')
+            self.ctx.queue = [other for other in self.ctx.queue if other not in stranded]
 
-    def note_failure(self, what: str, method: str | None, seed: int, reason: str) -> None:
+    def note_failure(self, training: Training, reason: str, method: str | None = None) -> None:
         """Write down what was not trained, and why."""
-        self.ctx.failed.append({'what': what, 'method': method, 'seed': seed, 'reason': reason})
-        self.report(f'{what} failed{"" if method is None else f" for {method}"}: {reason}')
+        method = method or training.method
+        entry = {'what': training.name, 'method': method, 'seed': training.seed, 'reason': reason}
+        self.ctx.failed.append({**entry, 'optional': training.optional})
+        self.report(f'{training.name} failed{"" if method is None else f" for {method}"}: {reason}')
 
     def add_deltas(self) -> None:
-        """Add Δ to the base of every member, and gather all errors."""
-        base_method = self.inputs.base_method.value
-        errors: dict[str, dict[str, Any]] = {}
-        for seed in self.inputs.seeds:
-            base = self.ctx.trained.get(f'base_{slug_of(base_method)}_{seed_label(seed)}')
+        """Add Δ to the base of every member."""
+        for training in self.trainings.values():
+            if training.role != 'delta' and training.name in self.ctx.trained:
+                force_field = self.ctx.trained[training.name].outputs.force_field
+                self.out(f'{training.role}.{seed_label(training.seed)}', force_field)
+        for kind, method, seed, delta, _ in self.deltas():
+            base = self.ctx.trained.get(base_name(self.inputs.base_method.value, seed))
             if base is None:
                 continue
-            self.out(f'base.{seed_label(seed)}', base.outputs.force_field)
-            errors.setdefault(base_method, {})[seed_label(seed)] = base.outputs.summary['errors']
-            for method in self.inputs.methods:
-                delta, error = self.delta_of(method, seed)
-                if delta is None:
-                    continue
-                label = f'{slug_of(method)}_{seed_label(seed)}'
-                total = sum_force_fields(
-                    base.outputs.force_field,
-                    delta,
-                    science_hash(),
-                    metadata={'call_link_label': f'add_delta_{label}'},
-                )
-                self.out(f'delta_ml.{slug_of(method)}.{seed_label(seed)}', total)
-                errors.setdefault(method, {})[seed_label(seed)] = error
+            place = f'{slug_of(method)}.{seed_label(seed)}'
+            is_chosen = kind == self.inputs.delta.kind.value
+            label = place.replace('.', '_') if is_chosen else f'{kind_slug(kind)}_{place.replace(".", "_")}'
+            total = sum_force_fields(
+                base.outputs.force_field, delta, science_hash(), metadata={'call_link_label': f'add_delta_{label}'}
+            )
+            self.out(f'delta_ml.{place}' if is_chosen else f'alternatives.{kind_slug(kind)}.{place}', total)
+        for node in self.ctx.trained.values():
+            for slug, samples in node.outputs.samples.items() if 'samples' in node.outputs else ():
+                self.out(f'samples.{slug}', samples)
+
+    def gather_errors(self) -> None:
+        """Gather the errors of every fit, and what failed."""
+        errors: dict[str, Any] = {}
+        for training in self.trainings.values():
+            if training.role != 'delta' and training.name in self.ctx.trained:
+                method = training.method if training.role == 'base' else CONTROLS[training.method]
+                found = self.ctx.trained[training.name].outputs.summary['errors']
+                errors.setdefault(method, {})[seed_label(training.seed)] = found
+        for kind, method, seed, _, found in self.deltas():
+            is_chosen = kind == self.inputs.delta.kind.value
+            of_kind = errors if is_chosen else errors.setdefault('alternatives', {}).setdefault(kind, {})
+            of_kind.setdefault(method, {})[seed_label(seed)] = found
         self.out('errors', orm.Dict(errors).store())
         self.out('failures', orm.Dict({'failed': self.ctx.failed}).store())
 
-    def delta_of(self, method: str, seed: int) -> tuple[ForceFieldData | None, dict[str, Any]]:
-        """Return the Δ of a method for a member, and its errors."""
-        if self.inputs.delta.kind.value == 'mace':
-            node = self.ctx.trained.get(f'delta_{slug_of(method)}_{seed_label(seed)}')
-            return (None, {}) if node is None else (node.outputs.force_field, node.outputs.summary['errors'])
-        node = self.ctx.trained.get(self._FIT)
-        if node is None or slug_of(method) not in node.outputs.delta:
-            return None, {}
-        return node.outputs.delta[slug_of(method)], node.outputs.summary['errors'][method]
+    def deltas(self) -> Iterator[tuple[str, str, int, ForceFieldData, dict[str, Any]]]:
+        """Give kind, method, seed, Δ and its errors of all Δ that there are."""
+        for training in self.trainings.values():
+            node = self.ctx.trained.get(training.name)
+            if training.role != 'delta' or node is None:
+                continue
+            seeds = self.inputs.seeds if training.seed is None else [training.seed]
+            errors = node.outputs.summary['errors']
+            if training.method is not None:
+                yield training.kind, training.method, training.seed, node.outputs.force_field, errors
+                continue
+            for method in self.inputs.methods:
+                if slug_of(method) in node.outputs.delta:
+                    for seed in seeds:
+                        yield training.kind, method, seed, node.outputs.delta[slug_of(method)], errors[method]
 
     def judge(self) -> ExitCode | None:
         """Say whether there are members, and whether all there should be."""
         if 'base' not in self.outputs:
             return self.exit_codes.ERROR_NO_MEMBER.format(reason=self.ctx.failed[0]['reason'])
-        if self.ctx.failed:
-            return self.exit_codes.ERROR_MEMBERS_MISSING.format(
-                n_failed=len(self.ctx.failed), n_planned=self.ctx.n_planned
-            )
+        if needed := [entry for entry in self.ctx.failed if not entry['optional']]:
+            n_planned = sum(not training.optional for training in self.trainings.values())
+            return self.exit_codes.ERROR_MEMBERS_MISSING.format(n_failed=len(needed), n_planned=n_planned)
         return None
 
 
@@ -244,6 +298,23 @@ def _refuse_kind(node: orm.Str, _: Any) -> str | None:
     if node.value in KINDS_OF_DELTA:
         return None
     return f'unknown kind of Δ {node.value!r}: choose from {", ".join(KINDS_OF_DELTA)}'
+
+
+def _refuse_compare(node: orm.List, _: Any) -> str | None:
+    if unknown := [kind for kind in node if kind not in KINDS_OF_DELTA]:
+        return f'unknown kind of Δ {unknown[0]!r} to compare with: choose from {", ".join(KINDS_OF_DELTA)}'
+    return f'a kind of Δ is given twice in {node.get_list()}' if len(set(node)) < len(node) else None
+
+
+def _refuse_kinds(delta: Mapping[str, Any]) -> str | None:
+    """Refuse a comparison of a kind with itself, or a kind without its inputs."""
+    kind, compare = delta['kind'].value, delta['compare'].get_list()
+    if kind in compare:
+        return f'`delta.kind` is {kind}, which `delta.compare` names, too: there is nothing to compare'
+    for name in (kind, *compare):
+        if kind_slug(name) not in delta:
+            return f'Δ of kind {name} is asked for, but `delta.{kind_slug(name)}` says nothing about it'
+    return None
 
 
 def _refuse_base_method(node: orm.Str, _: Any) -> str | None:
@@ -254,9 +325,8 @@ def _refuse_labels(inputs: Mapping[str, Any], _: Any) -> str | None:
     """Refuse snapshots that lack a label, or belong to another crystal."""
     if any(name not in inputs for name in ('snapshots', 'structure', 'base_method', 'methods')):
         return None
-    chosen = inputs['delta']['kind'].value.replace('-', '_') if 'delta' in inputs else None
-    if chosen and chosen not in inputs['delta']:
-        return f'`delta.kind` is {chosen}, but `delta.{chosen}` says nothing about it'
+    if 'delta' in inputs and (reason := _refuse_kinds(inputs['delta'])) is not None:
+        return reason
     snapshots = inputs['snapshots']
     for method in (inputs['base_method'].value, *inputs['methods']):
         if method not in snapshots.methods:

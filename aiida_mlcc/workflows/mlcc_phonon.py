@@ -12,27 +12,18 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_mlcc.calculations.correlate import validate_methods
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.methods import DFT_METHODS, METHODS, WAVEFUNCTION_METHODS, slug_of
-from aiida_mlcc.science.selection import chosen_frames
-from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
-from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
-from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
-from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
-from aiida_mlcc.workflows.inputs import Options, refuse_mismatch
+from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, METHODS, slug_of
+from aiida_mlcc.workflows.inputs import Options
 from aiida_mlcc.workflows.ports import count_port, structure_port
-from aiida_mlcc.workflows.protocol import ProtocolError, ProtocolMixin
-from aiida_mlcc.workflows.vacf import VACFWorkChain
-
-STAGES = {
-    'dft_md': DFTMDWorkChain,
-    'cc_energies': CCEnergiesWorkChain,
-    'delta_train': DeltaTrainWorkChain,
-    'harmonic_phonon': HarmonicPhononWorkChain,
-    'vacf': VACFWorkChain,
-}
-
-SHARED = ('structure', 'snapshots', 'methods', 'base_method', 'force_fields')
-"""What the stages get from the master, not from their own inputs."""
+from aiida_mlcc.workflows.protocol import ProtocolMixin
+from aiida_mlcc.workflows.stages import (
+    SHARED,
+    STAGES,
+    missing_methods,
+    refuse_incomplete,
+    stage_inputs,
+    stages_needed,
+)
 
 
 class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
@@ -66,32 +57,23 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
             help='Methods whose spectrum is also taken from dynamics; may be empty.',
         )
         count_port(spec, 'max_concurrent', 4, 'Phonon and dynamics WorkChains at a time.')
-        # expose_inputs takes the options out of the mapping it is given.
-        optional = {'required': False, 'populate_defaults': False}
-        for stage, exclude in (
-            ('dft_md', ('structure',)),
-            ('cc_energies', ('snapshots', 'methods')),
-            ('delta_train', ('structure', 'snapshots', 'base_method', 'methods')),
-        ):
-            spec.expose_inputs(STAGES[stage], namespace=stage, exclude=exclude, namespace_options=dict(optional))
-        spec.expose_inputs(
-            HarmonicPhononWorkChain,
-            namespace='harmonic_phonon',
-            exclude=('structure', 'force_fields', 'engine'),
-        )
-        spec.expose_inputs(
-            VACFWorkChain, namespace='vacf', exclude=('structure', 'force_fields'), namespace_options=dict(optional)
-        )
-        spec.inputs.validator = _refuse_incomplete
+        for stage, workchain in STAGES.items():
+            # expose_inputs takes the options out of the mapping it is given.
+            optional = {} if stage == 'harmonic_phonon' else {'required': False, 'populate_defaults': False}
+            spec.expose_inputs(workchain, namespace=stage, exclude=SHARED[stage], namespace_options=optional)
+        spec.inputs.validator = refuse_incomplete
 
         spec.output('snapshots', valid_type=SnapshotsData, required=False, help='All frames with all labels.')
         spec.output('errors', valid_type=orm.Dict, required=False, help='Errors of every fit, per method and seed.')
+        spec.output('learning_curve', valid_type=orm.Dict, required=False, help='Of labelling in rounds.')
         spec.output('failures', valid_type=orm.Dict, help='What failed in which stage, and why.')
         spec.output_namespace('base', dynamic=True, valid_type=ForceFieldData)
         spec.output_namespace('delta_ml', dynamic=True)
+        spec.output_namespace('control', dynamic=True, valid_type=ForceFieldData)
         spec.output_namespace('dispersion', dynamic=True, valid_type=orm.BandsData)
         spec.output_namespace('dos', dynamic=True, valid_type=orm.XyData)
         spec.output_namespace('special_points', dynamic=True, valid_type=orm.Dict)
+        spec.output_namespace('error_budget', dynamic=True, valid_type=orm.Dict)
         spec.output_namespace('vdos', dynamic=True, valid_type=orm.XyData)
         spec.outline(
             cls.begin,
@@ -147,46 +129,23 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         below = {stage: overrides.pop(stage, None) for stage in STAGES}
         inputs = cls.get_protocol_inputs(protocol, overrides)
         chosen = {**inputs, 'structure': structure, 'snapshots': snapshots, 'force_fields': force_fields}
-        methods = inputs['methods']
-        known = dict.fromkeys(('structure',), structure)
-
-        def stage_inputs(stage: str, **given: Any) -> dict[str, Any]:
-            workchain = STAGES[stage]
-            if below[stage] is not None and not isinstance(below[stage], Mapping):
-                raise ProtocolError(f'the override `{stage}` is {below[stage]!r}: it must be a mapping of inputs')
-            if own := [name for name in SHARED if name in (below[stage] or {})]:
-                raise ProtocolError(f'the override `{stage}.{own[0]}` has no effect: `{own[0]}` is set for all stages')
-            try:
-                builder = workchain.get_builder_from_protocol(
-                    code=code, protocol=protocol, overrides=below[stage], options=options, **given
-                )
-            except ProtocolError as error:
-                raise ProtocolError(f'{stage}: {error}') from None
-            return builder._inputs(prune=True)
-
-        chosen['harmonic_phonon'] = stage_inputs('harmonic_phonon', **known)
-        if inputs['vacf_methods']:
-            chosen['vacf'] = stage_inputs('vacf', **known, force_fields={})
-        if force_fields is None:
-            chosen['delta_train'] = stage_inputs(
-                'delta_train', **known, snapshots=None, base_method=None, train_options=train_options
-            )
-            if snapshots is None or missing_methods(snapshots, methods):
-                chosen['cc_energies'] = stage_inputs('cc_energies', snapshots=snapshots)
-                chosen['cc_energies'].pop('methods')
-                chosen['cc_energies']['known_labels'] = dict(known_labels or {})
-            if snapshots is None:
-                chosen['dft_md'] = stage_inputs('dft_md', **known)
-        for stage in STAGES:
-            for name in SHARED:
-                chosen.get(stage, {}).pop(name, None)
+        needed = stages_needed(snapshots, force_fields is not None, inputs['methods'], bool(inputs['vacf_methods']))
+        for stage in needed:
+            given: dict[str, Any] = {'structure': structure}
+            if stage == 'cc_energies':
+                given['snapshots'] = snapshots
+            if stage == 'delta_train':
+                given['train_options'] = train_options
+            chosen[stage] = stage_inputs(stage, code, protocol, below[stage], options, **given)
+        if 'cc_energies' in needed:
+            chosen['cc_energies']['known_labels'] = dict(known_labels or {})
         return cls.fill(chosen)
 
     def begin(self) -> None:
         """Note what is given."""
         self.ctx.failed = []
         self.ctx.snapshots = self.inputs.get('snapshots')
-        self.ctx.force_fields = {}
+        self.ctx.force_fields, self.ctx.alternatives, self.ctx.delta_samples = {}, {}, {}
         for slug, members in self.inputs.get('force_fields', {}).items():
             self.ctx.force_fields[slug] = dict(members)
         self.report(f'phonons of {self.inputs.structure.get_formula()} with {", ".join(self.inputs.methods)}')
@@ -214,7 +173,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
 
     def run_cc_energies(self) -> ToContext:
         """Label a selection of the snapshots with the wave-function methods."""
-        return self.submit_stage('cc_energies', snapshots=self.ctx.snapshots, methods=self.inputs.methods)
+        shared = {'structure': self.inputs.structure, 'methods': self.inputs.methods}
+        return self.submit_stage('cc_energies', snapshots=self.ctx.snapshots, **shared)
 
     def collect_energies(self) -> ExitCode | None:
         """Take the energies that there are."""
@@ -225,6 +185,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         if 'snapshots' not in node.outputs:
             return self.stop_early(self.exit_codes.ERROR_NO_ENERGIES, node)
         self.ctx.snapshots = node.outputs.snapshots
+        if 'learning_curve' in node.outputs:
+            self.out('learning_curve', node.outputs.learning_curve)
         return None
 
     def needs_force_fields(self) -> bool:
@@ -252,14 +214,20 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         if 'base' not in node.outputs:
             return self.stop_early(self.exit_codes.ERROR_NO_FORCE_FIELDS, node)
         self.out('errors', node.outputs.errors)
-        base = dict(node.outputs.base.items())
-        self.ctx.force_fields[slug_of(next(iter(base.values())).method)] = base
-        self.out('base', base)
-        if 'delta_ml' in node.outputs:
-            for slug, members in node.outputs.delta_ml.items():
-                self.ctx.force_fields[slug] = dict(members.items())
-                for name, force_field in members.items():
-                    self.out(f'delta_ml.{slug}.{name}', force_field)
+        members = {name: dict(node.outputs[name].items()) for name in ('base', 'control') if name in node.outputs}
+        base_method = node.inputs.base_method.value
+        for name, method in (('base', base_method), ('control', CONTROLS[base_method])):
+            if name in members:
+                self.ctx.force_fields[slug_of(method)] = members[name]
+                self.out(name, members[name])
+        for slug, by_seed in node.outputs.delta_ml.items() if 'delta_ml' in node.outputs else ():
+            self.ctx.force_fields[slug] = dict(by_seed.items())
+            for name, force_field in by_seed.items():
+                self.out(f'delta_ml.{slug}.{name}', force_field)
+        for kind, by_method in node.outputs.alternatives.items() if 'alternatives' in node.outputs else ():
+            for slug, by_seed in by_method.items():
+                self.ctx.alternatives.setdefault(slug, {})[kind] = dict(by_seed.items())
+        self.ctx.delta_samples = dict(node.outputs.samples.items()) if 'samples' in node.outputs else {}
         return None
 
     def plan_phonons(self) -> None:
@@ -282,16 +250,28 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         for stage, slug in self.ctx.running:
             inputs = self.exposed_inputs(STAGES[stage], stage)
             inputs.update(structure=self.inputs.structure, force_fields=self.ctx.force_fields[slug])
+            if stage == 'harmonic_phonon':
+                inputs.update(self.evidence_of(slug))
             inputs.setdefault('metadata', {})['call_link_label'] = f'{stage}_{slug}'
             jobs[f'{stage}_{slug}'] = self.submit(STAGES[stage], **inputs)
         return ToContext(**jobs)
+
+    def evidence_of(self, slug: str) -> dict[str, Any]:
+        """Return what is known of the errors of the force fields of a method."""
+        evidence = {
+            'alternatives': self.ctx.alternatives.get(slug),
+            'delta_samples': self.ctx.delta_samples.get(slug),
+            'training_snapshots': self.ctx.snapshots,
+        }
+        return {name: node for name, node in evidence.items() if node is not None}
 
     def collect_phonons(self) -> None:
         """Take the curves that there are; name those that are not."""
         for stage, slug in self.ctx.running:
             node = self.ctx[f'{stage}_{slug}']
             self.note_failure(stage, node, slug)
-            names = ('dispersion', 'dos', 'special_points') if stage == 'harmonic_phonon' else ('vdos',)
+            curves = ('dispersion', 'dos', 'special_points', 'error_budget')
+            names = curves if stage == 'harmonic_phonon' else ('vdos',)
             for name in names:
                 if name in node.outputs:
                     self.out(f'{name}.{slug}', node.outputs[name])
@@ -303,7 +283,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         if not self.ctx.n_dispersions:
             reason = self.ctx.failed[-1]['reason'] if self.ctx.failed else 'no force field was given'
             return self.exit_codes.ERROR_NO_PHONONS.format(reason=reason)
-        broken = [entry['what'] for entry in self.ctx.failed if entry['stage'] != 'cc_energies']
+        needed = [entry for entry in self.ctx.failed if not entry.get('optional')]
+        broken = [entry['what'] for entry in needed if entry['stage'] != 'cc_energies']
         lost = [m for m in self.inputs.methods if slug_of(m) not in self.ctx.force_fields]
         if broken or lost:
             return self.exit_codes.ERROR_INCOMPLETE.format(missing=', '.join(dict.fromkeys(broken + lost)))
@@ -328,7 +309,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
             return
         what = stage if slug is None else f'{stage} of {METHODS[slug]}'
         reason = node.exit_message or f'it ended {node.process_state}'
-        self.ctx.failed.append({'stage': stage, 'what': what, 'reason': reason})
+        optional = slug is not None and METHODS[slug] in CONTROLS.values()
+        self.ctx.failed.append({'stage': stage, 'what': what, 'reason': reason, 'optional': optional})
         self.report(f'{what}: {reason}')
 
     def stop_early(self, code: ExitCode, node: orm.WorkChainNode) -> ExitCode:
@@ -337,48 +319,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         return code.format(reason=node.exit_message or f'it ended {node.process_state}')
 
 
-def missing_methods(snapshots: SnapshotsData, methods: list[str]) -> list[str]:
-    """Return the wave-function methods that label no frame of `snapshots`."""
-    return [method for method in methods if method in WAVEFUNCTION_METHODS and method not in snapshots.methods]
-
-
 def _refuse_vacf_methods(node: orm.List, _: Any) -> str | None:
     for method in node.get_list():
         if method not in METHODS.values():
             return f'unknown method {method!r}: choose from {", ".join(METHODS.values())}'
-    return None
-
-
-def _refuse_incomplete(inputs: Mapping[str, Any], _: Any) -> str | None:
-    """Refuse a start that lacks the inputs of a stage it needs."""
-    if 'structure' not in inputs or 'methods' not in inputs:
-        return None
-    if inputs.get('vacf_methods') is not None and inputs['vacf_methods'].get_list() and 'vacf' not in inputs:
-        return '`vacf_methods` names methods, but `vacf` says nothing about their dynamics'
-    if inputs.get('force_fields'):
-        return None
-    if 'delta_train' not in inputs:
-        return '`delta_train` is missing: give it, or trained `force_fields`'
-    snapshots = inputs.get('snapshots')
-    if snapshots is None:
-        return _refuse_selection(inputs) if 'dft_md' in inputs else '`dft_md` is missing: give it, or `snapshots`'
-    if not any(method in snapshots.methods for method in DFT_METHODS):
-        return f'`snapshots` have no DFT labels; their methods: {", ".join(snapshots.methods) or "none"}'
-    missing = missing_methods(snapshots, inputs['methods'].get_list())
-    if missing and 'cc_energies' not in inputs:
-        return f'`snapshots` have no {", ".join(missing)} labels, and `cc_energies` is missing'
-    return refuse_mismatch(inputs['structure'], snapshots)
-
-
-def _refuse_selection(inputs: Mapping[str, Any]) -> str | None:
-    """Refuse a selection that the dynamics cannot serve, before it has run."""
-    if 'cc_energies' not in inputs:
-        return '`cc_energies` is missing: the snapshots of the dynamics have DFT labels only'
-    parameters = inputs['dft_md']['md']['parameters']
-    try:
-        chosen_frames(
-            parameters['n_steps'] // parameters['record_every'], inputs['cc_energies']['selection'].get_dict()
-        )
-    except ValueError as error:
-        return f'cc_energies.selection: {error}'
     return None

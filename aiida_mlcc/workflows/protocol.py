@@ -11,7 +11,8 @@ import yaml
 from aiida.engine import ProcessBuilder, ProcessBuilderNamespace
 from aiida.engine.processes.ports import PortNamespace
 
-_FREE = ('metadata', 'options', 'resources')
+_FREE = ('metadata', 'options', 'resources', 'per_method')
+"""Mappings whose keys a protocol cannot know; they are checked elsewhere."""
 
 
 class ProtocolError(ValueError):
@@ -53,9 +54,13 @@ class ProtocolMixin:
             raise ProtocolError(f'unknown protocol {name!r}: choose from {", ".join(content["protocols"])}')
         inputs = deepcopy(content['default_inputs'])
         chosen = {key: value for key, value in content['protocols'][name].items() if key != 'description'}
-        inputs = merge(inputs, chosen)
-        cls.refuse_unknown(overrides or {}, inputs, cls.spec().inputs)
-        return merge(inputs, overrides or {})
+        for layer in (chosen, overrides or {}):
+            for key, kinds in content.get('kinds', {}).items():
+                inputs[key] = _of_kind(inputs[key], layer.get(key), kinds)
+            if layer is not chosen:
+                cls.refuse_unknown(layer, inputs, cls.spec().inputs)
+            inputs = merge(inputs, layer)
+        return inputs
 
     @classmethod
     def refuse_unknown(
@@ -83,6 +88,16 @@ class ProtocolMixin:
         builder = cls.get_builder()
         _fill_namespace(builder, inputs)
         return builder
+
+
+def _of_kind(below: Mapping[str, Any], above: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `below` as settings of the kind that `above` asks for: those of another kind would mean nothing to it."""
+    kind = above.get('kind') if isinstance(above, Mapping) else None
+    if kind not in kinds or kind == below['kind']:
+        return dict(below)
+    of_any_kind = {key for settings in kinds.values() for key in settings}
+    kept = {key: value for key, value in below.items() if key not in of_any_kind}
+    return {**kept, 'kind': kind, **kinds[kind]}
 
 
 def _fill_namespace(builder: ProcessBuilderNamespace, inputs: Mapping[str, Any]) -> None:

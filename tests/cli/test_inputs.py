@@ -98,10 +98,47 @@ def test_a_dry_run_prints_the_jobs_of_every_stage_and_submits_nothing(command, l
     assert orm.QueryBuilder().append(orm.ProcessNode).count() == before
 
 
+def plan_of(command, lif, code, *words) -> dict[str, int]:
+    """Return the jobs of each stage that a dry run tells."""
+    result = command('launch', lif, '--code', code, '--dry-run', *words)
+    assert result.exit_code == 0, result.output
+    return {line.split()[0]: int(line.split()[1]) for line in result.output.splitlines() if ' job' in line}
+
+
+def test_cheap_methods_of_all_snapshots_and_costly_ones_of_some_are_counted_apart(command, lif, code):
+    """300 snapshots: 25 with all methods in 4 jobs of 8, HF and MP2 of the other 275 in 35."""
+    jobs = plan_of(command, lif, code, '--protocol', 'balanced')
+    assert jobs['cc_energies'] == 4 + 35
+    assert jobs['delta_train'] == 3 + 1 + 3, 'three bases, one fit, three readouts to compare with'
+
+
+def test_the_control_and_a_network_for_each_delta_are_counted(command, lif, code):
+    jobs = plan_of(command, lif, code, '--protocol', 'paper')
+    assert jobs['cc_energies'] == 200 / 8
+    assert jobs['delta_train'] == 5 + 4 * 5 + 5
+    assert jobs['harmonic_phonon'] == 1 + 1 + 4
+
+
+def test_frozen_phonons_are_counted_before_there_are_forces(command, lif, code):
+    """Rocksalt has one optical mode at Γ and four frequencies at X: with three references, eight structures."""
+    frozen = ['--set', 'cc_energies.selection.kind=frozen-phonon']
+    assert plan_of(command, lif, code, '--protocol', 'fast', *frozen)['cc_energies'] == 1 + 1
+    twice = [*frozen, '--set', 'cc_energies.selection.second_amplitude=0.5']
+    assert plan_of(command, lif, code, '--protocol', 'fast', *twice)['cc_energies'] == 1 + 2
+
+
+def test_rounds_are_counted_to_their_end(command, lif, code):
+    rounds = 'cc_energies.rounds={target_sd_cm1: 2, qpoints: {X: [0.5, 0, 0.5]}, first: 10, step: 5, most: 30}'
+    assert plan_of(command, lif, code, '--protocol', 'fast', '--set', rounds)['cc_energies'] == 4
+
+
 @pytest.mark.parametrize(
     ('words', 'sentence'),
     [
         (['--protocol', 'quick'], "unknown protocol 'quick': choose from fast, balanced, paper."),
+        (['--set', 'cc_energies.selection.kind=frozen-phonon', '--set', 'cc_energies.selection.n=3'], 'selection.n`'),
+        (['--set', 'cc_energies.selection.per_method.CCSDT.kind=all'], "`per_method` names 'CCSDT'"),
+        (['--set', 'delta_train.delta.compare=[linear]'], "unknown kind of Δ 'linear' to compare with"),
         (['--set', 'cc_energies.selection.m=1'], 'unknown override `selection.m`: choose from'),
         (['--set', 'nothing=1'], 'unknown override `nothing`: choose from'),
         (['--methods', 'MP5'], "Unknown method 'MP5'"),

@@ -5,19 +5,39 @@ import json
 import pytest
 
 from aiida_mlcc.report.results import error_lines, failure_lines, imaginary_lines, results_of, table, to_json
+from tests.graphs import LEARNING_CURVE
 
 
 def test_every_method_has_its_special_points_and_errors(run):
     found = results_of(run.master)
-    assert set(found) == {'methods', 'failed', 'snapshots'}
+    assert set(found) == {'methods', 'learning_curve', 'failed', 'snapshots'}
     assert list(found['methods']) == ['LDA', 'HF', 'CCSD(T)']
-    assert set(found['methods']['HF']) == {'special_points_cm1', 'errors'}
+    assert set(found['methods']['HF']) == {'special_points_cm1', 'errors', 'alternatives'}
     gamma = found['methods']['CCSD(T)']['special_points_cm1']['GAMMA']
-    assert set(gamma) == {'qpoint', 'mean', 'min', 'max', 'members'}
+    assert set(gamma) == {'qpoint', 'mean', 'min', 'max', 'members', 'sd', 'contributions', 'commensurate'}
     assert gamma['qpoint'] == [0.0, 0.0, 0.0]
     assert gamma['mean'][-1] == pytest.approx(320.0)
     assert [member[-1] for member in gamma['members']] == pytest.approx([319.0, 321.0])
     assert found['methods']['HF']['errors']['seed_5192'] == {'cv_rmse_mev_atom': 0.2}
+    assert found['methods']['HF']['alternatives'] == {'readout': {'seed_5192': {'cv_rmse_mev_atom': 0.3}}}
+
+
+def test_every_frequency_has_its_error_and_what_that_is_made_of(run):
+    points = results_of(run.master)['methods']['CCSD(T)']['special_points_cm1']
+    assert points['GAMMA']['sd'] == [4.0] * 6
+    assert points['GAMMA']['contributions']['bootstrap'] == [3.7] * 6
+    assert [points[label]['commensurate'] for label in ('GAMMA', 'X', 'L')] == [True, True, False]
+
+
+def test_without_a_budget_the_error_is_the_spread_of_the_members(run):
+    gamma = results_of(run.master)['methods']['LDA']['special_points_cm1']['GAMMA']
+    assert gamma['sd'][-1] == pytest.approx(2**0.5)
+    assert gamma['contributions'] == {}
+    assert gamma['commensurate'] is None
+
+
+def test_the_learning_curve_is_passed_on(run):
+    assert results_of(run.master)['learning_curve'] == LEARNING_CURVE
 
 
 def test_the_snapshots_are_named_by_what_is_the_same_everywhere(run):
@@ -35,12 +55,21 @@ def test_json_is_sorted_and_comes_back(run):
     assert text == to_json(json.loads(text))
 
 
-def test_table_leaves_out_acoustic_modes_at_gamma_and_shows_the_range(run):
+def test_table_leaves_out_acoustic_modes_at_gamma_and_shows_the_errors(run):
     lines = table(results_of(run.master)).splitlines()
     gamma = lines.index(next(line for line in lines if line.startswith('Γ')))
     assert lines[gamma].split()[-3:] == ['LDA', 'HF', 'CCSD(T)']
     assert [line.split()[:2] for line in lines[gamma + 1 : gamma + 4]] == [['mode', '4'], ['mode', '5'], ['mode', '6']]
-    assert '320.0 ± 1.0' in lines[gamma + 3]
+    assert '310.0 ± 1.4' in lines[gamma + 3]
+    assert '320.0 ± 4.0' in lines[gamma + 3]
+
+
+def test_table_marks_points_that_the_training_cell_does_not_hold(run):
+    text = table(results_of(run.master))
+    assert 'L (0.5 0.5 0.5) *' in text
+    assert 'X (0.5 0 0.5) *' not in text
+    assert 'The training cell does not hold this wave vector' in text
+    assert '*' not in table(results_of(run.master), labels=('X',))
 
 
 def test_imaginary_modes_are_told_of_the_method_that_has_them(run):
@@ -61,6 +90,14 @@ def test_what_is_missing_is_told_once():
         {'stage': 'delta_train', 'what': 'base_seed_1', 'seed': 1, 'method': None, 'reason': 'too slow'},
     ]
     assert failure_lines(failed) == ['dft_md: too hot', 'vacf of HF: too cold', 'delta_train, base_seed_1: too slow']
+
+
+def test_the_frequency_that_the_forces_contradict_most_is_told():
+    modes = [(0.0, -2.0, 0.5), (0.5, 11.0, 1.0)]
+    residuals = [{'qpoint': [q, 0.0, q], 'shift_cm1': s, 'standard_error_cm1': e} for q, s, e in modes]
+    base = {'errors': {'seed_1': {'projected_residuals': residuals}}}
+    (line,) = error_lines({'methods': {'LDA': base}})
+    assert line == 'LDA seed_1: frequencies off by at most -11.0 ± 1.0 cm⁻¹ at (0.5 0 0.5)'
 
 
 def test_errors_are_told_in_their_units(run):

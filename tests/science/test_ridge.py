@@ -15,6 +15,7 @@ from aiida_mlcc.science.ridge import (
     draws,
     evidence,
     left_out_residuals,
+    noise_left,
     prepare,
     random_folds,
     uncertainty,
@@ -168,6 +169,19 @@ def test_the_posterior_of_many_labels_is_that_of_least_squares() -> None:
     expected = np.linalg.inv(centred.T @ centred)
     np.testing.assert_allclose(found.covariance, found.noise**2 * expected, rtol=1e-4, atol=1e-12)
     np.testing.assert_allclose(found.response, expected, rtol=1e-4, atol=1e-10)
+
+
+def test_residuals_keep_the_share_of_the_noise_that_is_stated() -> None:
+    random = np.random.default_rng(9)
+    features, groups = random.normal(size=(12, 6)) * np.linspace(0.2, 2.0, 12)[:, None], np.array([1] * 5 + [0])
+    kept = []
+    for _ in range(4000):
+        targets = random.normal(size=12)
+        parameters, constant = prepare(Problem(features, targets, groups)).solve([0.05])
+        kept.append((targets - features @ parameters - constant) ** 2)
+    stated = noise_left(prepare(Problem(features, random.normal(size=12), groups)), [0.05])
+    assert np.ptp(stated) > 0.2
+    np.testing.assert_allclose(np.mean(kept, axis=0), stated, atol=0.05)
 
 
 def test_draws_have_the_covariance_asked_for() -> None:

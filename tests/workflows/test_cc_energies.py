@@ -9,24 +9,7 @@ from ase import Atoms
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
-
-
-def helium(n_frames: int = 3) -> Snapshots:
-    """Two helium atoms in one cell, at a growing distance."""
-    cells = np.array([np.diag([2.6, 2.6, 5.2])] * n_frames)
-    return Snapshots(('He', 'He'), cells, np.array([[[0, 0, 0], [0, 0, 2.4 + 0.1 * f]] for f in range(n_frames)]))
-
-
-def builder_of(python, snapshots, **overrides):
-    settings = {
-        'methods': ['HF', 'MP2', 'CCSD'],
-        'selection': {'n': snapshots.n_frames},
-        'engine': {'basis': 'gth-dzv', 'exp_to_discard': None},
-        'batch_size': 2,
-    }
-    return CCEnergiesWorkChain.get_builder_from_protocol(
-        python, SnapshotsData(snapshots), 'fast', {**settings, **overrides}
-    )
+from tests.workflows.energies import builder_of, helium, jobs_of, labelled_frames
 
 
 def test_batches_of_snapshots_are_labelled_and_a_rerun_computes_only_what_is_missing(python):
@@ -86,9 +69,56 @@ def test_crystal_with_an_odd_number_of_electrons_fails_with_that_reason(python):
     assert outputs['failures']['failed'][0]['snapshot'] == 0
 
 
+MIXED = {'kind': 'random', 'n': 1, 'seed': 3, 'per_method': {'HF': {'kind': 'all'}, 'MP2': {'kind': 'every', 'n': 2}}}
+"""Of three frames: CCSD of one, MP2 of the first and the last, HF of all."""
+
+
+def test_each_method_labels_its_own_frames_and_those_of_the_costlier_ones(python):
+    snapshots = helium()
+    (costly,) = np.random.default_rng(3).permutation(3)[:1].tolist()
+    outputs, node = run_get_node(builder_of(python, snapshots, selection=MIXED))
+    assert node.is_finished_ok, node.exit_message
+    assert labelled_frames(outputs) == {'HF': [0, 1, 2], 'MP2': sorted({0, 2, costly}), 'CCSD': [costly]}
+    assert jobs_of(node)[0] == (['HF', 'MP2', 'CCSD'], 1), 'one job gives a frame all the methods it needs'
+    assert sum(n for methods, n in jobs_of(node)) == 3, 'no frame is computed twice'
+
+
+def test_known_labels_leave_only_the_methods_that_a_frame_lacks(python):
+    snapshots = helium()
+    outputs, _ = run_get_node(builder_of(python, snapshots, methods=['HF']))
+    selection = {'n': 1, 'per_method': {'HF': {'kind': 'all'}}}
+    builder = builder_of(python, snapshots, methods=['HF', 'CCSD'], selection=selection)
+    builder.known_labels = {'earlier': outputs['snapshots']}
+    outputs, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
+    assert jobs_of(node) == [(['CCSD'], 1)]
+    assert len(labelled_frames(outputs)['HF']) == 3
+
+
+def test_labels_that_the_snapshots_carry_are_not_computed_again(python):
+    outputs, _ = run_get_node(builder_of(python, helium(2), methods=['HF']))
+    outputs, node = run_get_node(builder_of(python, outputs['snapshots'].get_snapshots(), methods=['HF', 'MP2']))
+    assert node.is_finished_ok, node.exit_message
+    assert jobs_of(node) == [(['MP2'], 2)]
+
+
+def test_labels_of_other_settings_are_not_added_to(python):
+    one = Label(np.array([-1.0, np.nan]), None, {'engine': 'pyscf', 'basis': 'gth-tzv2p'})
+    snapshots = helium(2).with_label('HF', one)
+    with pytest.raises(ValueError, match='1 of the snapshots carry HF energies made with other settings'):
+        run_get_node(builder_of(python, snapshots, methods=['HF']))
+
+
 @pytest.mark.parametrize(
     ('overrides', 'reason'),
     [
+        ({'selection': {'per_method': {'CCSDT': {'kind': 'all'}}}}, "`per_method` names 'CCSDT'"),
+        ({'selection': {'n': 1, 'per_method': {'HF': {'n': 3}}}}, r'per_method\.HF: unknown kind'),
+        (
+            {'selection': {'n': 1, 'per_method': {'HF': {'kind': 'random', 'n': 9}}}},
+            r'per_method\.HF: 9 frames asked for',
+        ),
+        ({'selection': {'kind': 'optimal', 'n': 2}}, "kind 'optimal' needs `structure`"),
         ({'methods': ['CCSDT']}, "unknown method 'CCSDT'"),
         ({'methods': []}, 'no method asked for'),
         ({'selection': {'n': 9}}, '9 frames asked for, of 3'),

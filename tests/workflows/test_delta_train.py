@@ -55,6 +55,43 @@ def test_every_method_has_a_member_a_seed_whose_delta_is_the_difference_of_the_s
     assert trained_on['snapshots'] == snapshots.content_hash()
 
 
+def test_readouts_read_the_network_of_their_own_member(python, crystal):
+    snapshots = snapshots_of_springs(methods={'HF': 3.6, 'CCSD(T)': 3.3})
+    outputs, node = run_get_node(builder_of(python, crystal, snapshots, delta={'kind': 'readout'}))
+    assert node.is_finished_ok, node.exit_message
+    for seed in ('seed_1', 'seed_2'):
+        (network,) = outputs['base'][seed].get_force_field().terms
+        for slug in ('hf', 'ccsd_t'):
+            terms = outputs['delta_ml'][slug][seed].get_force_field().terms
+            assert [term.kind for term in terms] == ['mace', 'readout']
+            assert terms[1].settings['trunk'] == network.content_hash
+    jobs = [process for process in node.called_descendants if process.process_label == 'ReadoutCalculation']
+    assert len(jobs) == 2, 'one job a member serves all methods'
+
+
+def test_alternative_that_fails_is_named_and_fails_nothing(python, crystal):
+    """A network of two epochs learns nothing that rescaling does not."""
+    snapshots = snapshots_of_springs(methods={'HF': 3.6})
+    quick = {'compare': ['mace'], 'mace': {**QUICK['base'], 'training': {'epochs': 1}}}
+    outputs, node = run_get_node(builder_of(python, crystal, snapshots, methods=['HF'], seeds=[1], delta=quick))
+    assert node.is_finished_ok, node.exit_message
+    assert 'alternatives' not in outputs
+    (failed,) = outputs['failures']['failed']
+    assert failed['what'] == 'delta_mace_hf_seed_1'
+    assert failed['optional']
+    assert 'rescaling' in failed['reason']
+
+
+def test_network_that_is_no_better_than_rescaling_is_no_member(python, crystal):
+    snapshots = snapshots_of_springs(methods={'HF': 3.6})
+    quick = {'kind': 'mace', 'mace': {**QUICK['base'], 'training': {'epochs': 1}}}
+    outputs, node = run_get_node(builder_of(python, crystal, snapshots, methods=['HF'], seeds=[1], delta=quick))
+    assert node.exit_status == DeltaTrainWorkChain.exit_codes.ERROR_MEMBERS_MISSING.status
+    assert set(outputs['base']) == {'seed_1'}
+    assert 'delta_ml' not in outputs
+    assert 'rescaling' in outputs['failures']['failed'][0]['reason']
+
+
 def test_labels_that_are_missing_are_named_at_submission(python, crystal):
     snapshots = snapshots_of_springs(methods={'HF': 3.6})
     with pytest.raises(ValueError, match=r'`snapshots` have no CCSD\(T\) labels; their methods: LDA, HF'):
@@ -68,18 +105,29 @@ def test_snapshots_of_another_crystal_are_refused_at_submission(python, crystal)
         run_get_node(builder_of(python, crystal, strained))
 
 
-def test_unknown_kind_of_delta_is_refused(python, crystal):
+@pytest.mark.parametrize(
+    ('delta', 'reason'),
+    [
+        ({'kind': 'linear'}, "unknown kind of Δ 'linear'"),
+        ({'compare': ['linear']}, "unknown kind of Δ 'linear' to compare with"),
+        ({'compare': ['force-constants']}, 'which `delta.compare` names, too'),
+        ({'compare': ['mace', 'mace']}, 'given twice'),
+    ],
+)
+def test_kinds_of_delta_that_make_no_sense_are_refused(python, crystal, delta, reason):
     snapshots = snapshots_of_springs(methods={'HF': 3.6, 'CCSD(T)': 3.3})
-    with pytest.raises(ValueError, match='unknown kind of Δ'):
-        builder_of(python, crystal, snapshots, delta={'kind': 'linear'})
+    with pytest.raises(ValueError, match=reason):
+        run_get_node(builder_of(python, crystal, snapshots, delta=delta))
 
 
 def test_no_member_trained_ends_with_the_reason_and_keeps_nothing_half(python, crystal):
     """Three frames are too few to hold any out."""
     snapshots = snapshots_of_springs(n_frames=3, methods={'HF': 3.6, 'CCSD(T)': 3.3})
-    outputs, node = run_get_node(builder_of(python, crystal, snapshots, seeds=[1]))
+    outputs, node = run_get_node(builder_of(python, crystal, snapshots, seeds=[1], delta={'kind': 'readout'}))
     assert node.exit_status == DeltaTrainWorkChain.exit_codes.ERROR_NO_MEMBER.status
     assert 'frames' in node.exit_message
     assert 'base' not in outputs
     assert 'delta_ml' not in outputs
-    assert outputs['failures']['failed'][0]['what'] == 'base_lda_seed_1'
+    base, readout = outputs['failures']['failed']
+    assert base['what'] == 'base_lda_seed_1'
+    assert readout['reason'] == 'base_lda_seed_1 failed, which it starts from'

@@ -1,5 +1,7 @@
 """MLCCPhononWorkChain from each of its four starting points, for real."""
 
+import re
+
 import numpy as np
 import pytest
 from aiida import orm
@@ -89,7 +91,11 @@ def test_from_a_structure_every_stage_runs(python):
                 'md': {'parameters': {'n_steps': 10, 'initial_temperature_K': 300.0}},
             },
             'cc_energies': {'engine': basis, 'selection': {'n': 8}, 'batch_size': 8},
-            'delta_train': {'seeds': [3], 'base': QUICK_NETWORK},
+            'delta_train': {
+                'seeds': [3],
+                'base': QUICK_NETWORK,
+                'delta': {'force_constants': {'parameters': {'n_folds': 4}}},
+            },
             'harmonic_phonon': QUICK_PHONONS,
         },
     )
@@ -127,6 +133,23 @@ def test_selection_that_the_dynamics_cannot_serve_is_refused_before_it_runs(pyth
         python, crystal, 'fast', {'cc_energies': {'selection': selection}}
     )
     with pytest.raises(ValueError, match=f'cc_energies.selection: {reason}'):
+        run_get_node(builder)
+
+
+@pytest.mark.parametrize(
+    ('labelling', 'reason'),
+    [
+        ({'selection': {'n': 99}}, 'cc_energies.selection: 99 frames asked for, of 12'),
+        ({'selection': {'n': 9, 'per_method': {'MP2': {'kind': 'random', 'n': 13}}}}, 'per_method.MP2: 13 frames'),
+        ({'selection': {'kind': 'frozen-phonon'}}, 'the LDA labels do not come from PySCF'),
+        ({'rounds': {'first': 2}, 'selection': {'n': 9}}, 'rounds: unknown or missing setting `most`'),
+    ],
+)
+def test_labelling_that_the_snapshots_cannot_serve_is_refused_at_submission(python, crystal, labelling, reason):
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(
+        python, crystal, 'fast', {'cc_energies': labelling}, snapshots=SnapshotsData(snapshots_of_springs())
+    )
+    with pytest.raises(ValueError, match=re.escape(reason)):
         run_get_node(builder)
 
 

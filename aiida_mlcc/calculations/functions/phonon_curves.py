@@ -31,7 +31,7 @@ def phonon_curves(parameters: orm.Dict, science: orm.Str, **members: PhonopyData
     force constants is enforced.
     """
     settings = parameters.get_dict()
-    phonons = {name: _phonon(node) for name, node in sorted(members.items())}
+    phonons = {name: phonopy_of(node) for name, node in sorted(members.items())}
     primitive = from_phonopy(next(iter(phonons.values())).primitive)
     path = band_path(primitive, settings['band_points'])
     bands = np.array([band_frequencies(phonon, path) for phonon in phonons.values()])
@@ -42,7 +42,8 @@ def phonon_curves(parameters: orm.Dict, science: orm.Str, **members: PhonopyData
     }
 
 
-def _phonon(node: PhonopyData) -> Any:
+def phonopy_of(node: PhonopyData) -> Any:
+    """Return phonopy with force constants, without residual forces and with the symmetry of permutations enforced."""
     phonon = node.get_phonopy_instance(subtract_residual_forces=True)
     phonon.produce_force_constants()
     phonon.symmetrize_force_constants()

@@ -1,0 +1,57 @@
+"""Which method labels which frame: a selection for each method, and together in one job what a frame lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
+
+PER_METHOD = 'per_method'
+"""The key of a selection under which methods have a selection of their own."""
+
+
+def selections_of(methods: Sequence[str], selection: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return method → its selection: its own one under ``per_method``, or else the common one."""
+    own = selection.get(PER_METHOD) or {}
+    return {method: dict(own.get(method, common_selection(selection))) for method in methods}
+
+
+def common_selection(selection: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the selection of the methods that have none of their own."""
+    return {key: value for key, value in selection.items() if key != PER_METHOD}
+
+
+def costliest(methods: Sequence[str]) -> str:
+    """Return the costliest of some wave-function methods."""
+    return max(methods, key=WAVEFUNCTION_METHODS.index)
+
+
+def with_cheaper(chosen: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+    """Give every frame that is chosen for a method to the cheaper ones, too: its job computes their energies anyway.
+
+    :param chosen: method → frames.
+    :returns: the same methods, each with its frames in ascending order.
+    """
+    rank = {method: WAVEFUNCTION_METHODS.index(method) for method in chosen}
+    return {
+        method: sorted({frame for other, frames in chosen.items() if rank[other] >= rank[method] for frame in frames})
+        for method in chosen
+    }
+
+
+def in_one_job(lacking: Mapping[str, Sequence[int]]) -> dict[tuple[str, ...], list[int]]:
+    """Bring together the frames that lack the same methods.
+
+    :param lacking: method → frames without its label.
+    :returns: methods in order of cost → frames in ascending order; the costliest sets first, which take longest.
+    """
+    wanted: dict[int, list[str]] = {}
+    for method in sorted(lacking, key=WAVEFUNCTION_METHODS.index):
+        for frame in lacking[method]:
+            wanted.setdefault(frame, []).append(method)
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for frame in sorted(wanted):
+        groups.setdefault(tuple(wanted[frame]), []).append(frame)
+    order = sorted(groups, key=lambda methods: [WAVEFUNCTION_METHODS.index(m) for m in reversed(methods)], reverse=True)
+    return {methods: groups[methods] for methods in order}

@@ -1,0 +1,178 @@
+"""What can be said of a selection, and of labelling in rounds, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+from aiida_mlcc.calculations.parameters import Setting
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.pyscf import force_engine_like, source_of
+from aiida_mlcc.science.labelling import made_with
+from aiida_mlcc.science.labelling_plan import PER_METHOD, common_selection, selections_of
+from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
+from aiida_mlcc.science.selection import DESIGNED, SelectionError, refuse_selection
+from aiida_mlcc.workflows.inputs import refuse_mismatch
+
+NEEDS_CRYSTAL = (DESIGNED, 'optimal')
+"""Kinds of selection that look at the crystal and at the DFT forces."""
+
+GROWING = ('random', 'optimal')
+"""Kinds whose larger selections contain the smaller ones: rounds label no frame twice."""
+
+_ROUNDS = {
+    'target_sd_cm1': Setting(Real, above=0),
+    'qpoints': Setting(dict),
+    'first': Setting(Integral, at_least=1),
+    'step': Setting(Integral, at_least=1),
+    'most': Setting(Integral, at_least=1),
+}
+
+
+def refuse_selections(
+    n_frames: int, methods: Sequence[str], selection: Mapping[str, Any], rounds: Mapping[str, Any] | None = None
+) -> str | None:
+    """Return why a selection of `n_frames` snapshots cannot be made, in a sentence, or None.
+
+    :param selection: with its ``per_method``.
+    :param rounds: settings of labelling in rounds, which set the ``n`` of the common selection.
+    """
+    own = selection.get(PER_METHOD) or {}
+    if not isinstance(own, Mapping):
+        return f'`{PER_METHOD}` is {own!r}: give a selection for each method'
+    if unknown := [method for method in own if method not in WAVEFUNCTION_METHODS]:
+        return f'`{PER_METHOD}` names {unknown[0]!r}: choose from {", ".join(WAVEFUNCTION_METHODS)}'
+    common = common_selection(selection)
+    if rounds is not None:
+        if (reason := _refuse_rounds(rounds, methods, common, own)) is not None:
+            return f'rounds: {reason}'
+        common['n'] = rounds['most']
+    for where, asked in {'': common, **{f'{PER_METHOD}.{method}: ': one for method, one in own.items()}}.items():
+        if not isinstance(asked, Mapping):
+            return f'{where}{asked!r} is no selection: give its kind'
+        try:
+            refuse_selection(n_frames, asked)
+        except SelectionError as error:
+            return f'{where}{error}'
+    designs = [asked for asked in selections_of(methods, selection).values() if asked['kind'] == DESIGNED]
+    if any(design != designs[0] for design in designs):
+        return f'the selections of kind {DESIGNED!r} differ: one set of new structures serves all methods'
+    return None
+
+
+def kinds_of(methods: Sequence[str], selection: Mapping[str, Any]) -> set[str]:
+    """Return the kinds of selection that `methods` take."""
+    return {asked.get('kind', '') for asked in selections_of(methods, selection).values()}
+
+
+def growing_methods(methods: Sequence[str], selection: Mapping[str, Any]) -> list[str]:
+    """Return the methods that take the common selection, which grows from round to round."""
+    own = selection.get(PER_METHOD) or {}
+    return [method for method in methods if method not in own]
+
+
+def base_method_of(snapshots: SnapshotsData) -> str | None:
+    """Return the DFT method whose labels `snapshots` carry, or None."""
+    return next((method for method in DFT_METHODS if method in snapshots.methods), None)
+
+
+def base_engine_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the engine that labels new structures by DFT as the snapshots are labelled.
+
+    :raises ValueError: where there is none, or ``base_engine`` has other settings.
+    """
+    method = base_method_of(inputs['snapshots'])
+    return base_engine_like(method, inputs['snapshots'].get_snapshots().labels[method].source, inputs)
+
+
+def base_engine_like(method: str, source: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base_engine``, or else an engine that gives labels of `method` with this source.
+
+    :raises ValueError: where there is none, or ``base_engine`` has other settings.
+    """
+    like = force_engine_like(method, source, inputs['engine'])
+    if 'base_engine' not in inputs:
+        return like
+    given = inputs['base_engine'].get_dict()
+    for name in ('name', 'method', 'basis', 'pseudo', 'exp_to_discard', 'conv_tol', 'ke_cutoff'):
+        by_default = name == 'pseudo' and None in (given.get(name), like[name])
+        if given.get(name) != like[name] and not by_default:
+            raise ValueError(
+                f'`base_engine.{name}` is {given.get(name)!r}, but the snapshots are labelled with {like[name]!r}: '
+                'labels of different settings must not be mixed'
+            )
+    return given
+
+
+def refuse_labelling(inputs: Mapping[str, Any], _: Any) -> str | None:
+    """Refuse a selection that cannot be made or labelled; the validator of the labelling WorkChain."""
+    if any(name not in inputs for name in ('snapshots', 'methods', 'selection', 'engine')):
+        return None
+    snapshots, methods = inputs['snapshots'], inputs['methods'].get_list()
+    selection = inputs['selection'].get_dict()
+    rounds = inputs['rounds'].get_dict() if 'rounds' in inputs else None
+    if (reason := refuse_selections(snapshots.n_frames, methods, selection, rounds)) is not None:
+        return reason
+    kinds = kinds_of(methods, selection)
+    if kinds & set(NEEDS_CRYSTAL) or rounds is not None:
+        what = (
+            'labelling in rounds' if rounds is not None else f'a selection of kind {min(kinds & set(NEEDS_CRYSTAL))!r}'
+        )
+        if (reason := _refuse_without_crystal(inputs, what)) is not None:
+            return reason
+    if DESIGNED in kinds:
+        if 'evaluate' not in inputs:
+            return f'a selection of kind {DESIGNED!r} needs `evaluate`, the job of the new DFT labels'
+        try:
+            base_engine_of(inputs)
+        except ValueError as error:
+            return str(error)
+    return _refuse_other_settings(inputs, methods, has_new_frames=DESIGNED in kinds)
+
+
+def _refuse_without_crystal(inputs: Mapping[str, Any], what: str) -> str | None:
+    if 'structure' not in inputs:
+        return f'{what} needs `structure`, the crystal'
+    base_method = base_method_of(inputs['snapshots'])
+    label = None if base_method is None else inputs['snapshots'].get_snapshots().labels[base_method]
+    if label is None or label.forces is None:
+        return f'{what} needs DFT energies and forces of the snapshots, which carry none'
+    return refuse_mismatch(inputs['structure'], inputs['snapshots'])
+
+
+def _refuse_other_settings(inputs: Mapping[str, Any], methods: Sequence[str], has_new_frames: bool) -> str | None:
+    """Refuse to add to labels that were made with other settings; those of all frames are taken as they are."""
+    settings = source_of(inputs['engine'].get_dict())
+    for method, label in inputs['snapshots'].get_snapshots().labels.items():
+        complete = label.labelled.all() and not has_new_frames
+        if method in methods and not complete and not made_with(label.source, settings):
+            return (
+                f'{int(label.labelled.sum())} of the snapshots carry {method} energies made with other settings than '
+                '`engine`, and labels of different settings must not be mixed: take the same settings, or snapshots '
+                f'without {method}'
+            )
+    return None
+
+
+def _refuse_rounds(
+    rounds: Mapping[str, Any], methods: Sequence[str], common: Mapping[str, Any], own: Mapping[str, Any]
+) -> str | None:
+    if set(rounds) != set(_ROUNDS):
+        wrong = sorted(set(rounds) ^ set(_ROUNDS))[0]
+        return f'unknown or missing setting `{wrong}`: there are {", ".join(_ROUNDS)}'
+    for name, setting in _ROUNDS.items():
+        if (reason := setting.refuse(name, rounds[name])) is not None:
+            return reason
+    if rounds['most'] < rounds['first']:
+        return f'`most` is {rounds["most"]}, fewer than the {rounds["first"]} of the first round'
+    if not rounds['qpoints']:
+        return '`qpoints` names none: give at least one, such as GAMMA: [0, 0, 0]'
+    for label, qpoint in rounds['qpoints'].items():
+        if not isinstance(qpoint, list) or len(qpoint) != 3 or not all(isinstance(x, Real) for x in qpoint):
+            return f'the q-point {label} is {qpoint!r}: give three numbers'
+    if common.get('kind') not in GROWING:
+        return f'a selection of kind {common.get("kind")!r} cannot grow: choose from {", ".join(GROWING)}'
+    if all(method in own for method in methods):
+        return f'every method has a selection of its own under `{PER_METHOD}`: none is left to be labelled in rounds'
+    return None

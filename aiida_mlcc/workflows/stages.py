@@ -1,0 +1,146 @@
+"""The stages of the master WorkChain: their inputs from a protocol, and whether a start can reach the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.pyscf import source_of
+from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
+from aiida_mlcc.science.selection import DESIGNED
+from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
+from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
+from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
+from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
+from aiida_mlcc.workflows.inputs import Options, refuse_mismatch
+from aiida_mlcc.workflows.protocol import ProtocolError
+from aiida_mlcc.workflows.selections import base_engine_like, kinds_of, refuse_labelling, refuse_selections
+from aiida_mlcc.workflows.vacf import VACFWorkChain
+
+STAGES = {
+    'dft_md': DFTMDWorkChain,
+    'cc_energies': CCEnergiesWorkChain,
+    'delta_train': DeltaTrainWorkChain,
+    'harmonic_phonon': HarmonicPhononWorkChain,
+    'vacf': VACFWorkChain,
+}
+
+SHARED = {
+    'dft_md': ('structure',),
+    'cc_energies': ('structure', 'snapshots', 'methods'),
+    'delta_train': ('structure', 'snapshots', 'base_method', 'methods'),
+    'harmonic_phonon': (
+        'structure',
+        'force_fields',
+        'engine',
+        'alternatives',
+        'delta_samples',
+        'training_snapshots',
+    ),
+    'vacf': ('structure', 'force_fields'),
+}
+"""What each stage gets from the master, not from its own inputs."""
+
+
+def stages_needed(
+    snapshots: SnapshotsData | None, has_force_fields: bool, methods: list[str], dynamics: bool
+) -> list[str]:
+    """Return the stages that a start needs, in their order.
+
+    :param dynamics: whether a spectrum is also taken from dynamics.
+    """
+    needed = {
+        'dft_md': snapshots is None and not has_force_fields,
+        'cc_energies': not has_force_fields and (snapshots is None or bool(missing_methods(snapshots, methods))),
+        'delta_train': not has_force_fields,
+        'harmonic_phonon': True,
+        'vacf': dynamics,
+    }
+    return [stage for stage in STAGES if needed[stage]]
+
+
+def stage_inputs(
+    stage: str,
+    code: orm.AbstractCode,
+    protocol: str | None,
+    overrides: Any,
+    options: Options,
+    **given: Any,
+) -> dict[str, Any]:
+    """Return the inputs of a stage from its protocol, without what the master sets for all stages.
+
+    :param given: further arguments of the stage's ``get_builder_from_protocol``.
+    :raises ProtocolError: naming the stage.
+    """
+    if overrides is not None and not isinstance(overrides, Mapping):
+        raise ProtocolError(f'the override `{stage}` is {overrides!r}: it must be a mapping of inputs')
+    if own := [name for name in SHARED[stage] if name in (overrides or {})]:
+        raise ProtocolError(f'the override `{stage}.{own[0]}` has no effect: `{own[0]}` is set for all stages')
+    # What only the run itself can give.
+    later = {'delta_train': {'snapshots': None, 'base_method': None}, 'vacf': {'force_fields': {}}}
+    try:
+        builder = STAGES[stage].get_builder_from_protocol(
+            code=code, protocol=protocol, overrides=overrides, options=options, **later.get(stage, {}), **given
+        )
+    except ProtocolError as error:
+        raise ProtocolError(f'{stage}: {error}') from None
+    return {name: value for name, value in builder._inputs(prune=True).items() if name not in SHARED[stage]}
+
+
+def missing_methods(snapshots: SnapshotsData, methods: list[str]) -> list[str]:
+    """Return the wave-function methods that label no frame of `snapshots`."""
+    return [method for method in methods if method in WAVEFUNCTION_METHODS and method not in snapshots.methods]
+
+
+def refuse_incomplete(inputs: Mapping[str, Any], _: Any) -> str | None:
+    """Refuse a start that lacks the inputs of a stage it needs, or that cannot reach the end with them."""
+    if 'structure' not in inputs or 'methods' not in inputs:
+        return None
+    if inputs.get('vacf_methods') is not None and inputs['vacf_methods'].get_list() and 'vacf' not in inputs:
+        return '`vacf_methods` names methods, but `vacf` says nothing about their dynamics'
+    if inputs.get('force_fields'):
+        return None
+    if 'delta_train' not in inputs:
+        return '`delta_train` is missing: give it, or trained `force_fields`'
+    if inputs.get('snapshots') is None:
+        return _refuse_before_dynamics(inputs)
+    return _refuse_snapshots(inputs)
+
+
+def _refuse_snapshots(inputs: Mapping[str, Any]) -> str | None:
+    snapshots, methods = inputs['snapshots'], inputs['methods'].get_list()
+    if not any(method in snapshots.methods for method in DFT_METHODS):
+        return f'`snapshots` have no DFT labels; their methods: {", ".join(snapshots.methods) or "none"}'
+    if (reason := refuse_mismatch(inputs['structure'], snapshots)) is not None:
+        return reason
+    if not (missing := missing_methods(snapshots, methods)):
+        return None
+    if 'cc_energies' not in inputs:
+        return f'`snapshots` have no {", ".join(missing)} labels, and `cc_energies` is missing'
+    shared = {name: inputs[name] for name in SHARED['cc_energies']}
+    reason = refuse_labelling({**inputs['cc_energies'], **shared}, None)
+    return None if reason is None else f'cc_energies.selection: {reason}'
+
+
+def _refuse_before_dynamics(inputs: Mapping[str, Any]) -> str | None:
+    """Refuse a selection that the dynamics cannot serve, before it has run."""
+    if 'dft_md' not in inputs:
+        return '`dft_md` is missing: give it, or `snapshots`'
+    if 'cc_energies' not in inputs:
+        return '`cc_energies` is missing: the snapshots of the dynamics have DFT labels only'
+    labelling, parameters = inputs['cc_energies'], inputs['dft_md']['md']['parameters']
+    selection, methods = labelling['selection'].get_dict(), inputs['methods'].get_list()
+    n_frames = parameters['n_steps'] // parameters['record_every']
+    rounds = labelling['rounds'].get_dict() if 'rounds' in labelling else None
+    if (reason := refuse_selections(n_frames, methods, selection, rounds)) is not None:
+        return f'cc_energies.selection: {reason}'
+    if DESIGNED in kinds_of(methods, selection):
+        engine = inputs['dft_md']['engine'].get_dict()
+        try:
+            base_engine_like(engine['method'], source_of(engine), labelling)
+        except ValueError as error:
+            return f'cc_energies: {error}'
+    return None

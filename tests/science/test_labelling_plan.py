@@ -1,0 +1,29 @@
+"""Which method labels which frame."""
+
+from aiida_mlcc.science.labelling_plan import costliest, in_one_job, selections_of, with_cheaper
+
+COMMON = {'kind': 'random', 'n': 3, 'seed': 1}
+
+
+def test_a_method_takes_its_own_selection_or_the_common_one():
+    selection = {**COMMON, 'per_method': {'HF': {'kind': 'all'}}}
+    assert selections_of(['HF', 'MP2'], selection) == {'HF': {'kind': 'all'}, 'MP2': COMMON}
+
+
+def test_no_selection_per_method_may_be_written_as_nothing():
+    assert selections_of(['HF'], {**COMMON, 'per_method': None}) == {'HF': COMMON}
+
+
+def test_cheaper_methods_get_the_frames_of_the_costlier_ones_and_not_the_other_way():
+    chosen = {'CCSD(T)': [5, 2], 'HF': [1], 'MP2': []}
+    assert with_cheaper(chosen) == {'CCSD(T)': [2, 5], 'HF': [1, 2, 5], 'MP2': [2, 5]}
+
+
+def test_frames_that_lack_the_same_methods_go_together_the_costliest_first():
+    lacking = {'HF': [0, 1, 2, 3], 'CCSD': [3, 1], 'MP2': [0, 1, 3]}
+    groups = in_one_job(lacking)
+    assert list(groups.items()) == [(('HF', 'MP2', 'CCSD'), [1, 3]), (('HF', 'MP2'), [0]), (('HF',), [2])]
+
+
+def test_cost_follows_the_table_of_methods():
+    assert costliest(['CCSD', 'HF', 'MP2']) == 'CCSD'

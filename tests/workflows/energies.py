@@ -1,0 +1,38 @@
+"""The smallest insulating crystal that makes sense, its builder, and what a labelling did."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
+
+
+def helium(n_frames: int = 3) -> Snapshots:
+    """Two helium atoms in one cell, at a growing distance."""
+    cells = np.array([np.diag([2.6, 2.6, 5.2])] * n_frames)
+    return Snapshots(('He', 'He'), cells, np.array([[[0, 0, 0], [0, 0, 2.4 + 0.1 * f]] for f in range(n_frames)]))
+
+
+def builder_of(python, snapshots, **overrides):
+    settings = {
+        'methods': ['HF', 'MP2', 'CCSD'],
+        'selection': {'n': snapshots.n_frames},
+        'engine': {'basis': 'gth-dzv', 'exp_to_discard': None},
+        'batch_size': 2,
+    }
+    return CCEnergiesWorkChain.get_builder_from_protocol(
+        python, SnapshotsData(snapshots), 'fast', {**settings, **overrides}
+    )
+
+
+def jobs_of(node) -> list[tuple[list[str], int]]:
+    """Methods and number of frames of every job that ran."""
+    jobs = [process for process in node.called_descendants if process.process_label == 'CorrelateCalculation']
+    return [(job.inputs.methods.get_list(), job.inputs.snapshots.n_frames) for job in sorted(jobs, key=lambda j: j.pk)]
+
+
+def labelled_frames(outputs) -> dict[str, list[int]]:
+    snapshots = outputs['snapshots'].get_snapshots()
+    return {method: label.labelled.nonzero()[0].tolist() for method, label in snapshots.labels.items()}
