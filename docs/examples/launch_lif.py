@@ -15,7 +15,7 @@ builder = MLCCPhononWorkChain.get_builder_from_protocol(
     code=orm.load_code('mlcc-python@localhost'),
     structure=structure,
     protocol='fast',
-    overrides={'methods': ['HF', 'MP2', 'CCSD', 'CCSD(T)'], 'cc_energies': {'selection': {'n': 16}}},
+    overrides={'methods': ['HF', 'MP2', 'CCSD', 'CCSD(T)']},
 )
 builder.metadata.label = 'LiF'
 

@@ -89,11 +89,11 @@ def test_a_dry_run_prints_the_jobs_of_every_stage_and_submits_nothing(command, l
     jobs = {line.split()[0]: int(line.split()[1]) for line in result.output.splitlines() if ' job' in line}
     assert jobs == {
         'dft_md': 1,
-        'cc_energies': 2,
+        'cc_energies': 3,
         'delta_train': 3,
         'harmonic_phonon': 5,
         'vacf': 2,
-        'together': 13,
+        'together': 14,
     }
     assert orm.QueryBuilder().append(orm.ProcessNode).count() == before
 
@@ -120,16 +120,16 @@ def test_the_control_and_a_network_for_each_delta_are_counted(command, lif, code
 
 
 def test_frozen_phonons_are_counted_before_there_are_forces(command, lif, code):
-    """Rocksalt has one optical mode at Γ and four frequencies at X: with three references, eight structures."""
-    frozen = ['--set', 'cc_energies.selection.kind=frozen-phonon']
-    assert plan_of(command, lif, code, '--protocol', 'fast', *frozen)['cc_energies'] == 1 + 1
-    twice = [*frozen, '--set', 'cc_energies.selection.second_amplitude=0.5']
-    assert plan_of(command, lif, code, '--protocol', 'fast', *twice)['cc_energies'] == 1 + 2
+    """Rocksalt has one optical mode at Γ and four frequencies at X: with two references, seven structures in a job of
+    eight, and twelve in two amplitudes. One more job is that of DFT."""
+    assert plan_of(command, lif, code, '--protocol', 'fast')['cc_energies'] == 1 + 2
+    once = ['--set', 'cc_energies.selection.second_amplitude=null']
+    assert plan_of(command, lif, code, '--protocol', 'fast', *once)['cc_energies'] == 1 + 1
 
 
 def test_rounds_are_counted_to_their_end(command, lif, code):
     rounds = 'cc_energies.rounds={target_sd_cm1: 2, qpoints: {X: [0.5, 0, 0.5]}, first: 10, step: 5, most: 30}'
-    assert plan_of(command, lif, code, '--protocol', 'fast', '--set', rounds)['cc_energies'] == 4
+    assert plan_of(command, lif, code, '--protocol', 'paper', '--set', rounds)['cc_energies'] == 4
 
 
 @pytest.mark.parametrize(

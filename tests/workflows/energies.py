@@ -15,10 +15,11 @@ def helium(n_frames: int = 3) -> Snapshots:
     return Snapshots(('He', 'He'), cells, np.array([[[0, 0, 0], [0, 0, 2.4 + 0.1 * f]] for f in range(n_frames)]))
 
 
-def builder_of(python, snapshots, **overrides):
+def builder_of(python, snapshots, selection=None, **overrides):
+    """A random selection of all snapshots, unless `selection` says otherwise."""
     settings = {
         'methods': ['HF', 'MP2', 'CCSD'],
-        'selection': {'n': snapshots.n_frames},
+        'selection': selection or {'kind': 'random', 'n': snapshots.n_frames},
         'engine': {'basis': 'gth-dzv', 'exp_to_discard': None},
         'batch_size': 2,
     }

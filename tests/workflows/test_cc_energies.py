@@ -86,7 +86,7 @@ def test_each_method_labels_its_own_frames_and_those_of_the_costlier_ones(python
 def test_known_labels_leave_only_the_methods_that_a_frame_lacks(python):
     snapshots = helium()
     outputs, _ = run_get_node(builder_of(python, snapshots, methods=['HF']))
-    selection = {'n': 1, 'per_method': {'HF': {'kind': 'all'}}}
+    selection = {'kind': 'random', 'n': 1, 'per_method': {'HF': {'kind': 'all'}}}
     builder = builder_of(python, snapshots, methods=['HF', 'CCSD'], selection=selection)
     builder.known_labels = {'earlier': outputs['snapshots']}
     outputs, node = run_get_node(builder)
@@ -112,16 +112,16 @@ def test_labels_of_other_settings_are_not_added_to(python):
 @pytest.mark.parametrize(
     ('overrides', 'reason'),
     [
-        ({'selection': {'per_method': {'CCSDT': {'kind': 'all'}}}}, "`per_method` names 'CCSDT'"),
-        ({'selection': {'n': 1, 'per_method': {'HF': {'n': 3}}}}, r'per_method\.HF: unknown kind'),
+        ({'selection': {'kind': 'all', 'per_method': {'CCSDT': {'kind': 'all'}}}}, "`per_method` names 'CCSDT'"),
+        ({'selection': {'kind': 'random', 'n': 1, 'per_method': {'HF': {'n': 3}}}}, r'per_method\.HF: unknown kind'),
         (
-            {'selection': {'n': 1, 'per_method': {'HF': {'kind': 'random', 'n': 9}}}},
+            {'selection': {'kind': 'all', 'per_method': {'HF': {'kind': 'random', 'n': 9}}}},
             r'per_method\.HF: 9 frames asked for',
         ),
         ({'selection': {'kind': 'optimal', 'n': 2}}, "kind 'optimal' needs `structure`"),
         ({'methods': ['CCSDT']}, "unknown method 'CCSDT'"),
         ({'methods': []}, 'no method asked for'),
-        ({'selection': {'n': 9}}, '9 frames asked for, of 3'),
+        ({'selection': {'kind': 'random', 'n': 9}}, '9 frames asked for, of 3'),
         ({'engine': {'conv_tol': -1.0}}, 'must be above 0'),
         ({'batch_size': 0}, 'must be at least 1'),
         ({'min_success_fraction': 2.0}, 'no fraction'),

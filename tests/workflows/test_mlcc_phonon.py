@@ -90,7 +90,7 @@ def test_from_a_structure_every_stage_runs(python):
                 'supercell_matrix': [1, 1, 1],
                 'md': {'parameters': {'n_steps': 10, 'initial_temperature_K': 300.0}},
             },
-            'cc_energies': {'engine': basis, 'selection': {'n': 8}, 'batch_size': 8},
+            'cc_energies': {'engine': basis, 'selection': {'kind': 'random', 'n': 8}, 'batch_size': 8},
             'delta_train': {
                 'seeds': [3],
                 'base': QUICK_NETWORK,
@@ -126,11 +126,18 @@ def test_inputs_that_cannot_reach_the_end_are_refused_at_submission(python, crys
 
 @pytest.mark.parametrize(
     ('selection', 'reason'),
-    [({'n': 0}, '0 frames asked for'), ({'n': 99}, '99 frames asked for, of 40'), ({'kind': 'best'}, 'unknown kind')],
+    [
+        ({'kind': 'random', 'n': 0}, '0 frames asked for'),
+        ({'kind': 'random', 'n': 99}, '99 frames asked for, of 40'),
+        ({'kind': 'best'}, 'unknown kind'),
+    ],
 )
 def test_selection_that_the_dynamics_cannot_serve_is_refused_before_it_runs(python, crystal, selection, reason):
     builder = MLCCPhononWorkChain.get_builder_from_protocol(
-        python, crystal, 'fast', {'cc_energies': {'selection': selection}}
+        python,
+        crystal,
+        'fast',
+        {'cc_energies': {'selection': selection}, 'dft_md': {'md': {'parameters': {'n_steps': 40}}}},
     )
     with pytest.raises(ValueError, match=f'cc_energies.selection: {reason}'):
         run_get_node(builder)
@@ -139,10 +146,13 @@ def test_selection_that_the_dynamics_cannot_serve_is_refused_before_it_runs(pyth
 @pytest.mark.parametrize(
     ('labelling', 'reason'),
     [
-        ({'selection': {'n': 99}}, 'cc_energies.selection: 99 frames asked for, of 12'),
-        ({'selection': {'n': 9, 'per_method': {'MP2': {'kind': 'random', 'n': 13}}}}, 'per_method.MP2: 13 frames'),
+        ({'selection': {'kind': 'random', 'n': 99}}, 'cc_energies.selection: 99 frames asked for, of 12'),
+        (
+            {'selection': {'kind': 'all', 'per_method': {'MP2': {'kind': 'random', 'n': 13}}}},
+            'per_method.MP2: 13 frames',
+        ),
         ({'selection': {'kind': 'frozen-phonon'}}, 'the LDA labels do not come from PySCF'),
-        ({'rounds': {'first': 2}, 'selection': {'n': 9}}, 'rounds: unknown or missing setting `most`'),
+        ({'rounds': {'first': 2}, 'selection': {'kind': 'random'}}, 'rounds: unknown or missing setting `most`'),
     ],
 )
 def test_labelling_that_the_snapshots_cannot_serve_is_refused_at_submission(python, crystal, labelling, reason):

@@ -17,7 +17,7 @@ from tests.workflows.energies import builder_of, labelled_frames
 
 LIH = bulk('LiH', 'rocksalt', a=4.0)
 ENGINE = {'basis': 'gth-szv', 'exp_to_discard': 0.05}
-DESIGN = {'kind': 'frozen-phonon', 'references': 2, 'seed': 1}
+DESIGN = {'kind': 'frozen-phonon', 'references': 2, 'second_amplitude': None, 'seed': 1}
 
 
 @pytest.fixture

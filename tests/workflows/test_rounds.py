@@ -43,7 +43,7 @@ def certainty(monkeypatch) -> list[int]:
 
 
 def in_rounds(python, crystal, snapshots, **rounds):
-    builder = builder_of(python, snapshots, methods=['HF'], selection={'n': 3}, batch_size=8)
+    builder = builder_of(python, snapshots, methods=['HF'], selection={'kind': 'random', 'n': 3}, batch_size=8)
     builder.structure = crystal
     builder.rounds = {**ROUNDS, **rounds}
     return builder
