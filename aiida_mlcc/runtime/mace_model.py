@@ -8,9 +8,10 @@ float64, so that a float32 network never has to carry them.
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -215,9 +216,10 @@ def import_mace() -> tuple[Any, Any]:
     """Import MACE's modules and e3nn's o3: mace first, without which e3nn cannot load its own tables on torch ≥ 2.6.
 
     MACE achieves that by switching off torch's refusal to unpickle, for the whole process: switched on again here.
+    What it prints about accelerators goes to stderr, since stdout is for results.
     """
     before = os.environ.get(_UNSAFE_LOADING)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
         warnings.simplefilter('ignore')
         import mace  # noqa: F401
         from e3nn import o3

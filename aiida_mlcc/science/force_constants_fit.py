@@ -32,6 +32,7 @@ from aiida_mlcc.science.ridge import (
     left_out_error,
     left_out_residuals,
     noise_left,
+    posterior_draws,
     prepare,
     random_folds,
     uncertainty,
@@ -297,8 +298,8 @@ def _sample(problem: Prepared, ridges: tuple[float, ...], settings: _Settings) -
         found = bootstrap(problem, ridges, settings.n_samples, settings.seed, stretch)
         return found - problem.solve(ridges)[0], 'bootstrap'
     # Drawn with replacement, so few frames would leave out directions that only one of them shows.
-    covariance = uncertainty(problem, ridges).covariance
-    return draws(covariance, settings.n_samples, [settings.seed, 1]), 'posterior'
+    found = posterior_draws(problem, ridges, settings.choices, settings.n_samples, [settings.seed, 1])
+    return found - problem.solve(ridges)[0], 'posterior'
 
 
 def _label_noise(problem: Prepared, ridges: tuple[float, ...]) -> float:

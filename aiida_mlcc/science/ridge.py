@@ -334,6 +334,40 @@ def noise_left(problem: Prepared, ridges: Sequence[float]) -> NDArray[np.float64
     return 1.0 - 2.0 * own + others
 
 
+def posterior_draws(
+    problem: Prepared, ridges: Sequence[float], choices: Sequence[float], n_samples: int, seed: int | Sequence[int]
+) -> NDArray[np.float64]:
+    """Return θ as the labels allow it, ridges that they do not rule out among the rest, shape (n_samples, p).
+
+    Few labels leave open how much the parameters scatter; a single ridge, however chosen, would hide that. Ridges are
+    drawn by their :func:`evidence`, one after the other given the rest (Gibbs), θ from the posterior of each.
+
+    :param ridges: where to begin.
+    """
+    random = np.random.default_rng(seed)
+    known: dict[tuple[float, ...], float] = {}
+
+    def logarithm(tried: tuple[float, ...]) -> float:
+        if tried not in known:
+            known[tried] = evidence(problem, tried)
+        return known[tried]
+
+    current, samples = tuple(ridges), []
+    degrees = problem.problem.n_frames - int(np.sum(problem.problem.groups == _FREE)) - 1
+    for _ in range(n_samples):
+        for group in range(problem.problem.n_groups):
+            options = [(*current[:group], float(choice), *current[group + 1 :]) for choice in choices]
+            weights = np.array([logarithm(option) for option in options])
+            weights = np.exp(weights - weights.max())
+            current = options[random.choice(len(options), p=weights / weights.sum())]
+        # The residuals know the noise as well as their number allows: the tails of Student's distribution.
+        widened = np.sqrt(degrees / random.chisquare(degrees)) if degrees > 0 else 1.0
+        values, vectors = np.linalg.eigh(uncertainty(problem, current).covariance)
+        deviation = vectors @ (np.sqrt(np.maximum(values, 0.0)) * random.standard_normal(len(values)))
+        samples.append(problem.solve(current)[0] + widened * deviation)
+    return np.array(samples)
+
+
 def draws(covariance: NDArray[np.float64], n_samples: int, seed: int | Sequence[int]) -> NDArray[np.float64]:
     """Return random deviations with this covariance, shape (n_samples, p)."""
     values, vectors = np.linalg.eigh(covariance)

@@ -16,6 +16,7 @@ from aiida_mlcc.science.ridge import (
     evidence,
     left_out_residuals,
     noise_left,
+    posterior_draws,
     prepare,
     random_folds,
     uncertainty,
@@ -182,6 +183,35 @@ def test_residuals_keep_the_share_of_the_noise_that_is_stated() -> None:
     stated = noise_left(prepare(Problem(features, random.normal(size=12), groups)), [0.05])
     assert np.ptp(stated) > 0.2
     np.testing.assert_allclose(np.mean(kept, axis=0), stated, atol=0.05)
+
+
+def test_draws_of_few_labels_hold_the_truth_as_often_as_they_say() -> None:
+    """Fourteen labels leave open how much the parameters scatter: with one ridge alone the errors are too small."""
+    choices, groups = (1e-3, 1e-2, 0.1, 1.0, 1e1), np.array([1] * 10 + [0])
+    deviations = {'one': [], 'all': []}
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        truth = random.normal(size=11) * (0.1, 0.3, 1.0)[seed % 3]
+        features = random.normal(size=(14, 11))
+        problem = prepare(Problem(features, features @ truth + 0.3 * random.normal(size=14), groups))
+        ridges = choose_by_evidence(problem, choices)[0]
+        found = problem.solve(ridges)[0]
+        spreads = {
+            'one': np.sqrt(np.diag(uncertainty(problem, ridges).covariance)),
+            'all': posterior_draws(problem, ridges, choices, 60, seed).std(axis=0),
+        }
+        for name, spread in spreads.items():
+            deviations[name].append((found - truth) / spread)
+    coverage = {name: np.mean(np.abs(values) < 1.96) for name, values in deviations.items()}
+    assert coverage['one'] < 0.84 < 0.87 < coverage['all']
+
+
+def test_draws_of_many_labels_spread_as_least_squares_says() -> None:
+    problem = energies_only(n=400, noise=0.4, seed=8)
+    centred = problem.features - problem.features.mean(axis=0)
+    expected = 0.4 * np.sqrt(np.diag(np.linalg.inv(centred.T @ centred)))
+    spread = posterior_draws(prepare(problem), [1e-6], (1e-6, 1e-4), 400, seed=2).std(axis=0, ddof=1)
+    np.testing.assert_allclose(spread, expected, rtol=0.15)
 
 
 def test_draws_have_the_covariance_asked_for() -> None:
