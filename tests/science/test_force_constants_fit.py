@@ -311,7 +311,7 @@ def test_forces_of_four_frames_do_where_energies_would_take_dozens(cutoff):
 
 
 def with_cheaper_methods(n_frames, n_labels, seed):
-    """CCSD(T) − PBE = 0.4·(HF − PBE) + 0.33·(MP2 − PBE) + springs, on a few frames only; HF and MP2 have cubic parts."""
+    """CCSD(T) − PBE = 0.4·(HF − PBE) + 0.33·(MP2 − PBE) + springs, on a few frames; HF and MP2 have cubic parts."""
     moved, random = heated(CUBE, n_frames, seed), np.random.default_rng([seed, 1])
     base = spring_label(BASE, CUBE, moved)
     parts = ((4.0, 1.0, -40.0), (-2.0, 1.5, 20.0), (1.0, -0.3, 0.0))
