@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 from ase.geometry import find_mic
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, shortest_distance, supercell
 from aiida_mlcc.science.force_constants_basis import isotropic_multiples, shells, unpacked
@@ -16,6 +17,7 @@ from aiida_mlcc.science.third_order import BoundThirdOrder, Triplets
 
 _NEGLIGIBLE = 1e-10
 _SEARCHED = 3.0
+_COMPONENTS = 27
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,17 @@ def _third_order_basis(numbers: bytes, lattice: bytes, positions: bytes, cutoff:
         raise CrystalError(
             f'the cell of {len(primitive)} atoms is not primitive: {len(independent)} atoms repeat to give this crystal'
         )
+    # Nearly all triplets are beyond the cutoff: only those within are ever made dense.
+    compression = csr_array(basis.compact_compression_matrix)
+    reached = np.unique(np.flatnonzero(np.diff(compression.indptr)) // _COMPONENTS)
+    rows = (reached[:, None] * _COMPONENTS + np.arange(_COMPONENTS)).ravel()
     # Orthonormal over all triplets of one primitive cell, so that a ridge does not depend on how symfc chose the basis.
-    compact = np.asarray(basis.compact_compression_matrix @ basis.basis_set)
-    # Nearly all triplets are beyond the cutoff.
-    filled = np.any(compact != 0, axis=1)
-    compact[filled] = np.linalg.qr(compact[filled])[0]
-    blocks = compact.T.reshape(-1, len(independent), len(large), len(large), 3, 3, 3)
-    used = np.any(np.abs(blocks) > _NEGLIGIBLE, axis=(0, 4, 5, 6))
-    rows, second, third = np.nonzero(used)
+    compact = np.linalg.qr(np.asarray(compression[rows] @ basis.basis_set))[0]
+    blocks = compact.T.reshape(-1, len(reached), 3, 3, 3)
+    used = np.any(np.abs(blocks) > _NEGLIGIBLE, axis=(0, 2, 3, 4))
+    first, second, third = np.unravel_index(reached[used], (len(independent), len(large), len(large)))
     return ThirdOrderBasis(
-        primitive, cutoff, _locate(primitive, large, independent[rows], second, third), blocks[:, rows, second, third]
+        primitive, cutoff, _locate(primitive, large, independent[first], second, third), blocks[:, used]
     )
 
 
