@@ -140,7 +140,7 @@ def map_onto_crystal(
     _crystal(primitive)
     multiples, lattice = commensurate(primitive, _crystal(atoms), strain_tolerance)
     _check_composition(primitive, atoms, round(abs(float(np.linalg.det(multiples)))))
-    limit = _REACH * shortest_distance(primitive) if max_displacement is None else max_displacement
+    limit = reach_of_sites(primitive) if max_displacement is None else max_displacement
     ideal = primitive.get_scaled_positions(wrap=False) @ lattice
     best: SiteMap | None = None
     least, farthest = np.inf, np.inf
@@ -183,6 +183,11 @@ def commensurate(
             f'(allowed {strain_tolerance:.2g}): strained, incommensurate, or in another orientation'
         )
     return multiples.astype(np.int64), lattice
+
+
+def reach_of_sites(primitive: Atoms) -> float:
+    """Return how far from its site (Å) an atom still clearly belongs to it."""
+    return _REACH * shortest_distance(primitive)
 
 
 def shortest_distance(atoms: Atoms) -> float:

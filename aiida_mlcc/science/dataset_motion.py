@@ -7,12 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import shortest_distance, unwrap
+from aiida_mlcc.science.crystal import reach_of_sites, unwrap
 from aiida_mlcc.science.dataset_crystal import Sites
 from aiida_mlcc.science.snapshots import Snapshots
-
-REACH = 0.4
-"""How far from its site an atom may be, in shortest distances between sites."""
 
 _CLEARLY_CLOSER = 0.75
 _FEWEST = 4
@@ -55,7 +52,7 @@ def describe_motion(snapshots: Snapshots, sites: Sites) -> Motion:
     successive, random = _distances(displacements) if n_frames >= _FEWEST else (None, None)
     is_trajectory = successive is not None and random is not None and successive < _CLEARLY_CLOSER * random
     drift = _drift(snapshots, from_sites, displacements, is_trajectory)
-    limit = np.inf if sites.primitive is None else REACH * shortest_distance(sites.primitive)
+    limit = np.inf if sites.primitive is None else reach_of_sites(sites.primitive)
     return Motion(
         rms_displacement_angstrom=float(np.sqrt(np.mean(lengths**2))),
         largest_displacement_angstrom=float(farthest.max()),

@@ -8,10 +8,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, shortest_distance, unwrap
+from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, reach_of_sites, unwrap
 from aiida_mlcc.science.snapshots import Snapshots
 
-_REACH = 0.4
 _SAME_CELL = 1e-6
 
 
@@ -35,7 +34,7 @@ def mapped_frames(snapshots: Snapshots, primitive: Atoms) -> list[MappedFrames]:
 
     :raises CrystalError: where a frame is no supercell of `primitive`.
     """
-    reach = _REACH * shortest_distance(primitive)
+    reach = reach_of_sites(primitive)
     pending = np.arange(snapshots.n_frames)
     groups = []
     while len(pending):
