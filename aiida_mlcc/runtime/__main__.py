@@ -27,9 +27,9 @@ def main(arguments: Sequence[str] | None = None, folder: Path | str = '.') -> in
         job = Job(folder, task)
     except JobError as error:
         return _refuse(Path(folder), str(error))
-    job.catch_signals()
     try:
-        importlib.import_module(f'aiida_mlcc.runtime.{task}').run(job)
+        with job.catching_signals():
+            importlib.import_module(f'aiida_mlcc.runtime.{task}').run(job)
     except JobError as error:
         job.fail(str(error), **error.results)
     except ImportError as error:

@@ -132,10 +132,15 @@ class Job:
             return True
         return self._max_seconds is not None and self.seconds + reserve >= self._max_seconds
 
-    def catch_signals(self) -> None:
+    @contextmanager
+    def catching_signals(self) -> Iterator[None]:
         """Let SIGTERM and SIGUSR1, by which schedulers announce the end, ask for a stop in good order."""
-        for number in _STOP_SIGNALS:
-            signal.signal(number, self._note_signal)
+        before = {number: signal.signal(number, self._note_signal) for number in _STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _note_signal(self, number: int, _frame: FrameType | None) -> None:
         self._stop_signal = number

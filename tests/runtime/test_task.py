@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,6 @@ import pytest
 from aiida_mlcc.runtime.__main__ import main
 from aiida_mlcc.runtime.task import Job, JobError, replacing
 from aiida_mlcc.science.force_field import ForceFieldError
-
-
-@pytest.fixture(autouse=True)
-def _restore_signals() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -95,7 +87,9 @@ def test_a_signal_asks_for_a_stop(run_as_md: Any) -> None:
         if job.must_stop():
             job.pause()
 
+    before = signal.getsignal(signal.SIGTERM)
     assert run_as_md(task)[1]['reason'] == 'walltime'
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_the_reserve_counts_towards_the_time_limit(run_as_md: Any) -> None:
