@@ -26,7 +26,7 @@ def ours():
 
 
 def test_every_entry_point_begins_with_mlcc():
-    assert len(ours()) == 20
+    assert len(ours()) == 29
     assert all(entry_point.name.startswith('mlcc.') for entry_point in ours())
 
 

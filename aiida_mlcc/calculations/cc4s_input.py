@@ -1,0 +1,217 @@
+"""From a described coupled-cluster calculation to ``cc4s.in``, and to the names of the tensors that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any
+
+from aiida_mlcc.calculations.parameters import Setting
+
+MP2, CCSD, TRIPLES = 'mp2', 'ccsd', 'triples'
+BASIS_SET_CORRECTION, FINITE_SIZE_CORRECTION = 'basis_set_correction', 'finite_size_correction'
+
+OPTIMIZED, REFERENCE = 'optimized', 'reference'
+MIXERS = {'diis': 'DiisMixer', 'linear': 'LinearMixer'}
+"""Mixer → its name in Cc4s."""
+
+_CCSD = {
+    'max_iterations': Setting(Integral, at_least=2),
+    'energy_convergence': Setting(Real, above=0),
+    'amplitudes_convergence': Setting(Real, above=0),
+    'integrals_slice_size': Setting(Integral, at_least=1),
+    'level_shift': Setting(Real, at_least=0),
+    'mixer': Setting(dict),
+}
+_MIXER = {
+    'type': Setting(str, choices=tuple(MIXERS)),
+    'max_residua': Setting(Integral, at_least=1),
+    'ratio': Setting(Real, above=0),
+}
+_TRIPLES = {
+    'algorithm': Setting(str, choices=(OPTIMIZED, REFERENCE)),
+    'star': Setting(bool),
+    'checkpoint_at_percentage': Setting(Real, above=0),
+}
+_FINITE_SIZE = {'interpolation_grid_size': Setting(Integral, at_least=1)}
+
+SECTIONS: dict[str, dict[str, Setting]] = {
+    MP2: {},
+    CCSD: _CCSD,
+    TRIPLES: _TRIPLES,
+    BASIS_SET_CORRECTION: {},
+    FINITE_SIZE_CORRECTION: _FINITE_SIZE,
+}
+"""What a calculation may consist of, and the settings of each part. The level shift is in the unit of the tensors'
+orbital energies: Hartree from PySCF, eV from VASP. The convergence thresholds are in that unit, too."""
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    MP2: {},
+    CCSD: {
+        'max_iterations': 30,
+        'energy_convergence': 1e-8,
+        'amplitudes_convergence': 1e-8,
+        'integrals_slice_size': 100,
+        'level_shift': 0.0,
+        'mixer': {'type': 'diis', 'max_residua': 4},
+    },
+    TRIPLES: {'algorithm': OPTIMIZED, 'star': False, 'checkpoint_at_percentage': 1.0},
+    BASIS_SET_CORRECTION: {},
+    FINITE_SIZE_CORRECTION: {'interpolation_grid_size': 20},
+}
+"""What a setting is where a calculation does not name it; all of it is written into ``cc4s.in``."""
+
+_MIXER_DEFAULTS: dict[str, dict[str, Any]] = {'diis': {'max_residua': 4}, 'linear': {'ratio': 1.0}}
+_NEED_CCSD = (TRIPLES, BASIS_SET_CORRECTION, FINITE_SIZE_CORRECTION)
+_TENSORS = ('EigenEnergies', 'CoulombVertex')
+_PAIR_ENERGIES = 'Mp2PairEnergies'
+_TENSORS_OF_BASIS_SET = ('DeltaIntegralsHH', 'DeltaIntegralsPPHH', _PAIR_ENERGIES)
+_TENSORS_OF_FINITE_SIZE = ('CoulombVertexSingularVectors', 'GridVectors', 'CoulombPotential')
+
+Step = tuple[str, dict[str, Any], dict[str, str]]
+"""Algorithm, its input, and which of its results is kept under which name."""
+
+
+def refuse_parameters(parameters: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a described calculation, in a sentence, or None."""
+    if unknown := [name for name in parameters if name not in SECTIONS]:
+        return f'unknown part `{unknown[0]}` of a Cc4s calculation: choose from {", ".join(SECTIONS)}'
+    if MP2 not in parameters and CCSD not in parameters:
+        return 'nothing to calculate: ask for `ccsd`, which gives the second-order energy as well, or for `mp2`'
+    for name in _NEED_CCSD:
+        if name in parameters and CCSD not in parameters:
+            return f'`{name}` needs the amplitudes of `ccsd`, which is not asked for'
+    for name, settings in parameters.items():
+        if not isinstance(settings, Mapping):
+            return f'`{name}` is {settings!r}; it must be a mapping of settings, which may be empty'
+        if (reason := _refuse_settings(name, settings, SECTIONS[name])) is not None:
+            return reason
+    return _refuse_mixer(parameters.get(CCSD, {}).get('mixer', {}))
+
+
+def _refuse_settings(name: str, settings: Mapping[str, Any], known: Mapping[str, Setting]) -> str | None:
+    for key, value in settings.items():
+        if key not in known:
+            there_are = f'choose from {", ".join(known)}' if known else 'there is nothing to set'
+            return f'unknown setting `{key}` of `{name}`: {there_are}'
+        if (reason := known[key].refuse(key, value)) is not None:
+            return f'{name}: {reason}'
+    return None
+
+
+def _refuse_mixer(mixer: Mapping[str, Any]) -> str | None:
+    if (reason := _refuse_settings('mixer', mixer, _MIXER)) is not None:
+        return reason
+    kind = mixer.get('type', 'diis')
+    for key in mixer:
+        if key != 'type' and key not in _MIXER_DEFAULTS[kind]:
+            return f'the mixer `{kind}` has no setting `{key}`: it has {", ".join(_MIXER_DEFAULTS[kind])}'
+    return None
+
+
+def with_defaults(parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return a described calculation with every setting of its parts."""
+    filled = {name: {**DEFAULTS[name], **parameters[name]} for name in SECTIONS if name in parameters}
+    if CCSD in filled:
+        mixer = filled[CCSD]['mixer']
+        kind = mixer.get('type', 'diis')
+        filled[CCSD]['mixer'] = {'type': kind, **_MIXER_DEFAULTS[kind], **mixer}
+    return filled
+
+
+def tensor_names(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the tensors that a calculation reads, in the order in which it does; each is a .yaml and an .elements."""
+    names = list(_TENSORS)
+    if FINITE_SIZE_CORRECTION in parameters:
+        names.extend(_TENSORS_OF_FINITE_SIZE)
+    if BASIS_SET_CORRECTION in parameters:
+        names.extend(_TENSORS_OF_BASIS_SET)
+    elif with_defaults(parameters).get(TRIPLES, {}).get('star'):
+        names.append(_PAIR_ENERGIES)
+    return names
+
+
+def steps_of(parameters: Mapping[str, Any]) -> list[Step]:
+    """Return the steps of a calculation in the order in which Cc4s runs them."""
+    asked = with_defaults(parameters)
+    energies, integrals = {'slicedEigenEnergies': 'EigenEnergies'}, {'coulombIntegrals': 'CoulombIntegrals'}
+    vertex, amplitudes = {'slicedCoulombVertex': 'CoulombVertex'}, {'amplitudes': 'Amplitudes'}
+    steps: list[Step] = [('Read', {'fileName': f'"{n}.yaml"'}, {'destination': n}) for n in tensor_names(parameters)]
+    steps += [
+        ('DefineHolesAndParticles', {'eigenEnergies': 'EigenEnergies'}, energies),
+        ('SliceOperator', {**energies, 'operator': 'CoulombVertex'}, {'slicedOperator': 'CoulombVertex'}),
+        ('VertexCoulombIntegrals', vertex, integrals),
+    ]
+    if MP2 in asked:
+        steps.append(('SecondOrderPerturbationTheory', {**integrals, **energies}, {}))
+    if CCSD in asked:
+        solver = _solver(asked[CCSD])
+        steps.append(('CoupledCluster', {'method': 'Ccsd', **energies, **integrals, **vertex, **solver}, amplitudes))
+    if FINITE_SIZE_CORRECTION in asked:
+        on_grid = {
+            'coulombVertexSingularVectors': 'CoulombVertexSingularVectors',
+            'coulombPotential': 'CoulombPotential',
+            'gridVectors': 'GridVectors',
+            'interpolationGridSize': asked[FINITE_SIZE_CORRECTION]['interpolation_grid_size'],
+        }
+        steps.append(('FiniteSizeCorrection', {**vertex, **amplitudes, **on_grid}, {}))
+    pair_energies = {'mp2PairEnergies': _PAIR_ENERGIES}
+    if BASIS_SET_CORRECTION in asked:
+        delta = {'deltaIntegralsHH': 'DeltaIntegralsHH', 'deltaIntegralsPPHH': 'DeltaIntegralsPPHH'}
+        steps.append(('BasisSetCorrection', {**energies, **amplitudes, **integrals, **pair_energies, **delta}, {}))
+    if TRIPLES in asked:
+        settings = asked[TRIPLES]
+        triples: dict[str, Any] = {**integrals, **amplitudes, **energies}
+        if settings['star']:
+            triples.update(pair_energies)
+        if settings['algorithm'] == REFERENCE:
+            steps.append(('PerturbativeTriplesReference', triples, {}))
+        else:
+            triples['checkpointAtPercentage'] = float(settings['checkpoint_at_percentage'])
+            steps.append(('PerturbativeTriples', triples, {}))
+    return steps
+
+
+def _solver(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the amplitude equations under Cc4s' names."""
+    mixer = settings['mixer']
+    of_mixer: dict[str, Any] = {'type': MIXERS[mixer['type']]}
+    if mixer['type'] == 'diis':
+        of_mixer['maxResidua'] = mixer['max_residua']
+    else:
+        of_mixer['ratio'] = float(mixer['ratio'])
+    solver: dict[str, Any] = {
+        'integralsSliceSize': settings['integrals_slice_size'],
+        'maxIterations': settings['max_iterations'],
+        'energyConvergence': float(settings['energy_convergence']),
+        'amplitudesConvergence': float(settings['amplitudes_convergence']),
+    }
+    if settings['level_shift']:
+        solver['levelShift'] = float(settings['level_shift'])
+    return {**solver, 'mixer': of_mixer}
+
+
+def render(parameters: Mapping[str, Any]) -> str:
+    """Return the text of ``cc4s.in``."""
+    lines = []
+    for name, given, kept in steps_of(parameters):
+        lines += [f'- name: {name}', '  in:', *_lines_of(given, 4)]
+        lines += ['  out:', *(_lines_of(kept, 4) if kept else ['    {}']), '']
+    return '\n'.join(lines)
+
+
+def _lines_of(mapping: Mapping[str, Any], indent: int) -> list[str]:
+    lines = []
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            lines += [f'{" " * indent}{key}:', *_lines_of(value, indent + 2)]
+        else:
+            lines.append(f'{" " * indent}{key}: {_number(value) if isinstance(value, float) else value}')
+    return lines
+
+
+def _number(value: float) -> str:
+    """Write a number with a decimal point, without which Cc4s takes it for an integer and fails."""
+    mantissa, _, exponent = repr(value).partition('e')
+    mantissa = mantissa if '.' in mantissa else f'{mantissa}.0'
+    return f'{mantissa}e{exponent}' if exponent else mantissa

@@ -1,0 +1,1 @@
+"""Pure functions from a program's text to plain values."""

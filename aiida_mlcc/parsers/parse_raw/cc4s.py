@@ -1,0 +1,235 @@
+"""What Cc4s writes, as plain data: ``cc4s.out.yaml`` of old and new layout, and what it prints."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+_NUMBER = r'[-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?|nan|inf)'
+_STEP = re.compile(r'^step: (\d+), (\w+)', re.MULTILINE)
+_ITERATION = re.compile(
+    rf'^\s*(\d+)\s+({_NUMBER})\s+({_NUMBER})\s+({_NUMBER})\s+({_NUMBER})\s+({_NUMBER})\s*$', re.MULTILINE
+)
+_PROGRESS = re.compile(r'^(\d+)\s+\d+\s+\S+\s*$', re.MULTILINE)
+_REALTIME = re.compile(rf'^realtime ({_NUMBER}) s', re.MULTILINE)
+_ERROR = re.compile(r'^\S+\(\d+\): ERROR: (.*)$', re.MULTILINE)
+_SIGNAL = re.compile(r'(?:exited on signal (\d+)|Signal: [^(\n]*\((\d+)\))')
+_NOT_CONVERGED = 'energy or amplitudes convergence not reached'
+
+_HEAD = {
+    'version': (re.compile(r'^version: (\S+?),', re.MULTILINE), str),
+    'ranks': (re.compile(r'^total (?:ranks|processes): (\d+)', re.MULTILINE), int),
+    'threads': (re.compile(r'^number of omp threads: (\d+)', re.MULTILINE), int),
+    'n_occupied': (re.compile(r'^number of holes\s+No: (\d+)', re.MULTILINE), int),
+    'n_virtual': (re.compile(r'^number of particles Nv: (\d+)', re.MULTILINE), int),
+    'n_fields': (re.compile(r'^number of field variables NF: (\d+)', re.MULTILINE), int),
+}
+_ESTIMATES = {
+    'memory_gb': (re.compile(rf'^Memory estimate \(.*\): {_NUMBER} / ({_NUMBER}) GB', re.MULTILINE), 1.0),
+    'memory_gb_per_rank': (re.compile(rf'^Memory estimate \(.*\): ({_NUMBER}) / ', re.MULTILINE), 1.0),
+    'operations': (re.compile(rf'^Operations estimate \(.*\): {_NUMBER} / ({_NUMBER}) GFLOP', re.MULTILINE), 1e9),
+    'seconds': (re.compile(rf'^Time estimate .*: ({_NUMBER}) s', re.MULTILINE), 1.0),
+}
+_PRINTED = {
+    'final': re.compile(rf'^\w+ correlation energy:\s+({_NUMBER})', re.MULTILINE),
+    'second_order': re.compile(rf'^2nd-order correlation energy:\s+({_NUMBER})', re.MULTILINE),
+    'plain': re.compile(rf'^correlation energy: ({_NUMBER})', re.MULTILINE),
+    'triples': re.compile(rf'^\(T\) correlation energy:\s+({_NUMBER})', re.MULTILINE),
+    'complete_triples': re.compile(rf'^\(cT\) correlation energy:\s+({_NUMBER})', re.MULTILINE),
+    'star': re.compile(rf'^\(T\*\)-Bsie energy correction:\s+({_NUMBER})', re.MULTILINE),
+    'basis_set': re.compile(rf'^Ccsd-Bsie energy correction:\s+({_NUMBER})', re.MULTILINE),
+    'finite_size': re.compile(rf'^Finite-size energy correction:\s+({_NUMBER})', re.MULTILINE),
+}
+
+
+def parse_output(text: str) -> dict[str, Any]:
+    """Return the content of ``cc4s.out.yaml``; empty where the file is none or was cut off while it was written.
+
+    :returns: ``version``, ``ranks``, ``seconds`` and ``operations`` of the run as far as they are there, and ``steps``
+        in the order of their numbers, each with ``name``, ``in``, ``out``, ``seconds`` and ``operations``.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {}
+    if not isinstance(content, Mapping) or not isinstance(content.get('steps'), Mapping):
+        return {}
+    environment = content.get('executionEnvironment') or content
+    ranks = environment.get('totalProcesses')
+    if ranks is None:
+        ranks = sum(len(host.get('ranks') or ()) for host in (environment.get('hosts') or {}).values())
+    total = content.get('statistics') or {}
+    return {
+        'version': environment.get('version'),
+        'ranks': ranks or None,
+        'seconds': _optional(total.get('realtime')),
+        'operations': _optional(total.get('floatingPointOperations')),
+        'steps': [_step(content['steps'][key]) for key in sorted(content['steps'], key=int)],
+    }
+
+
+def _step(step: Mapping[str, Any]) -> dict[str, Any]:
+    statistics = step.get('statistics') or step
+    return {
+        'name': step.get('name'),
+        'in': step.get('in') or {},
+        'out': step.get('out') or {},
+        'seconds': _optional(statistics.get('realtime')),
+        'operations': _optional(statistics.get('floatingPointOperations')),
+    }
+
+
+def _optional(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def parse_stdout(text: str) -> dict[str, Any]:
+    """Return what Cc4s printed; everything that it did not come to print is left out.
+
+    :returns: the head (``version``, ``ranks``, ``threads``, numbers of states), ``estimates`` of its dry run, ``steps``
+        with what each printed, ``errors``, and the number of the ``signal`` that ended it.
+    """
+    found: dict[str, Any] = {}
+    for name, (pattern, kind) in _HEAD.items():
+        if (match := pattern.search(text)) is not None:
+            found[name] = kind(match[1])
+    found['is_cc4s'] = 'Coupled Cluster for Solids' in text
+    found['estimates'] = {
+        name: float(match[1]) * factor
+        for name, (pattern, factor) in _ESTIMATES.items()
+        if (match := pattern.search(text)) is not None
+    }
+    starts = list(_STEP.finditer(text))
+    ends = [*(start.start() for start in starts[1:]), len(text)][: len(starts)]
+    found['steps'] = [_printed_step(s[2], text[s.end() : end]) for s, end in zip(starts, ends, strict=True)]
+    found['errors'] = _ERROR.findall(text)
+    if (signal := _SIGNAL.search(text)) is not None:
+        found['signal'] = int(signal[1] or signal[2])
+    return found
+
+
+def _printed_step(name: str, text: str) -> dict[str, Any]:
+    """Return what one step printed."""
+    step: dict[str, Any] = {'name': name}
+    if (realtime := _REALTIME.search(text)) is not None:
+        step['seconds'] = float(realtime[1])
+    for key, pattern in _PRINTED.items():
+        if (match := pattern.search(text)) is not None:
+            step[key] = float(match[1])
+    if name == 'CoupledCluster':
+        if (method := re.search(r'^Using method (\w+)', text, re.MULTILINE)) is not None:
+            step['method'] = method[1]
+        if (most := re.search(r'^Maximum number of iterations: (\d+)', text, re.MULTILINE)) is not None:
+            step['max_iterations'] = int(most[1])
+        keys = ('energy', 'energy_change', 'residual', 'seconds')
+        step['iterations'] = [
+            dict(zip(keys, map(float, m.groups()[1:5]), strict=True)) for m in _ITERATION.finditer(text)
+        ]
+        step['converged'] = 'final' in step and _NOT_CONVERGED not in text
+    if name == 'PerturbativeTriples':
+        step['percent'] = max((int(match[1]) for match in _PROGRESS.finditer(text)), default=0)
+        step['continued'] = 'Checkpoint file found' in text
+    return step
+
+
+def energies_in_output(output: Mapping[str, Any]) -> dict[str, float]:
+    """Return the energies in ``cc4s.out.yaml``, each converted by the unit of its own step; Hartree.
+
+    What was built on amplitudes that did not converge is no energy and is left out.
+    """
+    energies: dict[str, float] = {}
+    converged: dict[Any, bool] = {}
+    scaled_pairs: set[Any] = set()
+    for step in output.get('steps', ()):
+        given, values = step['in'], step['out'].get('energy')
+        if not isinstance(values, Mapping):
+            continue
+        unit = float(values['unit'])
+        energy = {key: float(value) * unit for key, value in values.items() if key != 'unit'}
+        on_converged = converged.get(given.get('amplitudes'), False)
+        if step['name'] == 'CoupledCluster':
+            is_converged = bool(int(step['out'].get('convergenceReached', 0)))
+            converged[step['out'].get('amplitudes')] = is_converged
+            energies['mp2'] = energy.get('secondOrder', energies.get('mp2', math.nan))
+            if is_converged:
+                energies[coupled_cluster_name(given.get('method', 'Ccsd'))] = energy['correlation']
+        elif step['name'] == 'SecondOrderPerturbationTheory':
+            energies['mp2'] = energy['correlation']
+        elif step['name'] == 'BasisSetCorrection':
+            scaled_pairs.add(given.get('mp2PairEnergies'))
+            energies['mp2_basis_set'] = energy['secondOrderCorrection']
+            if on_converged:
+                energies['ccsd_basis_set'] = energy['correction']
+        elif step['name'] == 'FiniteSizeCorrection' and on_converged:
+            energies['ccsd_finite_size'] = energy['correction']
+        elif step['name'] in ('PerturbativeTriples', 'PerturbativeTriplesReference') and on_converged:
+            name = 'complete_triples' if int(given.get('cT', 0)) else 'triples'
+            energies[name] = energy['correlation']
+            if name == 'triples' and 'starCorrection' in energy:
+                after = given.get('mp2PairEnergies') in scaled_pairs
+                energies.update(star_energies(energies['triples'], energy['starCorrection'], after))
+    return _finite(energies)
+
+
+def energies_in_stdout(stdout: Mapping[str, Any]) -> dict[str, float]:
+    """Return the energies that Cc4s printed, in the unit of the orbital energies, to about nine digits.
+
+    The first iteration of the amplitude equations is the second-order energy.
+    """
+    energies: dict[str, float] = {}
+    converged = after_basis_set = False
+    for step in stdout.get('steps', ()):
+        if step['name'] == 'CoupledCluster':
+            converged = step['converged']
+            if step['iterations']:
+                energies['mp2'] = step['iterations'][0]['energy']
+            if 'second_order' in step:
+                energies['mp2'] = step['second_order']
+            if converged:
+                energies[coupled_cluster_name(step.get('method', 'Ccsd'))] = step['final']
+        elif step['name'] == 'SecondOrderPerturbationTheory' and 'plain' in step:
+            energies['mp2'] = step['plain']
+        elif not converged:
+            continue
+        elif step['name'] == 'BasisSetCorrection' and 'basis_set' in step:
+            after_basis_set = True
+            energies['ccsd_basis_set'] = step['basis_set']
+        elif step['name'] == 'FiniteSizeCorrection' and 'finite_size' in step:
+            energies['ccsd_finite_size'] = step['finite_size']
+        else:
+            energies.update({key: step[key] for key in ('triples', 'complete_triples') if key in step})
+            if 'triples' in step and 'star' in step:
+                energies.update(star_energies(step['triples'], step['star'], after_basis_set))
+    return _finite(energies)
+
+
+def coupled_cluster_name(method: str) -> str:
+    """Return the contribution that a method of Cc4s computes; its two implementations of CCSD are one."""
+    return method.removesuffix('Reference').lower()
+
+
+def star_energies(triples: float, printed: float, after_basis_set: bool) -> dict[str, float]:
+    """Return the (T*) energy, which is (T) scaled by MP2(complete basis)/MP2, and its difference from (T).
+
+    What Cc4s calls ``starCorrection`` is the scaled energy itself, unless BasisSetCorrection ran before on the same
+    pair energies: that step leaves their *differences* from MP2 behind, and the scaled energy is then the difference.
+    """
+    correction = printed if after_basis_set else printed - triples
+    return {'triples_basis_set': correction, 'triples_star': triples + correction}
+
+
+def _finite(energies: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in energies.items() if math.isfinite(value)}
+
+
+def unit_of(output: Mapping[str, Any]) -> float | None:
+    """Return the unit of the orbital energies in Hartree, as far as a step tells it."""
+    for step in output.get('steps', ()):
+        energy = step['out'].get('energy')
+        if isinstance(energy, Mapping) and step['name'] != 'FiniteSizeCorrection':
+            return float(energy['unit'])
+    return None

@@ -1,0 +1,264 @@
+"""How a Cc4s job ended, what it cost, and which of its energies may be kept."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ase.units import Hartree
+
+from aiida_mlcc.parsers.parse_raw.cc4s import (
+    energies_in_output,
+    energies_in_stdout,
+    parse_output,
+    parse_stdout,
+    unit_of,
+)
+
+_OUT_OF_TIME = re.compile(
+    r'DUE TO TIME LIMIT|walltime \d+ exceeded limit|job killed: walltime|TERM_RUNLIMIT|exceeded .*wall.?time',
+    re.IGNORECASE,
+)
+_OUT_OF_MEMORY = re.compile(
+    r'std::bad_alloc|oom[-_ ]kill|out of memory|cannot allocate memory|exceeded .*memory limit|TERM_MEMLIMIT',
+    re.IGNORECASE,
+)
+_KILLED_BY = (2, 9, 15, 24)
+"""Signals that come from outside: interrupt, kill, terminate, CPU time."""
+_UNKNOWN = ('Unknown method', 'unknown algorithm', 'Unknown mixer')
+_TRIPLES = ('PerturbativeTriples', 'PerturbativeTriplesReference')
+
+
+@dataclass
+class RecordedRun:
+    """What a job left behind, read once.
+
+    :param asked: the algorithms of its ``cc4s.in`` in order.
+    :param check: what the check before the run found; None where it left nothing.
+    :param output_text, stdout_text: ``cc4s.out.yaml`` and what Cc4s printed; empty where there is none.
+    :param other_text: standard error, and what the scheduler wrote.
+    """
+
+    asked: Sequence[str]
+    check: Mapping[str, Any] | None
+    output_text: str
+    stdout_text: str
+    other_text: str = ''
+    output: dict[str, Any] = field(init=False)
+    stdout: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.output = parse_output(self.output_text)
+        self.stdout = parse_stdout(self.stdout_text)
+
+    @property
+    def unit(self) -> float | None:
+        """The unit of the orbital energies in Hartree."""
+        unit = unit_of(self.output)
+        return (self.check or {}).get('energy_unit') if unit is None else unit
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every step that was asked for came to its end."""
+        return self.steps_done >= len(self.asked)
+
+    @property
+    def steps_done(self) -> int:
+        """How many steps came to their end."""
+        return max(len(self.output.get('steps', ())), sum('seconds' in step for step in self.stdout['steps']))
+
+    @property
+    def last_step(self) -> str | None:
+        """The step that ran last, finished or not."""
+        for steps in (self.stdout['steps'], self.output.get('steps')):
+            if steps:
+                return steps[-1]['name']
+        return None
+
+    @property
+    def amplitudes(self) -> dict[str, Any] | None:
+        """What the last CoupledCluster step printed."""
+        solved = [step for step in self.stdout['steps'] if step['name'] == 'CoupledCluster']
+        return solved[-1] if solved else None
+
+    @property
+    def is_converged(self) -> bool | None:
+        """Whether the last amplitude equations converged; None where they were not asked for or did not end."""
+        ended = [step for step in self.output.get('steps', ()) if step['name'] == 'CoupledCluster']
+        if ended:
+            return bool(int(ended[-1]['out'].get('convergenceReached', 0)))
+        if self.amplitudes is None or 'final' not in self.amplitudes:
+            return None
+        return self.amplitudes['converged']
+
+    def energies(self) -> dict[str, float]:
+        """Return the named contributions in eV: those of ``cc4s.out.yaml``, and what else was printed."""
+        written = {name: value * Hartree for name, value in energies_in_output(self.output).items()}
+        if self.unit is None:
+            return written
+        printed = {name: value * self.unit * Hartree for name, value in energies_in_stdout(self.stdout).items()}
+        return {**printed, **written}
+
+
+def judge(run: RecordedRun, scheduler: str | None = None) -> tuple[str, str] | None:
+    """Return the exit code's name and its sentence, or None where the run is what was asked for.
+
+    :param scheduler: ``time``, ``memory`` or ``node`` where the scheduler itself says what ended the job.
+    """
+    for question in (_bad_tensors, _nothing, _garbage, _success, _no_convergence, _own_error):
+        verdict = question(run)
+        if verdict is not None:
+            return verdict if verdict[0] else None
+    return _ended_early(run, scheduler)
+
+
+def _bad_tensors(run: RecordedRun) -> tuple[str, str] | None:
+    if run.check is None or run.check.get('passed'):
+        return None
+    problems = run.check.get('problems') or [{'kind': 'malformed', 'message': 'The check of the tensors failed.'}]
+    more = f' ({len(problems) - 1} more: see check.json)' if len(problems) > 1 else ''
+    missing = [problem for problem in problems if problem['kind'] == 'missing']
+    name = 'ERROR_MISSING_TENSOR' if missing else 'ERROR_INCONSISTENT_TENSORS'
+    return name, (missing or problems)[0]['message'] + more
+
+
+def _nothing(run: RecordedRun) -> tuple[str, str] | None:
+    if run.output or run.stdout['is_cc4s']:
+        return None
+    if _OUT_OF_TIME.search(run.other_text) or _OUT_OF_MEMORY.search(run.other_text):
+        return None
+    said = _last_line(run.stdout_text + '\n' + run.other_text)
+    if run.check is None:
+        asks = 'is there a `python3` on the compute node?'
+        return 'ERROR_NOT_CHECKED', f'The tensors could not be checked, so Cc4s was not started: {asks} {said}'.rstrip()
+    return 'ERROR_NO_OUTPUT', f'What ran wrote nothing that Cc4s writes: is the code Cc4s? {said}'.rstrip()
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f'The last line was: {lines[-1][:200]}' if lines else ''
+
+
+def _garbage(run: RecordedRun) -> tuple[str, str] | None:
+    """Integrals that are zero where virtual states are: CCSD converges and (T) vanishes exactly."""
+    energies, states = run.energies(), (run.stdout.get('n_occupied', 2), run.stdout.get('n_virtual', 2))
+    if energies.get('triples') == 0.0 and energies.get('ccsd') and min(states) > 1:
+        told = 'The (T) energy is exactly zero, as it is with integrals from a truncated CoulombVertex.elements.'
+        return 'ERROR_INCONSISTENT_TENSORS', told
+    return None
+
+
+def _success(run: RecordedRun) -> tuple[str, str] | None:
+    return ('', '') if run.is_complete and run.is_converged is not False else None
+
+
+def _own_error(run: RecordedRun) -> tuple[str, str] | None:
+    errors = [error for error in run.stdout['errors'] if error != 'Caused by: Request from here']
+    if not errors:
+        return None
+    cause = errors[-1].removeprefix('Caused by: ')
+    if any('Failed to open file' in error for error in errors):
+        return 'ERROR_MISSING_TENSOR', f'Cc4s: {cause}.'
+    if any(text in error for error in errors for text in _UNKNOWN):
+        return 'ERROR_UNKNOWN_METHOD', f'This Cc4s has no such method: {errors[0]}.'
+    if run.last_step in _TRIPLES and run.is_converged:
+        return 'ERROR_TRIPLES_FAILED', f'(T) failed after CCSD had converged ({cause}); CCSD and MP2 are kept.'
+    return 'ERROR_CC4S_FAILED', f'Cc4s stopped with an error: {cause}.'
+
+
+def _no_convergence(run: RecordedRun) -> tuple[str, str] | None:
+    if run.is_converged is not False:
+        return None
+    solver = run.amplitudes or {}
+    iterations = solver.get('iterations') or [{}]
+    within = f' within {solver["max_iterations"]} iterations' if 'max_iterations' in solver else ''
+    residual = f' (residual {iterations[-1]["residual"]:.1e})' if 'residual' in iterations[-1] else ''
+    return 'ERROR_NOT_CONVERGED', f'CCSD did not converge{within}{residual}; of its energies only MP2 is kept.'
+
+
+def _ended_early(run: RecordedRun, scheduler: str | None) -> tuple[str, str]:
+    text = f'{run.other_text}\n{run.stdout_text}'
+    where = f'in step {run.last_step}' if run.last_step else 'before its first step'
+    kept = _names_of(run.energies())
+    if scheduler == 'memory' or _OUT_OF_MEMORY.search(text):
+        return 'ERROR_OUT_OF_MEMORY', f'Out of memory {where}; {kept}.'
+    if scheduler == 'time' or _OUT_OF_TIME.search(text):
+        return 'ERROR_OUT_OF_WALLTIME', f'Out of time {where}; {kept}.'
+    signal = run.stdout.get('signal') or parse_stdout(run.other_text).get('signal')
+    if scheduler is None and signal is not None and signal not in _KILLED_BY:
+        if run.last_step in _TRIPLES and run.is_converged:
+            return 'ERROR_TRIPLES_FAILED', f'(T) crashed with signal {signal} after CCSD had converged; {kept}.'
+        return 'ERROR_CC4S_FAILED', f'Cc4s crashed with signal {signal} {where}; {kept}.'
+    return 'ERROR_INTERRUPTED', f'Cc4s ended {where} without saying why (killed, a broken node, a full disk?); {kept}.'
+
+
+def _names_of(energies: Mapping[str, float]) -> str:
+    return f'{", ".join(energies)} kept' if energies else 'no energy was finished'
+
+
+def summarise(run: RecordedRun) -> dict[str, Any]:
+    """Return what a person and the campaign ask of a run, as far as it is known.
+
+    Energies in eV, times in seconds, memory in units of 1024³ bytes (from Cc4s' own dry run, per rank and in total).
+    """
+    output, stdout = run.output, run.stdout
+    summary: dict[str, Any] = {
+        'cc4s_version': output.get('version') or stdout.get('version'),
+        'mpi_ranks': output.get('ranks') or stdout.get('ranks'),
+        'threads': stdout.get('threads'),
+        **{name: stdout.get(name, (run.check or {}).get(name)) for name in ('n_occupied', 'n_virtual', 'n_fields')},
+        'energy_unit_hartree': run.unit,
+        'tensors_checked': None if run.check is None else run.check.get('passed'),
+        'finished': run.is_complete,
+        'last_step': run.last_step,
+        'converged': run.is_converged,
+        'estimates': stdout['estimates'],
+        'memory_gb': stdout['estimates'].get('memory_gb'),
+        **_convergence(run),
+        **_cost(run),
+    }
+    for step in stdout['steps']:
+        if step['name'] == 'PerturbativeTriples':
+            summary['triples_percent'], summary['triples_continued'] = step['percent'], step['continued']
+    return {name: value for name, value in summary.items() if value is not None}
+
+
+def _convergence(run: RecordedRun) -> dict[str, Any]:
+    """Return how the amplitude equations went."""
+    if run.amplitudes is None:
+        return {}
+    iterations = run.amplitudes['iterations']
+    summary: dict[str, Any] = {
+        'iterations': len(iterations),
+        'max_iterations': run.amplitudes.get('max_iterations'),
+        'residuals': [_finite(step['residual']) for step in iterations],
+    }
+    if run.unit is not None:
+        summary['energy_changes'] = [_finite(step['energy_change'] * run.unit * Hartree) for step in iterations]
+    return summary
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _cost(run: RecordedRun) -> dict[str, Any]:
+    """Return time, operations and core hours; an unfinished run's from the steps and iterations that ended."""
+    steps = run.output.get('steps') or [{'operations': None, **step} for step in run.stdout['steps']]
+    done = {'seconds': run.output.get('seconds'), 'operations': run.output.get('operations')}
+    for key in done:
+        if done[key] is None:
+            done[key] = sum(step.get(key) or 0.0 for step in steps)
+    unfinished = run.amplitudes
+    if unfinished is not None and 'seconds' not in unfinished:
+        done['seconds'] += sum(step['seconds'] for step in unfinished['iterations'])
+    ranks = run.output.get('ranks') or run.stdout.get('ranks')
+    cores = ranks * run.stdout.get('threads', 1) if ranks else None
+    return {
+        **done,
+        'core_hours': None if cores is None else cores * done['seconds'] / 3600,
+        'steps': [{'name': s['name'], 'seconds': s.get('seconds'), 'operations': s.get('operations')} for s in steps],
+    }
