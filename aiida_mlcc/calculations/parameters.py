@@ -120,6 +120,8 @@ FORCE_ENGINE = {
 
 CORRELATION_ENGINE = dict(_PYSCF)
 
+INTEGRALS_ENGINE = {**_PYSCF, 'natural_orbitals_per_occupied': Setting(Real, above=0, optional=True)}
+
 SUPPORTED = {
     'md': MD,
     'evaluate': EVALUATE,
@@ -130,6 +132,7 @@ SUPPORTED = {
     'training': TRAINING,
     'force engine': FORCE_ENGINE,
     'correlation engine': CORRELATION_ENGINE,
+    'integrals engine': INTEGRALS_ENGINE,
 }
 
 

@@ -20,9 +20,10 @@ import numpy as np
 from aiida_mlcc.runtime.correlated_energies import correlated_energies
 from aiida_mlcc.runtime.pyscf_engine import EngineError, PyscfSettings
 from aiida_mlcc.runtime.task import Job, JobError
-from aiida_mlcc.science.methods import CONTRIBUTIONS, WAVEFUNCTION_METHODS, compose_energy
+from aiida_mlcc.science.labelling import label_by_contributions
+from aiida_mlcc.science.methods import CONTRIBUTIONS, WAVEFUNCTION_METHODS
 from aiida_mlcc.science.npz import write_json
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.snapshots import Snapshots
 
 LABELLED_FILE = 'labelled.npz'
 
@@ -66,12 +67,7 @@ def assemble(
     for name in ('hf', 'mp2', 'ccsd', 'triples'):
         values = [np.nan if r is None else r['contributions'].get(name, np.nan) for r in results]
         contributions[name] = np.array(values, dtype=float)
-    labelled = snapshots
-    for method in methods:
-        parts = {name: contributions[name] for name in CONTRIBUTIONS[method] if name in contributions}
-        energies = compose_energy(method, parts)
-        if np.isfinite(energies).any():
-            labelled = labelled.with_label(method, Label(energies, None, settings.source(method), parts))
+    labelled = label_by_contributions(snapshots, methods, contributions, settings.source)
     failures = []
     for frame, result in enumerate(results):
         if result is None:

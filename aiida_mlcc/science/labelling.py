@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from aiida_mlcc.science.methods import CONTRIBUTIONS, compose_energy, is_optional
 from aiida_mlcc.science.pairing import pair_by_geometry
 from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
 
@@ -29,6 +31,28 @@ def merge_labels(snapshots: Snapshots, labelled: Sequence[Snapshots]) -> Snapsho
             source = common_source(method, before.source, label.source)
             merged[method] = replace(_take(before, label, found), source=source)
     return replace(snapshots, labels=merged)
+
+
+def label_by_contributions(
+    snapshots: Snapshots,
+    methods: Sequence[str],
+    contributions: Mapping[str, NDArray[np.float64]],
+    source_of: Callable[[str], Mapping[str, Any]],
+) -> Snapshots:
+    """Give each frame the energies of `methods`, as far as the contributions go.
+
+    :param contributions: name → eV per cell, shape (n_frames,); NaN, or not there, where there is none.
+    :param source_of: what the labels of a method say of their source.
+    """
+    labelled = snapshots
+    none = np.full(snapshots.n_frames, np.nan)
+    for method in methods:
+        named = [name for name in CONTRIBUTIONS[method] if name in contributions or not is_optional(name)]
+        parts = {name: np.asarray(contributions.get(name, none)) for name in named}
+        energies = compose_energy(method, parts)
+        if np.isfinite(energies).any():
+            labelled = labelled.with_label(method, Label(energies, None, source_of(method), parts))
+    return labelled
 
 
 def missing_labels(snapshots: Snapshots, methods: Sequence[str]) -> list[int]:

@@ -81,8 +81,13 @@ def compose_energy(method: str, contributions: Mapping[str, NDArray[np.float64]]
     """
     if method not in CONTRIBUTIONS:
         raise UnknownMethod(f'{method!r} has no wave-function contributions: choose from {", ".join(CONTRIBUTIONS)}')
-    needed = [name for name in CONTRIBUTIONS[method] if not name.endswith(_OPTIONAL_ENDINGS)]
+    needed = [name for name in CONTRIBUTIONS[method] if not is_optional(name)]
     if missing := [name for name in needed if name not in contributions]:
         raise KeyError(f'the energy of {method} needs the contribution {missing[0]!r}')
     parts = [contributions[name] for name in CONTRIBUTIONS[method] if name in contributions]
     return np.sum(np.broadcast_arrays(*parts), axis=0)
+
+
+def is_optional(contribution: str) -> bool:
+    """Tell whether a contribution is a correction, which an energy may go without."""
+    return contribution.endswith(_OPTIONAL_ENDINGS)

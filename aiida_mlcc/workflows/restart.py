@@ -10,6 +10,7 @@ from aiida_mlcc.calculations.base import RuntimeCalculation
 from aiida_mlcc.calculations.correlate import CorrelateCalculation
 from aiida_mlcc.calculations.evaluate import EvaluateCalculation
 from aiida_mlcc.calculations.fit import FitCalculation
+from aiida_mlcc.calculations.integrals import IntegralsCalculation
 from aiida_mlcc.calculations.md import MdCalculation
 from aiida_mlcc.calculations.readout import ReadoutCalculation
 from aiida_mlcc.calculations.train import TrainCalculation
@@ -110,6 +111,12 @@ class CorrelateRestartWorkChain(RuntimeRestartWorkChain):
     """Wave-function energies of every snapshot."""
 
     _process_class = CorrelateCalculation
+
+
+class IntegralsRestartWorkChain(RuntimeRestartWorkChain):
+    """The integrals of every snapshot, all of them in the last job's folder."""
+
+    _process_class = IntegralsCalculation
 
 
 class TrainRestartWorkChain(RuntimeRestartWorkChain):
