@@ -7,17 +7,21 @@ from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain
+from aiida.engine.processes.ports import PortNamespace
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.functions.build_supercell import build_supercell
 from aiida_mlcc.calculations.md import MdCalculation
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.pyscf import refuse_force_engine
+from aiida_mlcc.engines.forces import is_vasp, refuse_force_engine
+from aiida_mlcc.engines.vasp import is_vasp_code, refuse_potentials
 from aiida_mlcc.workflows.inputs import Options, job_inputs
 from aiida_mlcc.workflows.ports import seed_port, structure_port, supercell_port
-from aiida_mlcc.workflows.protocol import ProtocolMixin
+from aiida_mlcc.workflows.protocol import ProtocolMixin, merge
 from aiida_mlcc.workflows.restart import MdRestartWorkChain
+from aiida_mlcc.workflows.vasp_jobs import segment_port, vasp_ports
+from aiida_mlcc.workflows.vasp_md import VaspMdWorkChain, refuse_dynamics
 
 
 class DFTMDWorkChain(ProtocolMixin, WorkChain):
@@ -35,7 +39,7 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
             valid_type=orm.Dict,
             serializer=orm.to_aiida_type,
             validator=refuse_force_engine,
-            help='Where energies and forces come from, with all its settings.',
+            help='Where energies and forces come from, PySCF or VASP, with all its settings.',
         )
         seed_port(spec)
         spec.expose_inputs(
@@ -43,6 +47,10 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
             namespace='md',
             exclude=('start', 'engine', 'force_field', 'seed', 'device', 'runtime_source'),
         )
+        spec.inputs['md']['code'].help = 'A Python that has ASE and PySCF; not for VASP.'
+        vasp_ports(spec, required=False)
+        segment_port(spec)
+        spec.inputs.validator = _refuse_places
         spec.output('snapshots', valid_type=SnapshotsData, help='The frames with energies and forces.')
         spec.outline(
             cls.build_supercell,
@@ -65,12 +73,19 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
     ):
         """Return a builder with the inputs of a protocol.
 
-        :param code: a Python that has ASE and the engine.
+        :param code: a Python that has ASE and PySCF, or VASP; with a Python, `overrides` may name the engine `vasp`
+            and `vasp.code`.
         :param options: scheduler options of the job, as in ``metadata.options``.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
-        inputs = cls.get_protocol_inputs(protocol, overrides)
-        inputs['md'] = job_inputs(inputs['md'], code, options)
+        named = (overrides or {}).get('engine') or {}
+        if is_vasp_code(code) or named.get('name') == 'vasp':
+            inputs = _VaspProtocol.get_protocol_inputs(protocol, overrides)
+            inputs['vasp'] = merge({'code': code, 'options': {}}, inputs['vasp'])
+            inputs['vasp']['options'] = merge(inputs['vasp']['options'], dict(options or {}))
+        else:
+            inputs = cls.get_protocol_inputs(protocol, overrides)
+            inputs['md'] = job_inputs(inputs['md'], code, options)
         return cls.fill({'structure': structure, **inputs})
 
     def build_supercell(self) -> None:
@@ -90,10 +105,13 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
             f'{parameters["time_step_fs"]} fs, {parameters["temperature_start_K"]} to '
             f'{parameters["temperature_end_K"]} K'
         )
-        job = self.exposed_inputs(MdCalculation, 'md')
-        job.update(start=self.ctx.start, engine=engine, seed=self.inputs.seed)
-        node = self.submit(MdRestartWorkChain, job=job, metadata={'call_link_label': 'md'})
-        return ToContext(md=node)
+        common = {'start': self.ctx.start, 'engine': engine, 'seed': self.inputs.seed}
+        label = {'call_link_label': 'md'}
+        if is_vasp(engine):
+            inputs = {**common, 'parameters': parameters, 'vasp': self.inputs.vasp}
+            return ToContext(md=self.submit(VaspMdWorkChain, **inputs, metadata=label))
+        job = {**self.exposed_inputs(MdCalculation, 'md'), **common}
+        return ToContext(md=self.submit(MdRestartWorkChain, job=job, metadata=label))
 
     def collect_snapshots(self) -> ExitCode | None:
         """Keep every frame, also of a dynamics that ended early."""
@@ -107,3 +125,35 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
             return self.exit_codes.ERROR_MD_INCOMPLETE.format(n_frames=snapshots.n_frames, reason=reason)
         self.report(f'{snapshots.n_frames} snapshots in SnapshotsData<{snapshots.pk}>')
         return None
+
+
+class _VaspProtocol(ProtocolMixin):
+    """The same inputs, with VASP's settings."""
+
+    PROTOCOL_FILE = 'dft_md_vasp.yaml'
+    spec = DFTMDWorkChain.spec
+
+    @classmethod
+    def refuse_unknown(
+        cls, overrides: Mapping[str, Any], known: Mapping[str, Any], ports: PortNamespace | None, path: str = ''
+    ) -> None:
+        # Elements and INCAR tags are no names of ours: the engine checks them.
+        if path not in ('engine.potential_mapping', 'engine.incar'):
+            super().refuse_unknown(overrides, known, ports, path)
+
+
+def _refuse_places(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+    """Refuse an engine without the code that runs it, and what VASP cannot do."""
+    if not {'engine', 'md'} <= set(inputs):
+        return None
+    engine, parameters = inputs['engine'], inputs['md'].get('parameters')
+    if not is_vasp(engine):
+        return None if 'code' in inputs['md'] else '`md.code` is missing: a Python that has ASE and PySCF'
+    if 'vasp' not in inputs or 'code' not in inputs['vasp']:
+        return 'the engine is VASP, but `vasp.code` is missing: give the code to run it'
+    if parameters is not None and (reason := refuse_dynamics(parameters, None)) is not None:
+        return f'md.parameters: {reason}'
+    if 'structure' not in inputs:
+        return None
+    symbols = [inputs['structure'].get_kind(site.kind_name).symbol for site in inputs['structure'].sites]
+    return refuse_potentials(symbols, engine.get_dict())

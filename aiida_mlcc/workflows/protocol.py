@@ -11,7 +11,7 @@ import yaml
 from aiida.engine import ProcessBuilder, ProcessBuilderNamespace
 from aiida.engine.processes.ports import PortNamespace
 
-_FREE = ('metadata', 'options', 'resources', 'per_method')
+_FREE = ('metadata', 'options', 'resources', 'per_method', 'potential_mapping', 'incar')
 """Mappings whose keys a protocol cannot know; they are checked elsewhere."""
 
 

@@ -1,0 +1,171 @@
+"""What is asked of VASP, as INCAR tags: molecular dynamics, single points, and the steps towards Cc4s."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Tags = dict[str, Any]
+
+_FUNCTIONALS = {'LDA': 'CA', 'PBE': 'PE'}
+_HARTREE_FOCK: Tags = {'LHFCALC': True, 'AEXX': 1.0, 'ALDAC': 0.0, 'AGGAC': 0.0}
+_LARGEST_SEED = 900_000_000
+
+CHAIN = (
+    'dft',
+    'hartree_fock',
+    'virtuals',
+    'pair_energies',
+    'natural_orbitals',
+    'recanonicalise',
+    'dump',
+)
+"""The steps of the Cc4s user manual (VASP interface to Cc4s), each from the orbitals of the one before."""
+
+MESH = ('mesh_dft', 'mesh_hartree_fock')
+"""The Hartree–Fock energy on its own k-mesh."""
+
+_ALL_ORBITALS = ('virtuals', 'pair_energies', 'natural_orbitals')
+_STEP_TAGS: dict[str, Tags] = {
+    'dft': {'LWAVE': True},
+    'hartree_fock': {**_HARTREE_FOCK, 'ALGO': 'All', 'LWAVE': True},
+    'virtuals': {**_HARTREE_FOCK, 'ALGO': 'Exact', 'NELM': 1, 'LWAVE': True},
+    'pair_energies': {**_HARTREE_FOCK, 'ALGO': 'MP2', 'LSFACTOR': True},
+    'natural_orbitals': {**_HARTREE_FOCK, 'ALGO': 'MP2NO', 'LAPPROX': True},
+    'recanonicalise': {**_HARTREE_FOCK, 'ALGO': 'Sub', 'NELM': 1, 'LWAVE': True},
+    'dump': {**_HARTREE_FOCK, 'ALGO': 'CC4S'},
+    'mesh_dft': {'LWAVE': True},
+    'mesh_hartree_fock': {**_HARTREE_FOCK, 'ALGO': 'All', 'LWAVE': False},
+}
+_WITHOUT_BAND_GROUPS = ('pair_energies', 'natural_orbitals')
+_BAND_GROUP_TAGS = ('NCORE', 'NPAR')
+
+RESERVED_TAGS = frozenset(
+    {
+        *('PREC', 'ENCUT', 'EDIFF', 'NELM', 'ISMEAR', 'SIGMA', 'ALGO', 'IALGO', 'GGA', 'METAGGA', 'ISYM', 'ISTART'),
+        *('IBRION', 'NSW', 'ISIF', 'MDALGO', 'POTIM', 'TEBEG', 'TEEND', 'SMASS', 'NBLOCK', 'RANDOM_SEED'),
+        *('LANGEVIN_GAMMA', 'LANGEVIN_GAMMA_L', 'NBANDS', 'NBANDSHIGH', 'ENCUTGW', 'ENCUTGWSOFT', 'LWAVE', 'LCHARG'),
+        *('LSFACTOR', 'LAPPROX', 'KSPACING', 'KGAMMA', 'SYSTEM', *_HARTREE_FOCK),
+    }
+)
+"""Tags that follow from the settings."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of the dynamics: steps from `first` on, with the thermostat at its begin and end."""
+
+    first: int
+    n_steps: int
+    begin_K: float
+    end_K: float
+
+
+def single_point(engine: Mapping[str, Any]) -> Tags:
+    """Return the INCAR of energy and forces of one structure."""
+    return {**_electrons(engine), 'IBRION': -1, 'NSW': 0, 'ISYM': 0}
+
+
+def langevin(
+    engine: Mapping[str, Any], parameters: Mapping[str, Any], segment: Segment, species: Sequence[str], seed: int
+) -> Tags:
+    """Return the INCAR of one segment of Langevin dynamics at constant volume.
+
+    :param parameters: as those of :class:`~aiida_mlcc.calculations.md.MdCalculation`.
+    :param species: one entry for each potential in POTCAR; all have the same friction.
+    """
+    return {
+        **_electrons(engine),
+        'IBRION': 0,
+        'MDALGO': 3,
+        'ISIF': 2,
+        'ISYM': 0,
+        'NBLOCK': 1,
+        'NSW': segment.n_steps,
+        'POTIM': parameters['time_step_fs'],
+        'TEBEG': segment.begin_K,
+        'TEEND': segment.end_K,
+        'LANGEVIN_GAMMA': [parameters['friction_per_ps']] * len(species),
+        'RANDOM_SEED': random_seed(seed, segment.first),
+    }
+
+
+def next_segment(parameters: Mapping[str, Any], done: int, most: int | None = None) -> Segment:
+    """Return what comes after `done` steps, equilibration counted: it goes on at the sweep's temperature there.
+
+    :param most: the longest segment, in steps; None for all that is left of the phase.
+    """
+    equilibration, n_steps = parameters['equilibration_steps'], parameters['n_steps']
+    first_K, last_K = parameters['temperature_start_K'], parameters['temperature_end_K']
+    left = equilibration - done if done < equilibration else equilibration + n_steps - done
+    count = left if most is None else min(left, most)
+
+    def kelvin(step: int) -> float:
+        swept = max(step - equilibration, 0) / n_steps
+        return float(first_K + swept * (last_K - first_K))
+
+    return Segment(done, count, kelvin(done), kelvin(done + count))
+
+
+def random_seed(seed: int, first_step: int) -> list[int]:
+    """Return RANDOM_SEED of the segment that begins with `first_step`: no two segments get the same random forces."""
+    drawn = np.random.SeedSequence([seed, first_step]).generate_state(1)[0]
+    return [int(drawn) % _LARGEST_SEED, 0, 0]
+
+
+def chain_step(
+    engine: Mapping[str, Any], step: str, n_all_orbitals: int | None = None, n_orbitals: int | None = None
+) -> Tags:
+    """Return the INCAR of one of :data:`CHAIN` or :data:`MESH`.
+
+    :param n_all_orbitals: as many as the basis has plane waves.
+    :param n_orbitals: occupied and natural virtual ones.
+    """
+    tags = {
+        'PREC': engine['prec'],
+        'ENCUT': engine['hf_encut' if step in MESH else 'encut'],
+        'EDIFF': engine['ediff'],
+        'NELM': engine['nelm'],
+        'ISMEAR': engine['ismear'],
+        'SIGMA': engine['sigma'],
+        'ISYM': -1,
+        'LWAVE': True,
+        'LCHARG': False,
+        **_further(engine),
+        **_STEP_TAGS[step],
+    }
+    if step not in (CHAIN[0], MESH[0]):
+        tags['ISTART'] = 1
+    if step in _ALL_ORBITALS:
+        tags['NBANDS'] = n_all_orbitals
+    if step in ('recanonicalise', 'dump'):
+        tags |= {'NBANDS': n_orbitals, 'NBANDSHIGH': n_orbitals}
+    if step == 'dump':
+        tags |= {'ENCUTGW': engine['encutgw'], 'ENCUTGWSOFT': engine['encutgw']}
+    if step in _WITHOUT_BAND_GROUPS:
+        tags = {tag: value for tag, value in tags.items() if tag not in _BAND_GROUP_TAGS}
+    return tags
+
+
+def _electrons(engine: Mapping[str, Any]) -> Tags:
+    exchange = _HARTREE_FOCK if engine['method'] == 'HF' else {'GGA': _FUNCTIONALS[engine['method']]}
+    return {
+        'PREC': engine['prec'],
+        'ENCUT': engine['encut'],
+        'EDIFF': engine['ediff'],
+        'NELM': engine['nelm'],
+        'ALGO': engine['algo'],
+        'ISMEAR': engine['ismear'],
+        'SIGMA': engine['sigma'],
+        'LWAVE': False,
+        'LCHARG': False,
+        **exchange,
+        **_further(engine),
+    }
+
+
+def _further(engine: Mapping[str, Any]) -> Tags:
+    return {tag.upper(): value for tag, value in engine['incar'].items()}

@@ -1,0 +1,177 @@
+"""VaspIntegralsWorkChain through mock-vasp: every step towards Cc4s, with made-up files."""
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+from ase import Atoms
+
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.workflows.vasp_integrals import VaspIntegralsWorkChain
+from tests.vasp_outputs import poscar, single_point_outputs
+from tests.workflows.vasp_runs.settings import ENGINE
+
+INTEGRALS = {
+    **{name: value for name, value in ENGINE.items() if name not in ('method', 'algo', 'kpoints')},
+    'gamma_only': True,
+    'natural_orbitals_per_occupied': 3,
+    'encutgw': 200.0,
+    'hf_kpoints': [3, 3, 3],
+    'hf_encut': 350.0,
+}
+ALONE = {**INTEGRALS, 'hf_kpoints': [1, 1, 1], 'hf_encut': 400.0}
+"""With the Hartree–Fock energy at Γ."""
+
+ATOMS = Atoms('LiF', positions=[[0, 0, 0], [2, 2, 2]], cell=[4, 4, 4], pbc=True)
+COMMON = {
+    'PREC': 'Accurate',
+    'ENCUT': 400.0,
+    'EDIFF': 1e-06,
+    'NELM': 9,
+    'ISMEAR': 0,
+    'SIGMA': 0.01,
+    'ISYM': -1,
+    'LWAVE': True,
+    'LCHARG': False,
+}
+FOCK = {'LHFCALC': True, 'AEXX': 1.0, 'ALDAC': 0.0, 'AGGAC': 0.0, 'ISTART': 1}
+PAIRS = {'Mp2PairEnergies.yaml': 'made up', 'Mp2PairEnergies.elements': 'made up'}
+VERTEX = {f'{name}.{kind}': 'made up' for name in ('CoulombVertex', 'EigenEnergies') for kind in ('yaml', 'elements')}
+
+# 8 electrons; 10 plane waves in the file are 19 real orbitals at Γ; 4 occupied and 12 natural ones are kept.
+STEPS = {
+    'dft': ({}, {'WAVECAR': 'dft'}),
+    'hartree_fock': ({**FOCK, 'ALGO': 'All'}, {'WAVECAR': 'occupied'}),
+    'virtuals': ({**FOCK, 'ALGO': 'Exact', 'NELM': 1, 'NBANDS': 19}, {'WAVECAR': 'all'}),
+    'pair_energies': ({**FOCK, 'ALGO': 'MP2', 'LSFACTOR': True, 'NBANDS': 19}, PAIRS),
+    'natural_orbitals': (
+        {**FOCK, 'ALGO': 'MP2NO', 'LAPPROX': True, 'NBANDS': 19},
+        {'WAVECAR.FNO': 'natural'},
+    ),
+    'recanonicalise': ({**FOCK, 'ALGO': 'Sub', 'NELM': 1, 'NBANDS': 16, 'NBANDSHIGH': 16}, {}),
+    'dump': (
+        {**FOCK, 'ALGO': 'CC4S', 'NBANDS': 16, 'NBANDSHIGH': 16, 'ENCUTGW': 200.0, 'ENCUTGWSOFT': 200.0},
+        VERTEX,
+    ),
+    'mesh_dft': ({'ENCUT': 350.0}, {'WAVECAR': 'mesh'}),
+    'mesh_hartree_fock': ({**FOCK, 'ENCUT': 350.0, 'ALGO': 'All', 'LWAVE': False}, {}),
+}
+ENERGIES = {'hartree_fock': -20.0, 'mesh_hartree_fock': -21.5}
+
+
+def register(registry, *steps, **changed):
+    """Register steps; `changed` are settings of the files that they leave."""
+    for step in steps:
+        tags, files = STEPS[step]
+        single_shot = tags.get('NELM') == 1
+        settings = {
+            'n_electronic': 1 if single_shot else 5,
+            'nelm': tags.get('NELM', 9),
+            'n_plane_waves': 10,
+            **changed,
+        }
+        outputs = single_point_outputs(ATOMS, ENERGIES.get(step, 0.0), np.zeros((2, 3)), **settings)
+        mesh = [3, 3, 3] if step.startswith('mesh') else [1, 1, 1]
+        registry.add(step, {**COMMON, **tags}, poscar(ATOMS), mesh, {**outputs, **files})
+
+
+def inputs(where, **changed):
+    snapshots = SnapshotsData(Snapshots.from_atoms([ATOMS]))
+    places = {**where, 'code_kpoints': where['code']}
+    return {'snapshots': snapshots, 'engine': INTEGRALS, 'vasp': places, **changed}
+
+
+def content(remote, name, tmp_path):
+    remote.getfile(name, str(tmp_path / name))
+    return (tmp_path / name).read_text()
+
+
+def test_all_steps_hand_over_their_orbitals_and_leave_the_tensors(where, registry):
+    register(registry, *STEPS)
+    outputs, node = run_get_node(VaspIntegralsWorkChain, **inputs(where))
+    assert node.is_finished_ok, node.exit_message
+    jobs = {job.label: job for job in node.called if isinstance(job, orm.CalcJobNode)}
+    assert set(jobs) == set(STEPS)
+    assert outputs['hf_energy'].value == pytest.approx(-21.5)
+    summary = outputs['summary'].get_dict()
+    assert summary['hf_energy_gamma_ev'] == pytest.approx(-20.0)
+    assert (summary['n_occupied'], summary['n_all_orbitals'], summary['n_orbitals']) == (4, 19, 16)
+    assert summary['tensors'] == sorted([*PAIRS, *VERTEX])
+    assert summary['core_hours'] == pytest.approx(9 * 8 * 45 / 3600)
+    tensors = outputs['tensors']
+    assert tensors.uuid == jobs['dump'].outputs.remote_folder.uuid
+    names = tensors.listdir()
+    assert set(PAIRS) | set(VERTEX) <= set(names)
+    assert 'WAVECAR' not in names
+    assert all(not set(VERTEX) & set(job.outputs.retrieved.list_object_names()) for job in jobs.values())
+    assert all(jobs[name].outputs.remote_folder.is_cleaned for name in STEPS if name != 'dump')
+
+
+def test_orbitals_are_those_of_the_step_before_and_natural_ones_take_their_place(where, registry, tmp_path):
+    register(registry, *[step for step in STEPS if not step.startswith('mesh')])
+    outputs, node = run_get_node(VaspIntegralsWorkChain, **inputs(where, engine=ALONE, clean_workdir=False))
+    assert node.is_finished_ok, node.exit_message
+    jobs = {job.label: job for job in node.called if isinstance(job, orm.CalcJobNode)}
+    wavecars = {
+        step: content(jobs[step].outputs.remote_folder, 'WAVECAR', tmp_path)
+        for step in ('pair_energies', 'natural_orbitals', 'recanonicalise', 'dump')
+    }
+    assert wavecars == {
+        'pair_energies': 'all',
+        'natural_orbitals': 'natural',
+        'recanonicalise': 'natural',
+        'dump': 'natural',
+    }
+    # The same mesh and cutoff as those of the steps need no calculation of their own.
+    assert set(jobs) == {step for step in STEPS if not step.startswith('mesh')}
+    assert outputs['hf_energy'].value == pytest.approx(-20.0)
+
+
+@pytest.mark.parametrize(
+    ('good', 'bad', 'settings', 'status', 'reason'),
+    [
+        ([], 'dft', {'killed': True}, 311, 'stopped before its end'),
+        (['dft'], 'hartree_fock', {'n_electronic': 9}, 312, 'did not converge'),
+        (['dft'], 'hartree_fock', {'n_plane_waves': 7}, 321, 'the basis has 13'),
+        (['dft'], 'hartree_fock', {'n_electrons': 7.0}, 322, '7.0 electrons'),
+    ],
+)
+def test_each_failure_names_its_step(where, registry, good, bad, settings, status, reason):
+    register(registry, *good)
+    register(registry, bad, **settings)
+    _, node = run_get_node(VaspIntegralsWorkChain, **inputs(where, engine=ALONE))
+    assert node.exit_status == status, node.exit_message
+    assert reason in node.exit_message
+
+
+@pytest.mark.parametrize(
+    ('step', 'lost', 'status'),
+    [
+        pytest.param('pair_energies', 'Mp2PairEnergies.elements', 314, marks=pytest.mark.slow),
+        ('natural_orbitals', 'WAVECAR.FNO', 315),
+    ],
+)
+def test_a_step_that_leaves_its_file_out_fails(where, registry, step, lost, status):
+    names = list(STEPS)
+    register(registry, *names[: names.index(step) + 1])
+    (registry.folder / step / 'out' / lost).unlink()
+    _, node = run_get_node(VaspIntegralsWorkChain, **inputs(where, engine=ALONE))
+    assert node.exit_status == status, node.exit_message
+    assert f'`{step}`' in node.exit_message
+
+
+def test_bad_input_is_refused_at_submission(where, python):
+    given = inputs(where)
+    without = {name: value for name, value in given['vasp'].items() if name != 'code_kpoints'}
+    odd = Snapshots.from_atoms([Atoms('Li', positions=[[0, 0, 0]], cell=[4, 4, 4], pbc=True)])
+    for changed, reason in [
+        ({'vasp': without}, 'give `vasp.code_kpoints`'),
+        ({'vasp': {**given['vasp'], 'code': python}}, 'is not VASP'),
+        ({'frame': 1}, '`frame` is 1'),
+        ({'snapshots': SnapshotsData(odd)}, '1 valence electrons'),
+        ({'engine': {**INTEGRALS, 'natural_orbitals_per_occupied': 0}}, 'must be at least 1'),
+        ({'engine': {**INTEGRALS, 'hf_kpoints': [3, 3]}}, 'three whole numbers'),
+    ]:
+        with pytest.raises(ValueError, match=reason):
+            run_get_node(VaspIntegralsWorkChain, **{**given, **changed})
