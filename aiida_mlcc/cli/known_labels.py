@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+_LABEL_POINT = 'aiida_mlcc.calculations.functions.label_point.label_point'
+"""The calcfunction that stores each energy of Cc4s as soon as it is there."""
+
 _SAME_CELL = 1e-4
 """Å: as structures are compared."""
 
@@ -20,7 +23,8 @@ def find_known_labels(snapshots: Any) -> dict[str, Any]:
 
     content = snapshots.get_snapshots()
     query = orm.QueryBuilder()
-    query.append(orm.CalcJobNode, filters={'process_type': 'aiida.calculations:mlcc.correlate'}, tag='job')
+    label_makers = {'or': [{'process_type': 'aiida.calculations:mlcc.correlate'}, {'process_type': _LABEL_POINT}]}
+    query.append(orm.CalculationNode, filters=label_makers, tag='job')
     query.append(
         DataFactory('mlcc.snapshots'),
         with_incoming='job',

@@ -42,8 +42,10 @@ def force_engine_like(method: str, source: Mapping[str, Any], engine: Mapping[st
     if missing := [name for name in counted if _SOURCE_NAMES.get(name, name) not in source]:
         raise ValueError(f'the {method} labels do not say with which `{missing[0]}` they were made')
     settings = {name: source[_SOURCE_NAMES.get(name, name)] for name in counted}
-    rest = {name: engine[name] for name in ('name', 'exxdiv', 'max_cycle', 'max_memory_mb')}
-    return {**rest, 'method': method, **settings}
+    # An engine that takes its integrals from another program says nothing of these.
+    rest = {'exxdiv': 'ewald', 'max_cycle': 50, 'max_memory_mb': None}
+    rest = {name: engine.get(name, default) for name, default in rest.items()}
+    return {'name': 'pyscf', **rest, 'method': method, **settings}
 
 
 _SOURCE_NAMES = {'name': 'engine', 'conv_tol': 'conv_tol_hartree', 'ke_cutoff': 'ke_cutoff_hartree'}

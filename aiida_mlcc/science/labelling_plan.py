@@ -40,6 +40,21 @@ def with_cheaper(chosen: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
     }
 
 
+def plan_batches(lacking: Mapping[str, Sequence[int]], size: int, pilot: bool) -> list[tuple[list[str], list[int]]]:
+    """Return the batches in which frames are labelled, as methods and frames, the costliest methods first.
+
+    :param lacking: method → frames without its label.
+    :param size: frames in a batch at most.
+    :param pilot: whether the first batch is one frame, which shows what the others will cost.
+    """
+    planned: list[tuple[list[str], list[int]]] = []
+    for methods, frames in in_one_job(lacking).items():
+        start = 1 if pilot and not planned else 0
+        planned += [(list(methods), frames[:start])] * start
+        planned += [(list(methods), frames[at : at + size]) for at in range(start, len(frames), size)]
+    return planned
+
+
 def in_one_job(lacking: Mapping[str, Sequence[int]]) -> dict[tuple[str, ...], list[int]]:
     """Bring together the frames that lack the same methods.
 

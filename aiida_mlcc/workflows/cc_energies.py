@@ -17,15 +17,18 @@ from aiida_mlcc.calculations.functions.merge_labels import merge_labels
 from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.pyscf import refuse_force_engine, source_of
+from aiida_mlcc.engines.correlation import CC4S, source_of
+from aiida_mlcc.engines.pyscf import refuse_force_engine
 from aiida_mlcc.science.labelling import made_with
 from aiida_mlcc.science.labelling_plan import PER_METHOD, costliest, selections_of, with_cheaper
 from aiida_mlcc.science.selection import DESIGNED
+from aiida_mlcc.workflows.cost import add_costs
 from aiida_mlcc.workflows.inputs import Options, job_inputs, refuse_fraction
 from aiida_mlcc.workflows.label_frames import LabelFramesWorkChain
+from aiida_mlcc.workflows.labelling_ports import engine_inputs, with_jobs
 from aiida_mlcc.workflows.new_structures import NewStructuresWorkChain
 from aiida_mlcc.workflows.ports import symprec_port
-from aiida_mlcc.workflows.protocol import ProtocolMixin
+from aiida_mlcc.workflows.protocol import ProtocolMixin, merge
 from aiida_mlcc.workflows.selections import (
     NEEDS_CRYSTAL,
     base_engine_of,
@@ -100,6 +103,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
         spec.inputs.validator = refuse_labelling
         spec.output('snapshots', valid_type=SnapshotsData, help='The snapshots, and new ones, with all labels.')
         spec.output('failures', valid_type=orm.Dict, help='Which snapshots failed, and why.')
+        spec.output('cost', valid_type=orm.Dict, help='Core hours, jobs and memory, and what was forecast.')
         spec.output(
             'learning_curve',
             valid_type=orm.Dict,
@@ -130,13 +134,26 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
             message='Only {n_labelled} of {n_selected} snapshots have a {method} energy; what there is is kept.',
         )
 
+        spec.exit_code(411, 'ERROR_TOO_EXPENSIVE', message='{reason}')
+
     @classmethod
     def get_protocol_inputs(
         cls, protocol: str | None = None, overrides: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Return the inputs of a protocol, with what the selection of a method leaves out from the table of kinds."""
+        """Return the inputs of a protocol, with the settings of the engine that is named.
+
+        What the selection of a method leaves out comes from the table of kinds, what another engine needs besides from
+        the table of engines.
+        """
+        content = cls.protocol_content()
+        overrides = dict(overrides or {})
+        engine = overrides.pop('engine', None) or {}
         inputs = super().get_protocol_inputs(protocol, overrides)
-        kinds = cls.protocol_content()['kinds']['selection']
+        default = engine_inputs(inputs['engine'], engine.get('name'), content['engines'])
+        ours = {key: value for key, value in engine.items() if key != CC4S}
+        cls.refuse_unknown({'engine': ours}, {'engine': default}, None)
+        inputs['engine'] = merge(default, engine)
+        kinds = content['kinds']['selection']
         own = inputs['selection'].get(PER_METHOD)
         if isinstance(own, Mapping):
             inputs['selection'][PER_METHOD] = {
@@ -154,17 +171,23 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
         overrides: Mapping[str, Any] | None = None,
         structure: orm.StructureData | None = None,
         options: Options = None,
+        cc4s_code: orm.AbstractCode | None = None,
+        vasp_code: orm.AbstractCode | None = None,
     ):
         """Return a builder with the inputs of a protocol.
 
         :param code: a Python that has PySCF.
         :param structure: the crystal, for selections that look at its phonons.
-        :param options: scheduler options of the jobs, as in ``metadata.options``.
+        :param options: scheduler options of the jobs with PySCF, as in ``metadata.options``.
+        :param cc4s_code: Cc4s, for the engines that end in it; ``cc4s.metadata.options`` are its scheduler options.
+        :param vasp_code: VASP, for the engine ``vasp+cc4s``; ``vasp.options`` are its scheduler options.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
         evaluate = inputs.pop('evaluate')
-        inputs['correlate'] = job_inputs(inputs['correlate'], code, options)
+        inputs = with_jobs(
+            inputs, {'correlate': code, 'integrals': code, 'cc4s': cc4s_code, 'vasp': vasp_code}, options
+        )
         if DESIGNED in kinds_of(inputs['methods'], inputs['selection']):
             inputs['evaluate'] = job_inputs(evaluate, code, options)
         return cls.fill({'snapshots': snapshots, 'structure': structure, **inputs})
@@ -174,6 +197,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
         self.ctx.snapshots = self.inputs.snapshots
         self.ctx.new_frames, self.ctx.chosen = [], {}
         self.ctx.failed, self.ctx.rounds = [], []
+        self.ctx.costs, self.ctx.too_expensive = [], None
         kinds = kinds_of(self.inputs.methods, self.inputs.selection.get_dict())
         if kinds & set(NEEDS_CRYSTAL) or 'rounds' in self.inputs:
             self.ctx.primitive = primitive_structure(
@@ -231,7 +255,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
 
     def another_round(self) -> bool:
         """Tell whether labelling goes on: once, or in rounds until the frequencies are known well enough."""
-        if not self.ctx.rounds:
+        if not self.ctx.rounds or self.ctx.too_expensive:
             return not self.ctx.chosen
         last = self.ctx.rounds[-1]
         return not last['met'] and last['n_asked'] < self.inputs.rounds['most'] and last['n_labels'] > 0
@@ -270,7 +294,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
             missing[method] = [frame for frame in frames if frame not in there | self.failed_frames(method)]
             if known := len(there.intersection(frames)):
                 self.report(f'the {method} energy of {known} of these is there already')
-        self.ctx.labelling = None
+        self.ctx.labelling, self.ctx.asked = None, missing
         if not any(missing.values()):
             return None
         node = self.submit(
@@ -287,7 +311,19 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
         if (node := self.ctx.labelling) is None:
             return
         self.ctx.snapshots = node.outputs.snapshots if 'snapshots' in node.outputs else self.ctx.snapshots
-        self.ctx.failed += node.outputs.failures['failed']
+        if 'failures' in node.outputs:
+            self.ctx.failed += node.outputs.failures['failed']
+        else:
+            reason = node.exit_message or f'the labelling ended as {node.process_state.value}'
+            self.ctx.failed += [
+                {'snapshot': frame, 'methods': [method], 'reason': reason}
+                for method, frames in self.ctx.asked.items()
+                for frame in frames
+            ]
+        if 'cost' in node.outputs:
+            self.ctx.costs.append(node.outputs.cost.get_dict())
+        if node.exit_status == LabelFramesWorkChain.exit_codes.ERROR_TOO_EXPENSIVE.status:
+            self.ctx.too_expensive = node.exit_message
 
     def estimate_frequencies(self) -> None:
         """Ask what the labels of this round say of the frequencies, and how well."""
@@ -326,12 +362,16 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
         if any(method in self.ctx.snapshots.methods for method in self.inputs.methods):
             self.out('snapshots', self.ctx.snapshots)
         self.out('failures', orm.Dict({'failed': self.ctx.failed}).store())
+        forecasts = [entry for cost in self.ctx.costs for entry in cost['forecasts']]
+        self.out('cost', orm.Dict({**add_costs(self.ctx.costs), 'forecasts': forecasts}).store())
         if self.ctx.rounds:
             target = self.inputs.rounds['target_sd_cm1']
             self.out('learning_curve', orm.Dict({'target_sd_cm1': target, 'rounds': self.ctx.rounds}).store())
 
     def judge(self) -> ExitCode | None:
         """Say whether enough snapshots were labelled, by the method that fared worst."""
+        if self.ctx.too_expensive:
+            return self.exit_codes.ERROR_TOO_EXPENSIVE.format(reason=self.ctx.too_expensive)
         chosen = {method: set(frames) for method, frames in self.ctx.chosen.items() if frames}
         labelled = {method: frames - self.failed_frames(method) for method, frames in chosen.items()}
         if not any(labelled.values()):

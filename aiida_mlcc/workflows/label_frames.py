@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -11,10 +14,12 @@ from aiida_mlcc.calculations.functions.merge_labels import merge_labels
 from aiida_mlcc.calculations.functions.take_frames import take_frames
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.pyscf import refuse_correlation_engine
+from aiida_mlcc.engines.correlation import uses_cc4s
 from aiida_mlcc.science.labelling import missing_labels
-from aiida_mlcc.science.labelling_plan import in_one_job
-from aiida_mlcc.workflows.inputs import batches
+from aiida_mlcc.science.labelling_plan import plan_batches
+from aiida_mlcc.workflows.cc4s_batch import Cc4sBatchWorkChain
+from aiida_mlcc.workflows.cost import add_costs, cost_of, forecast
+from aiida_mlcc.workflows.labelling_ports import correlate_port, refuse_jobs
 from aiida_mlcc.workflows.ports import count_port
 from aiida_mlcc.workflows.restart import CorrelateRestartWorkChain
 
@@ -27,34 +32,47 @@ class LabelFramesWorkChain(WorkChain):
         super().define(spec)
         spec.input('snapshots', valid_type=SnapshotsData)
         spec.input('frames', valid_type=orm.Dict, help='Method → indices of the frames to be labelled by it.')
-        spec.input('engine', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=refuse_correlation_engine)
-        count_port(spec, 'batch_size', 8, 'Snapshots per job.')
-        count_port(spec, 'max_concurrent', 4, 'Jobs at a time.')
-        spec.expose_inputs(
-            CorrelateCalculation,
-            namespace='correlate',
-            exclude=('snapshots', 'methods', 'engine', 'runtime_source', 'parent_folder'),
+        count_port(spec, 'batch_size', 8, 'Snapshots per job, or whose integrals one job makes.')
+        count_port(spec, 'max_concurrent', 4, 'Batches at a time.')
+        spec.input(
+            'max_core_hours',
+            valid_type=orm.Float,
+            required=False,
+            serializer=orm.to_aiida_type,
+            validator=refuse_budget,
+            help='Stop, with what is finished, where the first snapshot shows that all would cost more than this.',
         )
+        correlate_port(spec)
+        spec.expose_inputs(Cc4sBatchWorkChain, exclude=('snapshots', 'methods', 'metadata'))
+        spec.inputs['cc4s'].required = False
+        spec.inputs.validator = _refuse
         spec.output('snapshots', valid_type=SnapshotsData, help='The snapshots of the input with the new labels.')
         spec.output('failures', valid_type=orm.Dict, help='Which frames failed, for which methods, and why.')
+        spec.output('cost', valid_type=orm.Dict, help='Core hours, jobs and memory, and what was forecast.')
         spec.outline(
             cls.plan_batches,
             while_(cls.batches_left)(
                 cls.submit_next_batches,
                 cls.collect_batches,
+                cls.judge_cost,
             ),
             cls.assemble_labels,
         )
         spec.exit_code(310, 'ERROR_NOTHING_LABELLED', message='No snapshot was labelled. The first reason: {reason}')
+        spec.exit_code(
+            411,
+            'ERROR_TOO_EXPENSIVE',
+            message='{n_left} snapshots are left, which would cost about {forecast:.3g} core hours more: with the '
+            '{spent:.3g} so far over the {limit:g} of `max_core_hours`. What is finished is kept.',
+        )
 
     def plan_batches(self) -> None:
         """Put the frames that lack the same methods into batches."""
         self.ctx.labelled, self.ctx.failed, self.ctx.n_submitted = {}, [], 0
-        self.ctx.batches = [
-            (list(methods), batch)
-            for methods, frames in in_one_job(self.inputs.frames.get_dict()).items()
-            for batch in batches(frames, self.inputs.batch_size.value)
-        ]
+        self.ctx.finished, self.ctx.forecasts, self.ctx.left_out = [], [], []
+        self.ctx.spent = add_costs([])
+        pilot = 'max_core_hours' in self.inputs
+        self.ctx.batches = plan_batches(self.inputs.frames.get_dict(), self.inputs.batch_size.value, pilot)
 
     def batches_left(self) -> bool:
         """Tell whether batches are left."""
@@ -62,7 +80,8 @@ class LabelFramesWorkChain(WorkChain):
 
     def submit_next_batches(self) -> ToContext:
         """Submit as many batches as may run at a time: waiting parents hold a worker's slots."""
-        size = self.inputs.max_concurrent.value
+        is_pilot = 'max_core_hours' in self.inputs and not self.ctx.finished
+        size = 1 if is_pilot else self.inputs.max_concurrent.value
         now, self.ctx.batches = self.ctx.batches[:size], self.ctx.batches[size:]
         self.ctx.running, jobs = {}, {}
         for methods, frames in now:
@@ -71,17 +90,26 @@ class LabelFramesWorkChain(WorkChain):
             snapshots = take_frames(
                 self.inputs.snapshots, orm.List(frames), science_hash(), metadata={'call_link_label': f'take_{name}'}
             )
-            job = self.exposed_inputs(CorrelateCalculation, 'correlate')
-            job.update(snapshots=snapshots, methods=orm.List(methods), engine=self.inputs.engine)
-            jobs[name] = self.submit(CorrelateRestartWorkChain, job=job, metadata={'call_link_label': name})
+            jobs[name] = self.submit_batch(name, snapshots, orm.List(methods))
             self.ctx.running[name] = (methods, frames)
         self.report(f'{len(jobs)} batches submitted, {len(self.ctx.batches)} to come')
         return ToContext(**jobs)
+
+    def submit_batch(self, name: str, snapshots: SnapshotsData, methods: orm.List) -> orm.ProcessNode:
+        """Submit what labels a batch with the engine."""
+        asked = {'snapshots': snapshots, 'methods': methods, 'engine': self.inputs.engine}
+        label = {'call_link_label': name}
+        if uses_cc4s(self.inputs.engine):
+            inputs = {**self.exposed_inputs(Cc4sBatchWorkChain), **asked}
+            return self.submit(Cc4sBatchWorkChain, **{**inputs, 'metadata': label})
+        job = {**self.exposed_inputs(CorrelateCalculation, 'correlate'), **asked}
+        return self.submit(CorrelateRestartWorkChain, job=job, metadata=label)
 
     def collect_batches(self) -> None:
         """Keep every energy that was finished, and the reason for every one that was not."""
         for name, (methods, frames) in self.ctx.running.items():
             node = self.ctx[name]
+            self.ctx.finished.append((methods, len(frames), cost_of([node])))
             lost = {method: list(range(len(frames))) for method in methods}
             reasons: dict[int, str] = {}
             if 'labelled' in node.outputs:
@@ -97,11 +125,45 @@ class LabelFramesWorkChain(WorkChain):
                     self.ctx.failed.append({'snapshot': frame, 'methods': without, 'batch': name, 'reason': reason})
                     self.report(f'no {", ".join(without)} energy of snapshot {frame}: {reason}')
 
+    def judge_cost(self) -> None:
+        """Forecast what the rest will cost, and leave it where that is too much."""
+        self.ctx.spent = add_costs([cost for _, _, cost in self.ctx.finished])
+        spent, to_come = self.ctx.spent['core_hours'], forecast(self.ctx.finished, self.ctx.batches)
+        if not self.ctx.batches:
+            return
+        n_left = sum(len(frames) for _, frames in self.ctx.batches)
+        self.ctx.forecasts.append({'core_hours_spent': spent, 'core_hours_to_come': to_come, 'n_left': n_left})
+        self.report(f'{spent:.3g} core hours spent; {n_left} snapshots to come, about {to_come:.3g} core hours')
+        if 'max_core_hours' in self.inputs and spent + to_come > self.inputs.max_core_hours.value:
+            self.ctx.left_out, self.ctx.batches = self.ctx.batches, []
+
     def assemble_labels(self) -> ExitCode | None:
         """Put the labels onto the snapshots they belong to."""
+        limit = self.inputs.max_core_hours.value if 'max_core_hours' in self.inputs else None
+        for methods, frames in self.ctx.left_out:
+            reason = f'left out: all would cost more than the {limit:g} core hours of `max_core_hours`'
+            self.ctx.failed += [{'snapshot': frame, 'methods': methods, 'reason': reason} for frame in frames]
         self.out('failures', orm.Dict({'failed': self.ctx.failed}).store())
+        self.out('cost', orm.Dict({**self.ctx.spent, 'forecasts': self.ctx.forecasts}).store())
         if not self.ctx.labelled:
             return self.exit_codes.ERROR_NOTHING_LABELLED.format(reason=self.ctx.failed[0]['reason'])
         label = {'call_link_label': 'merge_labels'}
         self.out('snapshots', merge_labels(self.inputs.snapshots, science_hash(), metadata=label, **self.ctx.labelled))
+        if self.ctx.left_out:
+            last = self.ctx.forecasts[-1]
+            return self.exit_codes.ERROR_TOO_EXPENSIVE.format(
+                n_left=last['n_left'],
+                forecast=last['core_hours_to_come'],
+                spent=last['core_hours_spent'],
+                limit=limit,
+            )
         return None
+
+
+def refuse_budget(node: orm.Float, _: Any) -> str | None:
+    """Refuse a budget of nothing."""
+    return None if node.value > 0 else f'{node.value} core hours are no budget: give a number above 0'
+
+
+def _refuse(inputs: Mapping[str, Any], _: Any) -> str | None:
+    return refuse_jobs(inputs) if {'snapshots', 'engine'} <= set(inputs) else None

@@ -8,12 +8,14 @@ from typing import Any
 
 from aiida_mlcc.calculations.parameters import Setting
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.pyscf import force_engine_like, source_of
+from aiida_mlcc.engines.correlation import source_of
+from aiida_mlcc.engines.pyscf import force_engine_like
 from aiida_mlcc.science.labelling import made_with
 from aiida_mlcc.science.labelling_plan import PER_METHOD, common_selection, selections_of
 from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
 from aiida_mlcc.science.selection import DESIGNED, SelectionError, refuse_selection
 from aiida_mlcc.workflows.inputs import refuse_mismatch
+from aiida_mlcc.workflows.labelling_ports import refuse_jobs
 
 NEEDS_CRYSTAL = (DESIGNED, 'optimal')
 """Kinds of selection that look at the crystal and at the DFT forces."""
@@ -109,6 +111,8 @@ def refuse_labelling(inputs: Mapping[str, Any], _: Any) -> str | None:
     """Refuse a selection that cannot be made or labelled; the validator of the labelling WorkChain."""
     if any(name not in inputs for name in ('snapshots', 'methods', 'selection', 'engine')):
         return None
+    if (reason := refuse_jobs(inputs)) is not None:
+        return reason
     snapshots, methods = inputs['snapshots'], inputs['methods'].get_list()
     selection = inputs['selection'].get_dict()
     rounds = inputs['rounds'].get_dict() if 'rounds' in inputs else None

@@ -8,6 +8,8 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.snapshots import Snapshots
 from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 
+ENGINE = {'basis': 'gth-dzv', 'exp_to_discard': None}
+
 
 def helium(n_frames: int = 3) -> Snapshots:
     """Two helium atoms in one cell, at a growing distance."""
@@ -20,7 +22,7 @@ def builder_of(python, snapshots, selection=None, **overrides):
     settings = {
         'methods': ['HF', 'MP2', 'CCSD'],
         'selection': selection or {'kind': 'random', 'n': snapshots.n_frames},
-        'engine': {'basis': 'gth-dzv', 'exp_to_discard': None},
+        'engine': ENGINE,
         'batch_size': 2,
     }
     return CCEnergiesWorkChain.get_builder_from_protocol(

@@ -1,0 +1,48 @@
+"""One snapshot with the energies that Cc4s and the program before it gave."""
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.science.labelling import label_by_contributions
+from aiida_mlcc.science.methods import CONTRIBUTIONS
+
+_KNOWN = {name for names in CONTRIBUTIONS.values() for name in names}
+
+
+@calcfunction
+def label_point(
+    snapshots: SnapshotsData,
+    frame: orm.Int,
+    methods: orm.List,
+    source: orm.Dict,
+    science: orm.Str,
+    integrals: orm.Dict = None,
+    hf_energy: orm.Float = None,
+    energies: orm.Dict = None,
+    run: orm.Dict = None,
+) -> SnapshotsData:
+    """Return one frame with the labels of `methods`, as far as its contributions go.
+
+    :param source: engine and settings; where ``basis_set_correction`` is true, the second-order energy of the virtual
+        orbitals that Cc4s does not see is added to each correlated energy.
+    :param integrals: frame → ``hf``, ``mp2_full`` and ``mp2_truncated``, eV per cell, by PySCF.
+    :param hf_energy: eV per cell, by VASP.
+    :param energies: Cc4s' contributions, eV per cell.
+    :param run: Cc4s' summary, which names its version.
+    """
+    contributions = {} if energies is None else {k: v for k, v in energies.get_dict().items() if k in _KNOWN}
+    if hf_energy is not None:
+        contributions['hf'] = hf_energy.value
+    if integrals is not None:
+        record = integrals[str(frame.value)]
+        contributions['hf'] = record['hf']
+        if source.get_dict().get('basis_set_correction'):
+            left_out = record['mp2_full'] - record['mp2_truncated']
+            contributions |= {'mp2_basis_set': left_out, 'ccsd_basis_set': left_out}
+    version = None if run is None else run.get_dict().get('cc4s_version')
+    described = {**source.get_dict(), **({'version': f'Cc4s {version}'} if version else {})}
+    one = snapshots.get_snapshots().select([frame.value]).without_labels()
+    arrays = {name: np.array([value]) for name, value in contributions.items()}
+    return SnapshotsData(label_by_contributions(one, methods.get_list(), arrays, lambda _: described))
