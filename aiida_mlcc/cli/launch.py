@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     help='With --snapshots: take energies of the same structures from earlier runs in this profile.',
 )
 @click.option('--code', metavar='LABEL', help='The Python that runs the jobs; mlcc-python@localhost if not given.')
+@click.option('--cc4s-code', metavar='LABEL', help='Cc4s, for the engines pyscf+cc4s and vasp+cc4s of cc_energies.')
+@click.option('--vasp-code', metavar='LABEL', help='VASP, for dft_md.engine.name=vasp and the engine vasp+cc4s.')
 @click.option(
     '--option',
     'options',
@@ -58,6 +60,8 @@ def launch(
     snapshots: str | None,
     reuse_labels: bool,
     code: str | None,
+    cc4s_code: str | None,
+    vasp_code: str | None,
     options: tuple[str, ...],
     train_options: tuple[str, ...],
     label: str,
@@ -79,7 +83,8 @@ def launch(
     if methods is not None:
         overrides['methods'] = read_methods(methods)
     load(profile)
-    given: dict[str, Any] = {}
+    others = {'cc4s_code': cc4s_code, 'vasp_code': vasp_code}
+    given: dict[str, Any] = {name: read_code(label) for name, label in others.items() if label is not None}
     if snapshots is not None:
         from aiida.plugins import DataFactory
 

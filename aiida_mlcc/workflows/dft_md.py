@@ -70,18 +70,19 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
         protocol: str | None = None,
         overrides: Mapping[str, Any] | None = None,
         options: Options = None,
+        vasp_code: orm.AbstractCode | None = None,
     ):
         """Return a builder with the inputs of a protocol.
 
-        :param code: a Python that has ASE and PySCF, or VASP; with a Python, `overrides` may name the engine `vasp`
-            and `vasp.code`.
+        :param code: a Python that has ASE and PySCF, or VASP.
+        :param vasp_code: VASP, which runs where `overrides` name the engine ``vasp``.
         :param options: scheduler options of the job, as in ``metadata.options``.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
         named = (overrides or {}).get('engine') or {}
         if is_vasp_code(code) or named.get('name') == 'vasp':
             inputs = _VaspProtocol.get_protocol_inputs(protocol, overrides)
-            inputs['vasp'] = merge({'code': code, 'options': {}}, inputs['vasp'])
+            inputs['vasp'] = merge({'code': vasp_code or code, 'options': {}}, inputs['vasp'])
             inputs['vasp']['options'] = merge(inputs['vasp']['options'], dict(options or {}))
         else:
             inputs = cls.get_protocol_inputs(protocol, overrides)

@@ -114,6 +114,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         known_labels: Mapping[str, SnapshotsData] | None = None,
         options: Options = None,
         train_options: Options = None,
+        cc4s_code: orm.AbstractCode | None = None,
+        vasp_code: orm.AbstractCode | None = None,
     ):
         """Return a builder with the inputs of a protocol.
 
@@ -123,6 +125,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         :param known_labels: energies of earlier runs, which are not computed again.
         :param options: scheduler options of all jobs, as in ``metadata.options``.
         :param train_options: what differs for the training of networks, such as a GPU partition.
+        :param cc4s_code: Cc4s, for the engines ``pyscf+cc4s`` and ``vasp+cc4s`` of the energies.
+        :param vasp_code: VASP, for its dynamics (``dft_md.engine.name``: ``vasp``) and the engine ``vasp+cc4s``.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
         overrides = dict(overrides or {})
@@ -133,7 +137,9 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         for stage in needed:
             given: dict[str, Any] = {'structure': structure}
             if stage == 'cc_energies':
-                given['snapshots'] = snapshots
+                given.update(snapshots=snapshots, cc4s_code=cc4s_code, vasp_code=vasp_code)
+            if stage == 'dft_md':
+                given['vasp_code'] = vasp_code
             if stage == 'delta_train':
                 given['train_options'] = train_options
             chosen[stage] = stage_inputs(stage, code, protocol, below[stage], options, **given)
