@@ -7,6 +7,7 @@ from typing import Any
 
 from aiida import orm
 
+from aiida_mlcc.calculations.integrals import refuse_mesh
 from aiida_mlcc.calculations.parameters import refuse_settings
 
 
@@ -17,7 +18,8 @@ def refuse_force_engine(node: orm.Dict, _: Any) -> str | None:
 
 def refuse_correlation_engine(node: orm.Dict, _: Any) -> str | None:
     """Return why `node` cannot give correlated energies, in a sentence, or None."""
-    return refuse_settings('correlation engine', node.get_dict())
+    settings = node.get_dict()
+    return refuse_mesh(settings) or refuse_settings('correlation engine', settings)
 
 
 def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -128,6 +128,29 @@ def n_electrons(symbols: list[str], engine: Mapping[str, Any]) -> float:
     return sum(valence[symbol] for symbol in symbols)
 
 
+def refuse_open_shell(symbols: list[str], engine: Mapping[str, Any]) -> str | None:
+    """Refuse an odd number of valence electrons, or potentials from which it cannot be counted."""
+    if (reason := refuse_potentials(symbols, engine)) is not None:
+        return reason
+    electrons = n_electrons(symbols, engine)
+    if round(electrons) % 2:
+        return f'the cell has {electrons:g} valence electrons: closed shells, which this needs, hold an even number'
+    return None
+
+
+def force_engine_like(method: str, source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with which VASP labels new structures as the labels of `source` were made.
+
+    :raises ValueError: where the labels do not say how they were made.
+    """
+    engine = {'name': 'vasp', 'method': method, 'algo': 'Normal', 'nelm': 60}
+    for name in FORCES:
+        if name not in engine and name not in source:
+            raise ValueError(f'the {method} labels do not say with which `{name}` they were made')
+        engine.setdefault(name, source.get(name))
+    return engine
+
+
 def source_of(engine: Mapping[str, Any], version: str = '') -> dict[str, Any]:
     """Return what the labels of an engine with these settings say of their source.
 

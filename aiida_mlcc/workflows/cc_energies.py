@@ -215,14 +215,13 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
         """Make the structures that say most about the phonons, with DFT labels like those of the snapshots."""
         selections = selections_of(self.inputs.methods, self.inputs.selection.get_dict())
         asked = next(one for one in selections.values() if one['kind'] == DESIGNED)
-        job = self.exposed_inputs(EvaluateCalculation, 'evaluate')
-        job['engine'] = orm.Dict(base_engine_of(self.inputs))
         node = self.submit(
             NewStructuresWorkChain,
             snapshots=self.inputs.snapshots,
             structure=self.ctx.primitive,
             selection=orm.Dict(asked),
-            evaluate=job,
+            engine=orm.Dict(base_engine_of(self.inputs)),
+            **{name: self.inputs[name] for name in ('evaluate', 'vasp') if name in self.inputs},
             metadata={'call_link_label': 'make_new_structures'},
         )
         return ToContext(new_structures=node)

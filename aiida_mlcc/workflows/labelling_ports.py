@@ -12,10 +12,9 @@ from aiida_mlcc.calculations.cc4s import Cc4sCalculation, refuse_code
 from aiida_mlcc.calculations.correlate import CorrelateCalculation
 from aiida_mlcc.calculations.integrals import IntegralsCalculation, refuse_open_shell
 from aiida_mlcc.engines.correlation import PYSCF, PYSCF_CC4S, VASP_CC4S, integral_settings, name_of, uses_cc4s
-from aiida_mlcc.engines.vasp import n_electrons, refuse_potentials
 from aiida_mlcc.workflows.cc4s_base import Cc4sBaseWorkChain
 from aiida_mlcc.workflows.inputs import Options, job_inputs
-from aiida_mlcc.workflows.vasp_integrals import VaspIntegralsWorkChain
+from aiida_mlcc.workflows.vasp_integrals import VaspIntegralsWorkChain, refuse_chain
 
 JOBS = {PYSCF: ('correlate',), PYSCF_CC4S: ('integrals', 'cc4s'), VASP_CC4S: ('vasp', 'cc4s')}
 """Engine → the namespaces of the jobs that it runs."""
@@ -95,7 +94,9 @@ def with_jobs(
     :param options: scheduler options of the jobs with PySCF.
     """
     chosen = {name: value for name, value in inputs.items() if name not in codes}
-    for name in JOBS.get(inputs['engine']['name'], ()):
+    for name in codes:
+        if name not in JOBS.get(inputs['engine']['name'], ()) and (name != 'vasp' or codes[name] is None):
+            continue
         if name == 'vasp':
             chosen[name] = {'code': codes[name], **inputs[name]}
         else:
@@ -112,13 +113,10 @@ def refuse_jobs(inputs: Mapping[str, Any]) -> str | None:
             return f'the engine is {name_of(engine)}, but `{name}.code` is missing'
     snapshots = inputs['snapshots']
     if name_of(engine) == VASP_CC4S:
-        symbols, settings = list(snapshots.get_snapshots().symbols), integral_settings(engine)
-        if (reason := refuse_potentials(symbols, settings)) is not None:
-            return reason
-        electrons = n_electrons(symbols, settings)
-        if round(electrons) % 2:
-            return f'the cell has {electrons:g} valence electrons: closed shells, which this needs, hold an even number'
-    elif (reason := refuse_open_shell(snapshots.get_ase(0))) is not None:
+        reason = refuse_chain(snapshots, integral_settings(engine), inputs['vasp'])
+    else:
+        reason = refuse_open_shell(snapshots.get_ase(0))
+    if reason is not None:
         return reason
     if not uses_cc4s(engine):
         return None

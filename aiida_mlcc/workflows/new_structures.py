@@ -11,7 +11,10 @@ from aiida_mlcc.calculations.functions.design_structures import design_structure
 from aiida_mlcc.calculations.functions.join_snapshots import join_snapshots
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.forces import is_vasp, refuse_force_engine
 from aiida_mlcc.workflows.restart import EvaluateRestartWorkChain
+from aiida_mlcc.workflows.vasp_jobs import vasp_ports
+from aiida_mlcc.workflows.vasp_labels import VaspLabelsWorkChain
 
 
 class NewStructuresWorkChain(WorkChain):
@@ -23,11 +26,15 @@ class NewStructuresWorkChain(WorkChain):
         spec.input('snapshots', valid_type=SnapshotsData, help='Frames with DFT forces, which give the modes.')
         spec.input('structure', valid_type=orm.StructureData, help='The primitive cell of the crystal.')
         spec.input('selection', valid_type=orm.Dict, help='Settings of the design, as of a selection.')
+        spec.input('engine', valid_type=orm.Dict, validator=refuse_force_engine, help='Of the DFT labels.')
         spec.expose_inputs(
             EvaluateCalculation,
             namespace='evaluate',
-            exclude=('snapshots', 'force_fields', 'runtime_source', 'parent_folder'),
+            exclude=('snapshots', 'engine', 'force_fields', 'runtime_source', 'parent_folder'),
+            namespace_options={'required': False, 'populate_defaults': False},
         )
+        vasp_ports(spec, required=False)
+        spec.inputs['vasp'].dynamic = True
         spec.output('snapshots', valid_type=SnapshotsData, help='The frames of the input, then the new structures.')
         spec.outline(
             cls.design_structures,
@@ -52,22 +59,30 @@ class NewStructuresWorkChain(WorkChain):
         return None
 
     def evaluate_base_method(self) -> ToContext:
-        """Get their DFT energies and forces, in one job."""
-        job = self.exposed_inputs(EvaluateCalculation, 'evaluate')
-        job['snapshots'] = self.ctx.designed
-        node = self.submit(EvaluateRestartWorkChain, job=job, metadata={'call_link_label': 'evaluate_base_method'})
-        return ToContext(evaluated=node)
+        """Get their DFT energies and forces: by PySCF in one job, by VASP in one for each."""
+        label = {'call_link_label': 'evaluate_base_method'}
+        asked = {'snapshots': self.ctx.designed, 'engine': self.inputs.engine}
+        if is_vasp(self.inputs.engine):
+            vasp = {name: self.inputs.vasp[name] for name in ('code', 'options') if name in self.inputs.vasp}
+            return ToContext(evaluated=self.submit(VaspLabelsWorkChain, **asked, vasp=vasp, metadata=label))
+        job = {**self.exposed_inputs(EvaluateCalculation, 'evaluate'), **asked}
+        return ToContext(evaluated=self.submit(EvaluateRestartWorkChain, job=job, metadata=label))
 
     def join_snapshots(self) -> ExitCode | None:
         """Put the new structures behind the snapshots; one whose DFT energy failed is of no use."""
         node = self.ctx.evaluated
-        if 'evaluated' not in node.outputs:
+        if 'snapshots' in node.outputs:
+            evaluated, failed = node.outputs.snapshots, node.outputs.failures['failed']
+        elif 'evaluated' in node.outputs:
+            evaluated = node.outputs.evaluated[EvaluateCalculation.ENGINE]
+            failed = node.outputs.summary.get('failures', [])
+        else:
             return self.exit_codes.ERROR_NO_LABELS.format(reason=node.exit_message)
-        for entry in node.outputs.summary.get('failures', []):
+        for entry in failed:
             self.report(f'new structure {entry["snapshot"]} has no DFT energy: {entry["reason"]}')
         joined, join = join_snapshots.run_get_node(
             self.inputs.snapshots,
-            node.outputs.evaluated[EvaluateCalculation.ENGINE],
+            evaluated,
             science_hash(),
             metadata={'call_link_label': 'join_snapshots'},
         )

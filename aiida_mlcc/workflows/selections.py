@@ -9,7 +9,7 @@ from typing import Any
 from aiida_mlcc.calculations.parameters import Setting
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.correlation import source_of
-from aiida_mlcc.engines.pyscf import force_engine_like
+from aiida_mlcc.engines.forces import force_engine_like, refuse_other_settings
 from aiida_mlcc.science.labelling import made_with
 from aiida_mlcc.science.labelling_plan import PER_METHOD, common_selection, selections_of
 from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
@@ -97,13 +97,8 @@ def base_engine_like(method: str, source: Mapping[str, Any], inputs: Mapping[str
     if 'base_engine' not in inputs:
         return like
     given = inputs['base_engine'].get_dict()
-    for name in ('name', 'method', 'basis', 'pseudo', 'exp_to_discard', 'conv_tol', 'ke_cutoff'):
-        by_default = name == 'pseudo' and None in (given.get(name), like[name])
-        if given.get(name) != like[name] and not by_default:
-            raise ValueError(
-                f'`base_engine.{name}` is {given.get(name)!r}, but the snapshots are labelled with {like[name]!r}: '
-                'labels of different settings must not be mixed'
-            )
+    if (reason := refuse_other_settings(given, like)) is not None:
+        raise ValueError(reason)
     return given
 
 
@@ -126,12 +121,12 @@ def refuse_labelling(inputs: Mapping[str, Any], _: Any) -> str | None:
         if (reason := _refuse_without_crystal(inputs, what)) is not None:
             return reason
     if DESIGNED in kinds:
-        if 'evaluate' not in inputs:
-            return f'a selection of kind {DESIGNED!r} needs `evaluate`, the job of the new DFT labels'
         try:
-            base_engine_of(inputs)
+            job = 'vasp' if base_engine_of(inputs)['name'] == 'vasp' else 'evaluate'
         except ValueError as error:
             return str(error)
+        if job not in inputs:
+            return f'a selection of kind {DESIGNED!r} needs `{job}`, the job of the new DFT labels'
     return _refuse_other_settings(inputs, methods, has_new_frames=DESIGNED in kinds)
 
 

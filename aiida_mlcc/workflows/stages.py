@@ -8,7 +8,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.pyscf import source_of
+from aiida_mlcc.engines.forces import source_of
 from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
 from aiida_mlcc.science.selection import DESIGNED
 from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
