@@ -38,7 +38,7 @@ def force_engine_like(method: str, source: Mapping[str, Any], engine: Mapping[st
     counted = ('basis', 'pseudo', 'exp_to_discard', 'conv_tol', 'ke_cutoff')
     if source.get('engine') != 'pyscf':
         raise ValueError(
-            f'the {method} labels do not come from PySCF but from {source.get("engine", "an unknown source")}: '
+            f'the {method} labels come neither from PySCF nor from VASP but from {source.get("engine", "an unknown source")}: '
             'nothing here can label new structures in the same way'
         )
     if missing := [name for name in counted if _SOURCE_NAMES.get(name, name) not in source]:
