@@ -151,7 +151,7 @@ def test_selection_that_the_dynamics_cannot_serve_is_refused_before_it_runs(pyth
             {'selection': {'kind': 'all', 'per_method': {'MP2': {'kind': 'random', 'n': 13}}}},
             'per_method.MP2: 13',
         ),
-        ({'selection': {'kind': 'frozen-phonon'}}, 'the LDA labels do not come from PySCF'),
+        ({'selection': {'kind': 'frozen-phonon'}}, 'the LDA labels come neither from PySCF nor from VASP'),
         ({'rounds': {'first': 2}, 'selection': {'kind': 'random'}}, 'rounds: unknown or missing setting `most`'),
     ],
 )
