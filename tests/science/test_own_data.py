@@ -44,3 +44,19 @@ def test_energies_of_the_undisplaced_crystal_do_not_depend_on_where_it_lies(lith
     frozen, _ = lithium_fluoride
     for label in frozen.labels.values():
         assert np.ptp(label.energies[:2]) < 3e-4
+
+
+@pytest.mark.parametrize('method', ['HF', 'CCSD(T)'])
+def test_ten_frozen_phonons_of_diamond_say_what_thirty_frames_of_dynamics_say(method) -> None:
+    """Two sets that share no frame: Γ and X of the cell of eight atoms."""
+    dynamics, primitive = load(None, 'diamond8')
+    model, frozen = harmonic_model(dynamics, primitive, 'LDA'), load_frozen('diamond8')
+    assert (frozen.n_frames, dynamics.n_frames) == (10, 30)
+    found = []
+    for snapshots, n_folds in ((frozen, 4), (dynamics, 10)):
+        fit = fit_delta(snapshots, primitive, 'LDA', method, n_folds=n_folds)
+        found.append(frequencies_of_samples(model, fit.samples, {'gamma': (0.0, 0.0, 0.0), 'x': (0.0, 0.5, 0.5)}))
+    for point, index in (('gamma', 3), ('x', 0), ('x', 2), ('x', 4)):
+        one, other = (entry['frequencies_cm1'][point][index] for entry in found)
+        error = np.hypot(*(entry['sd_cm1'][point][index] for entry in found))
+        assert one == pytest.approx(other, abs=3 * error)
