@@ -28,10 +28,10 @@ def header(scalar: str, lengths: list[int], storage: str, meta: str = '') -> str
     return HEADER.format(scalar=scalar, dimensions=dimensions, storage=storage, meta=meta)
 
 
-def write_tensors(folder: Path, corrections: bool = False) -> Path:
-    """Write tensors that belong together: two occupied and three virtual states."""
+def write_tensors(folder: Path, corrections: bool = False, highest: float = 0.9) -> Path:
+    """Write tensors that belong together: two occupied and three virtual states, up to an energy of `highest`."""
     folder.mkdir(parents=True, exist_ok=True)
-    energies = [-0.6, -0.5, 0.3, 0.4, 0.9]
+    energies = [-0.6, -0.5, 0.3, 0.4, highest]
     listed = ''.join(f'  - {energy:.10e}\n' for energy in energies)
     meta = f'metaData:\n  fermiEnergy: -0.1\n  energies:\n{listed}'
     _write(folder, 'EigenEnergies', header('Real64', [N_STATES], 'TextFile', meta))

@@ -89,14 +89,18 @@ class IntegralsCalculation(RuntimeCalculation):
 def validate_integrals_engine(node: orm.Dict, _: Any) -> str | None:
     """Refuse a k-mesh, a setting that is unknown or missing, or one with a senseless value."""
     settings = node.get_dict()
-    if asked := [name for name in _NAMES_OF_A_MESH if name in settings]:
-        return (
-            f'PySCF makes the integrals for Cc4s at the Γ point alone: leave out `{asked[0]}`, '
-            'or take a larger supercell'
-        )
+    if (reason := refuse_mesh(settings)) is not None:
+        return reason
     if NATURAL_ORBITALS not in settings:
         return f'the integrals engine setting `{NATURAL_ORBITALS}` is missing: null keeps all virtual orbitals'
     return refuse_settings('integrals engine', settings)
+
+
+def refuse_mesh(settings: Mapping[str, Any]) -> str | None:
+    """Return that PySCF knows no k-mesh here, in a sentence, or None where none is asked for."""
+    if asked := [name for name in _NAMES_OF_A_MESH if name in settings]:
+        return f'PySCF computes correlation at the Γ point alone: leave out `{asked[0]}`, or take a larger supercell'
+    return None
 
 
 def refuse_open_shell(atoms: Atoms) -> str | None:

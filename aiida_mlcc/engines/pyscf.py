@@ -38,8 +38,8 @@ def force_engine_like(method: str, source: Mapping[str, Any], engine: Mapping[st
     counted = ('basis', 'pseudo', 'exp_to_discard', 'conv_tol', 'ke_cutoff')
     if source.get('engine') != 'pyscf':
         raise ValueError(
-            f'the {method} labels come neither from PySCF nor from VASP but from {source.get("engine", "an unknown source")}: '
-            'nothing here can label new structures in the same way'
+            f'the {method} labels come neither from PySCF nor from VASP but from '
+            f'{source.get("engine", "an unknown source")}: nothing here can label new structures in the same way'
         )
     if missing := [name for name in counted if _SOURCE_NAMES.get(name, name) not in source]:
         raise ValueError(f'the {method} labels do not say with which `{missing[0]}` they were made')

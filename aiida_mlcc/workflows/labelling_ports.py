@@ -36,6 +36,8 @@ def cc4s_ports(spec: WorkChainSpec, required: bool = True) -> None:
     )
     spec.expose_inputs(Cc4sCalculation, namespace='cc4s', exclude=filled, namespace_options=dict(_OPTIONAL))
     spec.expose_inputs(VaspIntegralsWorkChain, include=('vasp',))
+    # With the ports comes what checks all inputs of that WorkChain, which are not all here.
+    spec.inputs.validator = None
     spec.inputs['vasp'].required = False
     spec.inputs['cc4s'].required = required
 

@@ -15,7 +15,7 @@ from aiida_mlcc.calculations.functions.vasp_integrals_summary import vasp_integr
 from aiida_mlcc.calculations.functions.vasp_structures import vasp_structures
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.vasp import n_electrons, refuse_code, refuse_integral_settings, refuse_potentials, source_of
+from aiida_mlcc.engines.vasp import refuse_code, refuse_integral_settings, refuse_open_shell, source_of
 from aiida_mlcc.engines.vasp_incar import CHAIN, MESH, chain_step
 from aiida_mlcc.parsers.parse_raw.outcar import parse_outcar
 from aiida_mlcc.workflows.vasp_jobs import retrieved_run, vasp_job, vasp_ports, why
@@ -275,16 +275,19 @@ def _step_before(step: str) -> str | None:
 def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
     if not {'snapshots', 'engine', 'vasp'} <= set(inputs):
         return None
-    snapshots, engine, frame = inputs['snapshots'], inputs['engine'].get_dict(), inputs['frame'].value
+    snapshots, frame = inputs['snapshots'], inputs['frame'].value
     if not 0 <= frame < snapshots.n_frames:
         return f'`frame` is {frame}, but the snapshots are 0 to {snapshots.n_frames - 1}'
-    if engine['gamma_only'] and engine['hf_kpoints'] != GAMMA and 'code_kpoints' not in inputs['vasp']:
+    return refuse_chain(snapshots, inputs['engine'].get_dict(), inputs['vasp'])
+
+
+def refuse_chain(snapshots: SnapshotsData, engine: Mapping[str, Any], vasp: Mapping[str, Any]) -> str | None:
+    """Return why VASP cannot make the integrals of the snapshots, in a sentence, or None.
+
+    :param engine: the settings of the integrals.
+    :param vasp: the namespace that says where VASP runs.
+    """
+    if engine['gamma_only'] and engine['hf_kpoints'] != GAMMA and 'code_kpoints' not in vasp:
         mesh = engine['hf_kpoints']
         return f'`vasp.code` is the program for Γ only, but `hf_kpoints` is {mesh}: give `vasp.code_kpoints`'
-    symbols = list(snapshots.get_snapshots().symbols)
-    if (reason := refuse_potentials(symbols, engine)) is not None:
-        return reason
-    electrons = n_electrons(symbols, engine)
-    if round(electrons) % 2:
-        return f'the cell has {electrons:g} valence electrons: coupled cluster here takes closed shells, an even number'
-    return None
+    return refuse_open_shell(list(snapshots.get_snapshots().symbols), engine)

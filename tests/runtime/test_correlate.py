@@ -12,6 +12,7 @@ import pytest
 from ase import Atoms
 from ase.units import Hartree
 
+from aiida_mlcc.runtime import pyscf_engine
 from aiida_mlcc.runtime.correlated_energies import CoupledCluster, correlated_energies
 from aiida_mlcc.runtime.pyscf_engine import EngineError, PyscfSettings
 from aiida_mlcc.science.snapshots import Snapshots
@@ -203,3 +204,11 @@ def test_senseless_input_is_named(tmp_path: Path, change: dict[str, Any], named:
     (folder / 'input.json').write_text(json.dumps({**content, **change}))
     run(folder)
     assert named in output_of(folder)['message']
+
+
+def test_a_metal_is_named_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pyscf_engine, 'SMALLEST_GAP_EV', 1e3)
+    output = run(job(tmp_path, lithium_hydride()))
+    (failure,) = output['failures']
+    assert 'a metal' in failure['reason']
+    assert failure['methods'] == METHODS

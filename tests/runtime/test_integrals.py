@@ -15,7 +15,7 @@ from ase import Atoms
 from ase.units import Hartree
 from numpy.typing import NDArray
 
-from aiida_mlcc.runtime import integrals
+from aiida_mlcc.runtime import integrals, pyscf_engine
 from aiida_mlcc.runtime.correlated_energies import correlated_energies
 from aiida_mlcc.runtime.pyscf_engine import PyscfSettings, hartree_fock
 from aiida_mlcc.science.snapshots import Snapshots
@@ -258,3 +258,11 @@ def test_senseless_engine_is_named(tmp_path: Path, change: dict[str, Any], named
 def test_without_a_label_asked_for_there_is_none(tmp_path: Path) -> None:
     run(job(tmp_path, hydrogen(0.8), label_hf=False))
     assert Snapshots.load(tmp_path / 'labelled.npz').methods == ()
+
+
+def test_a_metal_is_named_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pyscf_engine, 'SMALLEST_GAP_EV', 1e3)
+    output = run(job(tmp_path, lithium_hydride()))
+    (failure,) = output['failures']
+    assert 'a metal' in failure['reason']
+    assert output['tensors'] == {}

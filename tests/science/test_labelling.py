@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aiida_mlcc.science.labelling import made_with, merge_labels, missing_labels
+from aiida_mlcc.science.labelling import label_by_contributions, made_with, merge_labels, missing_labels
 from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
 
 SOURCE = {'engine': 'pyscf', 'basis': 'gth-szv'}
@@ -36,3 +36,22 @@ def test_labels_of_other_settings_are_not_merged(frames):
 def test_settings_are_compared_but_for_those_ignored():
     assert made_with({**SOURCE, 'version': '2.14'}, SOURCE)
     assert not made_with(SOURCE, {'basis': 'gth-dzvp'})
+
+
+def test_energies_are_sums_of_contributions_as_far_as_those_go(frames):
+    contributions = {
+        'hf': np.array([-10.0, -11.0, np.nan, -13.0, -14.0]),
+        'ccsd': np.array([-1.0, np.nan, -1.2, -1.3, -1.4]),
+        'ccsd_basis_set': np.full(5, -0.1),
+    }
+    labelled = label_by_contributions(frames, ['HF', 'CCSD'], contributions, lambda method: {**SOURCE, 'of': method})
+    assert np.array_equal(labelled.labels['HF'].energies, contributions['hf'], equal_nan=True)
+    ccsd = labelled.labels['CCSD']
+    assert ccsd.energies == pytest.approx([-11.1, np.nan, np.nan, -14.4, -15.5], nan_ok=True)
+    assert set(ccsd.contributions) == {'hf', 'ccsd', 'ccsd_basis_set'}
+    assert ccsd.source['of'] == 'CCSD'
+
+
+def test_method_of_which_a_contribution_is_missing_everywhere_has_no_label(frames):
+    labelled = label_by_contributions(frames, ['HF', 'CCSD(T)'], {'hf': np.ones(5), 'ccsd': np.ones(5)}, lambda _: {})
+    assert labelled.methods == ('HF',)

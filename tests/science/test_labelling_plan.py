@@ -1,6 +1,6 @@
 """Which method labels which frame."""
 
-from aiida_mlcc.science.labelling_plan import costliest, in_one_job, selections_of, with_cheaper
+from aiida_mlcc.science.labelling_plan import costliest, in_one_job, plan_batches, selections_of, with_cheaper
 
 COMMON = {'kind': 'random', 'n': 3, 'seed': 1}
 
@@ -27,3 +27,30 @@ def test_frames_that_lack_the_same_methods_go_together_the_costliest_first():
 
 def test_cost_follows_the_table_of_methods():
     assert costliest(['CCSD', 'HF', 'MP2']) == 'CCSD'
+
+
+def test_batches_hold_at_most_so_many_frames_of_the_same_methods():
+    lacking = {'HF': [0, 1, 2, 3, 4, 5], 'CCSD': [0, 1, 2]}
+    assert plan_batches(lacking, 2, pilot=False) == [
+        (['HF', 'CCSD'], [0, 1]),
+        (['HF', 'CCSD'], [2]),
+        (['HF'], [3, 4]),
+        (['HF'], [5]),
+    ]
+
+
+def test_pilot_is_one_frame_of_the_costliest_methods():
+    lacking = {'HF': [0, 1, 2, 3], 'CCSD': [1, 2, 3]}
+    assert plan_batches(lacking, 4, pilot=True) == [
+        (['HF', 'CCSD'], [1]),
+        (['HF', 'CCSD'], [2, 3]),
+        (['HF'], [0]),
+    ]
+
+
+def test_pilot_of_one_frame_is_all_there_is():
+    assert plan_batches({'CCSD': [7]}, 4, pilot=True) == [(['CCSD'], [7])]
+
+
+def test_nothing_lacking_needs_no_batch():
+    assert plan_batches({'CCSD': []}, 4, pilot=True) == []

@@ -8,7 +8,6 @@ from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.snapshots import Label, Snapshots
-from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 from tests.workflows.energies import builder_of, helium, jobs_of, labelled_frames
 
 
@@ -61,12 +60,10 @@ def test_snapshot_that_fails_is_named_and_the_others_go_on(python):
     assert outputs['snapshots'].get_snapshots().labels['HF'].labelled.tolist() == [True, False]
 
 
-def test_crystal_with_an_odd_number_of_electrons_fails_with_that_reason(python):
+def test_crystal_with_an_odd_number_of_electrons_is_refused_with_that_reason(python):
     lithium = Snapshots.from_atoms([Atoms('Li', cell=3 * np.eye(3), pbc=True)])
-    outputs, node = run_get_node(builder_of(python, lithium, methods=['HF'], engine={'basis': 'gth-szv'}))
-    assert node.exit_status == CCEnergiesWorkChain.exit_codes.ERROR_NOTHING_LABELLED.status
-    assert 'odd number' in node.exit_message
-    assert outputs['failures']['failed'][0]['snapshot'] == 0
+    with pytest.raises(ValueError, match='odd number of electrons'):
+        run_get_node(builder_of(python, lithium, methods=['HF'], engine={'basis': 'gth-szv'}))
 
 
 MIXED = {'kind': 'random', 'n': 1, 'seed': 3, 'per_method': {'HF': {'kind': 'all'}, 'MP2': {'kind': 'every', 'n': 2}}}

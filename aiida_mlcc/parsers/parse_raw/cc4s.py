@@ -17,7 +17,17 @@ _ITERATION = re.compile(
 _PROGRESS = re.compile(r'^(\d+)\s+\d+\s+\S+\s*$', re.MULTILINE)
 _REALTIME = re.compile(rf'^realtime ({_NUMBER}) s', re.MULTILINE)
 _ERROR = re.compile(r'^\S+\(\d+\): ERROR: (.*)$', re.MULTILINE)
-_SIGNAL = re.compile(r'(?:exited on signal (\d+)|Signal: [^(\n]*\((\d+)\))')
+_SIGNAL = re.compile(
+    r'exited on signal (\d+)|Signal: [^(\n]*\((\d+)\)|EXIT STRING: [^(\n]*\(signal (\d+)\)|KILLED BY SIGNAL: (\d+)'
+)
+"""As Open MPI, its backtrace, MPICH and Intel MPI say it."""
+_NAMED_SIGNAL = re.compile(
+    r'^(?:srun: error: \S+: tasks? [-\d,]+: |\S+: line \d+: +\d+ )'
+    r'(Floating point exception|Segmentation fault|Aborted|Bus error|Killed)',
+    re.MULTILINE,
+)
+"""As Slurm and the shell say it, which give no number."""
+_SIGNALS = {'Aborted': 6, 'Bus error': 7, 'Floating point exception': 8, 'Killed': 9, 'Segmentation fault': 11}
 _NOT_CONVERGED = 'energy or amplitudes convergence not reached'
 
 _HEAD = {
@@ -108,7 +118,9 @@ def parse_stdout(text: str) -> dict[str, Any]:
     found['steps'] = [_printed_step(s[2], text[s.end() : end]) for s, end in zip(starts, ends, strict=True)]
     found['errors'] = _ERROR.findall(text)
     if (signal := _SIGNAL.search(text)) is not None:
-        found['signal'] = int(signal[1] or signal[2])
+        found['signal'] = int(next(filter(None, signal.groups())))
+    elif (named := _NAMED_SIGNAL.search(text)) is not None:
+        found['signal'] = _SIGNALS[named[1]]
     return found
 
 
