@@ -17,7 +17,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 
 
 class EvaluateCalculation(RuntimeCalculation):
-    """Label every frame of `snapshots` with each force field, or with the engine."""
+    """Label every frame of `snapshots` with each force field, or with the engine, relaxed before if asked for."""
 
     TASK = 'evaluate'
     CHECKED = ('engine', 'force_fields')
@@ -60,6 +60,7 @@ class EvaluateCalculation(RuntimeCalculation):
             'snapshots': write_snapshots(folder, self.inputs.snapshots, 'snapshots.npz'),
             'calculators': calculators,
             'forces': parameters['forces'],
+            'relax': parameters.get('relax'),
         }
 
 

@@ -56,10 +56,12 @@ MD = {
     'record': Setting(str, choices=('snapshots', 'vacf')),
     'max_lag_steps': Setting(Integral, at_least=1, optional=True),
     'checkpoint_every': _COUNT,
+    'production_friction_per_ps': Setting(Real, at_least=0, optional=True),
+    'keep_trajectory': Setting(bool, optional=True),
     'dtype': _DTYPE,
 }
 
-EVALUATE = {'forces': Setting(bool), 'dtype': _DTYPE}
+EVALUATE = {'forces': Setting(bool), 'dtype': _DTYPE, 'relax': Setting(dict, optional=True)}
 
 FIT = {
     'cutoff': Setting(Real, above=0, optional=True),

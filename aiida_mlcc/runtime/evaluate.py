@@ -1,8 +1,9 @@
 """The task ``evaluate``: energies and forces of many structures, with one or several calculators, in one job.
 
-Input: ``{"snapshots": FILE, "calculators": {NAME: SPEC}, "forces": bool}``; SPEC as in
-:mod:`aiida_mlcc.runtime.calculators`. Output: ``evaluated_NAME.npz``, the snapshots with the label of that calculator;
-a structure that failed has none and is named in ``output.json`` under ``failures``.
+Input: ``{"snapshots": FILE, "calculators": {NAME: SPEC}, "forces": bool, "relax": {…} or null}``; SPEC as in
+:mod:`aiida_mlcc.runtime.calculators`. With ``relax``, as in :mod:`aiida_mlcc.runtime.relax`, each calculator relaxes
+the structures first. Output: ``evaluated_NAME.npz``, the snapshots, relaxed or as they were, with the label of that
+calculator; a structure that failed has none and is named in ``output.json`` under ``failures``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 from aiida_mlcc.runtime.calculators import build_calculator, energy_and_forces
 from aiida_mlcc.runtime.pyscf_engine import EngineError
+from aiida_mlcc.runtime.relax import relaxed
 from aiida_mlcc.runtime.task import Job, JobError
 from aiida_mlcc.science.npz import read_npz, write_npz
 from aiida_mlcc.science.snapshots import Label, Snapshots
@@ -28,12 +30,12 @@ _SECONDS_BETWEEN_CHECKPOINTS = 10.0
 def run(job: Job) -> None:
     """Evaluate what no earlier job has; a structure that is finished is never computed again."""
     snapshots = Snapshots.load(job.path_of('snapshots')).without_labels()
-    with_forces = bool(job.require('forces'))
+    with_forces, relax = bool(job.require('forces')), job.input.get('relax')
     specs = job.require('calculators')
     if not specs:
         raise JobError('there is no calculator to evaluate with')
     evaluations = {
-        name: Evaluation(job.checkpoint / f'evaluated_{name}.npz', snapshots, spec, with_forces)
+        name: Evaluation(job.checkpoint / f'evaluated_{name}.npz', snapshots, spec, with_forces, relax)
         for name, spec in specs.items()
     }
     total = len(specs) * snapshots.n_frames
@@ -54,12 +56,21 @@ def run(job: Job) -> None:
 class Evaluation:
     """What one calculator has given so far, in a file that a later job goes on from."""
 
-    def __init__(self, path: Path, snapshots: Snapshots, spec: Mapping[str, Any], with_forces: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        snapshots: Snapshots,
+        spec: Mapping[str, Any],
+        with_forces: bool,
+        relax: Mapping[str, Any] | None = None,
+    ) -> None:
         self.path = path
         self.snapshots = snapshots
+        self.relax = relax
         self.identity = hashlib.sha256(
-            json.dumps([snapshots.content_hash(), spec, with_forces], sort_keys=True).encode()
+            json.dumps([snapshots.content_hash(), spec, with_forces, relax], sort_keys=True).encode()
         ).hexdigest()
+        self.cells, self.positions = snapshots.cells.copy(), snapshots.positions.copy()
         self.energies = np.full(snapshots.n_frames, np.nan)
         self.forces = np.full(snapshots.positions.shape, np.nan) if with_forces else None
         self.failures: dict[int, str] = {}
@@ -73,12 +84,32 @@ class Evaluation:
             return
         self.energies = arrays['energies']
         self.forces = arrays.get('forces')
+        self.cells, self.positions = arrays['cells'], arrays['positions']
         self.failures = {int(frame): reason for frame, reason in description['failures'].items()}
 
     def write(self) -> None:
         """Write the checkpoint."""
-        arrays = {'energies': self.energies} | ({} if self.forces is None else {'forces': self.forces})
+        arrays = {'energies': self.energies, 'cells': self.cells, 'positions': self.positions}
+        arrays |= {} if self.forces is None else {'forces': self.forces}
         write_npz(self.path, arrays, {'identity': self.identity, 'failures': self.failures})
+
+    def evaluate(self, frame: int, calculator: Any) -> None:
+        """Evaluate one frame, relaxed before where that is asked for.
+
+        :raises EngineError: where the structure has no energy, or no forces.
+        """
+        atoms = self.snapshots.atoms(frame)
+        if self.relax is not None:
+            atoms = relaxed(calculator, atoms, self.relax)
+        energy, forces = energy_and_forces(calculator, atoms, self.forces is not None)
+        if not np.isfinite(energy):
+            raise EngineError('the energy is not a number')
+        if forces is not None and not np.isfinite(forces).all():
+            raise EngineError(f'the force on atom {np.argwhere(~np.isfinite(forces))[0, 0]} is not a number')
+        self.energies[frame] = energy
+        self.cells[frame], self.positions[frame] = atoms.cell.array, atoms.positions
+        if self.forces is not None:
+            self.forces[frame] = forces
 
     @property
     def open_frames(self) -> list[int]:
@@ -91,7 +122,7 @@ class Evaluation:
 
     def write_result(self, path: Path, calculator: Any) -> None:
         """Write the snapshots with the labels there are; without a label where there is none at all."""
-        labelled = self.snapshots
+        labelled = Snapshots(self.snapshots.symbols, self.cells, self.positions)
         if np.isfinite(self.energies).any():
             label = Label(self.energies, self.forces, calculator.label_source)
             labelled = labelled.with_label(calculator.label_method, label)
@@ -106,14 +137,7 @@ def _evaluate(job: Job, evaluation: Evaluation, calculator: Any, total: int, n_d
             return False
         started = time.monotonic()
         try:
-            energy, forces = energy_and_forces(
-                calculator, evaluation.snapshots.atoms(frame), evaluation.forces is not None
-            )
-            if not np.isfinite(energy):
-                raise EngineError('the energy is not a number')
-            evaluation.energies[frame] = energy
-            if evaluation.forces is not None:
-                evaluation.forces[frame] = forces
+            evaluation.evaluate(frame, calculator)
         except EngineError as error:
             evaluation.failures[frame] = str(error)
         now = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
 from aiida_mlcc.science.crystal import CrystalError
+from aiida_mlcc.science.force_constants_basis import symmetry_operations
 
 CM1_PER_THZ = constants.tera / (constants.c * 100)
 """Wavenumbers in cm⁻¹ per THz of (not angular) frequency."""
@@ -20,6 +21,9 @@ IMAGINARY_THRESHOLD_CM1 = 5.0
 """Acoustic modes close to Γ come out this far below zero by rounding and interpolation alone."""
 
 _GAMMA = 1e-8
+_WHOLE = 1e-6
+_DEGENERATE_CM1 = 1.0
+"""Degenerate modes differ by rounding and by the finite displacements."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +53,19 @@ class DensityOfStates:
     elements: dict[str, NDArray[np.float64]]
 
 
-def band_path(primitive: Atoms, points: int = 51, symprec: float = 1e-5) -> BandPath:
-    """Return the standard path (Hinuma et al., Comp. Mat. Sci. 128, 140) of a primitive cell as it lies.
+def band_path(
+    primitive: Atoms, points: int = 51, symprec: float = 1e-5, given: Mapping[str, Any] | None = None
+) -> BandPath:
+    """Return the standard path (Hinuma et al., Comp. Mat. Sci. 128, 140) of a primitive cell as it lies, or another.
 
     :param primitive: the cell whose reciprocal vectors count: that of the phonopy instances, in any orientation.
     :param points: along the longest segment, ends included; the others in proportion, two at least.
-    :raises CrystalError: where the cell is not primitive: its labels would have no meaning.
+    :param given: ``points``, label → q-point in units of the reciprocal vectors, and ``path``, pairs of labels.
+    :raises CrystalError: where the cell is not primitive: its labels would have no meaning; or the path is none.
     """
-    import seekpath
-
     if points < 2:
         raise CrystalError(f'{points} points make no path: take two or more')
-    cell = (primitive.cell.array, primitive.get_scaled_positions(wrap=False), primitive.numbers)
-    found = seekpath.get_path_orig_cell(cell, symprec=symprec)
-    if found['is_supercell']:
-        raise CrystalError('a band path needs a primitive cell; this one repeats a smaller one')
+    found = _standard_path(primitive, symprec) if given is None else _given_path(given)
     special = {label: np.asarray(point, dtype=float) for label, point in found['point_coords'].items()}
     reciprocal = 2 * np.pi * np.linalg.inv(primitive.cell.array).T
     lengths = [float(np.linalg.norm((special[end] - special[start]) @ reciprocal)) for start, end in found['path']]
@@ -90,6 +92,40 @@ def band_path(primitive: Atoms, points: int = 51, symprec: float = 1e-5) -> Band
     )
 
 
+def _standard_path(primitive: Atoms, symprec: float) -> dict[str, Any]:
+    import seekpath
+
+    cell = (primitive.cell.array, primitive.get_scaled_positions(wrap=False), primitive.numbers)
+    found: dict[str, Any] = seekpath.get_path_orig_cell(cell, symprec=symprec)
+    if found['is_supercell']:
+        raise CrystalError('a band path needs a primitive cell; this one repeats a smaller one')
+    return found
+
+
+def _given_path(given: Mapping[str, Any]) -> dict[str, Any]:
+    points, path = given.get('points'), given.get('path')
+    if not isinstance(points, Mapping) or not path or set(given) != {'points', 'path'}:
+        raise CrystalError('a given path has `points` (label → q-point) and `path` (pairs of labels)')
+    if wrong := [label for label, point in points.items() if np.shape(point) != (3,)]:
+        raise CrystalError(f'the point {wrong[0]} of the path is {points[wrong[0]]!r}: give three numbers')
+    for pair in path:
+        if len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(points):
+            raise CrystalError(f'the path goes along {pair!r}: give two labels of its `points`, {", ".join(points)}')
+    return {'point_coords': dict(points), 'path': [tuple(pair) for pair in path]}
+
+
+def directions_at_gamma(path: BandPath) -> dict[str, list[float]]:
+    """Return from where each Γ among the special points is approached: along the first segment that ends there."""
+    found: dict[str, list[float]] = {}
+    at_gamma = {label: np.array(point) for label, point in path.points.items() if np.abs(point).max() < _GAMMA}
+    for label, point in at_gamma.items():
+        for first, last in path.segments:
+            ends = path.qpoints[[first, last]]
+            if np.abs(ends - point).max(axis=1).min() < _GAMMA:
+                found.setdefault(label, (ends[1] - ends[0]).tolist())
+    return found
+
+
 def special_points(path: BandPath) -> dict[str, tuple[float, float, float]]:
     """Return the special points on a path, label → q-point, in the order in which the path meets them."""
     return {label: path.points[label] for _, label in path.labels}
@@ -114,6 +150,50 @@ def band_frequencies(phonon: Any, path: BandPath) -> NDArray[np.float64]:
         for first, last in path.segments
     ]
     return np.concatenate(along)
+
+
+def band_group_velocities(phonon: Any, path: BandPath) -> NDArray[np.float64]:
+    """Return ∂ω/∂k of each mode by ascending frequency along a path, km/s, shape (n_points, n_modes, 3)."""
+    along = []
+    for first, last in path.segments:
+        direction = path.qpoints[last] - path.qpoints[first]
+        found = phonon.run_qpoints(path.qpoints[first : last + 1], True, True, nac_q_direction=direction)
+        along.append(np.asarray(found.group_velocities, dtype=float))
+    # phonopy has THz·Å, of angular frequencies: 100 m/s.
+    return np.concatenate(along) * constants.tera * constants.angstrom / constants.kilo
+
+
+def gamma_labels(phonon: Any) -> list[dict[str, Any]]:
+    """Return the irreducible representations of the modes at Γ, without the non-analytical term.
+
+    :returns: of each set of degenerate modes, by ascending frequency: ``label`` (None where phonopy has no table for
+        the point group), ``modes`` (counted from 0) and ``frequency_cm1``.
+    """
+    from phonopy.phonon.irreps import IrRepLabels
+
+    found = phonon.run_irreps([0, 0, 0], degeneracy_tolerance=_DEGENERATE_CM1 / CM1_PER_THZ)
+    symbol = phonon.primitive_symmetry.pointgroup_symbol
+    labels = IrRepLabels(found.characters, found.conventional_rotations, symbol, False).irrep_labels
+    frequencies_cm1 = np.asarray(found.frequencies) * CM1_PER_THZ
+    return [
+        {
+            'label': None if labels is None else labels[number],
+            'modes': [int(mode) for mode in modes],
+            'frequency_cm1': float(frequencies_cm1[modes].mean()),
+        }
+        for number, modes in enumerate(found.band_indices)
+    ]
+
+
+def mesh_breaks_symmetry(primitive: Atoms, mesh: ArrayLike, symprec: float = 1e-5) -> bool:
+    """Tell whether some operation of the crystal takes a mesh of q-points to another one."""
+    divisions = np.array(_divisions(mesh), dtype=float)
+    for rotation in symmetry_operations(primitive, symprec)[0]:
+        # What is n/N of the reciprocal vectors goes to R⁻ᵀ·n/N.
+        image = divisions[:, None] * np.linalg.inv(rotation).T / divisions
+        if np.abs(image - np.rint(image)).max() > _WHOLE:
+            return True
+    return False
 
 
 def frequency_grid(phonons: Sequence[Any], mesh: ArrayLike, spacing_cm1: float = 1.0) -> NDArray[np.float64]:

@@ -9,10 +9,10 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
+from aiida_mlcc.science.branches import Branches, branches_of, point_matrices
 from aiida_mlcc.science.crystal import commensurate as multiples_of
 from aiida_mlcc.science.crystal import from_phonopy
 from aiida_mlcc.science.delta_samples import DeltaSamples
-from aiida_mlcc.science.dispersion import frequencies
 from aiida_mlcc.science.force_constants_basis import symmetry_operations
 from aiida_mlcc.science.modes import star
 
@@ -41,11 +41,19 @@ def commensurate(
     return found
 
 
-def delta_spread(phonon: Any, samples: DeltaSamples, qpoints: ArrayLike) -> dict[str, NDArray[np.float64]]:
+def delta_spread(
+    phonon: Any,
+    samples: DeltaSamples,
+    qpoints: Mapping[str, ArrayLike],
+    directions: Mapping[str, ArrayLike] | None = None,
+    branches: Branches | None = None,
+) -> dict[str, NDArray[np.float64]]:
     """Return the standard deviation of the frequencies over other Δ that the labels allow, by cause.
 
     :param phonon: a phonopy instance with the force constants of base plus Δ; it is left as it was.
-    :param qpoints: in units of the reciprocal vectors of the primitive cell, shape (n_points, 3).
+    :param qpoints: label → wave vector in units of the reciprocal vectors of the primitive cell.
+    :param directions: label → from where it is approached, which matters at Γ with Born charges.
+    :param branches: to which the modes are assigned; by default those of `phonon` itself.
     :returns: ``bootstrap`` and ``label_noise``, cm⁻¹, of shape (n_points, n_modes).
     """
     before = phonon.force_constants
@@ -55,13 +63,15 @@ def delta_spread(phonon: Any, samples: DeltaSamples, qpoints: ArrayLike) -> dict
         folded = folded[:, phonon.primitive.p2s_map]
     fitted = np.tensordot(samples.parameters[:-1], folded, axes=1)
     base = (full - fitted) / (1.0 + samples.parameters[-1])
+    approached = directions or {}
+    known = branches or branches_of([point_matrices(phonon, qpoints, approached)])
     spread = {}
     for name, drawn in (('bootstrap', samples.bootstrap), ('label_noise', samples.label_noise)):
         found = []
         for parameters in drawn:
             delta = np.tensordot(parameters[:-1], folded, axes=1)
             phonon.force_constants = (1.0 + parameters[-1]) * base + delta
-            found.append(frequencies(phonon, qpoints))
+            found.append(known.frequencies_cm1(point_matrices(phonon, qpoints, approached)))
         spread[name] = np.std(found, axis=0, ddof=1)
     phonon.force_constants = before
     return spread

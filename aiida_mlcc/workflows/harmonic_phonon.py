@@ -7,92 +7,56 @@ from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain, if_, while_
-from aiida.engine.processes.ports import PortNamespace
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from aiida_phonopy.data.phonopy import PhonopyData
 from aiida_phonopy.data.preprocess import PreProcessData
 
 from aiida_mlcc.calculations.evaluate import EvaluateCalculation
+from aiida_mlcc.calculations.functions.born_charges import born_charges
+from aiida_mlcc.calculations.functions.build_supercell import build_supercell
 from aiida_mlcc.calculations.functions.displaced_supercells import displaced_supercells
 from aiida_mlcc.calculations.functions.error_budget import error_budget
+from aiida_mlcc.calculations.functions.gruneisen_curves import gruneisen_curves
 from aiida_mlcc.calculations.functions.phonon_curves import phonon_curves
 from aiida_mlcc.calculations.functions.phonon_from_forces import phonon_from_forces
 from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
+from aiida_mlcc.calculations.functions.relaxed_structure import relaxed_structure
+from aiida_mlcc.calculations.functions.strained_structure import strained_structure
+from aiida_mlcc.calculations.functions.thermal_curves import thermal_curves
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
-from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.forces import is_vasp
+from aiida_mlcc.science.relaxation import free_positions
 from aiida_mlcc.workflows.inputs import Options, job_inputs
-from aiida_mlcc.workflows.ports import structure_port, supercell_port, symprec_port
+from aiida_mlcc.workflows.phonon_forces import PhononForces, evaluated_by, lost_in, reason_of
+from aiida_mlcc.workflows.phonon_inputs import of_one_cell_only
+from aiida_mlcc.workflows.phonon_ports import phonon_inputs, phonon_outputs
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.restart import EvaluateRestartWorkChain
+from aiida_mlcc.workflows.vasp_labels import VaspLabelsWorkChain
 
 
 class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
-    """Finite displacements by phonopy; the forces of all displaced cells of all members come from one job."""
+    """Finite displacements by phonopy; the forces of all displaced cells of all members come from one job.
+
+    Where the members relax to different positions, each has displaced cells, and a job, of its own.
+    """
 
     PROTOCOL_FILE = 'harmonic_phonon.yaml'
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
-        structure_port(spec)
-        spec.input_namespace(
-            'force_fields', valid_type=ForceFieldData, required=False, dynamic=True, help='The members, by seed.'
-        )
-        spec.input(
-            'engine',
-            valid_type=orm.Dict,
-            required=False,
-            serializer=orm.to_aiida_type,
-            help='Take the forces from an engine instead: a reference dispersion.',
-        )
-        spec.input_namespace(
-            'alternatives',
-            valid_type=ForceFieldData,
-            required=False,
-            dynamic=True,
-            help='The members with other kinds of Δ, KIND.MEMBER, which count for the error budget only.',
-        )
-        spec.input(
-            'delta_samples',
-            valid_type=orm.ArrayData,
-            required=False,
-            help='Δ from resampled labels: how far the choice of snapshots moves the frequencies.',
-        )
-        spec.input(
-            'training_snapshots',
-            valid_type=SnapshotsData,
-            required=False,
-            help='What the members were trained on: their cell says which wave vectors they know.',
-        )
-        supercell_port(spec, 'the primitive cell')
-        symprec_port(spec)
-        spec.input(
-            'parameters',
-            valid_type=orm.Dict,
-            serializer=orm.to_aiida_type,
-            validator=_validate_parameters,
-            help='Displacement (Å), points along the longest segment, mesh, width and spacing (cm⁻¹) of the DOS.',
-        )
-        spec.expose_inputs(
-            EvaluateCalculation,
-            namespace='evaluate',
-            exclude=('snapshots', 'engine', 'force_fields', 'runtime_source', 'parent_folder'),
-        )
-        spec.inputs.validator = _refuse_calculators
-        spec.output_namespace('phonopy_data', valid_type=PhonopyData, dynamic=True, help='Forces of each member.')
-        spec.output('dispersion', valid_type=orm.BandsData, help='Mean over members, cm⁻¹; members, min, max, sd.')
-        spec.output('dos', valid_type=orm.XyData, help='Density of states over frequency, modes per cm⁻¹.')
-        spec.output('special_points', valid_type=orm.Dict, help='Frequencies at the special points, cm⁻¹.')
-        spec.output(
-            'error_budget',
-            valid_type=orm.Dict,
-            required=False,
-            help='At each special point: `sd` of every mode (cm⁻¹), the `contributions` to it, and whether the '
-            'training cell holds the wave vector (`commensurate`).',
-        )
+        phonon_inputs(spec)
+        phonon_outputs(spec)
         spec.outline(
             cls.find_primitive_cell,
+            if_(cls.is_polar)(
+                cls.check_born_charges,
+            ),
+            if_(cls.can_relax)(
+                cls.relax,
+                cls.collect_relaxed_cells,
+            ),
             cls.displace_atoms,
             while_(cls.forces_missing)(
                 cls.evaluate_forces,
@@ -100,12 +64,19 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             ),
             cls.collect_forces,
             cls.draw_curves,
+            cls.calculate_thermal_properties,
+            if_(cls.has_other_volumes)(
+                cls.calculate_gruneisen_parameters,
+            ),
             if_(cls.has_members)(
                 cls.make_error_budget,
             ),
             cls.judge,
         )
+        spec.exit_code(210, 'ERROR_BORN_CHARGES', message='The Born charges do not fit the crystal: {reason}')
+        spec.exit_code(211, 'ERROR_ONE_CELL_ONLY', message='{reason}')
         spec.exit_code(310, 'ERROR_NO_FORCES', message='No forces of the displaced cells. {reason}')
+        spec.exit_code(311, 'ERROR_NOT_AT_REST', message='The positions could not be relaxed. {reason}')
         spec.exit_code(410, 'ERROR_MEMBERS_MISSING', message='Without {members}, of the others only.')
 
     @classmethod
@@ -115,21 +86,26 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         structure: orm.StructureData,
         force_fields: Mapping[str, ForceFieldData] | None = None,
         engine: Mapping[str, Any] | None = None,
+        nac: orm.SinglefileData | orm.ArrayData | None = None,
         protocol: str | None = None,
         overrides: Mapping[str, Any] | None = None,
         options: Options = None,
     ):
         """Return a builder with the inputs of a protocol.
 
-        :param code: a Python that has ASE and, by the calculator, MACE or PySCF.
+        :param code: a Python that has ASE and, by the calculator, MACE or PySCF; or VASP, for the engine of that name.
         :param force_fields: members by name, such as ``seed_5192``; or else an `engine`.
+        :param nac: Born charges and the dielectric tensor, a ``BORN`` file or arrays.
         :param options: scheduler options of the job, as in ``metadata.options``.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
-        inputs['evaluate'] = job_inputs(inputs['evaluate'], code, options)
-        calculators = {'force_fields': force_fields, 'engine': engine}
-        return cls.fill({'structure': structure, **calculators, **inputs})
+        if engine is not None and engine.get('name') == 'vasp':
+            inputs['vasp'] = {'code': code, 'options': dict(options or {}), **inputs.get('vasp', {})}
+        else:
+            inputs['evaluate'] = job_inputs(inputs['evaluate'], code, options)
+        given = {'structure': structure, 'force_fields': force_fields, 'engine': engine, 'nac': nac}
+        return cls.fill({**given, **inputs})
 
     def find_primitive_cell(self) -> None:
         """Find the primitive cell, in the orientation of the crystal."""
@@ -139,92 +115,227 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             science_hash(),
             metadata={'call_link_label': 'find_primitive_cell'},
         )
+        self.ctx.lost, self.ctx.cells = {}, {}
+
+    def is_polar(self) -> bool:
+        """Tell whether there are Born charges for the non-analytical correction."""
+        return 'nac' in self.inputs
+
+    def check_born_charges(self) -> ExitCode | None:
+        """Put Born charges in the order of the primitive cell, free of net charge and with its symmetry."""
+        label = {'call_link_label': 'check_born_charges'}
+        found, process = born_charges.run_get_node(
+            self.inputs.nac, self.ctx.primitive, self.inputs.symprec, science_hash(), metadata=label
+        )
+        if not process.is_finished_ok:
+            return self.exit_codes.ERROR_BORN_CHARGES.format(reason=process.exit_message)
+        self.report(found.base.attributes.get('report'))
+        self.ctx.nac = {'nac': found}
+        self.out('born_charges', found)
+        return None
+
+    def can_relax(self) -> bool:
+        """Tell whether anything is to be relaxed: the cell, or positions that symmetry leaves free."""
+        kind = self.inputs.parameters['relax']
+        if kind == 'none':
+            return False
+        return kind == 'cell' or free_positions(self.ctx.primitive.get_ase(), self.inputs.symprec.value) > 0
+
+    def relax(self) -> ToContext | ExitCode:
+        """Let each member relax the supercell in its symmetry, all in one job."""
+        settings, known = self.inputs.parameters, self.inputs.get('force_fields', {})
+        if settings['relax'] == 'cell' and (stiff := of_one_cell_only(known)):
+            return self.exit_codes.ERROR_ONE_CELL_ONLY.format(
+                reason=f'{", ".join(stiff)} hold force constants, which know one cell only: set `relax` to positions'
+            )
+        if 'engine' in self.inputs and is_vasp(self.inputs.engine):
+            return self.exit_codes.ERROR_NOT_AT_REST.format(
+                reason='Symmetry leaves positions free: relax them with VASP beforehand and set `relax` to none.'
+            )
+        label = {'call_link_label': 'build_supercell'}
+        self.ctx.ideal = build_supercell(
+            self.ctx.primitive, self.inputs.supercell_matrix, science_hash(), metadata=label
+        )
+        job = self.exposed_inputs(EvaluateCalculation, 'evaluate')
+        relax = {
+            'cell': settings['relax'] == 'cell',
+            'fmax': settings['relax_fmax_eV_A'],
+            'max_steps': settings['relax_max_steps'],
+            'symprec': self.inputs.symprec.value,
+        }
+        job['parameters'] = orm.Dict({**job['parameters'].get_dict(), 'relax': relax})
+        job['snapshots'] = self.ctx.ideal
+        job |= {name: self.inputs[name] for name in ('engine', 'force_fields') if name in self.inputs}
+        return ToContext(at_rest=self.submit(EvaluateRestartWorkChain, job=job, metadata={'call_link_label': 'relax'}))
+
+    def collect_relaxed_cells(self) -> ExitCode | None:
+        """Take the primitive cell of each member."""
+        node = self.ctx.at_rest
+        if not node.is_finished_ok:
+            return self.exit_codes.ERROR_NOT_AT_REST.format(reason=reason_of(node))
+        self.ctx.lost = lost_in(node)
+        for name, evaluated in evaluated_by(node).items():
+            if name in self.ctx.lost:
+                self.report(f'{name} does not relax: {self.ctx.lost[name]}')
+                continue
+            self.ctx.cells[name] = relaxed_structure(
+                self.ctx.primitive,
+                self.inputs.supercell_matrix,
+                self.ctx.ideal,
+                evaluated,
+                science_hash(),
+                metadata={'call_link_label': f'relaxed_structure_{name}'},
+            )
+            self.out(f'relaxed.{name}', self.ctx.cells[name])
+        if not self.ctx.cells:
+            return self.exit_codes.ERROR_NOT_AT_REST.format(reason=next(iter(self.ctx.lost.values())))
+        return None
 
     def displace_atoms(self) -> None:
-        """Let phonopy displace the atoms that symmetry leaves to be displaced."""
-        self.ctx.preprocess = PreProcessData.generate_preprocess_data(
-            structure=self.ctx.primitive,
+        """Let phonopy displace the atoms that symmetry leaves to be displaced, at each volume."""
+        self.ctx.plan = PhononForces.of(self.inputs, self.ctx.cells)
+        self.ctx.volumes = {'at_rest': 0.0}
+        if wanted := self.inputs.parameters.get_dict().get('gruneisen'):
+            if stiff := of_one_cell_only(self.inputs.get('force_fields', {})):
+                self.report(
+                    f'no Grüneisen parameters: {", ".join(stiff)} hold force constants, which know one cell only'
+                )
+            else:
+                self.ctx.volumes |= {'expanded': wanted['strain'], 'compressed': -wanted['strain']}
+        self.ctx.preprocess, self.ctx.displaced = {}, {}
+        for geometry in self.ctx.plan.geometries:
+            cell = self.ctx.cells.get(geometry, self.ctx.primitive)
+            self.ctx.preprocess[geometry] = {
+                volume: self.displacements_of(cell, strain, f'{geometry}_{volume}')
+                for volume, strain in self.ctx.volumes.items()
+            }
+            label = {'call_link_label': f'displaced_supercells_{geometry}'}
+            self.ctx.displaced[geometry] = displaced_supercells(
+                science_hash(), metadata=label, **self.ctx.preprocess[geometry]
+            )
+        found = next(iter(self.ctx.displaced.values()))
+        self.ctx.n_cells = found.n_frames // len(self.ctx.volumes)
+        self.report(f'{found.n_frames} cells of {found.n_atoms} atoms, {len(self.ctx.volumes)} of them undisplaced')
+
+    def displacements_of(self, cell: orm.StructureData, strain: float, label: str) -> PreProcessData:
+        """Return phonopy's displacements in a cell, strained before."""
+        if strain:
+            named = {'call_link_label': f'strain_{label}'}
+            cell = strained_structure(cell, orm.Float(strain), science_hash(), metadata=named)
+        return PreProcessData.generate_preprocess_data(
+            structure=cell,
             displacement_generator=orm.Dict({'distance': self.inputs.parameters['displacement_angstrom']}),
             supercell_matrix=self.inputs.supercell_matrix,
             symprec=self.inputs.symprec,
         )
-        self.ctx.displaced = displaced_supercells(
-            self.ctx.preprocess, science_hash(), metadata={'call_link_label': 'displaced_supercells'}
-        )
-        n_cells, n_atoms = self.ctx.displaced.n_frames, self.ctx.displaced.n_atoms
-        self.report(f'{n_cells} cells of {n_atoms} atoms, one of them undisplaced')
 
     def forces_missing(self) -> bool:
-        """Tell whether the forces are still to be evaluated: once, or again without the alternatives."""
-        return 'forces' not in self.ctx
+        """Tell whether forces are still to be evaluated: once, or again without the alternatives."""
+        return bool(self.ctx.plan.waiting)
 
     def evaluate_forces(self) -> ToContext:
-        """Get the forces of every cell from every member, in one job."""
-        job = self.exposed_inputs(EvaluateCalculation, 'evaluate')
-        job['snapshots'] = self.ctx.displaced
-        self.ctx.alternatives = {} if 'job' in self.ctx else self.named_alternatives()
-        if 'engine' in self.inputs:
-            job['engine'] = self.inputs.engine
-        else:
-            others = {
-                name: self.inputs.alternatives[kind][member] for name, (kind, member) in self.ctx.alternatives.items()
-            }
-            job['force_fields'] = {**self.inputs.force_fields, **others}
-        label = 'forces_without_alternatives' if 'job' in self.ctx else 'forces'
-        return ToContext(job=self.submit(EvaluateRestartWorkChain, job=job, metadata={'call_link_label': label}))
+        """Get the forces of every cell from every member that shares it, in one job."""
+        jobs = {}
+        for geometry in self.ctx.plan.waiting:
+            label = {'call_link_label': self.ctx.plan.label(geometry)}
+            if 'engine' in self.inputs and is_vasp(self.inputs.engine):
+                inputs = {
+                    'snapshots': self.ctx.displaced[geometry],
+                    'engine': self.inputs.engine,
+                    'vasp': self.inputs.vasp,
+                }
+                jobs[geometry] = self.submit(VaspLabelsWorkChain, **inputs, metadata=label)
+                continue
+            job = self.exposed_inputs(EvaluateCalculation, 'evaluate')
+            job['snapshots'] = self.ctx.displaced[geometry]
+            job |= self.ctx.plan.calculators(geometry, self.inputs)
+            jobs[geometry] = self.submit(EvaluateRestartWorkChain, job=job, metadata=label)
+        return ToContext(**{f'forces_{geometry}': job for geometry, job in jobs.items()})
 
     def look_at_forces(self) -> None:
         """Go on with the forces; where the alternatives may have spoilt the whole job, do without them."""
-        if self.ctx.job.is_finished_ok or not self.ctx.alternatives:
-            self.ctx.forces = self.ctx.job
-        else:
-            self.report(f'no forces, tried again without the alternatives: {self.ctx.job.exit_message}')
-
-    def named_alternatives(self) -> dict[str, list[str]]:
-        """Return the name of each alternative among the calculators of a job → its kind and member."""
-        alternatives = self.inputs.get('alternatives', {})
-        return {f'{kind}_of_{member}': [kind, member] for kind in sorted(alternatives) for member in alternatives[kind]}
+        for geometry in list(self.ctx.plan.waiting):
+            node = self.ctx[f'forces_{geometry}']
+            if not self.ctx.plan.accept(geometry, node):
+                self.report(f'no forces, tried again without the alternatives: {node.exit_message}')
 
     def collect_forces(self) -> ExitCode | None:
         """Hand the forces of each member to phonopy."""
-        node = self.ctx.forces
-        if not node.is_finished_ok:
-            return self.exit_codes.ERROR_NO_FORCES.format(reason=node.exit_message or f'It ended {node.process_state}.')
-        lost = {entry['calculator']: entry['reason'] for entry in node.outputs.summary.get('failures', [])}
-        for name, reason in lost.items():
-            self.report(f'no forces from {name}: {reason}')
-        self.ctx.lost = ', '.join(name for name in lost if name not in self.ctx.alternatives)
-        self.ctx.members, self.ctx.others = {}, {}
-        for name, evaluated in node.outputs.evaluated.items():
-            if name in lost:
+        self.ctx.members, self.ctx.others, self.ctx.strained = {}, {}, {'expanded': {}, 'compressed': {}}
+        for geometry, members in self.ctx.plan.geometries.items():
+            node = self.ctx[f'forces_{geometry}']
+            if not node.is_finished_ok:
+                self.ctx.lost |= dict.fromkeys(members, reason_of(node))
                 continue
-            phonon = phonon_from_forces(
-                self.ctx.preprocess,
-                evaluated,
-                science_hash(),
-                metadata={'call_link_label': f'phonon_from_forces_{name}'},
+            lost = lost_in(node, before=self.ctx.n_cells)
+            for name, evaluated in evaluated_by(node).items():
+                if name not in lost:
+                    lost |= self.collect_member(geometry, name, evaluated)
+            self.ctx.lost |= lost
+        for name, reason in self.ctx.lost.items():
+            self.report(f'no forces from {name}: {reason}')
+        if not self.ctx.members:
+            return self.exit_codes.ERROR_NO_FORCES.format(reason=next(iter(self.ctx.lost.values())))
+        return None
+
+    def collect_member(self, geometry: str, name: str, evaluated: orm.Data) -> dict[str, str]:
+        """Keep the forces of a member or an alternative at each volume; return why those at rest are no use."""
+        for number, (volume, preprocess) in enumerate(self.ctx.preprocess[geometry].items()):
+            label = f'phonon_from_forces_{name}' + (f'_{volume}' if number else '')
+            first = orm.Int(number * self.ctx.n_cells)
+            phonon, process = phonon_from_forces.run_get_node(
+                preprocess, evaluated, first, science_hash(), metadata={'call_link_label': label}
             )
-            if name in self.ctx.alternatives:
-                kind, member = self.ctx.alternatives[name]
+            if not process.is_finished_ok:
+                if number == 0:
+                    return {name: process.exit_message}
+                self.report(f'no Grüneisen parameters from {name}: {process.exit_message}')
+            elif number:
+                self.ctx.strained[volume][name] = phonon
+            elif alternative := self.ctx.plan.alternatives.get(name):
+                kind, member = alternative
                 self.ctx.others.setdefault(kind, {})[member] = phonon
             else:
                 self.ctx.members[name] = phonon
                 self.out(f'phonopy_data.{name}', phonon)
-        if not self.ctx.members:
-            return self.exit_codes.ERROR_NO_FORCES.format(reason=next(iter(lost.values())))
-        return None
+        return {}
 
     def draw_curves(self) -> None:
         """Calculate dispersion, density of states and special points, with their spread over the members."""
+        label = {'call_link_label': 'draw_curves'}
         curves = phonon_curves(
-            self.inputs.parameters, science_hash(), metadata={'call_link_label': 'draw_curves'}, **self.ctx.members
+            self.inputs.parameters, science_hash(), metadata=label, **self.ctx.get('nac', {}), **self.ctx.members
         )
         self.ctx.special_points = curves['special_points']
-        for name in ('dispersion', 'dos', 'special_points'):
-            self.out(name, curves[name])
+        self.out_many(curves)
         if flagged := curves['special_points']['imaginary']:
             worst = ', '.join(f'{name} {mode["frequency_cm1"]:.0f} cm⁻¹' for name, mode in sorted(flagged.items()))
             self.report(f'imaginary modes beyond the acoustic ones, the worst of each member: {worst}')
+
+    def calculate_thermal_properties(self) -> None:
+        """Calculate free energy, entropy, heat capacity and mean-square displacements over temperature."""
+        label = {'call_link_label': 'calculate_thermal_properties'}
+        nac = self.ctx.get('nac', {})
+        self.out_many(thermal_curves(self.inputs.parameters, science_hash(), metadata=label, **nac, **self.ctx.members))
+
+    def has_other_volumes(self) -> bool:
+        """Tell whether every member has forces at the other volumes, too."""
+        return all(set(self.ctx.members) <= set(phonons) for phonons in self.ctx.strained.values())
+
+    def calculate_gruneisen_parameters(self) -> None:
+        """Compare the frequencies at three volumes."""
+        others = {
+            volume: {name: phonons[name] for name in self.ctx.members} for volume, phonons in self.ctx.strained.items()
+        }
+        gammas = gruneisen_curves(
+            self.inputs.parameters,
+            science_hash(),
+            metadata={'call_link_label': 'calculate_gruneisen_parameters'},
+            at_rest=self.ctx.members,
+            **self.ctx.get('nac', {}),
+            **others,
+        )
+        self.out('gruneisen', gammas)
 
     def has_members(self) -> bool:
         """Tell whether the frequencies come from force fields, whose errors can be estimated."""
@@ -239,6 +350,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             members=self.ctx.members,
             alternatives=self.ctx.others,
             metadata={'call_link_label': 'make_error_budget'},
+            **self.ctx.get('nac', {}),
             **known,
         )
         if node.is_finished_ok:
@@ -248,31 +360,5 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
 
     def judge(self) -> ExitCode | None:
         """Say whether members are missing."""
-        return self.exit_codes.ERROR_MEMBERS_MISSING.format(members=self.ctx.lost) if self.ctx.lost else None
-
-
-_PARAMETERS = ('displacement_angstrom', 'band_points', 'mesh', 'dos_width_cm1', 'dos_spacing_cm1')
-
-
-def _validate_parameters(node: orm.Dict, _: Any) -> str | None:
-    settings = node.get_dict()
-    if set(settings) != set(_PARAMETERS):
-        wrong = sorted(set(settings) ^ set(_PARAMETERS))[0]
-        return f'unknown or missing phonon setting `{wrong}`: there are {", ".join(_PARAMETERS)}'
-    if not settings['displacement_angstrom'] > 0:
-        return f'`displacement_angstrom` is {settings["displacement_angstrom"]!r}, but must be above 0'
-    mesh = settings['mesh']
-    if not (isinstance(mesh, list) and len(mesh) == 3 and all(isinstance(n, int) and n > 0 for n in mesh)):
-        return f'`mesh` is {mesh!r}: give three whole numbers above 0'
-    for name in ('band_points', 'dos_width_cm1', 'dos_spacing_cm1'):
-        if not settings[name] > 0:
-            return f'`{name}` is {settings[name]!r}, but must be above 0'
-    return None
-
-
-def _refuse_calculators(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
-    if 'engine' not in namespace:
-        return None
-    if ('engine' in inputs) == bool(inputs.get('force_fields')):
-        return 'give one of `force_fields` and `engine`'
-    return None
+        missing = ', '.join(name for name in self.ctx.lost if name not in self.ctx.plan.alternatives)
+        return self.exit_codes.ERROR_MEMBERS_MISSING.format(members=missing) if missing else None

@@ -14,6 +14,7 @@ from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, METHODS, slug_of
 from aiida_mlcc.workflows.inputs import Options
+from aiida_mlcc.workflows.phonon_ports import CURVES, ON_REQUEST
 from aiida_mlcc.workflows.ports import count_port, structure_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.stages import (
@@ -70,10 +71,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         spec.output_namespace('base', dynamic=True, valid_type=ForceFieldData)
         spec.output_namespace('delta_ml', dynamic=True)
         spec.output_namespace('control', dynamic=True, valid_type=ForceFieldData)
-        spec.output_namespace('dispersion', dynamic=True, valid_type=orm.BandsData)
-        spec.output_namespace('dos', dynamic=True, valid_type=orm.XyData)
-        spec.output_namespace('special_points', dynamic=True, valid_type=orm.Dict)
-        spec.output_namespace('error_budget', dynamic=True, valid_type=orm.Dict)
+        for name, (kind, help_text) in {**CURVES, **ON_REQUEST}.items():
+            spec.output_namespace(name, dynamic=True, valid_type=kind, help=f'By method. {help_text}')
         spec.output_namespace('vdos', dynamic=True, valid_type=orm.XyData)
         spec.outline(
             cls.begin,
@@ -276,8 +275,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         for stage, slug in self.ctx.running:
             node = self.ctx[f'{stage}_{slug}']
             self.note_failure(stage, node, slug)
-            curves = ('dispersion', 'dos', 'special_points', 'error_budget')
-            names = curves if stage == 'harmonic_phonon' else ('vdos',)
+            names = (*CURVES, *ON_REQUEST) if stage == 'harmonic_phonon' else ('vdos',)
             for name in names:
                 if name in node.outputs:
                     self.out(f'{name}.{slug}', node.outputs[name])

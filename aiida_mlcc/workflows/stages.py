@@ -16,6 +16,7 @@ from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
 from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
 from aiida_mlcc.workflows.inputs import Options, refuse_mismatch
+from aiida_mlcc.workflows.phonon_inputs import refuse_unfit
 from aiida_mlcc.workflows.protocol import ProtocolError
 from aiida_mlcc.workflows.selections import base_engine_like, kinds_of, refuse_labelling, refuse_selections
 from aiida_mlcc.workflows.vacf import VACFWorkChain
@@ -39,6 +40,7 @@ SHARED = {
         'alternatives',
         'delta_samples',
         'training_snapshots',
+        'vasp',
     ),
     'vacf': ('structure', 'force_fields'),
 }
@@ -99,6 +101,10 @@ def refuse_incomplete(inputs: Mapping[str, Any], _: Any) -> str | None:
     """Refuse a start that lacks the inputs of a stage it needs, or that cannot reach the end with them."""
     if 'structure' not in inputs or 'methods' not in inputs:
         return None
+    phonons = inputs.get('harmonic_phonon', {})
+    known = {'parameters', 'symprec'} <= set(phonons)
+    if known and (reason := refuse_unfit(inputs['structure'], phonons)) is not None:
+        return f'harmonic_phonon: {reason}'
     if inputs.get('vacf_methods') is not None and inputs['vacf_methods'].get_list() and 'vacf' not in inputs:
         return '`vacf_methods` names methods, but `vacf` says nothing about their dynamics'
     if inputs.get('force_fields'):

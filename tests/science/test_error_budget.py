@@ -64,7 +64,7 @@ def total(base, samples):
 @pytest.mark.parametrize('compact', [False, True])
 def test_the_spread_over_other_deltas_is_that_of_perturbation_theory(total, base, samples, compact):
     qpoint = (0.11, 0.23, 0.37)  # Of no symmetry, so that no modes are degenerate.
-    found = delta_spread(phonopy_of(total, compact), samples, [qpoint])
+    found = delta_spread(phonopy_of(total, compact), samples, {'X': qpoint})
     own = dynamics(base, qpoint)
     parts = np.array(
         [
@@ -84,7 +84,7 @@ def test_the_spread_over_other_deltas_is_that_of_perturbation_theory(total, base
 def test_the_phonon_calculation_is_left_as_it_was(total, samples):
     phonon = phonopy_of(total)
     before = frequencies(phonon, list(POINTS.values()))
-    delta_spread(phonon, samples, list(POINTS.values()))
+    delta_spread(phonon, samples, POINTS)
     assert np.array_equal(phonon.force_constants, total)
     assert np.array_equal(frequencies(phonon, list(POINTS.values())), before)
 

@@ -1,5 +1,6 @@
 """MLCCPhononWorkChain from each of its four starting points, for real."""
 
+import json
 import re
 
 import numpy as np
@@ -10,6 +11,7 @@ from ase import Atoms
 
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.report.results import results_of, to_json
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 from aiida_mlcc.workflows.protocol import ProtocolError
 from tests.crystals import optical_frequency_cm1, rocksalt, springs
@@ -43,9 +45,29 @@ def test_from_force_fields_only_phonons_are_computed_and_a_broken_method_is_name
     for slug, value in stiffness.items():
         gamma = outputs['special_points'][slug]['GAMMA']
         assert gamma['mean'][5] == pytest.approx(optical_frequency_cm1(rocksalt(), value), rel=1e-4)
+        assert outputs['gamma_modes'][slug]['modes'][1]['label'] == 'T1u'
+    for name in ('thermal_properties', 'mean_square_displacements', 'group_velocities', 'force_constants'):
+        assert set(outputs[name]) == {'lda', 'hf'}
+    found = json.loads(to_json(results_of(node)))['methods']['HF']
+    assert found['thermal_properties']['entropy_J_K_mol']['mean'][0] == 0
+    assert set(found['mean_square_displacements_A2']) == {'temperatures_K', 'Li', 'F'}
     (failed,) = outputs['failures']['failed']
     assert failed['stage'] == 'harmonic_phonon'
     assert len(failed['reason']) > 20
+
+
+def test_charges_of_another_cell_and_a_mesh_without_symmetry_are_refused_before_anything_runs(python, crystal):
+    force_fields = {'hf': {'seed_1': ForceFieldData(springs(rocksalt())).store()}}
+    for changed, reason in (
+        ({'nac': orm.ArrayData({'born_charges': np.zeros((3, 3, 3)), 'dielectric': 2 * np.eye(3)})}, 'of 3 atoms'),
+        ({'parameters': {'mesh': [4, 4, 3]}}, 'breaks the symmetry'),
+    ):
+        overrides = {'methods': ['HF'], 'vacf_methods': [], 'harmonic_phonon': changed}
+        builder = MLCCPhononWorkChain.get_builder_from_protocol(
+            python, crystal, 'fast', overrides, force_fields=force_fields
+        )
+        with pytest.raises(ValueError, match=reason):
+            run_get_node(builder)
 
 
 def test_from_labelled_snapshots_no_energy_is_computed(python, crystal):

@@ -8,15 +8,21 @@ from aiida_phonopy.data.preprocess import PreProcessData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.snapshots import Snapshots
 
+VOLUMES = ('at_rest', 'expanded', 'compressed')
+"""The order in which cells of several volumes come."""
+
 
 @calcfunction
-def displaced_supercells(preprocess: PreProcessData, science: orm.Str) -> SnapshotsData:
-    """Return the undisplaced supercell as frame 0, then the displaced ones in phonopy's order."""
-    phonon = preprocess.get_phonopy_instance()
-    cells = [phonon.supercell, *phonon.supercells_with_displacements]
+def displaced_supercells(science: orm.Str, **preprocess: PreProcessData) -> SnapshotsData:
+    """Return, volume after volume, the undisplaced supercell and then the displaced ones in phonopy's order."""
+    cells = []
+    for volume in VOLUMES:
+        if volume in preprocess:
+            phonon = preprocess[volume].get_phonopy_instance()
+            cells += [phonon.supercell, *phonon.supercells_with_displacements]
     return SnapshotsData(
         Snapshots(
-            tuple(phonon.supercell.symbols),
+            tuple(cells[0].symbols),
             np.array([cell.cell for cell in cells]),
             np.array([cell.positions for cell in cells]),
         )

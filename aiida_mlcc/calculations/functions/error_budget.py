@@ -5,13 +5,12 @@ from typing import Any
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode, calcfunction
-from aiida_phonopy.data.phonopy import PhonopyData
 
-from aiida_mlcc.calculations.functions.phonon_curves import phonopy_of
+from aiida_mlcc.calculations.functions.phonopy_instance import members_of
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.science.branches import Branches, branches_of, point_matrices
 from aiida_mlcc.science.crystal import from_phonopy
 from aiida_mlcc.science.delta_samples import DeltaSamples
-from aiida_mlcc.science.dispersion import frequencies
 from aiida_mlcc.science.error_budget import budget, commensurate, delta_spread
 
 
@@ -21,6 +20,7 @@ def error_budget(
     science: orm.Str,
     delta_samples: orm.ArrayData | None = None,
     training_snapshots: SnapshotsData | None = None,
+    nac: orm.ArrayData | None = None,
     **phonons: Any,
 ) -> orm.Dict:
     """Return LABEL → ``qpoint``, ``sd`` (cm⁻¹, a number a mode), ``contributions`` to it and ``commensurate``.
@@ -30,21 +30,27 @@ def error_budget(
     :param special_points: as ``phonon_curves`` gives them, with the members.
     :param delta_samples: Δ from resampled labels.
     :param training_snapshots: of the cell that the force fields were trained in.
+    :param nac: Born charges, as ``born_charges`` gives them.
     :param phonons: ``members`` → NAME → PhonopyData; ``alternatives`` → KIND → NAME → PhonopyData, the same members
         with another kind of Δ.
     """
     points = {label: entry for label, entry in special_points.get_dict().items() if 'qpoint' in entry}
     qpoints = {label: entry['qpoint'] for label, entry in points.items()}
-    members = phonons['members']
+    directions = {label: entry['direction'] for label, entry in points.items() if 'direction' in entry}
     try:
-        phonon = phonopy_of(next(iter(members.values())))
+        members = members_of(phonons['members'], nac)
+        phonon = next(iter(members.values()))
+        branches = branches_of([point_matrices(member, qpoints, directions) for member in members.values()])
         delta = None
         if delta_samples is not None:
             arrays = {name: delta_samples.get_array(name) for name in delta_samples.get_arraynames()}
-            delta = delta_spread(phonon, DeltaSamples.from_arrays(arrays), np.array(list(qpoints.values())))
+            delta = delta_spread(phonon, DeltaSamples.from_arrays(arrays), qpoints, directions, branches)
         found = budget(
             np.array([entry['members'] for entry in points.values()]).swapaxes(0, 1),
-            {kind: _of_members(nodes, qpoints) for kind, nodes in phonons.get('alternatives', {}).items()},
+            {
+                kind: _on_branches(branches, members_of(nodes, nac), qpoints, directions)
+                for kind, nodes in phonons.get('alternatives', {}).items()
+            },
             delta,
         )
         held = {}
@@ -68,6 +74,8 @@ def error_budget(
     )
 
 
-def _of_members(nodes: dict[str, PhonopyData], qpoints: dict[str, list[float]]) -> np.ndarray:
-    phonons = [phonopy_of(node) for _, node in sorted(nodes.items())]
-    return np.array([frequencies(phonon, list(qpoints.values())) for phonon in phonons])
+def _on_branches(
+    branches: Branches, phonons: dict[str, Any], qpoints: dict[str, Any], directions: dict[str, Any]
+) -> np.ndarray:
+    matrices = [point_matrices(phonon, qpoints, directions) for phonon in phonons.values()]
+    return np.array([branches.frequencies_cm1(of_member) for of_member in matrices])

@@ -1,7 +1,8 @@
 """Forces of the displaced cells as phonon data."""
 
+import numpy as np
 from aiida import orm
-from aiida.engine import calcfunction
+from aiida.engine import ExitCode, calcfunction
 from aiida_phonopy.data.phonopy import PhonopyData
 from aiida_phonopy.data.preprocess import PreProcessData
 
@@ -9,11 +10,25 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 
 
 @calcfunction
-def phonon_from_forces(preprocess: PreProcessData, evaluated: SnapshotsData, science: orm.Str) -> PhonopyData:
-    """Return phonopy's data of one member; the forces on the undisplaced cell are kept as residual forces."""
+def phonon_from_forces(
+    preprocess: PreProcessData, evaluated: SnapshotsData, first: orm.Int, science: orm.Str
+) -> PhonopyData:
+    """Return phonopy's data of one member; the forces on the undisplaced cell are kept as residual forces.
+
+    It ends with the reason where a force is missing or not a number.
+
+    :param first: the frame of the undisplaced cell; the displaced ones follow it.
+    """
     frames = evaluated.get_snapshots()
     (label,) = frames.labels.values()
+    start, count = first.value, len(preprocess.displacements)
+    forces = None if label.forces is None else label.forces[start : start + 1 + count]
+    if forces is None or len(forces) <= count:
+        return ExitCode(400, f'there are no forces on all {count + 1} cells')
+    if not np.isfinite(forces).all():
+        wrong = start + int(np.argwhere(~np.isfinite(forces))[0, 0])
+        return ExitCode(400, f'a force of cell {wrong} is not a number')
     node = PhonopyData(preprocess_data=preprocess)
-    node.set_forces(label.forces[1:])
-    node.set_residual_forces(label.forces[0])
+    node.set_forces(forces[1:])
+    node.set_residual_forces(forces[0])
     return node

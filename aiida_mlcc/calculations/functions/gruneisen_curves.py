@@ -1,0 +1,45 @@
+"""Grüneisen parameters of one method along the path, with their spread over the members."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_mlcc.calculations.functions.phonopy_instance import members_of
+from aiida_mlcc.science.branches import branches_of, path_matrices
+from aiida_mlcc.science.crystal import from_phonopy
+from aiida_mlcc.science.dispersion import band_path, spread
+from aiida_mlcc.science.gruneisen import mode_gruneisen
+
+
+@calcfunction
+def gruneisen_curves(
+    parameters: orm.Dict, science: orm.Str, nac: orm.ArrayData | None = None, **phonons: Any
+) -> orm.ArrayData:
+    """Return γ on the points of the dispersion: ``members`` (n_members, n_points, n_modes), ``mean``, min, max, sd.
+
+    NaN where a mode has no frequency. Born charges are taken to be the same at all volumes.
+
+    :param phonons: ``at_rest``, ``expanded`` and ``compressed`` → NAME → PhonopyData.
+    """
+    settings = parameters.get_dict()
+    volumes = {name: members_of(phonons[name], nac) for name in ('at_rest', 'expanded', 'compressed')}
+    names = list(volumes['at_rest'])
+    primitive = from_phonopy(volumes['at_rest'][names[0]].primitive)
+    path = band_path(primitive, settings['band_points'], given=settings.get('path'))
+    matrices = {
+        volume: np.array([path_matrices(instances[name], path) for name in names])
+        for volume, instances in volumes.items()
+    }
+    branches = branches_of(matrices['at_rest'])
+    gammas = []
+    for at_rest, expanded, compressed in zip(*matrices.values(), strict=True):
+        of_member = mode_gruneisen(at_rest, expanded, compressed, settings['gruneisen']['strain'])
+        gammas.append(np.take_along_axis(of_member, branches.order(at_rest), axis=1))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', RuntimeWarning)
+        node = orm.ArrayData({'members': np.array(gammas), 'qpoints': path.qpoints, **spread(gammas)})
+    node.base.attributes.set('members', names)
+    return node

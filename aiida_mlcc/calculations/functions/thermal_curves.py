@@ -1,0 +1,46 @@
+"""Thermal properties and mean-square displacements of one method, with their spread over the members."""
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+from aiida_phonopy.data.phonopy import PhonopyData
+from numpy.typing import NDArray
+
+from aiida_mlcc.calculations.functions.phonopy_instance import members_of
+from aiida_mlcc.science.dispersion import spread
+from aiida_mlcc.science.thermal import mean_square_displacements, temperature_grid, thermal_properties
+
+
+@calcfunction
+def thermal_curves(
+    parameters: orm.Dict, science: orm.Str, nac: orm.ArrayData | None = None, **members: PhonopyData
+) -> dict[str, orm.Data]:
+    """Return ``thermal_properties`` (of a mole of primitive cells) and ``mean_square_displacements`` (Å²).
+
+    Both hold ``temperatures_K`` and, of each quantity, QUANTITY_members, _mean, _min, _max and _sd.
+    """
+    settings = parameters.get_dict()
+    temperatures = temperature_grid(**settings['temperatures_K'])
+    phonons = members_of(members, nac)
+    found = {
+        'thermal_properties': [
+            thermal_properties(phonon, settings['mesh'], temperatures) for phonon in phonons.values()
+        ],
+        'mean_square_displacements': [
+            mean_square_displacements(phonon, settings['mesh'], temperatures) for phonon in phonons.values()
+        ],
+    }
+    return {name: _with_spread(temperatures, of_members, list(phonons)) for name, of_members in found.items()}
+
+
+def _with_spread(
+    temperatures: NDArray[np.float64], of_members: list[dict[str, NDArray[np.float64]]], names: list[str]
+) -> orm.ArrayData:
+    arrays = {'temperatures_K': temperatures}
+    for quantity in of_members[0]:
+        values = np.array([of_member[quantity] for of_member in of_members])
+        arrays[f'{quantity}_members'] = values
+        arrays |= {f'{quantity}_{name}': array for name, array in spread(values).items()}
+    node = orm.ArrayData(arrays)
+    node.base.attributes.set_many({'members': names, 'quantities': list(of_members[0])})
+    return node

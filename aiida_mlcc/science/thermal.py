@@ -1,0 +1,60 @@
+"""What harmonic phonons say about temperature: free energy, entropy, heat capacity, mean-square displacements."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+QUANTITIES = ('free_energy_kJ_mol', 'entropy_J_K_mol', 'heat_capacity_J_K_mol')
+"""Of one mole of primitive cells, as phonopy has them."""
+
+
+def temperature_grid(start: float, stop: float, step: float) -> NDArray[np.float64]:
+    """Return temperatures (K) from `start` to `stop`, both included where `step` leads there.
+
+    :raises ValueError: where that is no grid.
+    """
+    if not (step > 0 and 0 <= start <= stop):
+        raise ValueError(f'no temperatures from {start:g} to {stop:g} K in steps of {step:g} K')
+    return np.asarray(start + step * np.arange(int((stop - start) / step + 1e-9) + 1), dtype=float)
+
+
+def thermal_properties(phonon: Any, mesh: ArrayLike, temperatures_K: ArrayLike) -> dict[str, NDArray[np.float64]]:
+    """Return :data:`QUANTITIES` over temperature, each of shape (n_temperatures,).
+
+    The three acoustic modes at Γ, whose frequencies are zero but for rounding, do not count, nor do imaginary modes:
+    as ``phonopy --exclude-gamma-acoustic`` has it.
+
+    :param phonon: a phonopy instance with force constants.
+    :param mesh: three numbers of divisions, Γ among the points.
+    """
+    phonon.run_mesh([int(n) for n in np.asarray(mesh)], is_gamma_center=True)
+    phonon.run_thermal_properties(temperatures=np.asarray(temperatures_K, dtype=float), exclude_gamma_acoustic=True)
+    found = phonon.thermal_properties
+    return dict(zip(QUANTITIES, (found.free_energy, found.entropy, found.heat_capacity), strict=True))
+
+
+def mean_square_displacements(
+    phonon: Any, mesh: ArrayLike, temperatures_K: ArrayLike
+) -> dict[str, NDArray[np.float64]]:
+    """Return ⟨u²⟩ of each element over temperature, Å², the mean over its atoms and the three directions summed.
+
+    The acoustic modes at Γ, which shift the crystal as a whole, and imaginary modes do not count.
+
+    :param mesh: as in :func:`thermal_properties`; a coarse one leaves out the longest waves.
+    """
+    phonon.run_mesh(
+        [int(n) for n in np.asarray(mesh)], with_eigenvectors=True, is_mesh_symmetry=False, is_gamma_center=True
+    )
+    phonon.run_thermal_displacements(
+        temperatures=np.asarray(temperatures_K, dtype=float), freq_min=0.0, exclude_gamma_acoustic=True
+    )
+    by_component = np.asarray(phonon.thermal_displacements.thermal_displacements)
+    by_atom = by_component.reshape(len(by_component), -1, 3).sum(axis=2)
+    symbols = list(phonon.primitive.symbols)
+    return {
+        symbol: by_atom[:, [number for number, other in enumerate(symbols) if other == symbol]].mean(axis=1)
+        for symbol in dict.fromkeys(symbols)
+    }

@@ -1,0 +1,111 @@
+"""The inputs and outputs of the HarmonicPhononWorkChain."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+from aiida_phonopy.data.phonopy import PhonopyData
+
+from aiida_mlcc.calculations.evaluate import EvaluateCalculation
+from aiida_mlcc.data.force_field import ForceFieldData
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.forces import refuse_force_engine
+from aiida_mlcc.workflows.phonon_inputs import refuse_calculators, validate_parameters
+from aiida_mlcc.workflows.ports import structure_port, supercell_port, symprec_port
+from aiida_mlcc.workflows.vasp_jobs import vasp_ports
+
+CURVES = {
+    'dispersion': (orm.BandsData, 'Mean over members, cm⁻¹; members, min, max, sd, matched branch by branch.'),
+    'dos': (orm.XyData, 'Density of states over frequency, modes per cm⁻¹: total and of each element.'),
+    'special_points': (orm.Dict, 'Frequencies at the special points, cm⁻¹.'),
+    'group_velocities': (orm.ArrayData, 'Along the dispersion, km/s: vectors of `members`; mean, min, max, sd of |v|.'),
+    'gamma_modes': (orm.Dict, '`modes` at Γ: irreducible `label`, `modes` and frequencies (cm⁻¹) with their spread.'),
+    'force_constants': (orm.Dict, 'Member → by how much its force constants broke the symmetry enforced, eV/Å².'),
+    'thermal_properties': (orm.ArrayData, 'Free energy, entropy and heat capacity of a mole of primitive cells.'),
+    'mean_square_displacements': (orm.ArrayData, '⟨u²⟩ of each element over temperature, Å².'),
+}
+"""What every calculation gives, with the type and what it is."""
+
+ON_REQUEST = {
+    'gruneisen': (orm.ArrayData, 'Grüneisen parameters along the dispersion: members, mean, min, max, sd.'),
+    'born_charges': (
+        orm.ArrayData,
+        'Born charges and dielectric tensor as used; the attributes say what was corrected.',
+    ),
+    'error_budget': (
+        orm.Dict,
+        'At each special point: `sd` of every mode (cm⁻¹), the `contributions` to it, and whether the training cell '
+        'holds the wave vector (`commensurate`).',
+    ),
+}
+"""What depends on the inputs."""
+
+
+def phonon_inputs(spec: WorkChainSpec) -> None:
+    """Declare the inputs."""
+    structure_port(spec)
+    spec.input_namespace(
+        'force_fields', valid_type=ForceFieldData, required=False, dynamic=True, help='The members, by seed.'
+    )
+    spec.input(
+        'engine',
+        valid_type=orm.Dict,
+        required=False,
+        serializer=orm.to_aiida_type,
+        validator=refuse_force_engine,
+        help='Take the forces from an engine instead, PySCF or VASP: a reference dispersion.',
+    )
+    spec.input(
+        'nac',
+        valid_type=(orm.SinglefileData, orm.ArrayData),
+        required=False,
+        help='For LO–TO splitting: a `BORN` file of phonopy, or the arrays `born_charges` (e, n_atoms × 3 × 3) and '
+        '`dielectric` (3 × 3) of the primitive cell, or of that which `numbers`, `cell` and `positions` (Å) describe.',
+    )
+    spec.input_namespace(
+        'alternatives',
+        valid_type=ForceFieldData,
+        required=False,
+        dynamic=True,
+        help='The members with other kinds of Δ, KIND.MEMBER, which count for the error budget only.',
+    )
+    spec.input(
+        'delta_samples',
+        valid_type=orm.ArrayData,
+        required=False,
+        help='Δ from resampled labels: how far the choice of snapshots moves the frequencies.',
+    )
+    spec.input(
+        'training_snapshots',
+        valid_type=SnapshotsData,
+        required=False,
+        help='What the members were trained on: their cell says which wave vectors they know.',
+    )
+    supercell_port(spec, 'the primitive cell')
+    symprec_port(spec)
+    spec.input(
+        'parameters',
+        valid_type=orm.Dict,
+        serializer=orm.to_aiida_type,
+        validator=validate_parameters,
+        help='Displacement (Å), path and points along its longest segment, mesh, width and spacing (cm⁻¹) of the DOS, '
+        'temperatures (K), what to relax, and the strain for Grüneisen parameters.',
+    )
+    spec.expose_inputs(
+        EvaluateCalculation,
+        namespace='evaluate',
+        exclude=('snapshots', 'engine', 'force_fields', 'runtime_source', 'parent_folder'),
+    )
+    vasp_ports(spec, required=False)
+    spec.inputs.validator = refuse_calculators
+
+
+def phonon_outputs(spec: WorkChainSpec) -> None:
+    """Declare the outputs."""
+    spec.output_namespace('phonopy_data', valid_type=PhonopyData, dynamic=True, help='Forces of each member.')
+    spec.output_namespace(
+        'relaxed', valid_type=orm.StructureData, dynamic=True, help='The primitive cell of each member at rest.'
+    )
+    for outputs, required in ((CURVES, True), (ON_REQUEST, False)):
+        for name, (kind, help_text) in outputs.items():
+            spec.output(name, valid_type=kind, required=required, help=help_text)
