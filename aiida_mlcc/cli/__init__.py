@@ -9,13 +9,14 @@ from aiida_mlcc.cli.demo import demo
 from aiida_mlcc.cli.export import export
 from aiida_mlcc.cli.launch import launch
 from aiida_mlcc.cli.plot import plot
+from aiida_mlcc.cli.report import report
 from aiida_mlcc.cli.results import results
 from aiida_mlcc.cli.root import cli
 from aiida_mlcc.cli.setup import setup
 from aiida_mlcc.cli.status import status
 from aiida_mlcc.cli.trace import trace
 
-for command in (setup, demo, dataset, launch, status, results, plot, trace, export):
+for command in (setup, demo, dataset, launch, status, results, plot, report, trace, export):
     cli.add_command(command)
 
 __all__ = ('cli',)

@@ -119,34 +119,46 @@ def _draw_dispersion(axis: Axes, dispersion: Mapping[str, orm.BandsData]) -> Non
         low, high = node.get_array('min'), node.get_array('max')
         for part in path.segments:
             x = path.distances[part]
-            axis.plot(x, mean[part], **_line(method))
+            axis.plot(x, mean[part], **line_style(method))
             for band in range(mean.shape[1]):
-                axis.fill_between(x, low[part, band], high[part, band], **_shade(method))
+                axis.fill_between(x, low[part, band], high[part, band], **shade_style(method))
+    draw_path(axis, path)
+    axis.set_xlabel('wave vector')
+
+
+def draw_path(axis: Axes, path: Path1D) -> None:
+    """Draw the special points of a path as lines across, and name them."""
     for at, _ in path.ticks:
         axis.axvline(at, color='0.8', linewidth=0.6, zorder=0)
     axis.axhline(0.0, color='0.5', linewidth=0.6, zorder=0)
     axis.set_xticks([at for at, _ in path.ticks], [label for _, label in path.ticks])
     axis.set_xlim(path.distances[0], path.distances[-1])
-    axis.set_xlabel('wave vector')
 
 
 def _draw_density(axis: Axes, curves: Mapping[str, orm.XyData]) -> None:
     for method, node in curves.items():
         frequencies = node.get_x()[1]
         values = {name: array for name, array, _ in node.get_y()}
-        axis.plot(values['mean'], frequencies, **_line(method))
-        axis.fill_betweenx(frequencies, values['min'], values['max'], **_shade(method))
+        axis.plot(values['mean'], frequencies, **line_style(method))
+        axis.fill_betweenx(frequencies, values['min'], values['max'], **shade_style(method))
     axis.axhline(0.0, color='0.5', linewidth=0.6, zorder=0)
     axis.set_xlim(left=0.0)
     axis.locator_params(axis='x', nbins=3)
 
 
-def _line(method: str) -> dict[str, object]:
-    style = '--' if method in _DASHED else '-'
+def is_dashed(method: str) -> bool:
+    """Tell whether a method is drawn dashed: DFT, so that it is known without its colour."""
+    return method in _DASHED
+
+
+def line_style(method: str) -> dict[str, object]:
+    """Return how matplotlib draws the line of a method."""
+    style = '--' if is_dashed(method) else '-'
     return {'color': COLOURS[method], 'linestyle': style, 'linewidth': 1.2}
 
 
-def _shade(method: str) -> dict[str, object]:
+def shade_style(method: str) -> dict[str, object]:
+    """Return how matplotlib draws the range over the members of a method."""
     return {'color': COLOURS[method], 'alpha': 0.25, 'linewidth': 0.0}
 
 
@@ -154,5 +166,5 @@ def _legend(figure: Figure, methods: list[str]) -> None:
     from matplotlib.lines import Line2D
 
     unique = [method for method in COLOURS if method in methods]
-    handles = [Line2D([], [], **_line(method), label=method) for method in unique]
+    handles = [Line2D([], [], **line_style(method), label=method) for method in unique]
     figure.legend(handles=handles, loc='outside lower center', ncols=len(unique), frameon=False)

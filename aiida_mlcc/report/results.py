@@ -10,6 +10,7 @@ import numpy as np
 from aiida import orm
 
 from aiida_mlcc.report.outputs import by_method, outputs_of, plain
+from aiida_mlcc.report.phonons import phonon_results
 
 _SPREAD = ('qpoint', 'mean', 'min', 'max', 'members')
 _BUDGET = ('sd', 'contributions', 'commensurate')
@@ -24,7 +25,8 @@ def results_of(process: orm.ProcessNode) -> dict[str, Any]:
     ``methods`` → METHOD → ``special_points_cm1`` → LABEL → ``qpoint`` (fractional), ``mean``, ``min``, ``max`` (cm⁻¹,
     one number a mode), ``members`` (one list a member), ``sd`` (cm⁻¹) with the ``contributions`` to it (None where one
     was not estimated) and ``commensurate``, whether the training cell holds the wave vector (None where it is not
-    known); ``errors`` of its force fields, and of those with another kind of Δ under ``alternatives``.
+    known); ``errors`` of its force fields, and of those with another kind of Δ under ``alternatives``; and what
+    :func:`~aiida_mlcc.report.phonons.phonon_results` adds, where it was computed.
     ``learning_curve``: of labelling in rounds, empty without. ``failed``: what is missing and why. ``snapshots``: how
     many, labelled by what, and their identity.
     """
@@ -37,6 +39,7 @@ def results_of(process: orm.ProcessNode) -> dict[str, Any]:
             'special_points_cm1': _special_points(node.get_dict(), budget),
             'errors': errors.get(method, {}),
             'alternatives': {kind: found[method] for kind, found in others.items() if method in found},
+            **phonon_results(process, method),
         }
     return {
         'methods': methods,
@@ -113,14 +116,13 @@ def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> st
         known = [entry for entry in found.values() if entry]
         marked = any(entry['commensurate'] is False for entry in known)
         extrapolated |= marked
-        where = ' '.join(f'{component:g}' for component in known[0]['qpoint'])
+        where = qpoint_text(known[0]['qpoint'])
         name = f'{PRETTY.get(label, label)} ({where}){f" {_MARK}" if marked else ""}'
         lines.append(name.ljust(22) + ''.join(m.rjust(width) for m in methods))
-        n_modes = max(len(entry['mean']) for entry in known)
-        for first, last in _modes(found, n_modes, skip=3 if label == 'GAMMA' and n_modes > 3 else 0):
+        for first, last in mode_groups(found, label):
             name = f'mode {first + 1}' if first == last else f'modes {first + 1}-{last + 1}'
             name += ' optical' if label == 'GAMMA' else ''
-            cells = [_cell(found[m], first, last) for m in methods]
+            cells = [frequency_text(found[m], first, last) for m in methods]
             lines.append(f'  {name}'.ljust(22) + ''.join(cell.rjust(width) for cell in cells))
         lines.append('')
     if extrapolated:
@@ -131,8 +133,15 @@ def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> st
     return '\n'.join(lines)
 
 
-def _modes(found: Mapping[str, Any], n_modes: int, skip: int) -> list[tuple[int, int]]:
+def qpoint_text(qpoint: Sequence[float]) -> str:
+    """Write a q-point without the noise of floating point numbers."""
+    return ' '.join(f'{round(component, 6) + 0.0:g}' for component in qpoint)
+
+
+def mode_groups(found: Mapping[str, Any], label: str) -> list[tuple[int, int]]:
     """Group modes that are degenerate, to 0.5 cm⁻¹, by every method; the acoustic ones at Γ are left out."""
+    n_modes = max(len(entry['mean']) for entry in found.values() if entry)
+    skip = 3 if label == 'GAMMA' and n_modes > 3 else 0
     groups: list[tuple[int, int]] = []
     for mode in range(skip, n_modes):
         means = [entry['mean'] for entry in found.values() if entry]
@@ -143,7 +152,8 @@ def _modes(found: Mapping[str, Any], n_modes: int, skip: int) -> list[tuple[int,
     return groups
 
 
-def _cell(entry: Mapping[str, Any] | None, first: int, last: int) -> str:
+def frequency_text(entry: Mapping[str, Any] | None, first: int, last: int) -> str:
+    """Write mean ± sd (cm⁻¹) of a group of modes, a dash where the method has no such point."""
     if not entry:
         return '–'
     mean = np.mean(entry['mean'][first : last + 1])
@@ -165,7 +175,9 @@ def error_lines(results: Mapping[str, Any]) -> list[str]:
     members: dict[tuple[str, str], list[str]] = {}
     for method, entry in results['methods'].items():
         for member, errors in entry['errors'].items():
-            told = [text.format(value) for name, text in _TOLD.items() if (value := _number(errors, name)) is not None]
+            told = [
+                text.format(value) for name, text in _TOLD.items() if (value := error_number(errors, name)) is not None
+            ]
             if residuals := errors.get('projected_residuals'):
                 worst = max(residuals, key=lambda mode: abs(mode['shift_cm1']))
                 where = ' '.join(f'{component:.3g}' for component in worst['qpoint'])
@@ -186,7 +198,7 @@ def failure_lines(failed: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _number(errors: Mapping[str, Any], name: str) -> float | None:
+def error_number(errors: Mapping[str, Any], name: str) -> float | None:
     """Find a number by its name, among the validation errors before those of the training set."""
     for part in ('valid', 'train'):
         if isinstance(errors.get(part), Mapping) and name in errors[part]:

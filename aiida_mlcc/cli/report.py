@@ -1,0 +1,53 @@
+"""``aiida-mlcc report``: one page with all that a run found, and the files beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aiida_mlcc.cli.nodes import find_process
+from aiida_mlcc.cli.profiles import load
+from aiida_mlcc.cli.root import profile_option
+
+
+@click.command()
+@click.argument('identifier', metavar='ID')
+@click.option(
+    '-o',
+    '--output',
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help='Folder to write to; it is made where it is not there.',
+)
+@click.option(
+    '--reference',
+    'references',
+    multiple=True,
+    metavar='FILE',
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='Frequencies to compare with, YAML or CSV, each with its unit: cm-1, THz or meV. Can be repeated.',
+)
+@profile_option
+def report(identifier: str, output: Path, references: tuple[Path, ...], profile: str | None) -> None:
+    """Write the results of a run as a page to read in a browser, without a network.
+
+    Beside the page lie figures for print (PDF, SVG), CSV of every curve and band.yaml of every method.
+
+    ID is a run, or anything it returned.
+    """
+    load(profile)
+    process = find_process(identifier)
+    from aiida_mlcc.report.figures import NothingToPlot
+    from aiida_mlcc.report.page import write_report
+    from aiida_mlcc.report.references import UnreadableReferences, read_references, residual_lines
+
+    try:
+        written = write_report(process, output, [read_references(path) for path in references])
+    except (NothingToPlot, UnreadableReferences) as error:
+        raise click.ClickException(f'{error}.') from None
+    except OSError as error:
+        raise click.ClickException(f'{output} cannot be written to: {error.strerror}.') from None
+    for line in (*residual_lines(written.residuals), *written.missing):
+        click.echo(line)
+    click.echo(f'wrote {written.files[0]} and {len(written.files) - 1} files beside it')

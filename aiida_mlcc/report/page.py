@@ -1,0 +1,266 @@
+"""``aiida-mlcc report``: one page with all that a run found, which needs no network, and the files beside it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+
+from aiida_mlcc import __version__
+from aiida_mlcc.report.curves import Curves, curves_of_run
+from aiida_mlcc.report.exports import write_band_yaml, write_csv, write_residuals
+from aiida_mlcc.report.figures import COLOURS, NothingToPlot, is_dashed
+from aiida_mlcc.report.page_figures import (
+    dispersion_figure,
+    error_figure,
+    learning_figure,
+    readout_data,
+    spectrum_figure,
+)
+from aiida_mlcc.report.page_provenance import (
+    citations_of,
+    cost_lines,
+    formula_of,
+    provenance_of,
+    settings_of,
+    versions_of,
+)
+from aiida_mlcc.report.page_tables import (
+    budget_tables,
+    error_rows,
+    error_table,
+    learning_table,
+    residual_table,
+    special_points_table,
+)
+from aiida_mlcc.report.print_figures import brillouin_zone, write_figures
+from aiida_mlcc.report.references import References, Residual, crystal_of, residuals, shipped_references
+from aiida_mlcc.report.results import failure_lines, imaginary_lines, results_of
+
+PAGE = 'index.html'
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files of a report, what could not be written and why, and the comparison with references."""
+
+    files: list[Path]
+    missing: list[str]
+    residuals: list[Residual]
+
+
+def write_report(process: orm.ProcessNode, folder: Path, references: Sequence[References] = ()) -> Written:
+    """Write the page of a master WorkChain and the files beside it.
+
+    :param references: a person's own, beside those that come with the package for the crystal.
+    :raises NothingToPlot: where the run has no curve of any kind.
+    """
+    curves, results = curves_of_run(process), results_of(process)
+    if not curves.methods:
+        raise NothingToPlot(f'{process.process_label}<{process.pk}> has no curve to report')
+    folder.mkdir(parents=True, exist_ok=True)
+    files = write_csv(curves, results, folder)
+    eigenvectors, without = write_band_yaml(curves, folder)
+    files += eigenvectors
+    reasons = {reason: [method for method in without if without[method] == reason] for reason in without.values()}
+    missing = [f'no band.yaml of {_listed(methods)}: {reason}' for reason, methods in reasons.items()]
+    shipped = shipped_references(crystal_of(process))
+    known = [*([shipped] if shipped else []), *references]
+    found = references_found(curves, results, known)
+    files += write_figures(process, curves, error_rows(results), found, folder)
+    if found:
+        files.append(write_residuals(found, folder))
+    page = render(process, curves, results, known, found, [file.name for file in files], missing)
+    (folder / PAGE).write_text(page, encoding='utf-8')
+    return Written([folder / PAGE, *files], missing, found)
+
+
+def render(
+    process: orm.ProcessNode,
+    curves: Curves,
+    results: dict[str, Any],
+    references: Sequence[References] = (),
+    found: Sequence[Residual] = (),
+    files: Sequence[str] = (),
+    not_written: Sequence[str] = (),
+) -> str:
+    """Return the page as HTML.
+
+    :param found: the comparison with `references`.
+    :param files: names of what lies beside the page.
+    :param not_written: what does not, and why.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader('aiida_mlcc.report', 'templates'),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    source = environment.loader.get_source
+    style, script = (source(environment, f'report.{ending}')[0] for ending in ('css', 'js'))
+    library, formula = get_plotlyjs(), formula_of(process)
+    return environment.get_template('report.html').render(
+        version=__version__,
+        policy=_policy(library, script),
+        title=f'{formula or "Crystal"}: phonons by {_listed(curves.methods)}',
+        subtitle=_subtitle(process),
+        notices=_notices(process, results),
+        imaginary=imaginary_lines(process),
+        missing=_missing(process, curves, results),
+        not_written=not_written,
+        methods=[{'name': m, 'colour': COLOURS[m], 'dashed': is_dashed(m)} for m in curves.methods],
+        has_elements=any(len(curve.elements) > 1 for curve in curves.vdos.values()),
+        has_references=bool(found),
+        figures=_figures(curves, results, found),
+        tables=_tables(results, found),
+        budgets=budget_tables(results),
+        left_out=[entry for known in references for entry in known.left_out],
+        zone=_zone(curves),
+        run_facts=_run_facts(process),
+        provenance=provenance_of(curves),
+        settings=settings_of(process),
+        citations=citations_of(process),
+        files=files,
+        readout=_json(readout_data(curves)),
+        style=Markup(style),
+        library=Markup(library),
+        script=Markup(script),
+    )
+
+
+def references_found(curves: Curves, results: dict[str, Any], known: Sequence[References]) -> list[Residual]:
+    """Return the residuals of all references, with the sd of the error budgets where there are any."""
+    special = {method: entry['special_points_cm1'] for method, entry in results['methods'].items()}
+    return residuals(curves.dispersion, [point for references in known for point in references.points], special)
+
+
+def _figures(curves: Curves, results: dict[str, Any], found: Sequence[Residual]) -> list[dict[str, Any]]:
+    n_points = len(next(iter(curves.dispersion.values())).qpoints) if curves.dispersion else 0
+    figures = []
+    if curves.dispersion or curves.dos:
+        caption = (
+            'Lines: mean over the members, DFT dashed. Shaded: the range over the members, or ± one sd. The density of '
+            'states shares the axis of frequency. Imaginary frequencies are drawn below zero. Point at a line to read '
+            'branch, wave vector (units of the reciprocal lattice) and spread, or move the slider.'
+        )
+        title = 'Dispersion and density of states' if curves.dispersion else 'Density of states'
+        figures.append(_figure('dispersion', title, dispersion_figure(curves, found), caption, n_points))
+    if curves.vdos:
+        widths = sorted({round(curve.resolution) for curve in curves.vdos.values() if curve.resolution})
+        told = f' A single sharp mode would be {_listed(list(map(str, widths)))} cm⁻¹ wide.' if widths else ''
+        caption = f'Solid: from the velocity autocorrelation of dynamics. Dashed: harmonic.{told}'
+        figures.append(_figure('spectrum', 'Spectrum from dynamics', spectrum_figure(curves), caption))
+    if (errors := error_figure(error_rows(results))) is not None:
+        caption = 'A point a member of what was fitted, and of the kinds of Δ that were only compared.'
+        figures.append(_figure('errors', 'Errors of the energies', errors, caption))
+    if (learning := learning_figure(results['learning_curve'])) is not None:
+        caption = 'The largest sd at each point against the number of energies computed.'
+        figures.append(_figure('learning', 'Learning curve', learning, caption))
+    return figures
+
+
+def _figure(name: str, title: str, figure: Any, caption: str, readout: int = 0) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    text = Markup(_escaped(figure.to_json(validate=False)))
+    return {
+        'id': name,
+        'title': title,
+        'json': text,
+        'caption': caption,
+        'alt': f'{title}: interactive figure',
+        'readout': readout,
+    }
+
+
+def _tables(results: dict[str, Any], found: Sequence[Residual]) -> list[Any]:
+    tables = [
+        special_points_table(results),
+        residual_table(found),
+        error_table(error_rows(results)),
+        learning_table(results['learning_curve']),
+    ]
+    return [table for table in tables if table is not None]
+
+
+def _notices(process: orm.ProcessNode, results: dict[str, Any]) -> list[str]:
+    notices = []
+    if not process.is_terminated:
+        notices.append('The run is not over: this is what there is by now.')
+    elif not process.is_finished_ok:
+        reason = process.exit_message or f'it ended {process.process_state}'
+        notices.append(f'The run ended with exit status {process.exit_status}: {reason}')
+    return [*notices, *(f'Missing: {line}' for line in failure_lines(results['failed']))]
+
+
+def _missing(process: orm.ProcessNode, curves: Curves, results: dict[str, Any]) -> list[str]:
+    checks = {
+        'a dispersion': curves.dispersion,
+        'a harmonic density of states': curves.dos,
+        'a spectrum from dynamics': curves.vdos,
+        'errors of force fields': error_rows(results),
+        'an error budget': budget_tables(results),
+        'a learning curve': results['learning_curve'],
+    }
+    asked = process.base.links.get_incoming(link_label_filter='methods').all_nodes()
+    wanted = asked[0].get_list() if asked and isinstance(asked[0], orm.List) else []
+    lost = [method for method in wanted if method not in curves.methods]
+    return [*(f'curves of {method}' for method in lost), *(name for name, there in checks.items() if not there)]
+
+
+def _run_facts(process: orm.ProcessNode) -> list[tuple[str, str]]:
+    facts = [('run', f'{process.process_label} {process.uuid}')]
+    if process.label:
+        facts.append(('label', process.label))
+    if process.description:
+        facts.append(('description', process.description))
+    facts += [('started', f'{process.ctime:%Y-%m-%d %H:%M %Z}'), ('versions', versions_of(process) or 'unknown')]
+    return [*facts, *cost_lines(process)]
+
+
+def _subtitle(process: orm.ProcessNode) -> str:
+    return ' · '.join(filter(None, [process.label, process.process_label, process.uuid, f'{process.ctime:%Y-%m-%d}']))
+
+
+def _zone(curves: Curves) -> str:
+    figure = brillouin_zone(curves)
+    if figure is None:
+        return ''
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format='svg', transparent=True)
+    return f'data:image/svg+xml;base64,{base64.b64encode(drawn.getvalue()).decode()}'
+
+
+def _policy(*scripts: str) -> str:
+    """Allow these scripts and no others: a name out of an archive cannot run, and nothing is fetched."""
+    hashes = ' '.join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+
+
+def _json(content: Any) -> Any:
+    from markupsafe import Markup
+
+    return Markup(_escaped(json.dumps(content, ensure_ascii=False)))
+
+
+def _escaped(text: str) -> str:
+    """Return JSON that nothing in it can end the script element of."""
+    return text.replace('<', '\\u003c').replace('>', '\\u003e').replace('&', '\\u0026')
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f'{", ".join(names[:-1])} and {names[-1]}'

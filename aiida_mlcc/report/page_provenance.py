@@ -1,0 +1,181 @@
+"""What each curve was made from, as the page unfolds it: energies, settings, versions and cost."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.plugins import DataFactory
+
+from aiida_mlcc.report.curves import Curves
+from aiida_mlcc.report.page_tables import Table
+from aiida_mlcc.report.trace import ancestors_of, trace
+from aiida_mlcc.workflows.cost import cost_of
+
+ARTICLE = (
+    'S. Schönbauer, J. P. Carbone, A. Grüneis, Machine-Learned Force Fields for Lattice Dynamics at Coupled-Cluster '
+    'Level Accuracy',
+    'https://arxiv.org/abs/2507.06929',
+)
+CITATIONS = (
+    ARTICLE,
+    ('aiida-mlcc: phonons and vibrational spectra of crystals at coupled-cluster accuracy, on AiiDA', ''),
+    ('S. P. Huber et al., AiiDA 1.0, Sci. Data 7, 300 (2020)', 'https://doi.org/10.1038/s41597-020-00638-4'),
+    (
+        'A. Togo, L. Chaput, T. Tadano, I. Tanaka, Implementation strategies in phonopy and phono3py, J. Phys.: '
+        'Condens. Matter 35, 353001 (2023)',
+        'https://doi.org/10.1088/1361-648X/acd831',
+    ),
+    (
+        'Y. Hinuma et al., Band structure diagram paths based on crystallography, Comput. Mater. Sci. 128, 140 (2017)',
+        'https://doi.org/10.1016/j.commatsci.2016.10.015',
+    ),
+)
+"""What a person cites who uses the curves: text and address."""
+
+PROGRAMS = {
+    'pyscf': (
+        'Q. Sun et al., Recent developments in the PySCF program package, J. Chem. Phys. 153, 024109 (2020)',
+        'https://doi.org/10.1063/5.0006074',
+    ),
+    'mace': (
+        'I. Batatia et al., MACE: Higher order equivariant message passing neural networks, NeurIPS 35 (2022)',
+        'https://arxiv.org/abs/2206.07697',
+    ),
+}
+"""Programs that only some runs use."""
+
+
+_PLAIN = (orm.Dict, orm.List, orm.Bool, orm.Int, orm.Float, orm.Str, orm.AbstractCode, orm.StructureData)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What one curve was made from."""
+
+    method: str
+    kind: str
+    uuid: str
+    facts: list[tuple[str, str]]
+    energies: Table | None
+    jobs: Table | None
+
+
+def provenance_of(curves: Curves) -> list[Provenance]:
+    """Return the provenance of every curve; dispersion and density of states of a method come from the same forces."""
+    kinds = {
+        'dispersion and density of states': {**curves.dos, **curves.dispersion},
+        'spectrum from dynamics': curves.vdos,
+    }
+    return [
+        _provenance(method, kind, orm.load_node(curve.uuid))
+        for kind, named in kinds.items()
+        for method, curve in named.items()
+    ]
+
+
+def settings_of(process: orm.ProcessNode) -> list[tuple[str, str]]:
+    """Return the inputs of a run that are plain values: name and value."""
+    links = process.base.links.get_incoming(link_type=(LinkType.INPUT_WORK, LinkType.INPUT_CALC)).all()
+    named = sorted((link.link_label.replace('__', '.'), link.node) for link in links if _is_plain(link.node))
+    return [(name, _value(node)) for name, node in named]
+
+
+def cost_lines(process: orm.ProcessNode) -> list[tuple[str, str]]:
+    """Return what a run cost: core hours as far as the programs say, and jobs."""
+    cost = cost_of([process])
+    hours = f'{cost["core_hours"]:.3g} core hours' if cost['n_jobs'] > cost['n_jobs_of_unknown_cost'] else 'not known'
+    lines = [('cost', hours), ('jobs', str(cost['n_jobs']))]
+    if cost['n_jobs_of_unknown_cost']:
+        lines.append(('jobs of unknown cost', str(cost['n_jobs_of_unknown_cost'])))
+    if cost['largest_memory_gb'] is not None:
+        lines.append(('largest memory', f'{cost["largest_memory_gb"]:.3g} GB'))
+    return lines
+
+
+def versions_of(process: orm.ProcessNode) -> str:
+    """Return the versions of AiiDA and of this package that ran a process, as far as the node says."""
+    known = process.base.attributes.get('version', {}) or {}
+    names = {'core': 'aiida-core', 'plugin': 'aiida-mlcc'}
+    return ', '.join(f'{names.get(name, name)} {version}' for name, version in sorted(known.items()))
+
+
+def citations_of(process: orm.ProcessNode) -> list[tuple[str, str]]:
+    """Return what to cite for a run: the article, the package, and the programs its settings name."""
+    text = ' '.join(value for _, value in settings_of(process)).lower()
+    trained = any(job.process_label == 'TrainCalculation' for job in process.called_descendants)
+    used = {'pyscf': 'pyscf' in text, 'mace': trained}
+    return [*CITATIONS, *(entry for name, entry in PROGRAMS.items() if used[name])]
+
+
+def _provenance(method: str, kind: str, node: orm.Data) -> Provenance:
+    traced = trace(node)
+    sources = list(dict.fromkeys(_source_text(uuid) for uuid in traced.training_sets))
+    counts = Counter(energy.method for energy in traced.energies)
+    facts = [
+        ('node', node.uuid),
+        ('force fields of', ', '.join(traced.methods) or 'none: the forces are those of an engine'),
+        ('force fields', ', '.join(traced.force_fields) or 'none'),
+        ('seeds', ', '.join(map(str, traced.seeds)) or 'none'),
+        ('training snapshots', '; '.join(sources) or 'none'),
+        ('energies', ', '.join(f'{n} of {name}' for name, n in counts.items()) or 'none'),
+    ]
+    if node.creator is not None:
+        facts.append(('computed by', f'{node.creator.process_label}, {versions_of(node.creator) or "version unknown"}'))
+    rows = [
+        [e.method, str(e.snapshot), f'{e.energy_eV:.6f}', e.calculation or 'given', f'{e.name}, frame {e.frame}']
+        for e in traced.energies
+    ]
+    header = ['method', 'snapshot', 'energy (eV per cell)', 'calculation', 'where']
+    energies = Table(f'Energies behind {kind} of {method}', header, [('', rows)]) if rows else None
+    return Provenance(method, kind, node.uuid, facts, energies, _jobs(node, f'{kind} of {method}'))
+
+
+def _jobs(node: orm.Data, what: str) -> Table | None:
+    query = orm.QueryBuilder()
+    query.append(orm.CalcJobNode, filters={'id': {'in': ancestors_of(node)}}, tag='job').order_by({'job': 'id'})
+    rows = []
+    for job in query.all(flat=True):
+        cost = cost_of([job])
+        cached = job.base.caching.is_created_from_cache
+        known = '–' if cost['n_jobs_of_unknown_cost'] else f'{cost["core_hours"]:.2g}'
+        hours = 'from the cache' if cached else known
+        computer = '' if job.computer is None else job.computer.label
+        rows.append([job.process_label or '', job.uuid, versions_of(job) or '–', computer, hours])
+    header = ['job', 'node', 'versions', 'computer', 'core hours']
+    return Table(f'Jobs behind {what}', header, [('', rows)]) if rows else None
+
+
+def _source_text(uuid: str) -> str:
+    node = orm.load_node(uuid)
+    return f'{node.base.attributes.get("n_frames", "?")} frames in {uuid}'
+
+
+def _is_plain(node: orm.Node) -> bool:
+    return isinstance(node, _PLAIN)
+
+
+def _value(node: orm.Node) -> str:
+    if isinstance(node, orm.AbstractCode):
+        return node.full_label
+    if isinstance(node, orm.StructureData):
+        return f'{node.get_formula()} {node.uuid}'
+    content: Any = node.get_dict() if isinstance(node, orm.Dict) else None
+    if content is None:
+        content = node.get_list() if isinstance(node, orm.List) else node.value
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def formula_of(process: orm.ProcessNode) -> str:
+    """Return the formula of the crystal of a run, empty where neither structure nor snapshots tell it."""
+    links = process.base.links.get_incoming(link_label_filter='structure').all_nodes()
+    if links and isinstance(links[0], orm.StructureData):
+        return links[0].get_ase().get_chemical_formula(mode='metal', empirical=True)
+    snapshots = process.base.links.get_outgoing(link_label_filter='snapshots').all_nodes()
+    if snapshots and isinstance(snapshots[0], DataFactory('mlcc.snapshots')):
+        return snapshots[0].get_ase().get_chemical_formula(mode='metal', empirical=True)
+    return ''

@@ -1,0 +1,181 @@
+"""The tables of the page as plain text in cells; the template escapes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from aiida_mlcc.report.references import Residual
+from aiida_mlcc.report.results import PRETTY, error_number, frequency_text, mode_groups, qpoint_text
+from aiida_mlcc.science.error_budget import CONTRIBUTIONS
+
+_NONE = '–'
+_CAUSES = {'seeds': 'seeds', 'bootstrap': 'bootstrap', 'kinds': 'kinds of Δ', 'label_noise': 'of it label noise'}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    :param groups: a heading (empty for none) and the rows below it; the first cell of a row names it.
+    :param methods: the method of each column, empty for columns of none, so that the page can hide them.
+    """
+
+    caption: str
+    header: Sequence[str]
+    groups: Sequence[tuple[str, Sequence[Sequence[str]]]]
+    note: str = ''
+    methods: Sequence[str] = field(default_factory=tuple)
+
+
+def special_points_table(results: Mapping[str, Any]) -> Table | None:
+    """Return the frequencies at the special points, mean ± sd, a column a method."""
+    methods = list(results['methods'])
+    groups, extrapolated = [], False
+    for label in _labels(results):
+        found = {m: results['methods'][m]['special_points_cm1'].get(label) for m in methods}
+        known = [entry for entry in found.values() if entry]
+        marked = any(entry['commensurate'] is False for entry in known)
+        extrapolated |= marked
+        rows = [
+            [_modes_text(first, last), *(frequency_text(found[m], first, last) for m in methods)]
+            for first, last in mode_groups(found, label)
+        ]
+        groups.append((_point_text(label, known[0]['qpoint'], marked), rows))
+    if not groups:
+        return None
+    note = 'Mean over the members ± sd of the error budget; the acoustic modes at Γ are left out.'
+    if extrapolated:
+        note += ' * The training cell does not hold this wave vector: what is learnt is extrapolated there.'
+    return Table('Frequencies at the special points (cm⁻¹)', ['modes', *methods], groups, note, ['', *methods])
+
+
+def residual_table(residuals: Iterable[Residual]) -> Table | None:
+    """Return calculated minus reference, a row a reference and method; None without any."""
+    groups: dict[Any, list[list[str]]] = {}
+    for entry in residuals:
+        cells = [entry.calculated_text, f'{entry.residual_cm1:+.1f}']
+        groups.setdefault(entry.point, []).append([entry.method, *cells])
+    if not groups:
+        return None
+    headed = []
+    for point, rows in groups.items():
+        where = PRETTY.get(point.label, point.label) if point.label else f'({qpoint_text(point.qpoint)})'
+        error = '' if point.uncertainty_cm1 is None else f' ± {point.uncertainty_cm1:.1f}'
+        modes = ', '.join(map(str, point.modes))
+        source = f'{point.citation}, doi:{point.doi}' if point.doi else point.citation
+        note = f' ({point.note})' if point.note else ''
+        headed.append(
+            (f'{where}, modes {modes}: {point.kind} {point.frequency_cm1:.1f}{error} cm⁻¹; {source}{note}', rows)
+        )
+    header = ['method', 'calculated (cm⁻¹)', 'calculated − reference (cm⁻¹)']
+    return Table(
+        'References and residuals', header, headed, 'The sd is that of the calculated frequency, where it is known.'
+    )
+
+
+def error_rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the errors of every force field: of one member, with the kinds of Δ that were only compared."""
+    rows = []
+    for method, entry in results['methods'].items():
+        for kind, members in {'': entry['errors'], **entry['alternatives']}.items():
+            for member, errors in members.items():
+                if isinstance(errors, Mapping):
+                    rows.append(_error_row(method, f'{member} ({kind})' if kind else member, errors))
+    return rows
+
+
+def error_table(rows: Sequence[Mapping[str, Any]]) -> Table | None:
+    """Return the errors of the force fields, a row a member; None where there are none."""
+    if not rows:
+        return None
+    groups: dict[str, list[list[str]]] = {}
+    for row in rows:
+        cells = [row['member'], _number_text(row['energy'], 3), row['kind'], _number_text(row['forces'], 1)]
+        groups.setdefault(row['method'], []).append([*cells, _number_text(row['spread'], 2), row['shift']])
+    header = ['member', 'energies (meV/atom)', 'on', 'forces (meV/Å)', 'spread of what is learnt (meV/atom)']
+    header.append('largest frequency error by residual forces (cm⁻¹)')
+    note = 'Root mean square errors. An energy error means little without the spread of what is learnt.'
+    return Table('Errors of the force fields', header, list(groups.items()), note)
+
+
+def budget_tables(results: Mapping[str, Any]) -> dict[str, Table]:
+    """Return for each method the sd at the special points and what it is made of (cm⁻¹)."""
+    tables = {}
+    for method, content in results['methods'].items():
+        groups = []
+        for label, entry in content['special_points_cm1'].items():
+            if not entry['contributions']:
+                continue
+            rows = []
+            for first, last in mode_groups({method: entry}, label):
+                parts = [entry['contributions'].get(name) for name in CONTRIBUTIONS]
+                mean = f'{np.mean(entry["mean"][first : last + 1]):.1f}'
+                cells = [_largest(part, first, last) for part in (entry['sd'], *parts)]
+                rows.append([_modes_text(first, last), mean, *cells])
+            groups.append((_point_text(label, entry['qpoint'], entry['commensurate'] is False), rows))
+        if groups:
+            header = ['modes', 'mean', 'sd', *(_CAUSES.get(name, name) for name in CONTRIBUTIONS)]
+            tables[method] = Table(f'Error budget of {method} (cm⁻¹)', header, groups)
+    return tables
+
+
+def learning_table(learning_curve: Mapping[str, Any]) -> Table | None:
+    """Return the rounds of labelling with the largest sd at each q-point; None without rounds."""
+    rounds = learning_curve.get('rounds') or []
+    labels = list(dict.fromkeys(label for entry in rounds for label in entry.get('sd_cm1') or {}))
+    if not rounds:
+        return None
+    rows = []
+    for entry in rounds:
+        spread = entry.get('sd_cm1') or {}
+        cells = [f'{max(spread[label]):.2f}' if spread.get(label) else _NONE for label in labels]
+        rows.append([str(entry.get('method', _NONE)), str(entry.get('n_labels', _NONE)), *cells])
+    header = ['method', 'energies', *(f'sd at {PRETTY.get(label, label)} (cm⁻¹)' for label in labels)]
+    target = learning_curve.get('target_sd_cm1')
+    return Table('Learning curve', header, [('', rows)], '' if target is None else f'Target: {target:g} cm⁻¹.')
+
+
+def _labels(results: Mapping[str, Any]) -> list[str]:
+    points = (content['special_points_cm1'] for content in results['methods'].values())
+    return list(dict.fromkeys(label for found in points for label in found))
+
+
+def _point_text(label: str, qpoint: Sequence[float], marked: bool) -> str:
+    return f'{PRETTY.get(label, label)} ({qpoint_text(qpoint)}){" *" if marked else ""}'
+
+
+def _modes_text(first: int, last: int) -> str:
+    return str(first + 1) if first == last else f'{first + 1}–{last + 1}'
+
+
+def _largest(values: Sequence[float] | None, first: int, last: int) -> str:
+    return _NONE if values is None else f'{max(values[first : last + 1]):.1f}'
+
+
+def _number_text(value: float | None, digits: int) -> str:
+    return _NONE if value is None else f'{value:.{digits}f}'
+
+
+def _error_row(method: str, member: str, errors: Mapping[str, Any]) -> dict[str, Any]:
+    crossed = error_number(errors, 'cv_rmse_mev_atom')
+    energy = error_number(errors, 'energy_rmse_mev_atom') if crossed is None else crossed
+    held_out = 'valid' in errors or any(str(name).startswith('valid') for name in errors)
+    kind = 'cross-validation' if crossed is not None else 'validation' if held_out else 'training set'
+    shift = _NONE
+    if residuals := errors.get('projected_residuals'):
+        worst = max(residuals, key=lambda mode: abs(mode['shift_cm1']))
+        where = qpoint_text(worst['qpoint'])
+        shift = f'{-worst["shift_cm1"]:+.1f} ± {worst["standard_error_cm1"]:.1f} at ({where})'
+    return {
+        'method': method,
+        'member': member,
+        'energy': energy,
+        'kind': _NONE if energy is None else kind,
+        'forces': error_number(errors, 'forces_rmse_mev_angstrom'),
+        'spread': error_number(errors, 'spread_mev_atom'),
+        'shift': shift,
+    }

@@ -1,0 +1,83 @@
+"""The page in a browser, where playwright and a Chromium are there; CHROMIUM may name the program."""
+
+import os
+
+import pytest
+
+from aiida_mlcc.report.page import write_report
+
+playwright = pytest.importorskip('playwright.sync_api')
+
+
+@pytest.fixture(scope='module')
+def opened(run, tmp_path_factory):
+    """Return a function that opens the page of the whole run at a width, and what the browser complained of."""
+    folder = tmp_path_factory.mktemp('report')
+    write_report(run.master, folder)
+    with playwright.sync_playwright() as started:
+        try:
+            browser = started.chromium.launch(executable_path=os.environ.get('CHROMIUM'), args=['--no-sandbox'])
+        except playwright.Error as error:
+            pytest.skip(f'no Chromium: {error}')
+
+        def open_at(width):
+            page = browser.new_page(viewport={'width': width, 'height': 900})
+            complaints = []
+            page.on('console', lambda message: complaints.append(message.text))
+            page.on('pageerror', lambda error: complaints.append(str(error)))
+            page.on('request', lambda request: complaints.append(request.url) if 'http' in request.url[:4] else None)
+            page.goto(f'file://{folder}/index.html')
+            page.wait_for_selector('html[data-ready=yes]')
+            return page, complaints
+
+        yield open_at
+        browser.close()
+
+
+def _shown(page, role):
+    found = page.evaluate(
+        "document.getElementById('dispersion').data.filter((trace) => trace.visible !== false).map((t) => t.meta)"
+    )
+    return {meta['method'] for meta in found if meta['role'] == role}
+
+
+@pytest.mark.parametrize('width', [1280, 390])
+def test_the_page_opens_without_complaint_and_fits_the_width(opened, width):
+    page, complaints = opened(width)
+    assert complaints == []
+    assert page.evaluate('document.documentElement.scrollWidth') <= width
+
+
+def test_methods_and_bands_are_switched_with_the_keyboard(opened):
+    page, complaints = opened(1280)
+    assert _shown(page, 'range') == {'LDA', 'HF', 'CCSD(T)'}
+    page.locator('input[name=method][value=HF]').focus()
+    page.keyboard.press('Space')
+    page.locator('input[name=band][value=range]').focus()
+    page.keyboard.press('ArrowRight')
+    assert _shown(page, 'line') == {'LDA', 'CCSD(T)'}
+    assert _shown(page, 'sd') == {'LDA', 'CCSD(T)'}
+    assert _shown(page, 'range') == set()
+    assert complaints == []
+
+
+def test_the_slider_reads_out_every_branch_of_the_methods_shown(opened):
+    page, _ = opened(1280)
+    page.locator('#readout-at').focus()
+    for _ in range(4):
+        page.keyboard.press('ArrowRight')
+    text = page.locator('#readout').inner_text()
+    assert 'X (0.500 0.000 0.500)' in text
+    assert '320.0 ± 1.4' in text
+
+
+def test_hovering_a_line_tells_branch_and_wave_vector(opened):
+    page, _ = opened(1280)
+    box = page.locator('#dispersion .nsewdrag').first.bounding_box()
+    for step in range(5, int(box['height']), 4):
+        page.mouse.move(box['x'] + 0.5 * box['width'], box['y'] + step)
+        page.wait_for_timeout(30)
+        told = page.evaluate("document.querySelector('#dispersion .hoverlayer').textContent")
+        if 'branch' in told:
+            break
+    assert 'q = (' in told

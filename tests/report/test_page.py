@@ -1,0 +1,182 @@
+"""The page: the numbers of the nodes, nothing from elsewhere, nothing run that a name holds, and what is missing."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.common.links import LinkType
+from plumpy import ProcessState
+
+from aiida_mlcc.report.curves import curves_of_run
+from aiida_mlcc.report.figures import NothingToPlot
+from aiida_mlcc.report.outputs import by_method
+from aiida_mlcc.report.page import render, write_report
+from aiida_mlcc.report.results import results_of
+
+HOSTILE = '</script><img src=x onerror="alert(1)">'
+
+
+class _Page(HTMLParser):
+    """Collect what a page loads, runs and says."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.loaded, self.scripts, self.data, self.images, self.words = [], [], {}, [], []
+        self._inside, self._attributes = None, {}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.loaded += [value for name, value in attrs if name == 'src' or (name == 'href' and tag == 'link')]
+        if tag == 'img':
+            self.images.append(attributes)
+        if tag == 'meta' and attributes.get('http-equiv') == 'Content-Security-Policy':
+            self.policy = attributes['content']
+        if tag in ('script', 'style'):
+            self._inside, self._attributes = tag, attributes
+
+    def handle_endtag(self, tag):
+        if tag == self._inside:
+            self._inside = None
+
+    def handle_data(self, data):
+        if self._inside is None:
+            self.words.append(data)
+        elif self._inside == 'script' and self._attributes.get('type') == 'application/json':
+            self.data[self._attributes['id']] = json.loads(data)
+        elif self._inside == 'script':
+            self.scripts.append(data)
+
+
+def _page_of(process):
+    return _Page(render(process, curves_of_run(process), results_of(process)))
+
+
+def _process(outputs, exit_status=0, label=''):
+    node = orm.WorkChainNode(label=label)
+    node.set_process_label('MLCCPhononWorkChain')
+    node.set_process_state(ProcessState.FINISHED)
+    node.set_exit_status(exit_status)
+    if exit_status:
+        node.set_exit_message('Finished without HF; the rest is there.')
+    node.store()
+    for name, data in outputs.items():
+        data.base.links.add_incoming(node, LinkType.RETURN, name)
+    return node
+
+
+@pytest.fixture(scope='module')
+def page(run):
+    """Return the page of the whole run."""
+    return _page_of(run.master)
+
+
+def _traces(page, figure, role):
+    return {t['meta']['method']: t for t in page.data[f'{figure}-data']['data'] if t['meta']['role'] == role}
+
+
+def test_every_method_has_its_dispersion_and_can_be_switched_off(run, page):
+    assert list(_traces(page, 'dispersion', 'line')) == ['LDA', 'HF', 'CCSD(T)']
+    assert set(_traces(page, 'spectrum', 'line')) == {'LDA', 'HF', 'CCSD(T)'}
+
+
+@pytest.mark.parametrize('method', ['LDA', 'HF', 'CCSD(T)'])
+def test_drawn_frequencies_are_those_of_the_node(run, page, method):
+    traces = [t for t in page.data['dispersion-data']['data'] if t['meta'] == {'role': 'line', 'method': method}]
+    drawn = [y for y in traces[0]['y'] if y is not None]
+    # Branch after branch, each along the whole path.
+    assert pytest.approx(run.dispersion[method].get_bands(), abs=1e-3) == np.reshape(drawn, (6, 6)).T
+
+
+def test_hovering_tells_branch_wave_vector_and_spread(run, page):
+    trace = next(t for t in page.data['dispersion-data']['data'] if t['meta'] == {'role': 'line', 'method': 'HF'})
+    branch, q, sd, low, high = trace['customdata'][4]
+    node = run.dispersion['HF']
+    assert (branch, q) == (1, '0.500 0.000 0.500')
+    assert [sd, low, high] == pytest.approx([node.get_array(name)[4, 0] for name in ('sd', 'min', 'max')], abs=0.01)
+
+
+def test_each_member_is_there_and_hidden_at_first(page):
+    members = [t for t in page.data['dispersion-data']['data'] if t['meta']['role'] == 'member' and 'xaxis' not in t]
+    assert len(members) == 6
+    assert not any(trace['visible'] for trace in members)
+
+
+def test_the_density_of_states_shares_the_axis_of_frequency(page):
+    sideways = [t for t in page.data['dispersion-data']['data'] if t.get('xaxis') == 'x2']
+    assert sideways
+    assert not any('yaxis' in trace for trace in sideways)
+    assert 'cm⁻¹' in page.data['dispersion-data']['layout']['yaxis']['title']['text']
+
+
+def test_tables_hold_the_frequencies_and_their_errors(page):
+    text = ''.join(page.words)
+    assert '320.0 ± 4.0' in text
+    assert 'Error budget' in text
+    assert 'HF did not converge' in text
+
+
+def test_the_provenance_unfolds_to_every_energy(run, page):
+    text = ''.join(page.words)
+    for snapshot in (1, 3):
+        assert f'{run.energies["CCSD(T)"][snapshot]:.6f}' in text
+    assert run.correlate.uuid in text
+
+
+def test_nothing_is_loaded_from_elsewhere(page):
+    assert all(value.startswith('data:') for value in page.loaded)
+    assert "default-src 'none'" in page.policy
+
+
+def test_the_policy_allows_these_scripts_and_no_others(page):
+    hashes = [f'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}' for s in page.scripts]
+    assert re.findall(r"'(sha256-[^']+)'", page.policy) == hashes
+
+
+def test_no_button_sends_the_figure_away(page):
+    assert 'sendChartToCloud' not in page.scripts[-1]
+    assert 'modeBarButtons:' in page.scripts[-1]
+
+
+def test_names_out_of_an_archive_stay_text(run):
+    bands = orm.BandsData()
+    bands.set_cell(run.dispersion['HF'].cell)
+    bands.set_kpoints([[0, 0, 0], [0.5, 0, 0.5]])
+    bands.labels = [(0, 'GAMMA'), (1, HOSTILE)]
+    bands.set_bands(np.ones((2, 6)), units='cm^-1')
+    bands.set_array('members', np.ones((1, 2, 6)))
+    bands.base.attributes.set('members', [HOSTILE])
+    page = _page_of(_process({'dispersion__hf': bands.store()}, label=HOSTILE))
+    assert HOSTILE in ''.join(page.words)
+    assert not any('onerror' in image for image in page.images)
+    assert len(page.scripts) == 2
+    figure = page.data['dispersion-data']
+    assert not any('<img' in trace.get('name', '') for trace in figure['data'])
+    assert not any('<img' in text for text in figure['layout']['xaxis']['ticktext'])
+
+
+def test_a_run_with_one_dispersion_says_what_else_is_not_there(run):
+    process = _process({'dispersion__ccsd_t': run.dispersion['CCSD(T)']}, exit_status=410)
+    page = _page_of(process)
+    text = ''.join(page.words)
+    for name in ('a spectrum from dynamics', 'a learning curve', 'an error budget', 'errors of force fields'):
+        assert name in text
+    assert 'exit status 410: Finished without HF; the rest is there.' in text
+    assert set(page.data) == {'dispersion-data', 'readout-data'}
+
+
+def test_a_run_with_densities_only_is_drawn(run):
+    dos = by_method(run.master, 'dos')['HF']
+    page = _page_of(_process({'dos__hf': dos}))
+    assert 'a dispersion' in ''.join(page.words)
+    assert page.data['readout-data'] == {}
+
+
+def test_a_run_without_curves_is_a_sentence(run, tmp_path):
+    with pytest.raises(NothingToPlot, match='no curve to report'):
+        write_report(_process({}), tmp_path)
