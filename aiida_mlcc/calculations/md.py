@@ -9,7 +9,13 @@ from aiida import orm
 from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 
-from aiida_mlcc.calculations.base import RuntimeCalculation, validate_device, write_force_field, write_snapshots
+from aiida_mlcc.calculations.base import (
+    RuntimeCalculation,
+    describe_primitive,
+    validate_device,
+    write_force_field,
+    write_snapshots,
+)
 from aiida_mlcc.calculations.parameters import refuse_settings
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
@@ -30,6 +36,12 @@ class MdCalculation(RuntimeCalculation):
         spec.input('start', valid_type=SnapshotsData, help='The structure to start from: its first frame.')
         spec.input('engine', valid_type=orm.Dict, required=False, serializer=orm.to_aiida_type)
         spec.input('force_field', valid_type=ForceFieldData, required=False)
+        spec.input(
+            'primitive',
+            valid_type=orm.StructureData,
+            required=False,
+            help='The primitive cell of `start`, for the harmonic modes beside a velocity autocorrelation.',
+        )
         spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of velocities and thermostat.')
         spec.input('device', valid_type=orm.Str, default=lambda: orm.Str('cpu'), validator=validate_device)
         spec.input('parameters', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=_validate_parameters)
@@ -38,7 +50,8 @@ class MdCalculation(RuntimeCalculation):
             'vacf',
             valid_type=orm.ArrayData,
             required=False,
-            help='Mass-weighted velocity autocorrelation per element, amu Å²/fs², over `time_fs`.',
+            help='Mass-weighted velocity autocorrelation per element (`vacf_C`) and direction (`vacf_C_xyz`), amu '
+            'Å²/fs², over `time_fs`; of `blocks` of the run; harmonic modes of the same supercell.',
         )
         spec.exit_code(320, 'ERROR_NO_FRAMES', message='The dynamics recorded nothing.')
 
@@ -58,6 +71,7 @@ class MdCalculation(RuntimeCalculation):
             'frame': 0,
             'seed': self.inputs.seed.value,
             'parameters': parameters,
+            **({'primitive': describe_primitive(self.inputs.primitive)} if 'primitive' in self.inputs else {}),
         }
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from aiida_mlcc.report.figures import Path1D, path_of
 from aiida_mlcc.report.outputs import by_method
 
-_SPREAD = ('mean', 'min', 'max', 'sd')
 _ELEMENT = 'element_'
 
 
@@ -114,7 +113,7 @@ def _names(names: Any, n_members: int) -> list[str]:
 def _density(method: str, node: orm.XyData, members: Iterable[str]) -> Density:
     values = {name: np.asarray(array, dtype=float) for name, array, _ in node.get_y()}
     known = [name for name in members if name in values]
-    parts = known or [name for name in values if name not in _SPREAD and not name.startswith(_ELEMENT)]
+    parts = known or [name for name in node.base.attributes.get('members', None) or () if name in values]
     mean = values['mean']
     return Density(
         method,

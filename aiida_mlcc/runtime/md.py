@@ -1,12 +1,15 @@
 """The task ``md``: molecular dynamics of a crystal at constant volume, which can be stopped at any time and go on.
 
-Input: ``{"calculator": SPEC, "start": FILE, "frame": int, "seed": int, "parameters": {…}}``, SPEC as in
-:mod:`aiida_mlcc.runtime.calculators`, parameters as in
-:class:`~aiida_mlcc.runtime.md_parameters.MDParameters`.
+Input: ``{"calculator": SPEC, "start": FILE, "frame": int, "seed": int, "parameters": {…}, "primitive": {…}}``, SPEC as
+in :mod:`aiida_mlcc.runtime.calculators`, parameters as in
+:class:`~aiida_mlcc.runtime.md_parameters.MDParameters`; the primitive cell may be left out.
 
-Output: ``trajectory.npz`` (``record`` is ``snapshots``): the structures after every `record_every` steps, labelled by
-the calculator; the start is not among them. Or ``vacf.npz`` (``record`` is ``vacf``): mass-weighted velocity
-autocorrelation per element in amu Å²/fs² over ``time_fs``. A run that stops early leaves the trajectory it has.
+Output: ``trajectory.npz`` (``record`` is ``snapshots``, or ``keep_trajectory``): the structures after every
+`record_every` steps, labelled by the calculator; the start is not among them. ``vacf.npz`` (``record`` is ``vacf``):
+mass-weighted velocity autocorrelation in amu Å²/fs² over ``time_fs``, of each element (``vacf_C``) and of each of its
+directions (``vacf_C_xyz``), and of each element in each block of the run (``blocks``); with a primitive cell also the
+normal modes of the supercell at rest (``harmonic_frequencies_cm1``, ``harmonic_weights``). A run that stops early
+leaves the trajectory it has; one that blew up leaves the last frames before in any case.
 
 A resumed run gives the trajectory of an uninterrupted one, bit by bit where the calculator does.
 """
@@ -16,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -23,6 +27,7 @@ from ase import Atoms, units
 from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.calculators import PyscfCalculator, build_calculator, energy_and_forces
+from aiida_mlcc.runtime.hessian import modes_at_rest
 from aiida_mlcc.runtime.integrators import (
     kinetic_energy,
     langevin_step,
@@ -32,14 +37,15 @@ from aiida_mlcc.runtime.integrators import (
 )
 from aiida_mlcc.runtime.md_parameters import MDParameters
 from aiida_mlcc.runtime.md_state import MDState, Recording
+from aiida_mlcc.runtime.md_vacf import VelocityRecord
 from aiida_mlcc.runtime.pyscf_engine import EngineError
 from aiida_mlcc.runtime.task import Job, JobError
-from aiida_mlcc.science.npz import write_npz
+from aiida_mlcc.science.commensurate import NormalModes
+from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.snapshots import Label, Snapshots
-from aiida_mlcc.science.vdos import velocity_autocorrelation
 
 TRAJECTORY_FILE = 'trajectory.npz'
-VACF_FILE = 'vacf.npz'
+_FRAMES_BEFORE_A_BLOW_UP = 10
 
 
 def run(job: Job) -> None:
@@ -48,19 +54,24 @@ def run(job: Job) -> None:
     try:
         complete = dynamics.run()
     except (EngineError, _BlowUp) as error:
-        dynamics.write_trajectory()
+        dynamics.write_trajectory(last_frames=True)
         raise JobError(str(error), **dynamics.summary()) from error
     dynamics.write_trajectory()
     if not complete:
         return job.pause(**dynamics.summary())
-    if dynamics.parameters.record == 'vacf':
-        dynamics.write_vacf()
+    dynamics.write_vacf()
     job.finish(**dynamics.summary())
     return None
 
 
 class _BlowUp(Exception):
-    """A run that no physics describes any more."""
+    """A run that no physics describes any more, in this step and at this temperature."""
+
+    def __init__(self, step: int, kelvin: float) -> None:
+        super().__init__(
+            f'the dynamics blew up in step {step}, at {kelvin:.0f} K: take a smaller time step, or a force field that '
+            'knows such structures'
+        )
 
 
 class MolecularDynamics:
@@ -86,7 +97,15 @@ class MolecularDynamics:
         self.energy = 0.0
         self.identity = self._identity()
         self.state = self._resume() or self._begin()
-        self.recording = self._open_recording()
+        self.velocities: VelocityRecord | None = None
+        if self.parameters.record == 'vacf':
+            kept = self.state.correlation
+            self.velocities = VelocityRecord(self.parameters, self.start.symbols, self.masses, kept)
+        self.frames: Recording | None = None
+        if self.parameters.record == 'snapshots' or self.parameters.keep_trajectory:
+            n_numbers = 1 + 2 * 3 * len(self.atoms)
+            self.frames = Recording(job.checkpoint / 'frames.bin', n_numbers, '<f8', self.state.n_recorded)
+        self.last_frames: deque[NDArray[np.float64]] = deque(maxlen=_FRAMES_BEFORE_A_BLOW_UP)
 
     def _identity(self) -> str:
         content = {k: v for k, v in self.job.input.items() if k not in ('max_seconds', 'start', 'frame')}
@@ -110,13 +129,6 @@ class MolecularDynamics:
         except EngineError as error:
             raise JobError(f'the dynamics cannot start: {error}') from error
         return MDState(self.atoms.positions.copy(), velocities, forces, self.energy, self.rng.bit_generator.state)
-
-    def _open_recording(self) -> Recording:
-        n_numbers, kept = 3 * len(self.atoms), self.state.n_recorded
-        if self.parameters.record == 'vacf':
-            # Single precision: a relative error of 1e-7 in each velocity, for half the disk.
-            return Recording(self.job.checkpoint / 'velocities.bin', n_numbers, '<f4', kept)
-        return Recording(self.job.checkpoint / 'frames.bin', 1 + 2 * n_numbers, '<f8', kept)
 
     def forces_at(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the forces (eV/Å) at `positions`, and keep the energy."""
@@ -161,18 +173,18 @@ class MolecularDynamics:
         equilibrating = state.step < parameters.equilibration_steps
         try:
             if parameters.ensemble == 'langevin' or equilibrating:
-                friction = parameters.friction_per_ps / (1000 * units.fs)
+                friction = parameters.friction(state.step) / (1000 * units.fs)
                 moved = langevin_step(*move, h, friction, parameters.target_temperature(state.step), self.rng)
             else:
                 moved = verlet_step(*move, h)
         except EngineError as error:
             raise EngineError(f'the dynamics stopped in step {state.step + 1}: {error}') from error
+        except CrystalError as error:
+            # Atoms that leave their sites: a term of force constants knows no such structure.
+            raise _BlowUp(state.step + 1, temperature(state.velocities, self.masses)) from error
         kelvin = temperature(moved[1], self.masses)
         if not np.isfinite(moved[2]).all() or not kelvin < parameters.blow_up_temperature:
-            raise _BlowUp(
-                f'the dynamics blew up in step {state.step + 1}, at {kelvin:.0f} K: take a smaller time step, '
-                'or a force field that knows such structures'
-            )
+            raise _BlowUp(state.step + 1, kelvin)
         state.positions, state.velocities, state.forces = moved
         state.energy = self.energy
         state.step += 1
@@ -186,25 +198,34 @@ class MolecularDynamics:
         state.averages.add(1e-3 * step * parameters.time_step_fs, kelvin, total_energy)
         if step % parameters.record_every:
             return
-        if parameters.record == 'vacf':
-            self.recording.append(state.velocities.ravel() * units.fs)
+        frame = np.concatenate([[state.energy], state.positions.ravel(), state.forces.ravel()])
+        if self.velocities is not None:
+            self.velocities.add(state.velocities)
+        if self.frames is not None:
+            self.frames.append(frame)
         else:
-            self.recording.append(np.concatenate([[state.energy], state.positions.ravel(), state.forces.ravel()]))
+            self.last_frames.append(frame)
         state.n_recorded += 1
 
     def checkpoint(self) -> None:
         """Bring all that the next step depends on to the disk."""
-        self.recording.flush()
+        if self.frames is not None:
+            self.frames.flush()
+        if self.velocities is not None:
+            self.state.correlation = self.velocities.correlator.state()
         self.state.random = self.rng.bit_generator.state
         if hasattr(self.calculator, 'state'):
             self.state.calculator = self.calculator.state()
         self.state.write(self.job.checkpoint, self.identity)
 
-    def write_trajectory(self) -> None:
-        """Write the snapshots recorded so far, if there are any."""
-        if self.parameters.record != 'snapshots' or not self.state.n_recorded:
+    def write_trajectory(self, last_frames: bool = False) -> None:
+        """Write the snapshots recorded so far, if there are any; else, where asked for, the last few."""
+        if self.frames is not None:
+            records = np.asarray(self.frames.read())
+        else:
+            records = np.array(self.last_frames if last_frames else [])
+        if not len(records):
             return
-        records = np.asarray(self.recording.read())
         n_frames, n_atoms = len(records), len(self.atoms)
         positions, forces = records[:, 1:].reshape(n_frames, 2, n_atoms, 3).transpose(1, 0, 2, 3)
         cells = np.repeat(self.start.cells, n_frames, axis=0)
@@ -213,26 +234,23 @@ class MolecularDynamics:
         snapshots.save(self.job.folder / TRAJECTORY_FILE)
 
     def write_vacf(self) -> None:
-        """Write the velocity autocorrelation of each element."""
-        parameters, symbols = self.parameters, self.start.symbols
-        n_recorded = self.state.n_recorded
-        if n_recorded < 2:
-            raise JobError(f'{n_recorded} recorded steps have no autocorrelation', **self.summary())
-        lags = (parameters.max_lag_steps or parameters.n_steps // 2) // parameters.record_every
-        max_lag = min(max(lags, 1), n_recorded - 1)
-        velocities = self.recording.read().reshape(n_recorded, len(symbols), 3)
-        vacf = velocity_autocorrelation(velocities, self.masses, symbols, max_lag)
-        spacing = parameters.record_every * parameters.time_step_fs
-        description = {
-            'n_atoms': len(symbols),
-            'counts': {symbol: symbols.count(symbol) for symbol in vacf},
-            'time_step_fs': spacing,
-            'n_steps': n_recorded,
-            'mean_temperature_K': self.state.averages.mean_temperature,
-        }
-        arrays = {'time_fs': spacing * np.arange(max_lag + 1)}
-        arrays |= {f'vacf_{symbol}': values for symbol, values in vacf.items()}
-        write_npz(self.job.folder / VACF_FILE, arrays, description)
+        """Write the velocity autocorrelation, where it was recorded."""
+        if self.velocities is not None:
+            known = {**self.summary(), 'seed': int(self.job.require('seed'))}
+            self.velocities.write(self.job.folder, known, self._modes())
+
+    def _modes(self) -> tuple[NormalModes, float] | None:
+        """Return the normal modes of the start, where its primitive cell is given, in double precision."""
+        primitive = self.job.input.get('primitive')
+        if primitive is None:
+            return None
+        spec, calculator = self.job.require('calculator'), self.calculator
+        if spec.get('dtype', 'float64') != 'float64':
+            calculator = build_calculator({**spec, 'dtype': 'float64'}, self.job.folder)
+        try:
+            return modes_at_rest(calculator, self.start.atoms(0), primitive)
+        except (EngineError, CrystalError) as error:
+            raise JobError(f'there are no harmonic modes to compare with: {error}', **self.summary()) from error
 
     def summary(self) -> dict[str, Any]:
         """Return what ``output.json`` says of the run."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from aiida_mlcc.runtime.task import JobError
@@ -23,6 +23,8 @@ class MDParameters:
     :param record: ``snapshots`` or ``vacf``.
     :param max_lag_steps: MD steps that the autocorrelation reaches; None for half the run.
     :param checkpoint_every: steps between checkpoints.
+    :param production_friction_per_ps: of the Langevin steps after the equilibration; None for `friction_per_ps`.
+    :param keep_trajectory: whether the recorded frames are kept beside the autocorrelation.
     """
 
     ensemble: str
@@ -37,6 +39,8 @@ class MDParameters:
     record: str
     max_lag_steps: int | None
     checkpoint_every: int
+    production_friction_per_ps: float | None = None
+    keep_trajectory: bool = False
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> MDParameters:
@@ -47,7 +51,8 @@ class MDParameters:
         known = set(cls.__dataclass_fields__)
         if unknown := sorted(set(parameters) - known):
             raise JobError(f'unknown MD parameter {unknown[0]!r}: choose from {", ".join(sorted(known))}')
-        if missing := sorted(known - set(parameters)):
+        needed = {field.name for field in fields(cls) if field.default is MISSING}
+        if missing := sorted(needed - set(parameters)):
             raise JobError(f'the MD parameter {missing[0]} is missing')
         chosen = cls(**parameters)
         if chosen.ensemble not in ('langevin', 'nve') or chosen.record not in ('snapshots', 'vacf'):
@@ -67,6 +72,12 @@ class MDParameters:
             return self.temperature_start_K
         done = (recorded + 0.5) / self.n_steps
         return self.temperature_start_K + done * (self.temperature_end_K - self.temperature_start_K)
+
+    def friction(self, step: int) -> float:
+        """Return the thermostat's friction (1/ps) in the step that follows step number `step`."""
+        if step < self.equilibration_steps or self.production_friction_per_ps is None:
+            return self.friction_per_ps
+        return self.production_friction_per_ps
 
     @property
     def blow_up_temperature(self) -> float:

@@ -15,6 +15,7 @@ from aiida_mlcc.science.npz import read_npz, write_npz
 
 _STATE_FILE = 'md.npz'
 _CALCULATOR = 'calculator_'
+_CORRELATION = 'correlation_'
 
 
 @dataclass
@@ -69,11 +70,13 @@ class MDState:
     n_recorded: int = 0
     averages: Averages = field(default_factory=Averages)
     calculator: dict[str, NDArray[Any]] = field(default_factory=dict)
+    correlation: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def write(self, folder: Path, identity: str) -> None:
         """Write the checkpoint, atomically."""
         arrays = {'positions': self.positions, 'velocities': self.velocities, 'forces': self.forces}
         arrays |= {f'{_CALCULATOR}{name}': array for name, array in self.calculator.items()}
+        arrays |= {f'{_CORRELATION}{name}': array for name, array in self.correlation.items()}
         description = {
             'identity': identity,
             'energy': self.energy,
@@ -102,10 +105,13 @@ class MDState:
             step=description['step'],
             n_recorded=description['n_recorded'],
             averages=Averages(**description['averages']),
-            calculator={
-                name.removeprefix(_CALCULATOR): array for name, array in arrays.items() if name.startswith(_CALCULATOR)
-            },
+            calculator=_with_prefix(arrays, _CALCULATOR),
+            correlation=_with_prefix(arrays, _CORRELATION),
         )
+
+
+def _with_prefix(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 class Recording:

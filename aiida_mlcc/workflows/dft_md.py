@@ -45,7 +45,7 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
         spec.expose_inputs(
             MdCalculation,
             namespace='md',
-            exclude=('start', 'engine', 'force_field', 'seed', 'device', 'runtime_source'),
+            exclude=('start', 'primitive', 'engine', 'force_field', 'seed', 'device', 'runtime_source'),
         )
         spec.inputs['md']['code'].help = 'A Python that has ASE and PySCF; not for VASP.'
         vasp_ports(spec, required=False)

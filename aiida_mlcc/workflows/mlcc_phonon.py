@@ -25,6 +25,7 @@ from aiida_mlcc.workflows.stages import (
     stage_inputs,
     stages_needed,
 )
+from aiida_mlcc.workflows.vacf import SPECTRA
 
 
 class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
@@ -73,7 +74,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         spec.output_namespace('control', dynamic=True, valid_type=ForceFieldData)
         for name, (kind, help_text) in {**CURVES, **ON_REQUEST}.items():
             spec.output_namespace(name, dynamic=True, valid_type=kind, help=f'By method. {help_text}')
-        spec.output_namespace('vdos', dynamic=True, valid_type=orm.XyData)
+        for name, (kind, help_text) in SPECTRA.items():
+            spec.output_namespace(name, dynamic=True, valid_type=kind, help=f'By method. {help_text}')
         spec.outline(
             cls.begin,
             if_(cls.needs_snapshots)(
@@ -275,7 +277,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         for stage, slug in self.ctx.running:
             node = self.ctx[f'{stage}_{slug}']
             self.note_failure(stage, node, slug)
-            names = (*CURVES, *ON_REQUEST) if stage == 'harmonic_phonon' else ('vdos',)
+            names = (*CURVES, *ON_REQUEST) if stage == 'harmonic_phonon' else SPECTRA
             for name in names:
                 if name in node.outputs:
                     self.out(f'{name}.{slug}', node.outputs[name])

@@ -7,23 +7,47 @@ from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain, while_
-from aiida.engine.processes.ports import PortNamespace
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.functions.build_supercell import build_supercell
 from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
-from aiida_mlcc.calculations.functions.vibrational_spectrum import vibrational_spectrum
+from aiida_mlcc.calculations.functions.vibrational_spectrum import TRAJECTORY, vibrational_spectrum
 from aiida_mlcc.calculations.md import MdCalculation
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
+from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.workflows.inputs import Options, job_inputs
 from aiida_mlcc.workflows.ports import count_port, seed_port, structure_port, supercell_port, symprec_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.restart import MdRestartWorkChain
+from aiida_mlcc.workflows.vacf_checks import distrust, refuse_inputs, validate_limits, validate_spectrum
+
+SPECTRA = {
+    'vdos': (
+        orm.XyData,
+        'Modes per cm⁻¹ of a primitive cell: `mean`, `min`, `max` and the members, `element_…` and `direction_…`; '
+        '`sampling_sd`, and `sd` of sampling and members together.',
+    ),
+    'harmonic_dos': (
+        orm.XyData,
+        'The same of the harmonic crystal at the wave vectors that the supercell holds, with the same window.',
+    ),
+    'peaks': (orm.Dict, 'Each harmonic peak, where dynamics has it, the shift and its error, cm⁻¹.'),
+    'sampling': (orm.Dict, 'Correlation time, independent blocks, temperature and drift of each trajectory.'),
+}
+"""What the dynamics of a method gives, with the type and what it is."""
+
+ALWAYS = ('vdos', 'sampling')
+"""What every dynamics gives; the rest needs a harmonic crystal to compare with."""
 
 
 class VACFWorkChain(ProtocolMixin, WorkChain):
-    """Dynamics with every member of one method, and the Fourier transform of its velocity autocorrelation."""
+    """Dynamics with every member of one method, and the Fourier transform of its velocity autocorrelation.
+
+    Each trajectory is brought to its temperature by a Langevin thermostat and then runs on at constant energy, or
+    weakly coupled. Its spectrum comes with that of the harmonic crystal in the very same supercell, so that finite size
+    is not taken for anharmonicity.
+    """
 
     PROTOCOL_FILE = 'vacf.yaml'
 
@@ -39,21 +63,39 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
             'spectrum',
             valid_type=orm.Dict,
             serializer=orm.to_aiida_type,
-            validator=_validate_spectrum,
-            help='Window and highest frequency (cm⁻¹) of the spectrum.',
+            validator=validate_spectrum,
+            help='Window and highest frequency (cm⁻¹) of the spectrum; `resolution_cm1`, if any, is what the longest '
+            'lag must resolve.',
         )
+        spec.input(
+            'limits',
+            valid_type=orm.Dict,
+            serializer=orm.to_aiida_type,
+            validator=validate_limits,
+            help='By which fraction of the temperature the mean `temperature` may be off, and `energy_drift` may heat.',
+        )
+        count_port(spec, 'n_trajectories', 1, 'Trajectories of each member, with the seeds `seed`, `seed` + 1, …')
         count_port(spec, 'max_concurrent', 4, 'Jobs at a time.')
         spec.expose_inputs(
             MdCalculation,
             namespace='md',
-            exclude=('start', 'engine', 'force_field', 'seed', 'runtime_source', 'parent_folder'),
+            exclude=('start', 'primitive', 'engine', 'force_field', 'seed', 'runtime_source', 'parent_folder'),
         )
-        spec.inputs.validator = _refuse_no_member
-        spec.output_namespace('vacf', valid_type=orm.ArrayData, dynamic=True, help='Autocorrelation of each member.')
-        spec.output('vdos', valid_type=orm.XyData, help='Vibrational density of states, modes per cm⁻¹.')
+        spec.inputs.validator = refuse_inputs
+        spec.output_namespace(
+            'vacf', valid_type=orm.ArrayData, dynamic=True, help='Autocorrelation of each trajectory.'
+        )
+        spec.output_namespace(
+            'trajectory',
+            valid_type=SnapshotsData,
+            dynamic=True,
+            help='Frames, where `keep_trajectory` asks for them, and the last ones of a dynamics that blew up.',
+        )
+        for name, (kind, help_text) in SPECTRA.items():
+            spec.output(name, valid_type=kind, required=name in ALWAYS, help=help_text)
         spec.outline(
             cls.build_supercell,
-            while_(cls.members_left)(
+            while_(cls.trajectories_left)(
                 cls.run_md,
                 cls.collect_vacf,
             ),
@@ -61,6 +103,7 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
             cls.judge,
         )
         spec.exit_code(310, 'ERROR_NO_DYNAMICS', message='No member came to the end of its dynamics. {reason}')
+        spec.exit_code(320, 'ERROR_UNRELIABLE_DYNAMICS', message='No dynamics can be trusted. {reason}')
         spec.exit_code(410, 'ERROR_MEMBERS_MISSING', message='Without {members}, of the others only. {reason}')
 
     @classmethod
@@ -98,74 +141,87 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
             science_hash(),
             metadata={'call_link_label': 'build_supercell'},
         )
-        self.ctx.queue = sorted(self.inputs.force_fields)
-        self.ctx.finished, self.ctx.failed = {}, {}
+        members, n_trajectories = sorted(self.inputs.force_fields), self.inputs.n_trajectories.value
+        numbered = n_trajectories > 1
+        self.ctx.queue = [
+            (f'{member}{TRAJECTORY}{number + 1}' if numbered else member, member, self.inputs.seed.value + number)
+            for member in members
+            for number in range(n_trajectories)
+        ]
+        self.ctx.finished, self.ctx.failed, self.ctx.distrusted = {}, {}, {}
         parameters = self.inputs.md.parameters
+        each = f', {n_trajectories} trajectories each' if numbered else ''
         self.report(
-            f'{len(self.ctx.queue)} members: {self.ctx.start.n_atoms} atoms, {parameters["n_steps"]} steps of '
+            f'{len(members)} members{each}: {self.ctx.start.n_atoms} atoms, {parameters["n_steps"]} steps of '
             f'{parameters["time_step_fs"]} fs at {parameters["temperature_start_K"]} K'
         )
 
-    def members_left(self) -> bool:
-        """Tell whether any member is still to run."""
+    def trajectories_left(self) -> bool:
+        """Tell whether any trajectory is still to run."""
         return bool(self.ctx.queue)
 
     def run_md(self) -> ToContext:
-        """Run the dynamics of the next members."""
+        """Equilibrate and run the next trajectories."""
         size = self.inputs.max_concurrent.value
         self.ctx.running, self.ctx.queue = self.ctx.queue[:size], self.ctx.queue[size:]
         jobs = {}
-        for name in self.ctx.running:
+        for name, member, seed in self.ctx.running:
             job = self.exposed_inputs(MdCalculation, 'md')
-            job.update(start=self.ctx.start, force_field=self.inputs.force_fields[name], seed=self.inputs.seed)
+            # The seed of the input is that node itself, so that the graph shows where it comes from.
+            seed_node = self.inputs.seed if seed == self.inputs.seed.value else orm.Int(seed)
+            job.update(start=self.ctx.start, primitive=self.ctx.primitive, seed=seed_node)
+            job['force_field'] = self.inputs.force_fields[member]
             jobs[name] = self.submit(MdRestartWorkChain, job=job, metadata={'call_link_label': f'md_{name}'})
         return ToContext(**jobs)
 
     def collect_vacf(self) -> None:
-        """Keep the autocorrelation of each member that came to its end."""
-        for name in self.ctx.running:
+        """Keep the autocorrelation of each trajectory, and take those that can be trusted."""
+        for name, _, _ in self.ctx.running:
             node = self.ctx[name]
-            if node.is_finished_ok:
-                self.ctx.finished[name] = node.outputs.vacf
-                self.out(f'vacf.{name}', node.outputs.vacf)
-            else:
+            for kind in ('vacf', 'trajectory'):
+                if kind in node.outputs:
+                    self.out(f'{kind}.{name}', node.outputs[kind])
+            if not node.is_finished_ok:
                 self.ctx.failed[name] = node.exit_message or f'It ended {node.process_state}.'
                 self.report(f'{name} failed: {self.ctx.failed[name]}')
+                continue
+            reason = distrust(
+                node.outputs.summary.get_dict(),
+                self.inputs.md.parameters.get_dict(),
+                self.ctx.start.n_atoms,
+                self.inputs.limits.get_dict(),
+            )
+            if reason is None:
+                self.ctx.finished[name] = node.outputs.vacf
+            else:
+                self.ctx.failed[name] = self.ctx.distrusted[name] = f'{name} is left out: {reason}.'
+                self.report(self.ctx.failed[name])
 
     def transform(self) -> ExitCode | None:
-        """Transform the autocorrelation into a spectrum, with its spread over the members."""
+        """Transform the autocorrelation into a spectrum, and compare it with that of the harmonic crystal."""
+        if not self.ctx.finished and self.ctx.distrusted:
+            reason = next(iter(self.ctx.distrusted.values()))
+            return self.exit_codes.ERROR_UNRELIABLE_DYNAMICS.format(reason=reason)
         if not self.ctx.finished:
             return self.exit_codes.ERROR_NO_DYNAMICS.format(reason=next(iter(self.ctx.failed.values())))
-        spectrum = vibrational_spectrum(
+        found = vibrational_spectrum(
             self.ctx.primitive,
             self.inputs.spectrum,
             science_hash(),
             metadata={'call_link_label': 'transform'},
             **self.ctx.finished,
         )
-        self.out('vdos', spectrum)
+        for name, node in found.items():
+            self.out(name, node)
+        runs = found['sampling']['runs']
+        picoseconds = sum(run['time_ps'] for run in runs.values())
+        n_independent = found['sampling']['n_independent_blocks']
+        self.report(f'{picoseconds:.1f} ps in {len(runs)} trajectories know as much as {n_independent:.1f} samples')
         return None
 
     def judge(self) -> ExitCode | None:
-        """Say whether members are missing."""
+        """Say whether trajectories are missing."""
         if self.ctx.failed:
             members, reason = ', '.join(self.ctx.failed), next(iter(self.ctx.failed.values()))
             return self.exit_codes.ERROR_MEMBERS_MISSING.format(members=members, reason=reason)
         return None
-
-
-_SPECTRUM = ('window', 'highest_cm1')
-
-
-def _validate_spectrum(node: orm.Dict, _: Any) -> str | None:
-    settings = node.get_dict()
-    if set(settings) != set(_SPECTRUM):
-        wrong = sorted(set(settings) ^ set(_SPECTRUM))[0]
-        return f'unknown or missing spectrum setting `{wrong}`: there are {", ".join(_SPECTRUM)}'
-    return None if settings['highest_cm1'] > 0 else '`highest_cm1` must be above 0'
-
-
-def _refuse_no_member(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
-    if 'force_fields' not in namespace:
-        return None
-    return None if inputs.get('force_fields') else 'no force field given: each is one member'

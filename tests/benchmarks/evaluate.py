@@ -50,7 +50,7 @@ def untrained(network: Mapping[str, Any], symbols: tuple[str, ...], seed: int, m
 
 
 def calculators(
-    snapshots: Snapshots, primitive: Atoms, network: Mapping[str, Any], seed: int, dtype: str
+    snapshots: Snapshots, primitive: Atoms, network: Mapping[str, Any], seed: int, dtype: str, device: str = 'cpu'
 ) -> dict[str, Calculator]:
     """Return a calculator of the base and of base and Δ, of each kind."""
     base_method = base_method_of(snapshots)
@@ -60,10 +60,10 @@ def calculators(
         'readout': ReadoutFitter(snapshots, base.terms[0], base_method).fit(METHOD, RIDGES, 5, seed)[0],
         'force-constants': fit_delta(snapshots, primitive, base_method, METHOD, seed=seed).force_field,
     }
-    fused = {kind: ForceFieldCalculator(add_delta(base, delta), dtype=dtype) for kind, delta in deltas.items()}
+    fused = {kind: ForceFieldCalculator(add_delta(base, delta), device, dtype) for kind, delta in deltas.items()}
     # Calculators remember their last result: the sum has to have its own.
-    summed = SumCalculator([ForceFieldCalculator(one, dtype=dtype) for one in (base, deltas['mace'])])
-    return {'base': ForceFieldCalculator(base, dtype=dtype), 'SumCalculator': summed, **fused}
+    summed = SumCalculator([ForceFieldCalculator(one, device, dtype) for one in (base, deltas['mace'])])
+    return {'base': ForceFieldCalculator(base, device, dtype), 'SumCalculator': summed, **fused}
 
 
 def seconds_per_step(steps: int, atoms: Atoms, named: Mapping[str, Calculator], seed: int) -> dict[str, list[float]]:

@@ -15,6 +15,7 @@ from aiida_mlcc.runtime.md_parameters import MDParameters
 from aiida_mlcc.runtime.task import JobError
 from aiida_mlcc.science.npz import read_npz
 from aiida_mlcc.science.snapshots import Snapshots
+from tests.crystals import hessian_of
 from tests.runtime.alloy import cell, random_force_field
 from tests.runtime.jobs import (
     ENGINE,
@@ -181,6 +182,52 @@ def test_a_blow_up_names_step_and_temperature_and_keeps_the_frames(tmp_path: Pat
     assert 'blew up in step' in output['message']
     assert ' K: ' in output['message']
     assert trajectory(folder).n_frames == output['steps_done'] > 0
+
+
+def test_a_spectrum_that_blows_up_keeps_the_last_frames(tmp_path: Path) -> None:
+    folder = job(tmp_path, time_step_fs=33.0, record_every=1, ensemble='nve', n_steps=1000, record='vacf')
+    output = run(folder)
+    assert 'blew up in step' in output['message']
+    assert trajectory(folder).n_frames == min(output['steps_done'], 10) > 0
+    assert not (folder / 'vacf.npz').exists()
+
+
+def test_the_frames_beside_a_spectrum_are_kept_on_request(tmp_path: Path) -> None:
+    settings = {'record': 'vacf', 'record_every': 4, 'n_steps': 60, 'max_lag_steps': 20}
+    kept = job(tmp_path / 'kept', keep_trajectory=True, **settings)
+    run(kept)
+    assert trajectory(kept).n_frames == 15
+    plain = job(tmp_path / 'plain', **settings)
+    run(plain)
+    assert not (plain / 'trajectory.npz').exists()
+    assert (plain / 'vacf.npz').read_bytes() == (kept / 'vacf.npz').read_bytes()
+
+
+def test_the_production_may_be_coupled_more_weakly() -> None:
+    parameters = MDParameters.of({**PARAMETERS, 'equilibration_steps': 3, 'production_friction_per_ps': 0.1})
+    assert [parameters.friction(step) for step in (0, 2, 3, 9)] == [10.0, 10.0, 0.1, 0.1]
+    assert MDParameters.of(PARAMETERS).friction(9) == 10.0
+
+
+def test_the_harmonic_modes_beside_a_spectrum_are_those_of_the_hessian(tmp_path: Path) -> None:
+    folder = job(tmp_path, record='vacf', n_steps=20, max_lag_steps=10)
+    content = json.loads((folder / 'input.json').read_text())
+    unit = cell()
+    content['primitive'] = {
+        'symbols': unit.get_chemical_symbols(), 'cell': unit.cell.tolist(), 'positions': unit.positions.tolist()
+    }  # fmt: skip
+    (folder / 'input.json').write_text(json.dumps(content))
+    assert run(folder)['final']
+    arrays, description = read_npz(folder / 'vacf.npz')
+    hessian = hessian_of(springs(), crystal())
+    root = np.repeat(np.sqrt(crystal().get_masses()), 3)
+    squares = np.sort(np.linalg.eigvalsh(hessian / np.outer(root, root)))
+    expected = np.sort(np.delete(squares, np.argsort(np.abs(squares))[:3]))
+    found = arrays['harmonic_frequencies_cm1']
+    assert len(found) == 3 * len(crystal()) - 3
+    assert np.allclose(np.sign(found) * found**2 / found[-1] ** 2, expected / expected[-1], atol=1e-6)
+    assert set(description['harmonic_elements']) == {'Cu', 'Au'}
+    assert description['residual_force_eV_A'] < 1e-6
 
 
 def test_the_temperature_goes_linearly_from_start_to_end() -> None:

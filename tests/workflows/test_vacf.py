@@ -1,5 +1,7 @@
 """VACFWorkChain: a harmonic crystal's dynamics has the frequencies of its springs."""
 
+import re
+
 import numpy as np
 import pytest
 from aiida.engine import run_get_node
@@ -41,8 +43,11 @@ def test_spectrum_of_a_member_ends_at_the_optical_mode_of_its_springs(python, cr
         assert above < 0.02 * curves[name].max()
         near = np.trapezoid(curves[name][abs(grid - highest) < 15], grid[abs(grid - highest) < 15])
         assert near > 0.05
-    assert np.trapezoid(curves['mean'], grid) == pytest.approx(6, rel=0.05)
+    # The centre of mass rests: of the 48 modes of 8 primitive cells, 45 move.
+    assert np.trapezoid(curves['mean'], grid) == pytest.approx(45 / 8, rel=0.02)
+    assert vdos.base.attributes.get('modes_per_primitive_cell') == pytest.approx(45 / 8)
     assert np.allclose(curves['element_Li'] + curves['element_F'], curves['mean'])
+    assert np.allclose(sum(curves[f'direction_{axis}'] for axis in 'xyz'), curves['mean'])
     assert vdos.base.attributes.get('resolution_cm1') == pytest.approx(33356.4 / 2000, rel=0.01)
 
 
@@ -55,3 +60,83 @@ def test_no_member_is_refused_at_submission(python, crystal):
 def test_dynamics_without_steps_is_refused_at_submission(python, crystal, members, n_steps):
     with pytest.raises(ValueError, match=f'`n_steps` is {n_steps}, but must be at least 1'):
         run_get_node(builder_of(python, crystal, members, md={'parameters': {'n_steps': n_steps}}))
+
+
+def test_a_harmonic_crystal_has_its_own_harmonic_spectrum_and_no_shift(python, crystal, members):
+    builder = builder_of(
+        python,
+        crystal,
+        {'seed_1': members['seed_1']},
+        n_trajectories=2,
+        md={'parameters': {'equilibration_steps': 500}},
+    )
+    outputs, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
+    assert set(outputs['vacf']) == {'seed_1_trajectory_1', 'seed_1_trajectory_2'}
+    assert 'trajectory' not in outputs
+    runs = outputs['sampling']['runs']
+    assert [runs[name]['seed'] for name in sorted(runs)] == [5192, 5193]
+    assert all(run['correlation_time_is_a_lower_bound'] for run in runs.values())
+    assert all(abs(run['energy_drift_mev_per_atom_ps']) < 0.01 for run in runs.values())
+    vdos, harmonic = outputs['vdos'], outputs['harmonic_dos']
+    assert np.array_equal(vdos.get_x()[1], harmonic.get_x()[1])
+    curves = {name: curve for name, curve, _ in vdos.get_y()}
+    assert np.allclose(curves['sd'], curves['sampling_sd'])
+    expected = {name: curve for name, curve, _ in harmonic.get_y()}['mean']
+    where = expected > 0.05 * expected.max()
+    deviations = (curves['mean'] - expected)[where] / curves['sd'][where]
+    assert np.sqrt(np.mean(deviations**2)) < 2
+    assert outputs['peaks']['peaks']
+    for peak in outputs['peaks']['peaks']:
+        assert abs(peak['shift_cm1']) < 3 * peak['error_cm1'] + 0.5
+    highest = outputs['peaks']['peaks'][-1]['harmonic_cm1']
+    assert highest < optical_frequency_cm1(rocksalt(), 3.0) + 20
+
+
+def test_a_dynamics_that_cannot_be_trusted_is_left_out_with_its_numbers(python, crystal, members):
+    member = {'seed_1': members['seed_1']}
+    short = {'n_steps': 60, 'max_lag_steps': 20, 'keep_trajectory': True, 'record_every': 4}
+    builder = builder_of(
+        python, crystal, member, md={'parameters': short}, limits={'temperature': 1e-9, 'energy_drift': 1e-9}
+    )
+    outputs, node = run_get_node(builder)
+    assert node.exit_status == VACFWorkChain.exit_codes.ERROR_UNRELIABLE_DYNAMICS.status
+    assert 'its energy drifts by' in node.exit_message or 'its mean temperature is' in node.exit_message
+    assert set(outputs['vacf']) == {'seed_1'}
+    assert outputs['trajectory']['seed_1'].n_frames == 15
+
+
+def test_a_dynamics_that_blows_up_says_when_and_keeps_the_frames_before(python, crystal, members):
+    builder = builder_of(
+        python,
+        crystal,
+        {'seed_1': members['seed_1']},
+        md={'parameters': {'time_step_fs': 30.0, 'equilibration_steps': 0, 'record_every': 1}},
+        spectrum={'highest_cm1': 200.0},
+    )
+    outputs, node = run_get_node(builder)
+    assert node.exit_status == VACFWorkChain.exit_codes.ERROR_NO_DYNAMICS.status
+    assert 'blew up in step' in node.exit_message
+    assert ' K: ' in node.exit_message
+    step = int(re.search(r'in step (\d+)', node.exit_message)[1])
+    assert outputs['trajectory']['seed_1'].n_frames == min(step - 1, 10)
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'spectrum', 'reason'),
+    [
+        ({'max_lag_steps': 1600}, {}, '3000 steps are too short for a longest lag of 1600 steps, which resolves 10.4'),
+        ({}, {'resolution_cm1': 5.0}, 'take at least 3336 for `max_lag_steps` and 6672 for `n_steps`'),
+        ({'record_every': 20}, {}, 'shows modes up to 417'),
+        ({'temperature_end_K': 40.0}, {}, 'a spectrum belongs to one temperature'),
+        ({'record': 'snapshots'}, {}, 'a spectrum needs `vacf`'),
+    ],
+)
+def test_dynamics_that_cannot_give_the_spectrum_is_refused_at_submission(
+    python, crystal, members, parameters, spectrum, reason
+):
+    builder = builder_of(
+        python, crystal, members, md={'parameters': {**SHORT['md']['parameters'], **parameters}}, spectrum=spectrum
+    )
+    with pytest.raises(ValueError, match=reason):
+        run_get_node(builder)

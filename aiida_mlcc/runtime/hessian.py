@@ -1,0 +1,48 @@
+"""What each site of a crystal does to all atoms of a supercell, by finite displacements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from aiida_mlcc.runtime.calculators import energy_and_forces
+from aiida_mlcc.runtime.pyscf_engine import EngineError
+from aiida_mlcc.science.commensurate import NormalModes, normal_modes, one_atom_of_each_site
+from aiida_mlcc.science.crystal import map_onto_crystal
+
+DISPLACEMENT = 0.01
+"""Å, both ways: odd orders beyond the second cancel."""
+
+
+def modes_at_rest(calculator: Any, atoms: Atoms, primitive: Mapping[str, Any]) -> tuple[NormalModes, float]:
+    """Return the normal modes of a supercell about `atoms`, and the largest force there (eV/Å).
+
+    :param primitive: ``symbols``, ``cell`` and ``positions`` (Å) of the primitive cell.
+    :raises EngineError: where a force is missing or not a number.
+    :raises aiida_mlcc.science.crystal.CrystalError: where `atoms` are no supercell of `primitive`.
+    """
+    unit = Atoms(primitive['symbols'], cell=primitive['cell'], positions=primitive['positions'], pbc=True)
+    site_map = map_onto_crystal(unit, atoms)
+    symbols = atoms.get_chemical_symbols()
+    rows = {}
+    for atom in one_atom_of_each_site(site_map):
+        row = np.zeros((3, len(atoms), 3))
+        for axis in range(3):
+            for sign in (1, -1):
+                moved = atoms.copy()
+                moved.positions[atom, axis] += sign * DISPLACEMENT
+                row[axis] -= sign * _forces(calculator, moved) / (2 * DISPLACEMENT)
+        rows[atom] = row
+    residual = float(np.abs(_forces(calculator, atoms)).max())
+    masses = dict(zip(symbols, atoms.get_masses().tolist(), strict=True))
+    return normal_modes(rows, site_map, symbols, masses), residual
+
+
+def _forces(calculator: Any, atoms: Atoms) -> Any:
+    _, forces = energy_and_forces(calculator, atoms)
+    if forces is None or not np.isfinite(forces).all():
+        raise EngineError('a force on the crystal at rest is not a number')
+    return forces

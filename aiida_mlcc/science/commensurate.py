@@ -1,0 +1,121 @@
+"""Normal modes of a supercell at the wave vectors that it holds: what its dynamics would show if it were harmonic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import constants
+
+from aiida_mlcc.science.crystal import SiteMap
+from aiida_mlcc.science.vdos import FS_TO_CM, verlet_frequencies
+
+_CM1_PER_ROOT = (
+    np.sqrt(constants.e / constants.angstrom**2 / constants.atomic_mass) * constants.femto / (2 * np.pi * FS_TO_CM)
+)
+"""cm⁻¹ per √(eV/Å²/amu)."""
+
+
+@dataclass(frozen=True)
+class NormalModes:
+    """All modes of a supercell but the three rigid shifts.
+
+    :param frequencies_cm1: imaginary ones negative, ascending, shape (n_modes,).
+    :param weights: share of each element and Cartesian direction in each mode, one in all for a mode, shape
+        (n_elements, 3, n_modes).
+    """
+
+    frequencies_cm1: NDArray[np.float64]
+    elements: tuple[str, ...]
+    weights: NDArray[np.float64]
+
+    @property
+    def n_imaginary(self) -> int:
+        """How many modes have no frequency."""
+        return int(np.count_nonzero(self.frequencies_cm1 < 0))
+
+    def correlation(self, lags_fs: ArrayLike, step_fs: float) -> dict[str, NDArray[np.float64]]:
+        """Return the velocity autocorrelation with equal energy in all modes, by velocity Verlet with this step.
+
+        Imaginary modes, which do not oscillate, are left out.
+
+        :returns: element → shape (3, n_lags).
+        """
+        lags = np.asarray(lags_fs, dtype=float)
+        real = self.frequencies_cm1 >= 0
+        # Degenerate modes count as one: a crystal has far fewer frequencies than modes.
+        rounded, starts = np.unique(np.round(self.frequencies_cm1[real], 6), return_index=True)
+        found = np.add.reduceat(self.weights[:, :, real], starts, axis=-1)
+        phases = 2 * np.pi * FS_TO_CM * verlet_frequencies(rounded, step_fs)
+        values = np.zeros((*self.weights.shape[:2], len(lags)))
+        for part in np.array_split(np.arange(len(rounded)), max(1, len(rounded) * len(lags) // 4_000_000)):
+            values += found[:, :, part] @ np.cos(phases[part, None] * lags)
+        return dict(zip(self.elements, values, strict=True))
+
+
+def commensurate_qpoints(multiples: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the wave vectors that fit a supercell, in units of the reciprocal vectors of the primitive cell.
+
+    :param multiples: the supercell's vectors as rows in units of the primitive vectors.
+    :returns: shape (n_cells, 3), Γ first.
+    """
+    n_cells = round(abs(float(np.linalg.det(multiples))))
+    # q·H is whole; so q lies on the lattice of the rows of H⁻ᵀ, which is to be taken modulo whole numbers.
+    reciprocal = np.linalg.inv(multiples).T
+    reach = np.arange(n_cells)
+    numbers = np.stack(np.meshgrid(*[reach[: _order(row)] for row in reciprocal], indexing='ij'), axis=-1)
+    points = np.round(numbers.reshape(-1, 3) @ reciprocal % 1.0, 9) % 1.0
+    return np.unique(points, axis=0)
+
+
+def _order(vector: NDArray[np.float64]) -> int:
+    """Return how many times a vector must be repeated to be whole."""
+    n = 1
+    while np.abs(n * vector - np.rint(n * vector)).max() > 1e-9:
+        n += 1
+    return n
+
+
+def normal_modes(
+    rows: Mapping[int, NDArray[np.float64]], site_map: SiteMap, symbols: Sequence[str], masses: Mapping[str, float]
+) -> NormalModes:
+    """Return the modes of a supercell from what one atom of each site does to all others.
+
+    :param rows: atom → Φ between it and all atoms, eV/Å², shape (3, n_atoms, 3); one atom of each site.
+    :param site_map: of the supercell.
+    :param symbols: of its atoms.
+    """
+    of_site = {int(site_map.sites[atom]): atom for atom in rows}
+    n_sites = len(of_site)
+    site_symbols = [symbols[of_site[site]] for site in range(n_sites)]
+    site_masses = np.array([masses[symbol] for symbol in site_symbols])
+    elements = tuple(dict.fromkeys(symbols))
+    members = np.array([[symbol == element for symbol in site_symbols] for element in elements], dtype=float)
+    frequencies, weights = [], []
+    for qpoint in commensurate_qpoints(site_map.multiples):
+        dynamical = np.zeros((n_sites, 3, n_sites, 3), dtype=complex)
+        for site, atom in of_site.items():
+            between = site_map.lattice_vectors - site_map.lattice_vectors[atom]
+            phases = np.exp(2j * np.pi * between @ qpoint)
+            blocks = np.zeros((n_sites, 3, 3), dtype=complex)
+            np.add.at(blocks, site_map.sites, phases[:, None, None] * rows[atom].transpose(1, 0, 2))
+            scale = 1 / np.sqrt(site_masses[site] * site_masses)
+            dynamical[site] = (blocks * scale[:, None, None]).transpose(1, 0, 2)
+        matrix = dynamical.reshape(3 * n_sites, 3 * n_sites)
+        squares, vectors = np.linalg.eigh(0.5 * (matrix + matrix.conj().T))
+        of_mode = np.abs(vectors.reshape(n_sites, 3, -1)) ** 2
+        if not qpoint.any():
+            moving = np.sort(np.argsort(np.abs(squares))[3:])
+            squares, of_mode = squares[moving], of_mode[:, :, moving]
+        frequencies.append(np.sign(squares) * np.sqrt(np.abs(squares)) * _CM1_PER_ROOT)
+        weights.append(np.einsum('es,sam->eam', members, of_mode))
+    found = np.concatenate(frequencies)
+    order = np.argsort(found, kind='stable')
+    return NormalModes(found[order], elements, np.concatenate(weights, axis=-1)[:, :, order])
+
+
+def one_atom_of_each_site(site_map: SiteMap) -> list[int]:
+    """Return the first atom on each site of the primitive cell."""
+    return [int(np.flatnonzero(site_map.sites == site)[0]) for site in range(int(site_map.sites.max()) + 1)]

@@ -1,0 +1,118 @@
+"""What a spectrum from dynamics is refused for: settings that cannot give it, and a dynamics that cannot be trusted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.engine.processes.ports import PortNamespace
+from ase import units
+
+from aiida_mlcc.science.vdos import FS_TO_CM, WINDOWS
+from aiida_mlcc.science.vdos_of_runs import resolution_of_lag
+
+SPECTRUM = ('window', 'highest_cm1', 'resolution_cm1')
+LIMITS = ('temperature', 'energy_drift')
+_STANDARD_DEVIATIONS = 4
+"""By which the mean temperature of a small crystal may differ from that of its thermostat by chance."""
+
+
+def validate_spectrum(node: orm.Dict, _: Any) -> str | None:
+    """Refuse unknown settings of the spectrum, and senseless ones."""
+    settings = node.get_dict()
+    if wrong := sorted({'resolution_cm1', *settings} ^ set(SPECTRUM)):
+        return f'unknown or missing spectrum setting `{wrong[0]}`: there are {", ".join(SPECTRUM)}'
+    if settings['window'] not in WINDOWS:
+        return f'`window` is {settings["window"]!r}: choose from {", ".join(WINDOWS)}'
+    resolution = settings.get('resolution_cm1')
+    if not settings['highest_cm1'] > 0 or (resolution is not None and not resolution > 0):
+        return '`highest_cm1` and `resolution_cm1` must be above 0'
+    return None
+
+
+def validate_limits(node: orm.Dict, _: Any) -> str | None:
+    """Refuse unknown limits, and those that are no fraction of a temperature."""
+    limits = node.get_dict()
+    if wrong := sorted(set(limits) ^ set(LIMITS)):
+        return f'unknown or missing limit `{wrong[0]}`: there are {", ".join(LIMITS)}'
+    for name in LIMITS:
+        if not limits[name] > 0:
+            return f'the limit `{name}` is {limits[name]!r}: give a fraction of the temperature above 0'
+    return None
+
+
+def refuse_inputs(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+    """Refuse what no spectrum can come from; a WorkChain that exposes these inputs may fill in members later."""
+    if 'force_fields' in namespace and not inputs.get('force_fields'):
+        return 'no force field given: each is one member'
+    parameters, spectrum = inputs.get('md', {}).get('parameters'), inputs.get('spectrum')
+    if parameters is None or spectrum is None:
+        return None
+    return refuse_run(parameters.get_dict(), spectrum.get_dict())
+
+
+def refuse_run(md: Mapping[str, Any], spectrum: Mapping[str, Any]) -> str | None:
+    """Return why a dynamics cannot give the spectrum that is asked of it, in a sentence, or None."""
+    step, n_steps, every = md['time_step_fs'], md['n_steps'], md['record_every']
+    if md['record'] != 'vacf':
+        return (
+            f'`record` is {md["record"]!r}: a spectrum needs `vacf`, and `keep_trajectory` keeps the frames beside it'
+        )
+    if md['temperature_start_K'] != md['temperature_end_K']:
+        return (
+            f'the temperature goes from {md["temperature_start_K"]:g} to {md["temperature_end_K"]:g} K: a spectrum '
+            'belongs to one temperature'
+        )
+    highest_recorded = 1 / (2 * every * step * FS_TO_CM)
+    if spectrum['highest_cm1'] > highest_recorded:
+        return (
+            f'recording every {every} steps of {step:g} fs shows modes up to {highest_recorded:.0f} cm⁻¹ and folds '
+            f'the others back, but `highest_cm1` is {spectrum["highest_cm1"]:g}: lower `record_every`'
+        )
+    lag = md.get('max_lag_steps') or n_steps // 2
+    asked = spectrum.get('resolution_cm1')
+    if asked is not None and (given := resolution_of_lag(max(lag, 1) * step)) > asked * (1 + 1e-9):
+        needed = math.ceil(1 / (asked * FS_TO_CM * step))
+        return (
+            f'a longest lag of {lag} steps of {step:g} fs resolves 1/(c·lag) = {given:.1f} cm⁻¹, but `resolution_cm1` '
+            f'is {asked:g}: take at least {needed} for `max_lag_steps` and {2 * needed} for `n_steps`'
+        )
+    if n_steps < 2 * lag:
+        return (
+            f'{n_steps} steps are too short for a longest lag of {lag} steps, which resolves '
+            f'{resolution_of_lag(lag * step):.1f} cm⁻¹: take at least {2 * lag} steps, or a shorter lag'
+        )
+    return None
+
+
+def distrust(
+    summary: Mapping[str, Any], md: Mapping[str, Any], n_atoms: int, limits: Mapping[str, float]
+) -> str | None:
+    """Return why a dynamics that came to its end cannot be trusted, with its numbers, or None.
+
+    :param summary: what the job says of its run.
+    :param limits: fractions of the temperature: by how much the mean may differ from the thermostat's (besides what
+        happens by chance in so small a crystal), and what the drift of the energy may come to by the end of the run.
+    """
+    kelvin, mean = md['temperature_start_K'], summary['mean_temperature_K']
+    if kelvin <= 0 or mean is None:
+        return None
+    by_chance = _STANDARD_DEVIATIONS / math.sqrt(max(3 * n_atoms - 3, 1))
+    if abs(mean - kelvin) > (limits['temperature'] + by_chance) * kelvin:
+        return (
+            f'its mean temperature is {mean:.1f} K, not the {kelvin:g} K of the thermostat within '
+            f'{(limits["temperature"] + by_chance) * kelvin:.1f} K: equilibrate for longer'
+        )
+    drift = summary['energy_drift_mev_per_atom_ps']
+    if drift is None:
+        return None
+    picoseconds = 1e-3 * md['n_steps'] * md['time_step_fs']
+    heated = 1e-3 * drift * picoseconds / (3 * units.kB)
+    if abs(heated) > limits['energy_drift'] * kelvin:
+        return (
+            f'its energy drifts by {drift:.3g} meV an atom and ps, {heated:+.1f} K over {picoseconds:g} ps, more than '
+            f'{limits["energy_drift"] * kelvin:.1f} K: take a smaller time step, or float64'
+        )
+    return None
