@@ -132,7 +132,10 @@ def tensor_names(parameters: Mapping[str, Any]) -> list[str]:
 
 
 def steps_of(parameters: Mapping[str, Any]) -> list[Step]:
-    """Return the steps of a calculation in the order in which Cc4s runs them."""
+    """Return the steps of a calculation in the order in which Cc4s runs them.
+
+    With a level shift the first energy of CCSD is not that of second order, which then takes a step of its own.
+    """
     asked = with_defaults(parameters)
     energies, integrals = {'slicedEigenEnergies': 'EigenEnergies'}, {'coulombIntegrals': 'CoulombIntegrals'}
     vertex, amplitudes = {'slicedCoulombVertex': 'CoulombVertex'}, {'amplitudes': 'Amplitudes'}
@@ -142,7 +145,7 @@ def steps_of(parameters: Mapping[str, Any]) -> list[Step]:
         ('SliceOperator', {**energies, 'operator': 'CoulombVertex'}, {'slicedOperator': 'CoulombVertex'}),
         ('VertexCoulombIntegrals', vertex, integrals),
     ]
-    if MP2 in asked:
+    if MP2 in asked or asked.get(CCSD, {}).get('level_shift', 0) > 0:
         steps.append(('SecondOrderPerturbationTheory', {**integrals, **energies}, {}))
     if CCSD in asked:
         solver = _solver(asked[CCSD])

@@ -40,13 +40,19 @@ def force_engine_like(method: str, source: Mapping[str, Any], engine: Mapping[st
 def refuse_other_settings(given: Mapping[str, Any], like: Mapping[str, Any]) -> str | None:
     """Return in which setting that counts an engine differs from another, in a sentence, or None."""
     for name in _COUNTED[like['name']]:
-        by_default = name == 'pseudo' and None in (given.get(name), like[name])
-        if given.get(name) != like[name] and not by_default:
+        ours, theirs = _counted(name, given.get(name)), _counted(name, like[name])
+        by_default = name == 'pseudo' and None in (ours, theirs)
+        if ours != theirs and not by_default:
             return (
-                f'`base_engine.{name}` is {given.get(name)!r}, but the snapshots are labelled with {like[name]!r}: '
+                f'`base_engine.{name}` is {ours!r}, but the snapshots are labelled with {theirs!r}: '
                 'labels of different settings must not be mixed'
             )
     return None
+
+
+def _counted(name: str, value: Any) -> Any:
+    """Return what counts of a setting: of VASP's ``incar`` the tags that labels keep."""
+    return vasp.tags_that_count(value) if name == 'incar' and isinstance(value, Mapping) else value
 
 
 _COUNTED = {

@@ -157,9 +157,14 @@ def source_of(engine: Mapping[str, Any], version: str = '') -> dict[str, Any]:
     How hard the electrons were tried and how the work was spread do not count.
     """
     kept = {name: value for name, value in engine.items() if name not in (*_JOB_ONLY, 'name', 'method', 'incar')}
-    tags = {tag.upper(): value for tag, value in engine['incar'].items() if tag.upper() not in _PARALLEL_TAGS}
-    source = {'engine': 'vasp', **kept, 'incar': tags}
+    source = {'engine': 'vasp', **kept, 'incar': tags_that_count(engine['incar'])}
     return {**source, 'version': f'VASP {version}'} if version else source
+
+
+def tags_that_count(incar: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tags of `incar` in capitals, without those that only spread the work."""
+    tags = {str(tag).upper(): value for tag, value in incar.items()}
+    return {tag: value for tag, value in tags.items() if tag not in _PARALLEL_TAGS}
 
 
 def _refuse(what: str, known: Mapping[str, Setting], settings: Mapping[str, Any]) -> str | None:
@@ -185,6 +190,8 @@ def _refuse_tags(what: str, tags: Mapping[str, Any]) -> str | None:
     from parsevasp.constants import incar_tags
 
     for tag in tags:
+        if not isinstance(tag, str):
+            return f'{what}: {tag!r} in `incar` is not the name of an INCAR tag'
         if tag.upper() in RESERVED_TAGS:
             return f'{what}: the INCAR tag {tag.upper()} is set by the other settings and cannot be given in `incar`'
         if tag.lower() not in incar_tags:

@@ -10,7 +10,7 @@ from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
 from aiida_mlcc.calculations.cc4s import Cc4sCalculation
-from aiida_mlcc.calculations.cc4s_input import steps_of
+from aiida_mlcc.calculations.cc4s_input import CCSD, steps_of
 from aiida_mlcc.parsers.parse_raw.cc4s_outcome import RecordedRun, judge, summarise
 
 _SCHEDULER = {
@@ -24,12 +24,14 @@ class Cc4sParser(Parser):
     """Keep every energy that is one: nothing that was built on bad tensors or unconverged amplitudes."""
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
+        parameters = self.node.inputs.parameters.get_dict()
         run = RecordedRun(
-            asked=[name for name, _, _ in steps_of(self.node.inputs.parameters.get_dict())],
+            asked=[name for name, _, _ in steps_of(parameters)],
             check=self.check(),
             output_text=self.text(Cc4sCalculation.OUTPUT_FILE),
             stdout_text=self.text(Cc4sCalculation.STDOUT_FILE),
             other_text='\n'.join((self.text(Cc4sCalculation.STDERR_FILE), self.node.get_scheduler_stderr() or '')),
+            has_level_shift=bool(parameters.get(CCSD, {}).get('level_shift')),
         )
         verdict = judge(run, self.scheduler_verdict())
         self.out('summary', orm.Dict(summarise(run)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,16 +38,19 @@ def label_by_contributions(
     methods: Sequence[str],
     contributions: Mapping[str, NDArray[np.float64]],
     source_of: Callable[[str], Mapping[str, Any]],
+    corrections: Collection[str] = (),
 ) -> Snapshots:
     """Give each frame the energies of `methods`, as far as the contributions go.
 
     :param contributions: name → eV per cell, shape (n_frames,); NaN, or not there, where there is none.
     :param source_of: what the labels of a method say of their source.
+    :param corrections: contributions without which an energy is none, though it could go without them.
     """
     labelled = snapshots
     none = np.full(snapshots.n_frames, np.nan)
     for method in methods:
-        named = [name for name in CONTRIBUTIONS[method] if name in contributions or not is_optional(name)]
+        asked = {*contributions, *corrections}
+        named = [name for name in CONTRIBUTIONS[method] if name in asked or not is_optional(name)]
         parts = {name: np.asarray(contributions.get(name, none)) for name in named}
         energies = compose_energy(method, parts)
         if np.isfinite(energies).any():

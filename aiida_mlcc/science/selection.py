@@ -82,7 +82,7 @@ def refuse_selection(n_frames: int, selection: Mapping[str, Any]) -> None:
         except DesignError as error:
             raise SelectionError(str(error)) from error
         return
-    if kind not in _KEYS:
+    if not isinstance(kind, str) or kind not in _KEYS:
         raise SelectionError(f'unknown kind of selection {kind!r}: choose from {", ".join((*_KEYS, DESIGNED))}')
     if unknown := sorted(set(settings) - set(_KEYS[kind])):
         raise SelectionError(f'a selection of kind {kind!r} has no {", ".join(unknown)}')

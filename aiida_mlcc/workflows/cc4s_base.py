@@ -25,6 +25,13 @@ _CODES = Cc4sCalculation.exit_codes
 _OUT_OF_TIME = (_CODES.ERROR_OUT_OF_WALLTIME, _CODES.ERROR_SCHEDULER_OUT_OF_WALLTIME)
 _OUT_OF_MEMORY = (_CODES.ERROR_OUT_OF_MEMORY, _CODES.ERROR_SCHEDULER_OUT_OF_MEMORY)
 _BROKEN_OFF = (_CODES.ERROR_INTERRUPTED, _CODES.ERROR_SCHEDULER_NODE_FAILURE, _CODES.ERROR_NO_RETRIEVED_FOLDER)
+_ENDED_BY_AIIDA = (
+    'ERROR_SUB_PROCESS_EXCEPTED',
+    'ERROR_SUB_PROCESS_KILLED',
+    'ERROR_MAXIMUM_ITERATIONS_EXCEEDED',
+    'ERROR_UNHANDLED_FAILURE',
+)
+"""With these AiiDA ends the chain without a handler, or after it."""
 
 
 class Cc4sBaseWorkChain(BaseRestartWorkChain):
@@ -86,9 +93,9 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
         self.ctx.broke_off = False
 
     def inspect_process(self) -> ExitCode | None:
-        """Inspect the job, and do not let its energies go where it was the last that was allowed."""
+        """Inspect the job, and do not let energies go where it was the last and no handler has kept them."""
         exit_code = super().inspect_process()
-        if exit_code == self.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED:
+        if exit_code in [self.exit_codes[name] for name in _ENDED_BY_AIIDA]:
             self.keep_what_there_is()
         self.ctx.broke_off = self.ctx.children[-1].exit_status in {code.status for code in _BROKEN_OFF}
         return exit_code

@@ -250,7 +250,8 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
                 self.report(f'the labels of {name}, SnapshotsData<{node.pk}>, have other settings and are not used')
         if known:
             label = {'call_link_label': 'merge_known_labels'}
-            self.ctx.snapshots = merge_labels(self.ctx.snapshots, science_hash(), metadata=label, **known)
+            asked = {'methods': self.inputs.methods, 'metadata': label}
+            self.ctx.snapshots = merge_labels(self.ctx.snapshots, science_hash(), **asked, **known)
 
     def another_round(self) -> bool:
         """Tell whether labelling goes on: once, or in rounds until the frequencies are known well enough."""
@@ -296,9 +297,18 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
         self.ctx.labelling, self.ctx.asked = None, missing
         if not any(missing.values()):
             return None
+        inputs = self.exposed_inputs(LabelFramesWorkChain)
+        if 'max_core_hours' in inputs:
+            left = inputs['max_core_hours'].value - add_costs(self.ctx.costs)['core_hours']
+            if left <= 0:
+                self.ctx.too_expensive = (
+                    f'The rounds before took the {inputs["max_core_hours"].value:g} core hours there are.'
+                )
+                return None
+            inputs['max_core_hours'] = orm.Float(left)
         node = self.submit(
             LabelFramesWorkChain,
-            **self.exposed_inputs(LabelFramesWorkChain),
+            **inputs,
             snapshots=self.ctx.snapshots,
             frames=orm.Dict(missing),
             metadata={'call_link_label': f'label_frames_{len(self.ctx.rounds):02d}'},

@@ -69,7 +69,7 @@ class LabelFramesWorkChain(WorkChain):
     def plan_batches(self) -> None:
         """Put the frames that lack the same methods into batches."""
         self.ctx.labelled, self.ctx.failed, self.ctx.n_submitted = {}, [], 0
-        self.ctx.finished, self.ctx.forecasts, self.ctx.left_out = [], [], []
+        self.ctx.costs, self.ctx.telling, self.ctx.forecasts, self.ctx.left_out = [], [], [], []
         self.ctx.spent = add_costs([])
         pilot = 'max_core_hours' in self.inputs
         self.ctx.batches = plan_batches(self.inputs.frames.get_dict(), self.inputs.batch_size.value, pilot)
@@ -80,8 +80,9 @@ class LabelFramesWorkChain(WorkChain):
 
     def submit_next_batches(self) -> ToContext:
         """Submit as many batches as may run at a time: waiting parents hold a worker's slots."""
-        is_pilot = 'max_core_hours' in self.inputs and not self.ctx.finished
-        size = 1 if is_pilot else self.inputs.max_concurrent.value
+        # As long as no batch tells what one costs, one at a time is dear enough.
+        in_the_dark = 'max_core_hours' in self.inputs and not self.ctx.telling
+        size = 1 if in_the_dark else self.inputs.max_concurrent.value
         now, self.ctx.batches = self.ctx.batches[:size], self.ctx.batches[size:]
         self.ctx.running, jobs = {}, {}
         for methods, frames in now:
@@ -109,7 +110,10 @@ class LabelFramesWorkChain(WorkChain):
         """Keep every energy that was finished, and the reason for every one that was not."""
         for name, (methods, frames) in self.ctx.running.items():
             node = self.ctx[name]
-            self.ctx.finished.append((methods, len(frames), cost_of([node])))
+            cost = cost_of([node])
+            self.ctx.costs.append(cost)
+            if 'labelled' in node.outputs and not cost['n_jobs_of_unknown_cost']:
+                self.ctx.telling.append((methods, len(frames), cost))
             lost = {method: list(range(len(frames))) for method in methods}
             reasons: dict[int, str] = {}
             if 'labelled' in node.outputs:
@@ -127,10 +131,10 @@ class LabelFramesWorkChain(WorkChain):
 
     def judge_cost(self) -> None:
         """Forecast what the rest will cost, and leave it where that is too much."""
-        self.ctx.spent = add_costs([cost for _, _, cost in self.ctx.finished])
-        spent, to_come = self.ctx.spent['core_hours'], forecast(self.ctx.finished, self.ctx.batches)
-        if not self.ctx.batches:
+        self.ctx.spent = add_costs(self.ctx.costs)
+        if not self.ctx.batches or not self.ctx.telling:
             return
+        spent, to_come = self.ctx.spent['core_hours'], forecast(self.ctx.telling, self.ctx.batches)
         n_left = sum(len(frames) for _, frames in self.ctx.batches)
         self.ctx.forecasts.append({'core_hours_spent': spent, 'core_hours_to_come': to_come, 'n_left': n_left})
         self.report(f'{spent:.3g} core hours spent; {n_left} snapshots to come, about {to_come:.3g} core hours')

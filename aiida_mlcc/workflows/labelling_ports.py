@@ -14,6 +14,7 @@ from aiida_mlcc.calculations.integrals import IntegralsCalculation, refuse_open_
 from aiida_mlcc.engines.correlation import PYSCF, PYSCF_CC4S, VASP_CC4S, integral_settings, name_of, uses_cc4s
 from aiida_mlcc.workflows.cc4s_base import Cc4sBaseWorkChain
 from aiida_mlcc.workflows.inputs import Options, job_inputs
+from aiida_mlcc.workflows.protocol import merge
 from aiida_mlcc.workflows.vasp_integrals import VaspIntegralsWorkChain, refuse_chain
 
 JOBS = {PYSCF: ('correlate',), PYSCF_CC4S: ('integrals', 'cc4s'), VASP_CC4S: ('vasp', 'cc4s')}
@@ -93,17 +94,23 @@ def with_jobs(
     """Return the inputs of a protocol with the jobs that the engine runs, and no other.
 
     :param codes: namespace of a job → its code.
-    :param options: scheduler options of the jobs with PySCF.
+    :param options: scheduler options of the jobs; those of Cc4s and VASP themselves go before them.
     """
     chosen = {name: value for name, value in inputs.items() if name not in codes}
     for name in codes:
         if name not in JOBS.get(inputs['engine']['name'], ()) and (name != 'vasp' or codes[name] is None):
             continue
         if name == 'vasp':
-            chosen[name] = {'code': codes[name], **inputs[name]}
+            chosen[name] = {
+                'code': codes[name],
+                **inputs[name],
+                'options': merge(options or {}, inputs[name]['options']),
+            }
+        elif name == 'cc4s':
+            given = {'metadata': {'options': dict(options or {})}}
+            chosen[name] = {'code': codes[name], **merge(given, inputs[name])}
         else:
-            own = None if name == 'cc4s' else options
-            chosen[name] = job_inputs(inputs[name], codes[name], own)
+            chosen[name] = job_inputs(inputs[name], codes[name], options)
     return chosen
 
 
@@ -122,8 +129,16 @@ def refuse_jobs(inputs: Mapping[str, Any]) -> str | None:
         return reason
     if not uses_cc4s(engine):
         return None
-    if (reason := refuse_code(inputs['cc4s']['code'])) is not None:
+    code = inputs['cc4s']['code']
+    if (reason := refuse_code(code)) is not None:
         return reason
+    maker = JOBS[name_of(engine)][0]
+    before = inputs[maker]['code'].computer
+    if before is not None and code.computer is not None and before.uuid != code.computer.uuid:
+        return (
+            f'`{maker}.code` runs on {before.label} and `cc4s.code` on {code.computer.label}: the integrals stay where '
+            'they are made, so take codes of one computer'
+        )
     return _refuse_deadlock(inputs)
 
 

@@ -102,6 +102,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         spec.exit_code(312, 'ERROR_NO_FORCE_FIELDS', message='No force fields: {reason}')
         spec.exit_code(313, 'ERROR_NO_PHONONS', message='No dispersion: {reason}')
         spec.exit_code(410, 'ERROR_INCOMPLETE', message='Finished without {missing}; the rest is there.')
+        spec.exit_code(411, 'ERROR_TOO_EXPENSIVE', message='No force fields yet, but labelled snapshots: {reason}')
 
     @classmethod
     def get_builder_from_protocol(
@@ -135,6 +136,9 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         inputs = cls.get_protocol_inputs(protocol, overrides)
         chosen = {**inputs, 'structure': structure, 'snapshots': snapshots, 'force_fields': force_fields}
         needed = stages_needed(snapshots, force_fields is not None, inputs['methods'], bool(inputs['vacf_methods']))
+        if below['cc_energies'] and 'cc_energies' not in needed and 'delta_train' in needed:
+            # Asked for by name: what the snapshots carry already is not computed again.
+            needed = ['cc_energies', *needed]
         for stage in needed:
             given: dict[str, Any] = {'structure': structure}
             if stage == 'cc_energies':
@@ -176,7 +180,9 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
 
     def needs_energies(self) -> bool:
         """Tell whether wave-function energies must be computed."""
-        return not self.ctx.force_fields and bool(missing_methods(self.ctx.snapshots, self.inputs.methods.get_list()))
+        return not self.ctx.force_fields and (
+            'cc_energies' in self.inputs or bool(missing_methods(self.ctx.snapshots, self.inputs.methods.get_list()))
+        )
 
     def run_cc_energies(self) -> ToContext:
         """Label a selection of the snapshots with the wave-function methods."""
@@ -192,6 +198,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         if 'snapshots' not in node.outputs:
             return self.stop_early(self.exit_codes.ERROR_NO_ENERGIES, node)
         self.ctx.snapshots = node.outputs.snapshots
+        if node.exit_status == STAGES['cc_energies'].exit_codes.ERROR_TOO_EXPENSIVE.status:
+            return self.stop_early(self.exit_codes.ERROR_TOO_EXPENSIVE, node)
         if 'learning_curve' in node.outputs:
             self.out('learning_curve', node.outputs.learning_curve)
         return None
@@ -290,7 +298,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
             reason = self.ctx.failed[-1]['reason'] if self.ctx.failed else 'no force field was given'
             return self.exit_codes.ERROR_NO_PHONONS.format(reason=reason)
         needed = [entry for entry in self.ctx.failed if not entry.get('optional')]
-        broken = [entry['what'] for entry in needed if entry['stage'] != 'cc_energies']
+        broken = [_MISSING.get(entry['what'], entry['what']) for entry in needed if not _is_a_snapshot(entry)]
         lost = [m for m in self.inputs.methods if slug_of(m) not in self.ctx.force_fields]
         if broken or lost:
             return self.exit_codes.ERROR_INCOMPLETE.format(missing=', '.join(dict.fromkeys(broken + lost)))
@@ -302,12 +310,19 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
             self.out('snapshots', self.ctx.snapshots)
         self.out('failures', orm.Dict({'failed': self.ctx.failed}).store())
 
-    def submit_stage(self, stage: str, **inputs: Any) -> ToContext:
-        """Submit a stage with its exposed inputs and `inputs`."""
+    def submit_stage(self, stage: str, **inputs: Any) -> ToContext | ExitCode:
+        """Submit a stage with its exposed inputs and `inputs`; where it refuses them, end with what there is."""
         exposed = self.exposed_inputs(STAGES[stage], stage)
         exposed.update(inputs)
         exposed.setdefault('metadata', {})['call_link_label'] = stage
-        return ToContext(**{stage: self.submit(STAGES[stage], **exposed)})
+        try:
+            node = self.submit(STAGES[stage], **exposed)
+        except ValueError as error:
+            # What came before this stage may have changed what it can do: fewer frames, for instance.
+            self.ctx.failed.append({'stage': stage, 'what': stage, 'reason': str(error)})
+            self.keep_snapshots_and_failures()
+            return self.exit_codes[_STAGE_FAILED[stage]].format(reason=error)
+        return ToContext(**{stage: node})
 
     def note_failure(self, stage: str, node: orm.WorkChainNode, slug: str | None = None) -> None:
         """Write down that a stage did not finish in full, and why."""
@@ -323,6 +338,19 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         """End here, with what there is."""
         self.keep_snapshots_and_failures()
         return code.format(reason=node.exit_message or f'it ended {node.process_state}')
+
+
+_MISSING = {'cc_energies': 'the energies of many snapshots'}
+_STAGE_FAILED = {
+    'dft_md': 'ERROR_NO_SNAPSHOTS',
+    'cc_energies': 'ERROR_NO_ENERGIES',
+    'delta_train': 'ERROR_NO_FORCE_FIELDS',
+}
+
+
+def _is_a_snapshot(entry: Mapping[str, Any]) -> bool:
+    """Tell whether an entry of `failures` is one snapshot that has no energy: others have."""
+    return entry['stage'] == 'cc_energies' and 'snapshot' in entry
 
 
 def _refuse_vacf_methods(node: orm.List, _: Any) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiida_mlcc.calculations.parameters import Setting
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.correlation import source_of
+from aiida_mlcc.engines.correlation import BASIS_SET_CORRECTION, CC4S, source_of
 from aiida_mlcc.engines.forces import force_engine_like, refuse_other_settings
 from aiida_mlcc.science.labelling import made_with
 from aiida_mlcc.science.labelling_plan import PER_METHOD, common_selection, selections_of
@@ -113,6 +113,8 @@ def refuse_labelling(inputs: Mapping[str, Any], _: Any) -> str | None:
     rounds = inputs['rounds'].get_dict() if 'rounds' in inputs else None
     if (reason := refuse_selections(snapshots.n_frames, methods, selection, rounds)) is not None:
         return reason
+    if (reason := refuse_uncorrected(inputs['engine'].get_dict(), methods, selection)) is not None:
+        return reason
     kinds = kinds_of(methods, selection)
     if kinds & set(NEEDS_CRYSTAL) or rounds is not None:
         what = (
@@ -128,6 +130,20 @@ def refuse_labelling(inputs: Mapping[str, Any], _: Any) -> str | None:
         if job not in inputs:
             return f'a selection of kind {DESIGNED!r} needs `{job}`, the job of the new DFT labels'
     return _refuse_other_settings(inputs, methods, has_new_frames=DESIGNED in kinds)
+
+
+def refuse_uncorrected(engine: Mapping[str, Any], methods: Sequence[str], selection: Mapping[str, Any]) -> str | None:
+    """Refuse MP2 of frames without coupled cluster, where a correction is asked for that comes from its amplitudes."""
+    if 'MP2' not in methods or BASIS_SET_CORRECTION not in engine.get(CC4S, {}):
+        return None
+    coupled = [method for method in ('CCSD', 'CCSD(T)') if method in methods]
+    asked = selections_of(methods, selection)
+    if coupled and all(asked['MP2'] == asked[method] for method in coupled):
+        return None
+    return (
+        f'Cc4s corrects MP2 for its basis set (`engine.{CC4S}.{BASIS_SET_CORRECTION}`) in runs of CCSD alone: '
+        'give MP2 the selection of CCSD and CCSD(T), or leave the correction out'
+    )
 
 
 def _refuse_without_crystal(inputs: Mapping[str, Any], what: str) -> str | None:

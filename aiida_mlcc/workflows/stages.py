@@ -9,16 +9,25 @@ from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.forces import source_of
+from aiida_mlcc.science.crystal import expand_matrix, supercell
 from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
 from aiida_mlcc.science.selection import DESIGNED
+from aiida_mlcc.science.snapshots import Snapshots
 from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
 from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
 from aiida_mlcc.workflows.inputs import Options, refuse_mismatch
+from aiida_mlcc.workflows.labelling_ports import refuse_jobs
 from aiida_mlcc.workflows.phonon_inputs import refuse_unfit
 from aiida_mlcc.workflows.protocol import ProtocolError
-from aiida_mlcc.workflows.selections import base_engine_like, kinds_of, refuse_labelling, refuse_selections
+from aiida_mlcc.workflows.selections import (
+    base_engine_like,
+    kinds_of,
+    refuse_labelling,
+    refuse_selections,
+    refuse_uncorrected,
+)
 from aiida_mlcc.workflows.vacf import VACFWorkChain
 
 STAGES = {
@@ -143,6 +152,12 @@ def _refuse_before_dynamics(inputs: Mapping[str, Any]) -> str | None:
     rounds = labelling['rounds'].get_dict() if 'rounds' in labelling else None
     if (reason := refuse_selections(n_frames, methods, selection, rounds)) is not None:
         return f'cc_energies.selection: {reason}'
+    cell = supercell(inputs['structure'].get_ase(), expand_matrix(inputs['dft_md']['supercell_matrix'].get_list()))
+    to_come = {**labelling, 'snapshots': SnapshotsData(Snapshots.from_atoms([cell]))}
+    if (
+        reason := refuse_jobs(to_come) or refuse_uncorrected(labelling['engine'].get_dict(), methods, selection)
+    ) is not None:
+        return f'cc_energies: {reason}'
     if DESIGNED in kinds_of(methods, selection):
         engine = inputs['dft_md']['engine'].get_dict()
         try:

@@ -79,6 +79,16 @@ def test_reference_algorithm_of_the_triples_is_another_step():
     assert names[-1] == 'PerturbativeTriplesReference'
 
 
+@pytest.mark.parametrize(('shift', 'n_steps'), [(0.0, 0), (0.3, 1)])
+@pytest.mark.parametrize('more', [{}, {'triples': {}}])
+def test_level_shift_brings_a_second_order_step_of_its_own(shift, n_steps, more):
+    # The first energy of CCSD is K²/(Δ + shift), summed: with a shift not that of second order, which has to be there.
+    names = [step['name'] for step in yaml.safe_load(render({'ccsd': {'level_shift': shift}, **more}))]
+    assert names.count('SecondOrderPerturbationTheory') == n_steps
+    with_mp2 = [step['name'] for step in yaml.safe_load(render({'mp2': {}, 'ccsd': {'level_shift': shift}, **more}))]
+    assert with_mp2.count('SecondOrderPerturbationTheory') == 1
+
+
 def test_second_order_alone_solves_no_amplitudes():
     names = [step['name'] for step in yaml.safe_load(render({'mp2': {}}))]
     assert names[-1] == 'SecondOrderPerturbationTheory'

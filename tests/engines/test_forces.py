@@ -1,5 +1,8 @@
 """Engines of energies and forces: what their labels say suffices to label another structure alike."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from aiida_mlcc.engines import forces, vasp
@@ -36,6 +39,27 @@ def test_other_settings_are_named() -> None:
     assert 'base_engine.encut' in reason
     assert '400' in reason
     assert '520' in reason
+
+
+@pytest.mark.parametrize('incar', [{'LASPH': True, 'NCORE': 4}, {'lasph': True, 'kpar': 2}])
+def test_how_the_work_is_spread_does_not_count(incar: dict[str, Any]) -> None:
+    # NCORE and KPAR place bands and k points on ranks; VASP reads tags in capitals or not.
+    like = forces.force_engine_like('PBE', vasp.source_of({**VASP, 'incar': {'LASPH': True, 'NPAR': 8}}), {})
+    assert forces.refuse_other_settings({**VASP, 'incar': incar}, like) is None
+
+
+@pytest.mark.parametrize('incar', [{}, {'LASPH': False, 'NCORE': 4}, {'LASPH': True, 'LREAL': False}])
+def test_tags_that_change_the_energy_count(incar: dict[str, Any]) -> None:
+    like = forces.force_engine_like('PBE', vasp.source_of(VASP), {})
+    assert 'base_engine.incar' in (forces.refuse_other_settings({**VASP, 'incar': incar}, like) or '')
+
+
+@pytest.mark.parametrize('tag', [1, None, ('LASPH',)])
+def test_tag_that_is_no_name_is_refused_in_a_sentence(tag: Any) -> None:
+    pytest.importorskip('parsevasp')
+    engine: Any = SimpleNamespace(get_dict=lambda: {**VASP, 'incar': {tag: 2}})
+    reason = forces.refuse_force_engine(engine, None)
+    assert reason == f'VASP engine: {tag!r} in `incar` is not the name of an INCAR tag'
 
 
 def test_labels_that_do_not_say_how_they_were_made_are_refused() -> None:

@@ -296,7 +296,7 @@ def test_second_order_alone(written):
     step = 'step: 6, SecondOrderPerturbationTheory\nContracting second order energy...\ncorrelation energy: -0.4\n'
     output = out_yaml(n_steps=5) + (
         '  5:\n    name: SecondOrderPerturbationTheory\n    in:\n      x: 1\n    out:\n      energy:\n'
-        '        correlation: -0.4\n        unit: 1\n'
+        '        correlation: -0.4\n        unit: 1\n    statistics:\n      realtime: 1.0\n'
     )
     run = RecordedRun(
         [*ASKED[:5], 'SecondOrderPerturbationTheory'],
@@ -337,9 +337,9 @@ def test_head_of_an_older_version():
 def parse(aiida_profile_clean, aiida_localhost):
     """Parse the files of a job of CCSD(T)."""
 
-    def parse_files(files):
+    def parse_files(files, **ccsd):
         node = orm.CalcJobNode(computer=aiida_localhost, process_type=Cc4sCalculation.build_process_type())
-        parameters = orm.Dict({'ccsd': {}, 'triples': {}}).store()
+        parameters = orm.Dict({'ccsd': ccsd, 'triples': {}}).store()
         node.base.links.add_incoming(parameters, link_type=LinkType.INPUT_CALC, link_label='parameters')
         node.store()
         retrieved = orm.FolderData()
@@ -358,6 +358,14 @@ def test_parser_gives_energies_and_summary(parse):
     assert node.is_finished_ok
     assert results['energies']['ccsd'] == pytest.approx(-0.35 * Hartree)
     assert results['summary']['tensors_checked']
+
+
+def test_parser_takes_second_order_from_its_own_step_where_the_parameters_shift_the_levels(parse):
+    step = 'step: 6, SecondOrderPerturbationTheory\ncorrelation energy: -0.5\nrealtime 1.0 s\n--\nstep: 7, Coupled'
+    files = {'cc4s.stdout': STDOUT.replace('step: 6, Coupled', step), 'check.json': json.dumps(CHECKED)}
+    results, node = parse(files, level_shift=0.25)
+    assert node.is_finished_ok
+    assert results['energies']['mp2'] == pytest.approx(-0.5 * Hartree)
 
 
 def test_parser_keeps_ccsd_where_the_triples_crashed(parse):

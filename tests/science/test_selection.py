@@ -79,6 +79,7 @@ def test_a_frozen_phonon_design_selects_none_of_the_frames_but_can_be_checked(sn
     [
         ({'kind': 'best', 'n': 3}, 'unknown kind'),
         ({'n': 3, 'seed': 1}, 'unknown kind'),
+        ({'kind': ['random'], 'n': 3, 'seed': 1}, r"unknown kind of selection \['random'\]: choose from random"),
         ({'kind': 'random', 'n': 3, 'seed': 1, 'sed': 2}, 'has no sed'),
         ({'kind': 'random', 'n': 3}, 'needs seed'),
         ({'kind': 'random', 'n': 41, 'seed': 1}, '41 frames asked for, of 40'),

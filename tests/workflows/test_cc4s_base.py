@@ -71,14 +71,20 @@ def set_up(inputs):
 
 @pytest.fixture
 def inspect(cc4s):
-    """Let a WorkChain inspect a job that ended with an exit code and these outputs, and return why it ends, or None."""
+    """Let a WorkChain inspect a job with these outputs, and return why it ends, or None.
+
+    The job ended with an exit code, or, where that is a word, in this state.
+    """
 
     def inspect_job(process, code, summary=None, energies=None, options=None, message='It failed.'):
         node = orm.CalcJobNode(computer=cc4s.computer, process_type=Cc4sCalculation.build_process_type())
-        node.set_process_state('finished')
         node.set_process_label('Cc4sCalculation')
-        node.set_exit_status(code.status)
-        node.set_exit_message(message)
+        if isinstance(code, str):
+            node.set_process_state(code)
+        else:
+            node.set_process_state('finished')
+            node.set_exit_status(code.status)
+            node.set_exit_message(message)
         defaults = {'resources': {'num_machines': 1, 'num_mpiprocs_per_machine': 2}, 'max_wallclock_seconds': 3600}
         for name, value in {**defaults, **(options or {})}.items():
             node.set_option(name, value)
@@ -274,6 +280,29 @@ def test_last_job_that_is_allowed_leaves_its_energies(set_up, inspect):
     process = set_up(max_iterations=orm.Int(1))
     verdict = inspect(process, CODES.ERROR_NOT_CONVERGED, SLOW, {'mp2': -1.0})
     assert verdict.status == Cc4sBaseWorkChain.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED.status == 401
+    assert process.outputs['energies'].get_dict() == {'mp2': -1.0}
+
+
+@pytest.mark.parametrize(('state', 'status'), [('excepted', 301), ('killed', 302)])
+def test_job_that_aiida_lost_takes_no_energies_of_earlier_ones_along(set_up, inspect, state, status):
+    process = set_up()
+    assert inspect(process, CODES.ERROR_TRIPLES_FAILED, {'n_occupied': 8, 'n_virtual': 4}, ENERGIES) is None
+    assert 'energies' not in process.outputs
+    assert inspect(process, state).status == status
+    assert process.outputs['energies'].get_dict() == ENERGIES
+    assert process.outputs['summary'].get_dict() == {'n_occupied': 8, 'n_virtual': 4}
+
+
+def test_first_job_that_aiida_lost_leaves_nothing(set_up, inspect):
+    process = set_up()
+    assert inspect(process, 'killed').status == 302
+    assert not process.outputs
+
+
+def test_energies_are_kept_where_the_handlers_are_switched_off(set_up, inspect):
+    off = {name: {'enabled': False} for name in ('help_convergence', 'give_the_reason')}
+    process = set_up(handler_overrides=orm.Dict(off))
+    assert inspect(process, CODES.ERROR_NOT_CONVERGED, SLOW, {'mp2': -1.0}).status == 402
     assert process.outputs['energies'].get_dict() == {'mp2': -1.0}
 
 

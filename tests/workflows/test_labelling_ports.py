@@ -8,6 +8,7 @@ from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 from tests.campaign import Campaign, helium
 from tests.workflows.energies import builder_of
 
@@ -106,3 +107,25 @@ def test_snapshots_without_dft_labels_where_a_difference_to_them_is_asked(python
 
     builder = DeltaTrainWorkChain.get_builder_from_protocol(python, crystal, SnapshotsData(helium(2)), 'LDA', 'fast')
     refused(lambda: builder, '`snapshots` have no LDA labels')
+
+
+def test_codes_of_two_computers(campaign, aiida_localhost):
+    """The integrals stay where they are made."""
+    elsewhere = orm.Computer(
+        label='elsewhere',
+        hostname='localhost',
+        workdir='/tmp',
+        transport_type='core.local',
+        scheduler_type='core.direct',
+    ).store()
+    builder = campaign.builder(helium(1))
+    builder.cc4s.code = orm.InstalledCode(
+        label='cc4s', computer=elsewhere, filepath_executable='/bin/true', default_calc_job_plugin='mlcc.cc4s'
+    ).store()
+    refused(lambda: builder, r'`integrals\.code` runs on .* and `cc4s\.code` on elsewhere')
+
+
+def test_jobs_that_cannot_run_are_refused_before_the_dynamics_that_would_precede_them(python, crystal):
+    overrides = {'cc_energies': {'engine': {'name': 'pyscf+cc4s'}}}
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(python, crystal, 'fast', overrides)
+    refused(lambda: builder, r'cc_energies: the engine is pyscf\+cc4s, but `cc4s\.code` is missing')

@@ -1,9 +1,12 @@
 """One snapshot with the energies that Cc4s and the program before it gave."""
 
+from typing import Any
+
 import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_mlcc.calculations.cc4s_input import BASIS_SET_CORRECTION, FINITE_SIZE_CORRECTION, TRIPLES
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.labelling import label_by_contributions
 from aiida_mlcc.science.methods import CONTRIBUTIONS
@@ -38,11 +41,25 @@ def label_point(
     if integrals is not None:
         record = integrals[str(frame.value)]
         contributions['hf'] = record['hf']
-        if source.get_dict().get('basis_set_correction'):
+        if source.get_dict().get(BASIS_SET_CORRECTION):
             left_out = record['mp2_full'] - record['mp2_truncated']
             contributions |= {'mp2_basis_set': left_out, 'ccsd_basis_set': left_out}
     version = None if run is None else run.get_dict().get('cc4s_version')
     described = {**source.get_dict(), **({'version': f'Cc4s {version}'} if version else {})}
     one = snapshots.get_snapshots().select([frame.value]).without_labels()
     arrays = {name: np.array([value]) for name, value in contributions.items()}
-    return SnapshotsData(label_by_contributions(one, methods.get_list(), arrays, lambda _: described))
+    corrections = _corrections_of(source.get_dict())
+    return SnapshotsData(label_by_contributions(one, methods.get_list(), arrays, lambda _: described, corrections))
+
+
+def _corrections_of(source: dict[str, Any]) -> set[str]:
+    """Return the contributions that an energy of this source has to have: some steps of a run may have failed."""
+    parts = source.get('cc4s', {})
+    found = set()
+    if source.get(BASIS_SET_CORRECTION) or BASIS_SET_CORRECTION in parts:
+        found |= {'mp2_basis_set', 'ccsd_basis_set'}
+    if FINITE_SIZE_CORRECTION in parts:
+        found.add('ccsd_finite_size')
+    if parts.get(TRIPLES, {}).get('star'):
+        found.add('triples_basis_set')
+    return found

@@ -55,46 +55,84 @@ _PRINTED = {
     'finite_size': re.compile(rf'^Finite-size energy correction:\s+({_NUMBER})', re.MULTILINE),
 }
 
+_ENERGIES = {
+    'CoupledCluster': ('correlation',),
+    'SecondOrderPerturbationTheory': ('correlation',),
+    'BasisSetCorrection': ('correction', 'secondOrderCorrection'),
+    'FiniteSizeCorrection': ('correction',),
+    'PerturbativeTriples': ('correlation',),
+    'PerturbativeTriplesReference': ('correlation',),
+}
+"""Step → what it must give, apart from the unit."""
+
 
 def parse_output(text: str) -> dict[str, Any]:
-    """Return the content of ``cc4s.out.yaml``; empty where the file is none or was cut off while it was written.
+    """Return the content of ``cc4s.out.yaml``; empty where the file is none or was cut off before its steps.
 
     :returns: ``version``, ``ranks``, ``seconds`` and ``operations`` of the run as far as they are there, and ``steps``
-        in the order of their numbers, each with ``name``, ``in``, ``out``, ``seconds`` and ``operations``.
+        in the order of their numbers, each with ``name``, ``in``, ``out``, ``seconds`` and ``operations``, up to the
+        first that is not whole.
     """
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         return {}
     if not isinstance(content, Mapping) or not isinstance(content.get('steps'), Mapping):
         return {}
-    environment = content.get('executionEnvironment') or content
-    ranks = environment.get('totalProcesses')
+    environment = _mapping(content.get('executionEnvironment')) or content
+    ranks = _number(environment.get('totalProcesses'))
     if ranks is None:
-        ranks = sum(len(host.get('ranks') or ()) for host in (environment.get('hosts') or {}).values())
-    total = content.get('statistics') or {}
+        hosts = _mapping(environment.get('hosts')).values()
+        ranks = sum(len(_mapping(_mapping(host).get('ranks'))) for host in hosts)
+    total = _mapping(content.get('statistics'))
+    steps: list[dict[str, Any]] = []
+    # What a step gives depends on those before it, so one that is missing ends the list.
+    while (step := _step(content['steps'].get(len(steps)))) is not None:
+        steps.append(step)
     return {
         'version': environment.get('version'),
-        'ranks': ranks or None,
-        'seconds': _optional(total.get('realtime')),
-        'operations': _optional(total.get('floatingPointOperations')),
-        'steps': [_step(content['steps'][key]) for key in sorted(content['steps'], key=int)],
+        'ranks': int(ranks) or None,
+        'seconds': _number(total.get('realtime')),
+        'operations': _number(total.get('floatingPointOperations')),
+        'steps': steps,
     }
 
 
-def _step(step: Mapping[str, Any]) -> dict[str, Any]:
-    statistics = step.get('statistics') or step
-    return {
+def _step(step: Any) -> dict[str, Any] | None:
+    """Return one step, or None where it lacks anything: its time is the last thing that Cc4s writes of it."""
+    step = _mapping(step)
+    statistics = _mapping(step.get('statistics')) or step
+    found = {
         'name': step.get('name'),
-        'in': step.get('in') or {},
-        'out': step.get('out') or {},
-        'seconds': _optional(statistics.get('realtime')),
-        'operations': _optional(statistics.get('floatingPointOperations')),
+        'in': _mapping(step.get('in')),
+        'out': dict(_mapping(step.get('out'))),
+        'seconds': _number(statistics.get('realtime')),
+        'operations': _number(statistics.get('floatingPointOperations')),
     }
+    if not all(name in step for name in ('name', 'in', 'out')) or found['seconds'] is None:
+        return None
+    if (needed := _ENERGIES.get(str(found['name']))) is None:
+        return found
+    values = {key: _number(value) for key, value in _mapping(found['out'].get('energy')).items()}
+    if any(values.get(key) is None for key in (*needed, 'unit')):
+        return None
+    found['out']['energy'] = {key: value for key, value in values.items() if value is not None}
+    if found['name'] == 'CoupledCluster':
+        if (reached := _number(found['out'].get('convergenceReached'))) is None:
+            return None
+        found['out']['convergenceReached'] = bool(reached)
+    return found
 
 
-def _optional(value: Any) -> float | None:
-    return None if value is None else float(value)
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def parse_stdout(text: str) -> dict[str, Any]:
@@ -148,27 +186,34 @@ def _printed_step(name: str, text: str) -> dict[str, Any]:
     return step
 
 
-def energies_in_output(output: Mapping[str, Any]) -> dict[str, float]:
+def has_level_shift(output: Mapping[str, Any]) -> bool:
+    """Tell whether ``cc4s.out.yaml`` shows amplitude equations with a level shift."""
+    solved = [step['in'] for step in output.get('steps', ()) if step['name'] == 'CoupledCluster']
+    return any(_number(given.get('levelShift')) for given in solved)
+
+
+def energies_in_output(output: Mapping[str, Any], shifted: bool = False) -> dict[str, float]:
     """Return the energies in ``cc4s.out.yaml``, each converted by the unit of its own step; Hartree.
 
-    What was built on amplitudes that did not converge is no energy and is left out.
+    What was built on amplitudes that did not converge is no energy and is left out. With a level shift, by which Cc4s
+    divides from the first iteration on, the second-order energy is that of its own step alone.
     """
     energies: dict[str, float] = {}
     converged: dict[Any, bool] = {}
     scaled_pairs: set[Any] = set()
     for step in output.get('steps', ()):
-        given, values = step['in'], step['out'].get('energy')
-        if not isinstance(values, Mapping):
+        if step['name'] not in _ENERGIES:
             continue
-        unit = float(values['unit'])
-        energy = {key: float(value) * unit for key, value in values.items() if key != 'unit'}
+        given, values = step['in'], step['out']['energy']
+        energy = {key: value * values['unit'] for key, value in values.items() if key != 'unit'}
         on_converged = converged.get(given.get('amplitudes'), False)
         if step['name'] == 'CoupledCluster':
-            is_converged = bool(int(step['out'].get('convergenceReached', 0)))
+            is_converged = step['out']['convergenceReached']
             converged[step['out'].get('amplitudes')] = is_converged
-            energies['mp2'] = energy.get('secondOrder', energies.get('mp2', math.nan))
+            if 'secondOrder' in energy and not shifted:
+                energies['mp2'] = energy['secondOrder']
             if is_converged:
-                energies[coupled_cluster_name(given.get('method', 'Ccsd'))] = energy['correlation']
+                energies[coupled_cluster_name(str(given.get('method', 'Ccsd')))] = energy['correlation']
         elif step['name'] == 'SecondOrderPerturbationTheory':
             energies['mp2'] = energy['correlation']
         elif step['name'] == 'BasisSetCorrection':
@@ -179,7 +224,7 @@ def energies_in_output(output: Mapping[str, Any]) -> dict[str, float]:
         elif step['name'] == 'FiniteSizeCorrection' and on_converged:
             energies['ccsd_finite_size'] = energy['correction']
         elif step['name'] in ('PerturbativeTriples', 'PerturbativeTriplesReference') and on_converged:
-            name = 'complete_triples' if int(given.get('cT', 0)) else 'triples'
+            name = 'complete_triples' if _number(given.get('cT')) else 'triples'
             energies[name] = energy['correlation']
             if name == 'triples' and 'starCorrection' in energy:
                 after = given.get('mp2PairEnergies') in scaled_pairs
@@ -187,20 +232,18 @@ def energies_in_output(output: Mapping[str, Any]) -> dict[str, float]:
     return _finite(energies)
 
 
-def energies_in_stdout(stdout: Mapping[str, Any]) -> dict[str, float]:
+def energies_in_stdout(stdout: Mapping[str, Any], shifted: bool = False) -> dict[str, float]:
     """Return the energies that Cc4s printed, in the unit of the orbital energies, to about nine digits.
 
-    The first iteration of the amplitude equations is the second-order energy.
+    The first iteration of the amplitude equations is the second-order energy, unless they have a level shift.
     """
     energies: dict[str, float] = {}
     converged = after_basis_set = False
     for step in stdout.get('steps', ()):
         if step['name'] == 'CoupledCluster':
             converged = step['converged']
-            if step['iterations']:
-                energies['mp2'] = step['iterations'][0]['energy']
-            if 'second_order' in step:
-                energies['mp2'] = step['second_order']
+            if step['iterations'] and not shifted:
+                energies['mp2'] = step.get('second_order', step['iterations'][0]['energy'])
             if converged:
                 energies[coupled_cluster_name(step.get('method', 'Ccsd'))] = step['final']
         elif step['name'] == 'SecondOrderPerturbationTheory' and 'plain' in step:
@@ -241,7 +284,6 @@ def _finite(energies: Mapping[str, float]) -> dict[str, float]:
 def unit_of(output: Mapping[str, Any]) -> float | None:
     """Return the unit of the orbital energies in Hartree, as far as a step tells it."""
     for step in output.get('steps', ()):
-        energy = step['out'].get('energy')
-        if isinstance(energy, Mapping) and step['name'] != 'FiniteSizeCorrection':
-            return float(energy['unit'])
+        if step['name'] in _ENERGIES and step['name'] != 'FiniteSizeCorrection':
+            return step['out']['energy']['unit']
     return None

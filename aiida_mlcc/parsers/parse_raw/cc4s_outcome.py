@@ -13,6 +13,7 @@ from ase.units import Hartree
 from aiida_mlcc.parsers.parse_raw.cc4s import (
     energies_in_output,
     energies_in_stdout,
+    has_level_shift,
     parse_output,
     parse_stdout,
     unit_of,
@@ -40,6 +41,7 @@ class RecordedRun:
     :param check: what the check before the run found; None where it left nothing.
     :param output_text, stdout_text: ``cc4s.out.yaml`` and what Cc4s printed; empty where there is none.
     :param other_text: standard error, and what the scheduler wrote.
+    :param has_level_shift: whether its ``cc4s.in`` asks for one.
     """
 
     asked: Sequence[str]
@@ -47,6 +49,7 @@ class RecordedRun:
     output_text: str
     stdout_text: str
     other_text: str = ''
+    has_level_shift: bool = False
     output: dict[str, Any] = field(init=False)
     stdout: dict[str, Any] = field(init=False)
 
@@ -81,26 +84,32 @@ class RecordedRun:
     @property
     def amplitudes(self) -> dict[str, Any] | None:
         """What the last CoupledCluster step printed."""
-        solved = [step for step in self.stdout['steps'] if step['name'] == 'CoupledCluster']
+        solved = _coupled_cluster(self.stdout['steps'])
         return solved[-1] if solved else None
 
     @property
     def is_converged(self) -> bool | None:
         """Whether the last amplitude equations converged; None where they were not asked for or did not end."""
-        ended = [step for step in self.output.get('steps', ()) if step['name'] == 'CoupledCluster']
-        if ended:
-            return bool(int(ended[-1]['out'].get('convergenceReached', 0)))
+        ended = _coupled_cluster(self.output.get('steps', ()))
+        if ended and len(ended) >= len(_coupled_cluster(self.stdout['steps'])):
+            return ended[-1]['out']['convergenceReached']
         if self.amplitudes is None or 'final' not in self.amplitudes:
             return None
         return self.amplitudes['converged']
 
     def energies(self) -> dict[str, float]:
         """Return the named contributions in eV: those of ``cc4s.out.yaml``, and what else was printed."""
-        written = {name: value * Hartree for name, value in energies_in_output(self.output).items()}
+        shifted = self.has_level_shift or has_level_shift(self.output)
+        written = {name: value * Hartree for name, value in energies_in_output(self.output, shifted).items()}
         if self.unit is None:
             return written
-        printed = {name: value * self.unit * Hartree for name, value in energies_in_stdout(self.stdout).items()}
+        factor = self.unit * Hartree
+        printed = {name: value * factor for name, value in energies_in_stdout(self.stdout, shifted).items()}
         return {**printed, **written}
+
+
+def _coupled_cluster(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [step for step in steps if step['name'] == 'CoupledCluster']
 
 
 def judge(run: RecordedRun, scheduler: str | None = None) -> tuple[str, str] | None:
@@ -247,7 +256,8 @@ def _finite(value: float) -> float | None:
 
 def _cost(run: RecordedRun) -> dict[str, Any]:
     """Return time, operations and core hours; an unfinished run's from the steps and iterations that ended."""
-    steps = run.output.get('steps') or [{'operations': None, **step} for step in run.stdout['steps']]
+    written = run.output.get('steps', [])
+    steps = [*written, *({'operations': None, **step} for step in run.stdout['steps'][len(written) :])]
     done = {'seconds': run.output.get('seconds'), 'operations': run.output.get('operations')}
     for key in done:
         if done[key] is None:
