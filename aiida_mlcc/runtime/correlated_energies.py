@@ -18,6 +18,7 @@ from ase import Atoms
 from ase.units import Hartree
 from numpy.typing import NDArray
 
+from aiida_mlcc.runtime.natural_orbitals import first_order_amplitudes
 from aiida_mlcc.runtime.pyscf_engine import EngineError, PyscfSettings, failures_in_a_sentence, hartree_fock
 from aiida_mlcc.science.methods import CONTRIBUTIONS
 
@@ -83,13 +84,10 @@ def mp2_energy(mean_field: Any) -> float:
     occupied = mean_field.mo_occ > 0
     energies = mean_field.mo_energy
     factors = _occupied_virtual_factors(mean_field, occupied)
-    gaps = energies[occupied][:, None] - energies[~occupied]
     total = 0.0
-    for i, gaps_of_i in enumerate(gaps):
-        integrals = np.einsum('La,Ljb->ajb', factors[:, i], factors, optimize=True)
-        amplitudes = integrals / (gaps_of_i[:, None, None] + gaps)
-        total += 2 * np.vdot(amplitudes, integrals) - np.vdot(amplitudes, integrals.transpose(2, 1, 0))
-    return float(total)
+    for integrals, amplitudes in first_order_amplitudes(factors, energies[occupied], energies[~occupied]):
+        total += float(2 * np.vdot(amplitudes, integrals) - np.vdot(amplitudes, integrals.transpose(2, 1, 0)))
+    return total
 
 
 def _occupied_virtual_factors(mean_field: Any, occupied: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ estimated by the difference of the second-order energies.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,20 @@ class SecondOrder:
     density: NDArray[np.float64]
 
 
+def first_order_amplitudes(
+    factors: NDArray[np.float64], occupied: NDArray[np.float64], virtual: NDArray[np.float64]
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Yield (ia|jb) and the amplitudes made of it for each occupied orbital i, both of shape (a, j, b).
+
+    :param factors: L_ia, shape (n_auxiliary, n_occupied, n_virtual).
+    :param occupied: orbital energies, Hartree, and `virtual` likewise.
+    """
+    gaps = occupied[:, None] - virtual
+    for i, gaps_of_i in enumerate(gaps):
+        integrals = np.tensordot(factors[:, i], factors, axes=(0, 0))
+        yield integrals, integrals / (gaps_of_i[:, None, None] + gaps)
+
+
 def second_order(
     factors: NDArray[np.float64], occupied: NDArray[np.float64], virtual: NDArray[np.float64]
 ) -> SecondOrder:
@@ -35,13 +50,9 @@ def second_order(
     :param factors: L_ia, shape (n_auxiliary, n_occupied, n_virtual).
     :param occupied: orbital energies, Hartree, and `virtual` likewise.
     """
-    gaps = occupied[:, None] - virtual
     energy = 0.0
     density = np.zeros((len(virtual), len(virtual)))
-    for i, gaps_of_i in enumerate(gaps):
-        # Indices a, j, b of (ia|jb); those of the amplitudes are the same.
-        integrals = np.tensordot(factors[:, i], factors, axes=(0, 0))
-        amplitudes = integrals / (gaps_of_i[:, None, None] + gaps)
+    for integrals, amplitudes in first_order_amplitudes(factors, occupied, virtual):
         exchanged = 2 * amplitudes - amplitudes.transpose(2, 1, 0)
         energy += float(np.vdot(exchanged, integrals))
         density += 2 * np.tensordot(amplitudes, exchanged, axes=((1, 2), (1, 2)))
