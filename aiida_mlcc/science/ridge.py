@@ -344,7 +344,7 @@ def posterior_draws(
 
     :param ridges: where to begin.
     """
-    random = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     known: dict[tuple[float, ...], float] = {}
 
     def logarithm(tried: tuple[float, ...]) -> float:
@@ -359,11 +359,11 @@ def posterior_draws(
             options = [(*current[:group], float(choice), *current[group + 1 :]) for choice in choices]
             weights = np.array([logarithm(option) for option in options])
             weights = np.exp(weights - weights.max())
-            current = options[random.choice(len(options), p=weights / weights.sum())]
+            current = options[generator.choice(len(options), p=weights / weights.sum())]
         # The residuals know the noise as well as their number allows: the tails of Student's distribution.
-        widened = np.sqrt(degrees / random.chisquare(degrees)) if degrees > 0 else 1.0
+        widened = np.sqrt(degrees / generator.chisquare(degrees)) if degrees > 0 else 1.0
         values, vectors = np.linalg.eigh(uncertainty(problem, current).covariance)
-        deviation = vectors @ (np.sqrt(np.maximum(values, 0.0)) * random.standard_normal(len(values)))
+        deviation = vectors @ (np.sqrt(np.maximum(values, 0.0)) * generator.standard_normal(len(values)))
         samples.append(problem.solve(current)[0] + widened * deviation)
     return np.array(samples)
 
@@ -383,10 +383,10 @@ def bootstrap(
     :param block: how many frames that follow each other are drawn together: as many as a trajectory remembers.
     """
     n_frames = problem.problem.n_frames
-    random = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     samples = []
     for _ in range(n_samples):
-        starts = random.integers(0, n_frames, -(-n_frames // block))
+        starts = generator.integers(0, n_frames, -(-n_frames // block))
         drawn = ((starts[:, None] + np.arange(block)) % n_frames).ravel()[:n_frames]
         samples.append(problem.solve(ridges, np.bincount(drawn, minlength=n_frames))[0])
     return np.array(samples).reshape(n_samples, -1)

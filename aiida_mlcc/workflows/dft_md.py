@@ -83,7 +83,7 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
         if is_vasp_code(code) or named.get('name') == 'vasp':
             inputs = _VaspProtocol.get_protocol_inputs(protocol, overrides)
             inputs['vasp'] = merge({'code': vasp_code or code, 'options': {}}, inputs['vasp'])
-            inputs['vasp']['options'] = merge(inputs['vasp']['options'], dict(options or {}))
+            inputs['vasp']['options'] = merge(options or {}, inputs['vasp']['options'])
         else:
             inputs = cls.get_protocol_inputs(protocol, overrides)
             inputs['md'] = job_inputs(inputs['md'], code, options)

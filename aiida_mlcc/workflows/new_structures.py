@@ -13,7 +13,6 @@ from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.forces import is_vasp, refuse_force_engine
 from aiida_mlcc.workflows.restart import EvaluateRestartWorkChain
-from aiida_mlcc.workflows.vasp_integrals import GAMMA
 from aiida_mlcc.workflows.vasp_jobs import vasp_ports
 from aiida_mlcc.workflows.vasp_labels import VaspLabelsWorkChain
 
@@ -35,7 +34,6 @@ class NewStructuresWorkChain(WorkChain):
             namespace_options={'required': False, 'populate_defaults': False},
         )
         vasp_ports(spec, required=False)
-        spec.inputs['vasp'].dynamic = True
         spec.output('snapshots', valid_type=SnapshotsData, help='The frames of the input, then the new structures.')
         spec.outline(
             cls.design_structures,
@@ -64,11 +62,8 @@ class NewStructuresWorkChain(WorkChain):
         label = {'call_link_label': 'evaluate_base_method'}
         asked = {'snapshots': self.ctx.designed, 'engine': self.inputs.engine}
         if is_vasp(self.inputs.engine):
-            vasp = {name: self.inputs.vasp[name] for name in ('code', 'options') if name in self.inputs.vasp}
-            if self.inputs.engine['kpoints'] != GAMMA:
-                # `code` may be the program for Γ alone.
-                vasp['code'] = self.inputs.vasp.get('code_kpoints', vasp['code'])
-            return ToContext(evaluated=self.submit(VaspLabelsWorkChain, **asked, vasp=vasp, metadata=label))
+            asked['vasp'] = self.inputs.vasp
+            return ToContext(evaluated=self.submit(VaspLabelsWorkChain, **asked, metadata=label))
         job = {**self.exposed_inputs(EvaluateCalculation, 'evaluate'), **asked}
         return ToContext(evaluated=self.submit(EvaluateRestartWorkChain, job=job, metadata=label))
 

@@ -15,12 +15,10 @@ from aiida_mlcc.calculations.functions.vasp_integrals_summary import vasp_integr
 from aiida_mlcc.calculations.functions.vasp_structures import vasp_structures
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.vasp import refuse_code, refuse_integral_settings, refuse_open_shell, source_of
+from aiida_mlcc.engines.vasp import refuse_integral_settings, refuse_open_shell, source_of
 from aiida_mlcc.engines.vasp_incar import CHAIN, MESH, chain_step
 from aiida_mlcc.parsers.parse_raw.outcar import parse_outcar
-from aiida_mlcc.workflows.vasp_jobs import retrieved_run, vasp_job, vasp_ports, why
-
-GAMMA = [1, 1, 1]
+from aiida_mlcc.workflows.vasp_jobs import GAMMA, retrieved_run, vasp_job, vasp_ports, why
 
 PAIR_ENERGIES = ('Mp2PairEnergies.yaml', 'Mp2PairEnergies.elements')
 VERTEX = ('CoulombVertex.yaml', 'CoulombVertex.elements', 'EigenEnergies.yaml', 'EigenEnergies.elements')
@@ -58,13 +56,6 @@ class VaspIntegralsWorkChain(WorkChain):
             help='VASP.',
         )
         vasp_ports(spec)
-        spec.input(
-            'vasp.code_kpoints',
-            valid_type=orm.AbstractCode,
-            required=False,
-            validator=refuse_code,
-            help='VASP for the k-mesh of the Hartree–Fock energy, where `vasp.code` is the program for Γ.',
-        )
         spec.input(
             'clean_workdir',
             valid_type=orm.Bool,
@@ -211,7 +202,6 @@ class VaspIntegralsWorkChain(WorkChain):
             tags,
             engine['hf_kpoints'] if step in MESH else GAMMA,
             step,
-            code=vasp.get('code_kpoints') if step in MESH else None,
             check_errors=False,
             copied=PAIR_ENERGIES if after_pair_energies else (),
             append_text=self._afterwards(step),

@@ -13,12 +13,20 @@ from aiida_mlcc.parsers.parse_raw.vasprun import VaspRun, parse_vasprun
 from aiida_mlcc.workflows.inputs import refuse_count
 
 VASPRUN = 'vasprun.xml'
+GAMMA = [1, 1, 1]
 
 
 def vasp_ports(spec: WorkChainSpec, required: bool = True) -> None:
     """Declare the namespace `vasp`, which says where VASP runs."""
     spec.input_namespace('vasp', required=required, populate_defaults=False, help='Where VASP runs.')
     spec.input('vasp.code', valid_type=orm.AbstractCode, validator=refuse_code, help='VASP.')
+    spec.input(
+        'vasp.code_kpoints',
+        valid_type=orm.AbstractCode,
+        required=False,
+        validator=refuse_code,
+        help='VASP for k-meshes, where `vasp.code` is the program for Γ alone.',
+    )
     spec.input(
         'vasp.options',
         valid_type=orm.Dict,
@@ -48,7 +56,6 @@ def vasp_job(
     mesh: list[int],
     label: str,
     *,
-    code: orm.AbstractCode | None = None,
     check_errors: bool = True,
     copied: tuple[str, ...] = (),
     append_text: str = '',
@@ -78,7 +85,7 @@ def vasp_job(
     if append_text:
         options['append_text'] = '\n'.join([*filter(None, [options.get('append_text')]), append_text])
     return {
-        'code': code or vasp['code'],
+        'code': vasp['code'] if mesh == GAMMA else vasp.get('code_kpoints', vasp['code']),
         'structure': structure,
         'parameters': orm.Dict(dict(tags)),
         'kpoints': kpoints,

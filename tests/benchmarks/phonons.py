@@ -13,6 +13,7 @@ import json
 import resource
 import sys
 import time
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,8 @@ TARGET = 0.1
 """Seconds of the engine for each displaced cell, at 100 cells."""
 
 
-def measure(n_cells: int, size: int) -> dict[str, Any]:
-    """Run one job with `n_cells` displaced cells and return what it took."""
+def measure(n_cells: int, size: int, folder: str) -> dict[str, Any]:
+    """Run one job with `n_cells` displaced cells in `folder` and return what it took."""
     from aiida import orm
     from aiida.engine import run_get_node
 
@@ -34,7 +35,7 @@ def measure(n_cells: int, size: int) -> dict[str, Any]:
     from aiida_mlcc.data.force_field import ForceFieldData
     from aiida_mlcc.data.snapshots import SnapshotsData
 
-    computer = orm.Computer('localhost', 'localhost', workdir='/tmp/mlcc_benchmark')
+    computer = orm.Computer('localhost', 'localhost', workdir=folder)
     computer.transport_type, computer.scheduler_type = 'core.local', 'core.direct'
     computer.store().set_minimum_job_poll_interval(0)
     computer.set_default_mpiprocs_per_machine(1)
@@ -90,7 +91,8 @@ def main() -> None:
     from aiida.storage.sqlite_temp import SqliteTempBackend
 
     load_profile(SqliteTempBackend.create_profile('phonons'), allow_switch=True)
-    found = measure(options.cells, options.size)
+    with TemporaryDirectory() as folder:
+        found = measure(options.cells, options.size, folder)
     met = found['engine_seconds_per_cell'] <= TARGET
     result = {'benchmark': 'phonons', 'n_cells': options.cells, **found, 'target_seconds_per_cell': TARGET, 'met': met}
     print(json.dumps(result))

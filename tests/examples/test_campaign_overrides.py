@@ -26,7 +26,7 @@ def builder(aiida_profile_clean, aiida_localhost):
         orm.StructureData(ase=bulk('C', 'diamond', 3.561, cubic=True)),
         'paper',
         yaml.safe_load(OVERRIDES.read_text()),
-        options={'queue_name': 'cpu'},
+        options={'queue_name': 'any', 'qos': 'long'},
         train_options={'queue_name': 'gpu'},
         **codes,
     )
@@ -38,6 +38,12 @@ def test_labels_run_on_cpu_nodes_and_training_on_gpu_nodes(builder) -> None:
     assert builder.cc_energies.cc4s.code.label == 'cc4s_code'
     assert builder.cc_energies.cc4s.metadata.options.queue_name == 'cpu'
     assert builder.delta_train.base.metadata.options.queue_name == 'gpu'
+
+
+def test_options_of_all_jobs_reach_all_and_give_way_to_a_job_s_own(builder) -> None:
+    cc4s, vasp = builder.cc_energies.cc4s.metadata.options, builder.cc_energies.vasp.options
+    assert (cc4s.qos, cc4s.queue_name, cc4s.max_wallclock_seconds) == ('long', 'cpu', 86400)
+    assert (vasp['qos'], vasp['queue_name']) == ('long', 'cpu')
     assert builder.delta_train.base.device.value == 'cuda'
 
 

@@ -47,6 +47,21 @@ def test_labels_with_other_settings_are_not_used(python):
     assert outputs['snapshots'].get_snapshots().labels['HF'].energies[0] != -1.0
 
 
+def test_known_labels_of_methods_that_are_not_asked_for_stay_away(python):
+    """The snapshots carry HF of another source; an earlier run left HF and MP2 of ours."""
+    snapshots = helium(2)
+    outputs, _ = run_get_node(builder_of(python, snapshots, methods=['HF', 'MP2']))
+    published = snapshots.with_label('HF', Label(np.array([-1.0, -2.0]), None, {'file': 'published.xyz'}))
+    builder = builder_of(python, published, methods=['MP2'])
+    builder.known_labels = {'earlier': outputs['snapshots']}
+    merged, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
+    assert jobs_of(node) == []
+    found = merged['snapshots'].get_snapshots().labels
+    assert found['HF'].energies.tolist() == [-1.0, -2.0]
+    assert np.array_equal(found['MP2'].energies, outputs['snapshots'].get_snapshots().labels['MP2'].energies)
+
+
 def test_snapshot_that_fails_is_named_and_the_others_go_on(python):
     whole = helium(2)
     positions = whole.positions.copy()

@@ -109,12 +109,12 @@ def test_snapshots_without_dft_labels_where_a_difference_to_them_is_asked(python
     refused(lambda: builder, '`snapshots` have no LDA labels')
 
 
-def test_codes_of_two_computers(campaign, aiida_localhost):
+def test_codes_of_two_computers(campaign, tmp_path):
     """The integrals stay where they are made."""
     elsewhere = orm.Computer(
         label='elsewhere',
         hostname='localhost',
-        workdir='/tmp',
+        workdir=str(tmp_path),
         transport_type='core.local',
         scheduler_type='core.direct',
     ).store()

@@ -12,6 +12,7 @@ from ase import Atoms
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.report.results import results_of, to_json
+from aiida_mlcc.science.snapshots import Label
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 from aiida_mlcc.workflows.protocol import ProtocolError
 from tests.crystals import optical_frequency_cm1, rocksalt, springs
@@ -68,6 +69,35 @@ def test_charges_of_another_cell_and_a_mesh_without_symmetry_are_refused_before_
         )
         with pytest.raises(ValueError, match=reason):
             run_get_node(builder)
+
+
+def test_labelling_over_its_budget_ends_there_with_what_is_labelled(python, crystal):
+    overrides = {
+        'methods': ['HF'],
+        'vacf_methods': [],
+        'cc_energies': {'selection': {'kind': 'random', 'n': 3}, 'max_core_hours': 1e-6},
+    }
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(
+        python, crystal, 'fast', overrides, snapshots=SnapshotsData(snapshots_of_springs())
+    )
+    outputs, node = run_get_node(builder)
+    assert node.exit_status == MLCCPhononWorkChain.exit_codes.ERROR_TOO_EXPENSIVE.status
+    assert called(node) == ['CCEnergiesWorkChain']
+    assert outputs['snapshots'].get_snapshots().labels['HF'].labelled.sum() == 1
+    assert len(outputs['failures']['failed']) >= 2
+
+
+def test_labels_asked_for_by_name_are_added_to_those_that_there_are(python, crystal):
+    """One HF energy of twelve snapshots is no reason to leave the others out."""
+    content = snapshots_of_springs()
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(
+        python,
+        crystal,
+        'fast',
+        {'methods': ['HF'], 'cc_energies': {'selection': {'kind': 'random', 'n': 3}}},
+        snapshots=SnapshotsData(content.with_label('HF', Label(np.arange(12.0), None, {'engine': 'elsewhere'}))),
+    )
+    assert builder.cc_energies.selection['n'] == 3
 
 
 def test_from_labelled_snapshots_no_energy_is_computed(python, crystal):

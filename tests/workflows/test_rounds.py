@@ -70,6 +70,19 @@ def test_rounds_end_when_the_most_frames_are_labelled(python, crystal_of_helium,
     assert not outputs['learning_curve']['rounds'][-1]['met']
 
 
+def test_all_rounds_share_one_budget(python, crystal_of_helium, certainty):
+    builder = in_rounds(python, crystal_of_helium, chain(8), target_sd_cm1=0.1, most=5)
+    builder.max_core_hours = 10.0
+    outputs, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
+    first, second = [n for n in sorted(node.called, key=lambda n: n.pk) if n.process_label == 'LabelFramesWorkChain']
+    assert first.inputs.max_core_hours.value == 10.0
+    spent = first.outputs.cost['core_hours']
+    assert spent > 0
+    assert second.inputs.max_core_hours.value == pytest.approx(10.0 - spent)
+    assert outputs['cost']['core_hours'] == pytest.approx(spent + second.outputs.cost['core_hours'])
+
+
 def test_round_that_gives_no_estimate_is_told_and_the_next_one_follows(python, crystal_of_helium, monkeypatch):
     def too_few(*_, **__):
         raise ValueError('3 labels are too few')

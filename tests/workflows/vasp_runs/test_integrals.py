@@ -78,7 +78,15 @@ def register(registry, *steps, **changed):
 
 def inputs(where, **changed):
     snapshots = SnapshotsData(Snapshots.from_atoms([ATOMS]))
-    places = {**where, 'code_kpoints': where['code']}
+    gamma = where['code']
+    general = orm.InstalledCode(
+        label='vasp-std',
+        computer=gamma.computer,
+        filepath_executable=str(gamma.filepath_executable),
+        default_calc_job_plugin='vasp.vasp',
+        prepend_text=gamma.prepend_text,
+    ).store()
+    places = {**where, 'code_kpoints': general}
     return {'snapshots': snapshots, 'engine': INTEGRALS, 'vasp': places, **changed}
 
 
@@ -93,6 +101,8 @@ def test_all_steps_hand_over_their_orbitals_and_leave_the_tensors(where, registr
     assert node.is_finished_ok, node.exit_message
     jobs = {job.label: job for job in node.called if isinstance(job, orm.CalcJobNode)}
     assert set(jobs) == set(STEPS)
+    programs = {name: job.inputs.code.label for name, job in jobs.items()}
+    assert {name for name, label in programs.items() if label == 'vasp-std'} == {'mesh_dft', 'mesh_hartree_fock'}
     assert outputs['hf_energy'].value == pytest.approx(-21.5)
     summary = outputs['summary'].get_dict()
     assert summary['hf_energy_gamma_ev'] == pytest.approx(-20.0)
