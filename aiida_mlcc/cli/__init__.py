@@ -4,6 +4,7 @@ No module here imports AiiDA, torch or matplotlib at its top: the directory of t
 AiiDA is imported, and ``aiida-mlcc --help`` should not take seconds.
 """
 
+from aiida_mlcc.cli.article import article
 from aiida_mlcc.cli.dataset import dataset
 from aiida_mlcc.cli.demo import demo
 from aiida_mlcc.cli.export import export
@@ -16,7 +17,7 @@ from aiida_mlcc.cli.setup import setup
 from aiida_mlcc.cli.status import status
 from aiida_mlcc.cli.trace import trace
 
-for command in (setup, demo, dataset, launch, status, results, plot, report, trace, export):
+for command in (setup, demo, article, dataset, launch, status, results, plot, report, trace, export):
     cli.add_command(command)
 
 __all__ = ('cli',)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -62,16 +63,25 @@ def fetch(
         raise click.UsageError('--keep is for files that are downloaded, and --from downloads none.')
     load(profile)
     chosen = [crystal for crystal in MLPHONONS if crystal in (crystals or MLPHONONS)]
+    _print(import_published(collection, chosen, folder, keep), as_json)
+
+
+def import_published(
+    collection: str, crystals: list[str], folder: Path | None = None, keep: Path | None = None
+) -> list[SnapshotsData]:
+    """Return the data sets of `crystals`; what the profile lacks is read from `folder` or else downloaded.
+
+    :param folder: a copy of the repository.
+    :param keep: folder for the downloaded files.
+    :raises click.ClickException: where a file cannot be had, or is not what was published.
+    """
     if folder is not None:
-        nodes = _import(folder, collection, chosen)
-    elif keep is not None:
-        download(keep, chosen)
-        nodes = _import(keep, collection, chosen)
-    else:
-        with TemporaryDirectory(prefix='aiida-mlcc-') as scratch:
-            download(Path(scratch), chosen)
-            nodes = _import(Path(scratch), collection, chosen)
-    _print(nodes, as_json)
+        return _import(folder, collection, crystals)
+    with ExitStack() as stack:
+        if keep is None:
+            keep = Path(stack.enter_context(TemporaryDirectory(prefix='aiida-mlcc-')))
+        download(keep, crystals)
+        return _import(keep, collection, crystals)
 
 
 def download(folder: Path, crystals: list[str]) -> None:

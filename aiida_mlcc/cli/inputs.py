@@ -12,7 +12,7 @@ from aiida_mlcc.cli.nodes import describe, find
 
 if TYPE_CHECKING:
     from aiida.engine import ProcessBuilder
-    from aiida.orm import AbstractCode, StructureData
+    from aiida.orm import AbstractCode, ArrayData, SinglefileData, StructureData
 
 
 def read_structure(source: str) -> StructureData:
@@ -39,6 +39,40 @@ def read_structure(source: str) -> StructureData:
     if not all(atoms.pbc) or atoms.cell.rank < 3:
         raise click.UsageError(f'{source} holds no crystal: it needs three lattice vectors, all periodic.')
     return StructureData(ase=atoms)
+
+
+def read_nac(source: str) -> SinglefileData | ArrayData:
+    """Return the ``BORN`` file at a path, or a node that holds such a file or its arrays.
+
+    :raises click.UsageError: where it is neither.
+    """
+    from aiida.orm import ArrayData, SinglefileData
+
+    path = Path(source)
+    if path.is_file():
+        return SinglefileData(path.absolute(), label=path.name)
+    node = find(source)
+    if not isinstance(node, (ArrayData, SinglefileData)):
+        raise click.UsageError(f'{describe(node)} holds no Born charges: give a BORN file, or arrays.')
+    return node
+
+
+def read_overrides(path: Path | None) -> dict[str, Any]:
+    """Return the overrides in a YAML file; none without a file.
+
+    :raises click.UsageError: where it is no mapping.
+    """
+    import yaml
+
+    if path is None:
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text('utf-8'))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise click.UsageError(f'{path} is no YAML: {" ".join(str(error).split())}.') from None
+    if not isinstance(content, dict):
+        raise click.UsageError(f'{path} must be a mapping of inputs, such as `methods: [HF, MP2]`.')
+    return content
 
 
 def read_settings(assignments: Iterable[str], what: str = '--set') -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,18 +13,28 @@ from aiida_mlcc.cli.root import profile_option
 
 if TYPE_CHECKING:
     from aiida.engine import ProcessBuilder
+    from aiida.orm import ProcessNode, StructureData
+
+    from aiida_mlcc.data.snapshots import SnapshotsData
 
 
 @click.command()
-@click.argument('structure', metavar='STRUCTURE_FILE|ID')
+@click.argument('structure', metavar='[STRUCTURE_FILE|ID]', required=False)
 @click.option('--protocol', help='fast, balanced or paper; the default one if not given.')
 @click.option('--methods', metavar='HF,MP2,…', help='Wave-function methods, separated by commas.')
+@click.option(
+    '--overrides',
+    'overrides_file',
+    metavar='FILE',
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='Override inputs of the protocol by those in this YAML file.',
+)
 @click.option(
     '--set',
     'assignments',
     metavar='PATH.TO.INPUT=VALUE',
     multiple=True,
-    help='Override an input of the protocol, for instance cc_energies.selection.n=32; may be given again.',
+    help='Override an input of protocol and file, for instance cc_energies.selection.n=32; may be given again.',
 )
 @click.option('--snapshots', metavar='ID', help='Start from this SnapshotsData instead of molecular dynamics.')
 @click.option(
@@ -31,9 +42,20 @@ if TYPE_CHECKING:
     default=True,
     help='With --snapshots: take energies of the same structures from earlier runs in this profile.',
 )
+@click.option(
+    '--nac',
+    metavar='BORN_FILE|ID',
+    help='Born charges and dielectric tensor of the primitive cell, for LO–TO splitting: a BORN file of phonopy, or a '
+    'node.',
+)
 @click.option('--code', metavar='LABEL', help='The Python that runs the jobs; mlcc-python@localhost if not given.')
 @click.option('--cc4s-code', metavar='LABEL', help='Cc4s, for the engines pyscf+cc4s and vasp+cc4s of cc_energies.')
 @click.option('--vasp-code', metavar='LABEL', help='VASP, for dft_md.engine.name=vasp and the engine vasp+cc4s.')
+@click.option(
+    '--vasp-kpoints-code',
+    metavar='LABEL',
+    help='VASP for meshes of k-points, where --vasp-code is the program for Γ only.',
+)
 @click.option(
     '--option',
     'options',
@@ -51,31 +73,44 @@ if TYPE_CHECKING:
 @click.option('--label', default='', help='Label of the run, by which it can be named later.')
 @click.option('--dry-run', is_flag=True, help='Check everything, print the plan with its number of jobs, and stop.')
 @click.option('--wait', is_flag=True, help='Show the progress until the run is over, then its results.')
+@click.option(
+    '--report',
+    'report_folder',
+    metavar='DIRECTORY',
+    type=click.Path(file_okay=False, path_type=Path),
+    help='Wait, and write the page of `aiida-mlcc report` there.',
+)
 @profile_option
 def launch(
-    structure: str,
+    structure: str | None,
     protocol: str | None,
     methods: str | None,
+    overrides_file: Path | None,
     assignments: tuple[str, ...],
     snapshots: str | None,
     reuse_labels: bool,
+    nac: str | None,
     code: str | None,
     cc4s_code: str | None,
     vasp_code: str | None,
+    vasp_kpoints_code: str | None,
     options: tuple[str, ...],
     train_options: tuple[str, ...],
     label: str,
     dry_run: bool,
     wait: bool,
+    report_folder: Path | None,
     profile: str | None,
 ) -> None:
     """Compute the phonons of a crystal.
 
-    The crystal is given as a file that ASE reads, or as a StructureData node.
+    The crystal is given as a file that ASE reads, or as a StructureData node; a data set given as --snapshots has its
+    own.
     """
-    from aiida_mlcc.cli.inputs import build, read_code, read_methods, read_settings, read_structure
+    from aiida_mlcc.cli.inputs import build, read_code, read_methods, read_nac, read_overrides, read_settings
+    from aiida_mlcc.workflows.protocol import merge
 
-    overrides = read_settings(assignments)
+    overrides = merge(read_overrides(overrides_file), read_settings(assignments))
     scheduler = {
         'options': read_settings(options, '--option') or None,
         'train_options': read_settings(train_options, '--train-option') or None,
@@ -85,6 +120,8 @@ def launch(
     load(profile)
     others = {'cc4s_code': cc4s_code, 'vasp_code': vasp_code}
     given: dict[str, Any] = {name: read_code(label) for name, label in others.items() if label is not None}
+    if vasp_kpoints_code is not None:
+        overrides = merge(overrides, {'cc_energies': {'vasp': {'code_kpoints': read_code(vasp_kpoints_code)}}})
     if snapshots is not None:
         from aiida.plugins import DataFactory
 
@@ -92,15 +129,34 @@ def launch(
 
         given['snapshots'] = find(snapshots, DataFactory('mlcc.snapshots'))
         given['known_labels'] = find_known_labels(given['snapshots']) if reuse_labels else {}
+    if nac is not None:
+        given['nac'] = read_nac(nac)
     if 'methods' in overrides and 'vacf_methods' not in overrides:
         overrides['vacf_methods'] = _spectra(protocol, overrides['methods'])
-    builder = build(read_structure(structure), read_code(code), protocol, overrides, **given, **scheduler)
+    crystal = _crystal(structure, given.get('snapshots'))
+    builder = build(crystal, read_code(code), protocol, overrides, **given, **scheduler)
     builder.metadata.label = label
     _print_plan(builder)
     if dry_run:
         click.echo('All inputs are valid; nothing was submitted.')
         return
-    _submit(builder, wait)
+    node = _submit(builder)
+    if wait or report_folder is not None:
+        _follow(node, report_folder)
+    else:
+        click.echo('\nFollow it with:\n  ' + '\n  '.join(lines_to_open(node)[:3]))
+
+
+def _crystal(structure: str | None, snapshots: SnapshotsData | None) -> StructureData:
+    from aiida_mlcc.cli.dataset_nodes import structure_of
+    from aiida_mlcc.cli.inputs import read_structure
+
+    if structure is not None:
+        return read_structure(structure)
+    found = None if snapshots is None else structure_of(snapshots)
+    if found is None:
+        raise click.UsageError('Which crystal? Give a structure: a file or an ID.')
+    return found
 
 
 def _spectra(protocol: str | None, methods: list[str]) -> list[str]:
@@ -126,21 +182,27 @@ def _print_plan(builder: ProcessBuilder) -> None:
         click.echo(line)
 
 
-def _submit(builder: ProcessBuilder, wait: bool) -> None:
+def _submit(builder: ProcessBuilder) -> ProcessNode:
     from aiida.engine import submit
 
     from aiida_mlcc.cli.daemon import require
-    from aiida_mlcc.cli.results import print_results
-    from aiida_mlcc.cli.watch import watch
 
     require()
     node = submit(builder)
     click.echo(f'submitted {node.process_label}<{node.pk}> {node.uuid}')
-    if not wait:
-        click.echo('\nFollow it with:\n  ' + '\n  '.join(lines_to_open(node)[:3]))
-        return
+    return node
+
+
+def _follow(node: ProcessNode, report_folder: Path | None) -> None:
+    """Show the progress and the results; raise where the run fails."""
+    from aiida_mlcc.cli.report import write
+    from aiida_mlcc.cli.results import print_results
+    from aiida_mlcc.cli.watch import watch
+
     watch(node)
     click.echo()
     print_results(node)
+    if report_folder is not None:
+        write(node, report_folder)
     if not node.is_finished_ok:
         raise click.ClickException(node.exit_message or f'the run ended {node.process_state.value}')

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from aiida_mlcc.cli.nodes import find_process
 from aiida_mlcc.cli.profiles import load
 from aiida_mlcc.cli.root import profile_option
+
+if TYPE_CHECKING:
+    from aiida.orm import ProcessNode
 
 
 @click.command()
@@ -37,7 +41,14 @@ def report(identifier: str, output: Path, references: tuple[Path, ...], profile:
     ID is a run, or anything it returned.
     """
     load(profile)
-    process = find_process(identifier)
+    write(find_process(identifier), output, references)
+
+
+def write(process: ProcessNode, output: Path, references: tuple[Path, ...] = ()) -> None:
+    """Write the page of a run and what lies beside it, and print how it compares with references.
+
+    :raises click.ClickException: with what cannot be read or written.
+    """
     from aiida_mlcc.report.figures import NothingToPlot
     from aiida_mlcc.report.page import write_report
     from aiida_mlcc.report.references import UnreadableReferences, read_references, residual_lines

@@ -118,6 +118,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         train_options: Options = None,
         cc4s_code: orm.AbstractCode | None = None,
         vasp_code: orm.AbstractCode | None = None,
+        nac: orm.SinglefileData | orm.ArrayData | None = None,
     ):
         """Return a builder with the inputs of a protocol.
 
@@ -129,6 +130,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         :param train_options: what differs for the training of networks, such as a GPU partition.
         :param cc4s_code: Cc4s, for the engines ``pyscf+cc4s`` and ``vasp+cc4s`` of the energies.
         :param vasp_code: VASP, for its dynamics (``dft_md.engine.name``: ``vasp``) and the engine ``vasp+cc4s``.
+        :param nac: Born charges and the dielectric tensor for the harmonic phonons, a ``BORN`` file or arrays.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
         overrides = dict(overrides or {})
@@ -147,6 +149,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
                 given['vasp_code'] = vasp_code
             if stage == 'delta_train':
                 given['train_options'] = train_options
+            if stage == 'harmonic_phonon':
+                given['nac'] = nac
             chosen[stage] = stage_inputs(stage, code, protocol, below[stage], options, **given)
         if 'cc_energies' in needed:
             chosen['cc_energies']['known_labels'] = dict(known_labels or {})
@@ -195,13 +199,13 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         self.note_failure('cc_energies', node)
         for entry in node.outputs.failures['failed'] if 'failures' in node.outputs else []:
             self.ctx.failed.append({'stage': 'cc_energies', 'what': f'snapshot {entry["snapshot"]}', **entry})
+        if 'learning_curve' in node.outputs:
+            self.out('learning_curve', node.outputs.learning_curve)
         if 'snapshots' not in node.outputs:
             return self.stop_early(self.exit_codes.ERROR_NO_ENERGIES, node)
         self.ctx.snapshots = node.outputs.snapshots
         if node.exit_status == STAGES['cc_energies'].exit_codes.ERROR_TOO_EXPENSIVE.status:
             return self.stop_early(self.exit_codes.ERROR_TOO_EXPENSIVE, node)
-        if 'learning_curve' in node.outputs:
-            self.out('learning_curve', node.outputs.learning_curve)
         return None
 
     def needs_force_fields(self) -> bool:

@@ -1,15 +1,19 @@
 """The command line on the test profile, with one run made by hand."""
 
+import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from aiida_mlcc.cli import cli
+from aiida_mlcc.science import published_data
+from aiida_mlcc.science.extxyz import read_content
+from aiida_mlcc.science.published_data import PublishedFile, PublishedSet
 from tests.graphs import Run, build_run
 
 
@@ -33,6 +37,31 @@ def command(aiida_profile) -> Callable[..., Result]:
         return result
 
     return invoke
+
+
+@pytest.fixture
+def forget(aiida_profile) -> Iterator[None]:
+    """Delete what was fetched after the test: its name is always the same."""
+    from aiida import orm
+    from aiida.tools import delete_nodes
+
+    yield
+    names = {'like': '%mlphonons-%'}
+    fetched = orm.QueryBuilder().append(orm.Data, filters={'label': names}, project='id').all(flat=True)
+    delete_nodes(fetched, dry_run=False)
+
+
+def publish(crystal: str, paths: Mapping[str, Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put files in place of the published ones, method → file with the base first; `folder` is their address."""
+    (folder / 'c').mkdir(parents=True)
+    files = {}
+    for method, path in paths.items():
+        content = read_content(path)
+        (folder / f'c/{method}.xyz').write_bytes(content)
+        files[method] = PublishedFile(f'c/{method}.xyz', hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(published_data, 'MLPHONONS', {crystal: PublishedSet(next(iter(files)), files)})
+    monkeypatch.setattr(published_data, 'address_of', lambda file: (folder / file.path).as_uri())
+    return folder
 
 
 @pytest.fixture(scope='package')

@@ -1,22 +1,20 @@
 """``aiida-mlcc dataset``: files into nodes and back, and what stops them."""
 
-import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
+import click
 import numpy as np
 import pytest
 from aiida import orm
 from aiida.plugins import DataFactory
-from aiida.tools import delete_nodes
 
 from aiida_mlcc.science import published_data
-from aiida_mlcc.science.extxyz import read_content, read_extxyz
-from aiida_mlcc.science.published_data import PublishedFile, PublishedSet
+from aiida_mlcc.science.extxyz import read_extxyz
 from aiida_mlcc.science.snapshots import Snapshots
-from tests.cli.conftest import last_line
+from tests.cli.conftest import last_line, publish
 from tests.published_files import N_FRAMES, SHARED, crystal, forces_of, structures, write
 
 SnapshotsData = DataFactory('mlcc.snapshots')
@@ -225,27 +223,9 @@ def test_where_storing_fails_the_crystal_is_not_left_behind(dataset, base, monke
 
 
 @pytest.fixture
-def forget(aiida_profile) -> Iterator[None]:
-    """Delete what was fetched after the test: its name is always the same."""
-    yield
-    names = {'like': '%mlphonons-%'}
-    fetched = orm.QueryBuilder().append(orm.Data, filters={'label': names}, project='id').all(flat=True)
-    delete_nodes(fetched, dry_run=False)
-
-
-@pytest.fixture
 def collection(tmp_path, base, hf, monkeypatch, forget) -> Path:
     """Return a folder with a small collection in place of the published one, whose address is that folder."""
-    folder = tmp_path / 'published'
-    (folder / 'c').mkdir(parents=True)
-    files = {}
-    for method, path in (('PBE', base), ('HF', hf)):
-        content = read_content(path)
-        (folder / f'c/{method}.xyz').write_bytes(content)
-        files[method] = PublishedFile(f'c/{method}.xyz', hashlib.sha256(content).hexdigest())
-    monkeypatch.setattr(published_data, 'MLPHONONS', {'diamond': PublishedSet('PBE', files)})
-    monkeypatch.setattr(published_data, 'address_of', lambda file: (folder / file.path).as_uri())
-    return folder
+    return publish('diamond', {'PBE': base, 'HF': hf}, tmp_path / 'published', monkeypatch)
 
 
 def test_fetch_downloads_checks_and_imports(dataset, collection):
@@ -270,6 +250,19 @@ def test_what_was_fetched_before_is_taken_as_it_is(dataset, collection):
     result = dataset('fetch', 'mlphonons', '--from', collection)
     assert 'mlphonons-diamond is there already' in result.output
     assert n_nodes() == before
+
+
+def test_a_run_from_a_data_set_needs_no_other_crystal(command, dataset, collection, monkeypatch):
+    found = []
+    monkeypatch.setattr('aiida_mlcc.cli.inputs.read_code', lambda _: None)
+    monkeypatch.setattr('aiida_mlcc.cli.inputs.build', lambda structure, *_, **given: found.append(structure) or stop())
+    dataset('fetch', 'mlphonons')
+    assert 'enough' in last_line(command('launch', '--snapshots', 'mlphonons-diamond'))
+    assert found[0].uuid == called('mlphonons-diamond').base.extras.get('dataset_structure')
+
+
+def stop():
+    raise click.UsageError('enough')
 
 
 @pytest.mark.parametrize('words', [(), ('--from', '{folder}')])

@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from aiida_mlcc.cli.inputs import read_methods, read_settings, read_structure
+from aiida_mlcc.cli.inputs import read_methods, read_overrides, read_settings, read_structure
 from tests.cli.conftest import last_line
 
 
@@ -158,3 +158,69 @@ def test_what_cannot_be_is_one_sentence(command, lif, code, words, sentence):
 def test_without_a_daemon_nothing_is_submitted(command, lif, code):
     result = command('launch', lif, '--protocol', 'fast', '--code', code)
     assert 'The daemon is not running' in last_line(result)
+
+
+def test_a_file_overrides_the_protocol_and_set_overrides_the_file(command, lif, code, tmp_path):
+    path = tmp_path / 'settings.yaml'
+    path.write_text('methods: [HF]\ndelta_train: {seeds: [1, 2, 3, 4]}\n')
+    words = ['--protocol', 'fast', '--overrides', path]
+    assert plan_of(command, lif, code, *words)['delta_train'] == 4 + 1, 'four bases and a fit'
+    assert plan_of(command, lif, code, *words)['harmonic_phonon'] == 2, 'DFT and HF'
+    words += ['--set', 'delta_train.seeds=[1]']
+    assert plan_of(command, lif, code, *words)['delta_train'] == 1 + 1
+
+
+@pytest.mark.parametrize('text', ['- methods', 'a: [', 'HF'])
+def test_a_file_that_overrides_nothing_is_a_sentence(tmp_path, text):
+    (tmp_path / 'settings.yaml').write_text(text)
+    with pytest.raises(click.UsageError, match=r'is no YAML|must be a mapping of inputs'):
+        read_overrides(tmp_path / 'settings.yaml')
+
+
+BORN = """14.4
+2.0 0 0 0 2.0 0 0 0 2.0
+1.0 0 0 0 1.0 0 0 0 1.0
+{charge} 0 0 0 {charge} 0 0 0 {charge}
+"""
+
+
+def test_born_charges_go_to_the_phonons(command, lif, code, tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr('aiida_mlcc.cli.plan.lines', lambda inputs: given.update(inputs) or [])
+    (tmp_path / 'BORN').write_text(BORN.format(charge=-1.0))
+    result = command('launch', lif, '--code', code, '--dry-run', '--nac', tmp_path / 'BORN')
+    assert result.exit_code == 0, result.output
+    assert given['harmonic_phonon']['nac'].get_content() == BORN.format(charge=-1.0)
+
+
+def test_born_charges_that_do_not_add_up_are_refused_before_anything_runs(command, lif, code, tmp_path):
+    (tmp_path / 'BORN').write_text(BORN.format(charge=1.0))
+    result = command('launch', lif, '--code', code, '--dry-run', '--nac', tmp_path / 'BORN')
+    assert result.exit_code != 0
+    assert 'harmonic_phonon' in last_line(result)
+
+
+def test_a_node_without_charges_is_no_born_file(command, lif, code, aiida_profile):
+    from aiida import orm
+
+    node = orm.Int(1).store()
+    result = command('launch', lif, '--code', code, '--dry-run', '--nac', node.uuid)
+    assert 'holds no Born charges' in last_line(result)
+
+
+def test_without_a_structure_the_question_is_asked(command, code):
+    assert 'Which crystal?' in last_line(command('launch', '--code', code, '--dry-run'))
+
+
+def test_the_program_for_meshes_reaches_the_integrals(command, lif, code, monkeypatch):
+    found = {}
+
+    def build(structure, code, protocol, overrides, **given):
+        found.update(overrides, **given)
+        raise click.UsageError('enough')
+
+    monkeypatch.setattr('aiida_mlcc.cli.inputs.build', build)
+    words = ['--code', code, '--vasp-code', code, '--vasp-kpoints-code', code]
+    assert 'enough' in last_line(command('launch', lif, *words))
+    assert found['cc_energies']['vasp']['code_kpoints'].full_label == code
+    assert found['vasp_code'].full_label == code

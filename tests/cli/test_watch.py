@@ -2,6 +2,7 @@
 
 import pytest
 
+from aiida_mlcc.cli.status import line_of
 from aiida_mlcc.cli.watch import Screen
 from aiida_mlcc.report.progress import Step
 
@@ -26,6 +27,15 @@ def test_stages_and_jobs_are_written_once_where_nothing_can_be_drawn_over(tree, 
     screen.show(tree)
     lines = [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()]
     assert lines == ['dft_md Process<2> done', 'vacf Process<3> running', 'md Process<4>: step 3 of 36']
+
+
+@pytest.mark.parametrize('process', ['Cc4sCalculation', 'VaspCalculation', 'VaspMdCalculation'])
+def test_a_running_program_that_writes_no_progress_does_not_wait_to_start(tree, capsys, process):
+    (job,) = tree.children[1].children
+    job.process, job.workdir, job.scheduler = process, '/nowhere', 'running'
+    Screen(redraw=False).show(tree)
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f'md {process}<4>: running')
+    assert line_of(job).endswith(f'md {process}<4>: running')
 
 
 def test_a_stage_that_fails_is_told_with_its_reason(tree, capsys):

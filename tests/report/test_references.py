@@ -105,10 +105,11 @@ def test_the_table_names_the_source(run, tmp_path):
     assert rows[-1] == ['CCSD(T)', '320.0 ± 1.4', '+20.0']
 
 
-def test_diamond_comes_with_its_raman_line_and_names_what_is_left_out():
+def test_diamond_comes_with_its_raman_lines_and_names_what_is_left_out():
     known = shipped_references(bulk('C', 'diamond', a=3.57, cubic=True))
-    (raman,) = known.points
-    assert (raman.label, raman.frequency_cm1, raman.doi) == ('GAMMA', 1332.5, '10.1103/PhysRevB.1.1687')
+    warm, cold = known.points
+    assert (warm.label, warm.frequency_cm1, warm.doi) == ('GAMMA', 1332.5, '10.1103/PhysRevB.1.1687')
+    assert (cold.label, cold.frequency_cm1, cold.uncertainty_cm1) == ('GAMMA', 1332.7, 0.2)
     assert any('Maezono' in entry['citation'] for entry in known.left_out)
 
 

@@ -1,0 +1,83 @@
+"""``aiida-mlcc article``: the curves of the article from its published energies, at a size for two cores."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aiida_mlcc.cli.setup import CODE, COMPUTER
+
+if TYPE_CHECKING:
+    from aiida.engine import ProcessBuilder
+
+COLLECTION = 'mlphonons'
+
+REMARK = (
+    "Networks and dynamics are smaller here than the article's, and Δ is fitted as force constants: "
+    '`aiida-mlcc launch --protocol paper` takes the settings of the article.'
+)
+
+
+@click.command()
+@click.argument('crystal', type=click.Choice(['diamond', 'lih']))
+@click.option(
+    '--from',
+    'folder',
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help='Take the published files, gzipped or not, from this copy of their repository instead of the network.',
+)
+@click.option(
+    '--path',
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path('mlcc-article'),
+    show_default=True,
+    help='Directory for the profile and the page.',
+)
+@click.option('-p', '--profile', metavar='NAME', help='Run in this profile, which AIIDA_PATH leads to, instead.')
+@click.option('--new', is_flag=True, help='Start anew, even where an unfinished run could be continued.')
+def article(crystal: str, folder: Path | None, path: Path, profile: str | None, new: bool) -> None:
+    """Make the curves of the article from the energies published with it.
+
+    Phonons of diamond or LiH by DFT, HF, MP2, CCSD and CCSD(T), with five members and dynamics (arXiv:2507.06929), on
+    this computer. Interrupt it at any time: run again, it goes on where it was.
+    """
+    from aiida_mlcc.cli.local_run import conclude, run_to_the_end
+    from aiida_mlcc.cli.report import write
+    from aiida_mlcc.cli.results import print_results
+
+    again = f'aiida-mlcc article {crystal} --path {path}'
+    node = run_to_the_end(path, profile, new, f'{crystal} of the article', lambda: prepare(crystal, folder), again)
+    print_results(node, points=('GAMMA', 'X', 'L'))
+    write(node, path / crystal)
+    conclude(node, REMARK)
+
+
+def prepare(crystal: str, folder: Path | None) -> ProcessBuilder:
+    """Return the builder of the run of a crystal, its published energies imported.
+
+    :param folder: a copy of the repository that the energies are published in; else they are downloaded.
+    """
+    from aiida_mlcc.cli.dataset_fetch import import_published
+    from aiida_mlcc.cli.dataset_nodes import structure_of
+    from aiida_mlcc.cli.inputs import build, read_code, read_nac
+
+    (snapshots,) = import_published(COLLECTION, [crystal], folder)
+    settings = settings_of(crystal)
+    protocol, born = settings.pop('protocol'), settings.pop('born')
+    given: dict[str, Any] = {'snapshots': snapshots}
+    if born is not None:
+        with resources.as_file(resources.files('aiida_mlcc.cli').joinpath(born)) as path:
+            given['nac'] = read_nac(str(path))
+    click.echo(f'\nPhonons of {crystal}, from {snapshots.n_frames} frames of the article:')
+    return build(structure_of(snapshots), read_code(f'{CODE}@{COMPUTER}'), protocol, settings, **given)
+
+
+def settings_of(crystal: str) -> dict[str, Any]:
+    """Return the protocol, the overrides of its inputs, and the name of the file with Born charges, if any."""
+    import yaml
+
+    content = yaml.safe_load(resources.files('aiida_mlcc.cli').joinpath('article.yaml').read_text('utf-8'))
+    return content[crystal]
