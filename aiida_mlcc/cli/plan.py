@@ -14,7 +14,7 @@ def plan(inputs: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     methods = inputs['methods'].get_list()
     stages: list[tuple[str, int, str]] = []
     if 'dft_md' in inputs:
-        stages.append(('dft_md', 1, _dynamics(inputs['dft_md'])))
+        stages.append(('dft_md', *_dynamics(inputs['dft_md'])))
     if 'cc_energies' in inputs:
         stages.append(('cc_energies', *_energies(inputs, methods)))
     n_members, with_control = 1, False
@@ -26,8 +26,9 @@ def plan(inputs: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     stages.append(('harmonic_phonon', 1 + with_control + len(methods), what))
     if 'vacf' in inputs:
         spectra = inputs['vacf_methods'].get_list()
-        steps = inputs['vacf']['md']['parameters'].get_dict()['n_steps']
-        stages.append(('vacf', n_members * len(spectra), f'{steps} steps for each member of {", ".join(spectra)}'))
+        steps, n_each = inputs['vacf']['md']['parameters'].get_dict()['n_steps'], inputs['vacf']['n_trajectories'].value
+        what = f'{f"{n_each} times " if n_each > 1 else ""}{steps} steps for each member of {", ".join(spectra)}'
+        stages.append(('vacf', n_members * len(spectra) * n_each, what))
     return stages
 
 
@@ -39,9 +40,15 @@ def lines(inputs: Mapping[str, Any]) -> list[str]:
     return [*rows, f'  {"together":<16} {total:>4} jobs, if none has to be continued or comes from the cache']
 
 
-def _dynamics(inputs: Mapping[str, Any]) -> str:
+def _dynamics(inputs: Mapping[str, Any]) -> tuple[int, str]:
+    from aiida_mlcc.engines.forces import is_vasp
+
     parameters, engine = inputs['md']['parameters'].get_dict(), inputs['engine'].get_dict()
-    return (
+    n_jobs = 1
+    if is_vasp(inputs['engine']) and 'segment_steps' in inputs['vasp']:
+        n_steps = parameters['equilibration_steps'] + parameters['n_steps']
+        n_jobs = ceil(n_steps / inputs['vasp']['segment_steps'].value)
+    return n_jobs, (
         f'{engine["method"]} dynamics, {parameters["n_steps"]} steps of {parameters["time_step_fs"]:g} fs, '
         f'{parameters["temperature_start_K"]:g} to {parameters["temperature_end_K"]:g} K'
     )
@@ -62,8 +69,9 @@ def _trainings(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]
 
 def _energies(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]:
     expected, labelling = expected_frames(inputs), inputs['cc_energies']
-    size = labelling['batch_size'].value
-    n_jobs = sum(ceil(len(frames) / size) for frames in expected.groups.values()) + bool(expected.n_new)
+    n_jobs = _labelling_jobs(labelling, expected.groups)
+    if expected.n_new:
+        n_jobs += expected.n_new if _is_labelled_by_vasp(inputs) else 1
     numbers: dict[int, list[str]] = {}
     for method in methods:
         numbers.setdefault(expected.of(method), []).append(method)
@@ -72,3 +80,31 @@ def _energies(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]:
     known = len(labelling.get('known_labels', {}))
     reused = f', less what {known} earlier sets of labels hold' if known else ''
     return n_jobs, f'{new}{"at most " if expected.at_most else ""}{what}{reused}'
+
+
+def _labelling_jobs(labelling: Mapping[str, Any], groups: Mapping[tuple[str, ...], list[int]]) -> int:
+    """Return how many jobs label frames: PySCF takes a batch in one, VASP's steps and Cc4s a frame each."""
+    from aiida_mlcc.engines.correlation import VASP_CC4S, integral_settings, name_of, uses_cc4s
+    from aiida_mlcc.engines.vasp_incar import CHAIN, MESH
+    from aiida_mlcc.workflows.vasp_integrals import own_mesh
+
+    engine, size = labelling['engine'].get_dict(), labelling['batch_size'].value
+    if name_of(engine) == VASP_CC4S:
+        n_steps = len(CHAIN) + len(MESH) * own_mesh(integral_settings(engine))
+        n_jobs = n_steps * sum(len(frames) for frames in groups.values())
+    else:
+        n_jobs = sum(ceil(len(frames) / size) for frames in groups.values())
+    if uses_cc4s(engine):
+        n_jobs += sum(len(frames) for methods, frames in groups.items() if set(methods) != {'HF'})
+    return n_jobs
+
+
+def _is_labelled_by_vasp(inputs: Mapping[str, Any]) -> bool:
+    """Tell whether DFT energies of new structures, which are made like those of the snapshots, come from VASP."""
+    from aiida_mlcc.engines.forces import is_vasp
+    from aiida_mlcc.workflows.selections import base_method_of
+
+    if 'snapshots' not in inputs:
+        return is_vasp(inputs['dft_md']['engine'])
+    snapshots = inputs['snapshots']
+    return snapshots.get_snapshots().labels[base_method_of(snapshots)].source.get('engine') == 'vasp'

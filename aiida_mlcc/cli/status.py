@@ -50,11 +50,11 @@ def _print(step: Step, depth: int, everything: bool) -> None:
 
 def line_of(step: Step) -> str:
     """Say in a line what a process is and how it is."""
-    from aiida_mlcc.report.progress import job_progress, words
+    from aiida_mlcc.report.progress import how_far
 
     name = f'{step.name} {step.process}<{step.pk}>' if step.name != step.process else f'{step.process}<{step.pk}>'
     if not step.is_over:
-        how = words(job_progress(step)) if step.is_job and step.workdir else step.state
+        how = how_far(step) if step.is_job and step.workdir else step.state
         if step.paused:
             how += f', PAUSED: see `verdi process report {step.pk}`, then `verdi process play {step.pk}`'
         return f'{_SIGNS["open"]} {name}: {how}'

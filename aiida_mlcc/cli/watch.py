@@ -70,12 +70,12 @@ class Screen:
 
     def _words(self, step: Step) -> str:
         """Say how far a job is; one that runs elsewhere is asked once a minute."""
-        from aiida_mlcc.report.progress import job_progress, words
+        from aiida_mlcc.report.progress import how_far
 
         then, text = self.fetched.get(step.pk, (float('-inf'), ''))
         now = time.monotonic()
         if now - then >= (0.0 if step.is_local else _EVERY_REMOTE_S):
-            text = words(job_progress(step))
+            text = how_far(step)
             self.fetched[step.pk] = (now, text)
         return text
 

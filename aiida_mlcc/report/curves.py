@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,19 +12,20 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.report.figures import Path1D, path_of
 from aiida_mlcc.report.outputs import by_method
+from aiida_mlcc.science.dispersion import spread
 
-_ELEMENT = 'element_'
+_ELEMENT, _DIRECTION, _SAMPLING, _VACF = 'element_', 'direction_', 'sampling_sd', 'vacf_'
 
 
 @dataclass(frozen=True)
-class Dispersion:
-    """The dispersion of one method.
+class AlongPath:
+    """A property of every mode along the path of a dispersion, of one method.
 
     :param uuid: of the node that holds it.
     :param path: its q-points on one axis.
     :param qpoints: in units of the reciprocal vectors of the primitive cell, shape (n_points, 3).
-    :param mean: cm⁻¹, shape (n_points, n_modes), and so are `low`, `high` (the range over the members) and `sd`.
-    :param members: name → frequencies of the same shape.
+    :param mean: shape (n_points, n_modes), and so are `low`, `high` (the range over the members) and `sd`.
+    :param members: name → values of the same shape.
     :param labels: index of a q-point and its label, as the node has it.
     """
 
@@ -40,40 +41,78 @@ class Dispersion:
     labels: tuple[tuple[int, str], ...] = ()
 
 
-@dataclass(frozen=True)
-class Density:
-    """A density of states of one method, modes per cm⁻¹ of the primitive cell.
+class Dispersion(AlongPath):
+    """Frequencies, cm⁻¹."""
 
-    :param frequencies: cm⁻¹, shape (n,); all other arrays are of that shape.
+
+class Gruneisen(AlongPath):
+    """Grüneisen parameters, without unit; NaN where a mode has no frequency."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A curve of one method with its spread over the members.
+
+    :param x: shape (n,); all other arrays are of that shape.
     :param members: name → curve.
     :param elements: symbol → its part, the mean over the members.
-    :param resolution: cm⁻¹, of a spectrum from dynamics, None where it is not known.
     """
 
     method: str
-    uuid: str
-    frequencies: NDArray[np.float64]
+    x: NDArray[np.float64]
     mean: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     sd: NDArray[np.float64]
     members: dict[str, NDArray[np.float64]]
-    elements: dict[str, NDArray[np.float64]]
+    elements: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Density(Curve):
+    """A density of states, modes per cm⁻¹ of the primitive cell over cm⁻¹.
+
+    :param uuid: of the node that holds it.
+    :param resolution: cm⁻¹, of a spectrum from dynamics, None where it is not known.
+    :param more: what else the node holds on the same axis: each direction, the error of sampling.
+    """
+
+    uuid: str = ''
     resolution: float | None = None
+    more: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def frequencies(self) -> NDArray[np.float64]:
+        """Return the axis, cm⁻¹."""
+        return self.x
+
+
+class Autocorrelation(Curve):
+    """The mass-weighted velocity autocorrelation over lag (fs), one at lag zero; a member is a trajectory."""
 
 
 @dataclass(frozen=True)
 class Curves:
-    """All curves of a run, method → curve, in the order of the table of methods."""
+    """All curves of a run, method → curve, in the order of the table of methods.
+
+    :param harmonic: the harmonic counterpart of `vdos`: at the wave vectors that its supercell holds.
+    """
 
     dispersion: dict[str, Dispersion] = field(default_factory=dict)
     dos: dict[str, Density] = field(default_factory=dict)
     vdos: dict[str, Density] = field(default_factory=dict)
+    harmonic: dict[str, Density] = field(default_factory=dict)
+    autocorrelation: dict[str, Autocorrelation] = field(default_factory=dict)
+    gruneisen: dict[str, Gruneisen] = field(default_factory=dict)
 
     @property
     def methods(self) -> list[str]:
         """Return the methods that have any curve."""
         return list(dict.fromkeys([*self.dispersion, *self.dos, *self.vdos]))
+
+    def harmonic_of(self, method: str) -> Density | None:
+        """Return what a spectrum from dynamics is compared with: of the same supercell, else on the full mesh."""
+        return self.harmonic.get(method, self.dos.get(method))
 
 
 def curves_of_run(process: orm.ProcessNode) -> Curves:
@@ -82,10 +121,40 @@ def curves_of_run(process: orm.ProcessNode) -> Curves:
     names = {method: list(curve.members) for method, curve in dispersion.items()}
     densities = {
         kind: {method: _density(method, node, names.get(method, ())) for method, node in found.items()}
-        for kind in ('dos', 'vdos')
+        for kind in ('dos', 'vdos', 'harmonic_dos')
         if (found := by_method(process, kind))
     }
-    return Curves(dispersion, densities.get('dos', {}), densities.get('vdos', {}))
+    return Curves(
+        dispersion,
+        densities.get('dos', {}),
+        densities.get('vdos', {}),
+        densities.get('harmonic_dos', {}),
+        _found(_autocorrelation, by_method(process, 'vdos')),
+        _found(lambda method, node: _gruneisen(dispersion.get(method), node), by_method(process, 'gruneisen')),
+    )
+
+
+def over_temperature(results: Mapping[str, Any], kind: str) -> dict[str, dict[str, Curve]]:
+    """Return quantity → method → its curve over temperature (K).
+
+    :param kind: ``thermal_properties`` or ``mean_square_displacements_A2`` of the results.
+    """
+    found: dict[str, dict[str, Curve]] = {}
+    for method, entry in results['methods'].items():
+        content = entry.get(kind, {})
+        for quantity, values in content.items():
+            if quantity == 'temperatures_K':
+                continue
+            arrays = (np.asarray(values[name], dtype=float) for name in ('mean', 'min', 'max', 'sd'))
+            members = {name: np.asarray(curve, dtype=float) for name, curve in values['members'].items()}
+            curve = Curve(method, np.asarray(content['temperatures_K'], dtype=float), *arrays, members)
+            found.setdefault(quantity, {})[method] = curve
+    return found
+
+
+def _found(read: Callable[[str, Any], Any], nodes: Mapping[str, Any]) -> dict[str, Any]:
+    curves = {method: read(method, node) for method, node in nodes.items()}
+    return {method: curve for method, curve in curves.items() if curve is not None}
 
 
 def _dispersion(method: str, node: orm.BandsData) -> Dispersion:
@@ -110,6 +179,50 @@ def _names(names: Any, n_members: int) -> list[str]:
     return [f'member {number + 1}' for number in range(n_members)]
 
 
+def _gruneisen(curve: Dispersion | None, node: orm.ArrayData) -> Gruneisen | None:
+    """Return what a node holds on the path of a dispersion, None where its points are others."""
+    qpoints = np.asarray(node.get_array('qpoints'), dtype=float)
+    if curve is None or qpoints.shape != curve.qpoints.shape or not np.allclose(qpoints, curve.qpoints):
+        return None
+    mean, low, high, sd, every = (
+        np.asarray(node.get_array(name), dtype=float) for name in ('mean', 'min', 'max', 'sd', 'members')
+    )
+    names = _names(node.base.attributes.get('members', None), len(every))
+    members = dict(zip(names, every, strict=True))
+    return Gruneisen(curve.method, node.uuid, curve.path, qpoints, mean, low, high, sd, members, curve.labels)
+
+
+def _autocorrelation(method: str, node: orm.XyData) -> Autocorrelation | None:
+    """Return the autocorrelations that a spectrum was made from, None where this database does not hold them."""
+    links = [] if node.creator is None else node.creator.base.links.get_incoming().all()
+    inputs = {link.link_label: link.node for link in links if isinstance(link.node, orm.ArrayData)}
+    runs = {name: run for name, run in sorted(inputs.items()) if 'time_fs' in run.get_arraynames()}
+    lags = [np.asarray(run.get_array('time_fs'), dtype=float) for run in runs.values()]
+    if not runs or any(not np.array_equal(lag, lags[0]) for lag in lags):
+        return None
+    parts = [_shares(run) for run in runs.values()]
+    totals = [np.sum(list(of_run.values()), axis=0) for of_run in parts]
+    found = spread(totals)
+    return Autocorrelation(
+        method,
+        lags[0],
+        found['mean'],
+        found['min'],
+        found['max'],
+        found['sd'],
+        dict(zip(runs, totals, strict=True)),
+        {symbol: np.mean([of_run[symbol] for of_run in parts], axis=0) for symbol in parts[0]},
+    )
+
+
+def _shares(run: orm.ArrayData) -> dict[str, NDArray[np.float64]]:
+    """Return the autocorrelation of each element in units of that of all at lag zero."""
+    names = [name for name in run.get_arraynames() if name.startswith(_VACF) and not name.endswith('_xyz')]
+    parts = {name.removeprefix(_VACF): np.asarray(run.get_array(name), dtype=float) for name in names}
+    total = sum(part[0] for part in parts.values())
+    return {symbol: part / total for symbol, part in parts.items()}
+
+
 def _density(method: str, node: orm.XyData, members: Iterable[str]) -> Density:
     values = {name: np.asarray(array, dtype=float) for name, array, _ in node.get_y()}
     known = [name for name in members if name in values]
@@ -117,7 +230,6 @@ def _density(method: str, node: orm.XyData, members: Iterable[str]) -> Density:
     mean = values['mean']
     return Density(
         method,
-        node.uuid,
         np.asarray(node.get_x()[1], dtype=float),
         mean,
         values.get('min', mean),
@@ -125,5 +237,7 @@ def _density(method: str, node: orm.XyData, members: Iterable[str]) -> Density:
         values.get('sd', np.zeros_like(mean)),
         {name: values[name] for name in parts},
         {name.removeprefix(_ELEMENT): array for name, array in values.items() if name.startswith(_ELEMENT)},
+        node.uuid,
         node.base.attributes.get('resolution_cm1', None),
+        {name: array for name, array in values.items() if name.startswith(_DIRECTION) or name == _SAMPLING},
     )

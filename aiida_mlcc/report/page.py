@@ -17,13 +17,9 @@ from aiida_mlcc import __version__
 from aiida_mlcc.report.curves import Curves, curves_of_run
 from aiida_mlcc.report.exports import write_band_yaml, write_csv, write_residuals
 from aiida_mlcc.report.figures import COLOURS, NothingToPlot, is_dashed
-from aiida_mlcc.report.page_figures import (
-    dispersion_figure,
-    error_figure,
-    learning_figure,
-    readout_data,
-    spectrum_figure,
-)
+from aiida_mlcc.report.outputs import by_method
+from aiida_mlcc.report.page_contents import Drawn, figures_of, listed, tables_of
+from aiida_mlcc.report.page_figures import readout_data
 from aiida_mlcc.report.page_provenance import (
     citations_of,
     cost_lines,
@@ -32,14 +28,8 @@ from aiida_mlcc.report.page_provenance import (
     settings_of,
     versions_of,
 )
-from aiida_mlcc.report.page_tables import (
-    budget_tables,
-    error_rows,
-    error_table,
-    learning_table,
-    residual_table,
-    special_points_table,
-)
+from aiida_mlcc.report.page_spectra import has_full_mesh
+from aiida_mlcc.report.page_tables import budget_tables, error_rows
 from aiida_mlcc.report.print_figures import brillouin_zone, write_figures
 from aiida_mlcc.report.references import References, Residual, crystal_of, residuals, shipped_references
 from aiida_mlcc.report.results import failure_lines, imaginary_lines, results_of
@@ -70,7 +60,7 @@ def write_report(process: orm.ProcessNode, folder: Path, references: Sequence[Re
     eigenvectors, without = write_band_yaml(curves, folder)
     files += eigenvectors
     reasons = {reason: [method for method in without if without[method] == reason] for reason in without.values()}
-    missing = [f'no band.yaml of {_listed(methods)}: {reason}' for reason, methods in reasons.items()]
+    missing = [f'no band.yaml of {listed(methods)}: {reason}' for reason, methods in reasons.items()]
     shipped = shipped_references(crystal_of(process))
     known = [*([shipped] if shipped else []), *references]
     found = references_found(curves, results, known)
@@ -113,7 +103,7 @@ def render(
     return environment.get_template('report.html').render(
         version=__version__,
         policy=_policy(library, script),
-        title=f'{formula or "Crystal"}: phonons by {_listed(curves.methods)}',
+        title=f'{formula or "Crystal"}: phonons by {listed(curves.methods)}',
         subtitle=_subtitle(process),
         notices=_notices(process, results),
         imaginary=imaginary_lines(process),
@@ -121,9 +111,10 @@ def render(
         not_written=not_written,
         methods=[{'name': m, 'colour': COLOURS[m], 'dashed': is_dashed(m)} for m in curves.methods],
         has_elements=any(len(curve.elements) > 1 for curve in curves.vdos.values()),
+        has_full_mesh=has_full_mesh(curves),
         has_references=bool(found),
-        figures=_figures(curves, results, found),
-        tables=_tables(results, found),
+        figures=[_embedded(drawn) for drawn in figures_of(curves, results, found)],
+        tables=tables_of(results, found),
         budgets=budget_tables(results),
         left_out=[entry for known in references for entry in known.left_out],
         zone=_zone(curves),
@@ -145,53 +136,17 @@ def references_found(curves: Curves, results: dict[str, Any], known: Sequence[Re
     return residuals(curves.dispersion, [point for references in known for point in references.points], special)
 
 
-def _figures(curves: Curves, results: dict[str, Any], found: Sequence[Residual]) -> list[dict[str, Any]]:
-    n_points = len(next(iter(curves.dispersion.values())).qpoints) if curves.dispersion else 0
-    figures = []
-    if curves.dispersion or curves.dos:
-        caption = (
-            'Lines: mean over the members, DFT dashed. Shaded: the range over the members, or ± one sd. The density of '
-            'states shares the axis of frequency. Imaginary frequencies are drawn below zero. Point at a line to read '
-            'branch, wave vector (units of the reciprocal lattice) and spread, or move the slider.'
-        )
-        title = 'Dispersion and density of states' if curves.dispersion else 'Density of states'
-        figures.append(_figure('dispersion', title, dispersion_figure(curves, found), caption, n_points))
-    if curves.vdos:
-        widths = sorted({round(curve.resolution) for curve in curves.vdos.values() if curve.resolution})
-        told = f' A single sharp mode would be {_listed(list(map(str, widths)))} cm⁻¹ wide.' if widths else ''
-        caption = f'Solid: from the velocity autocorrelation of dynamics. Dashed: harmonic.{told}'
-        figures.append(_figure('spectrum', 'Spectrum from dynamics', spectrum_figure(curves), caption))
-    if (errors := error_figure(error_rows(results))) is not None:
-        caption = 'A point a member of what was fitted, and of the kinds of Δ that were only compared.'
-        figures.append(_figure('errors', 'Errors of the energies', errors, caption))
-    if (learning := learning_figure(results['learning_curve'])) is not None:
-        caption = 'The largest sd at each point against the number of energies computed.'
-        figures.append(_figure('learning', 'Learning curve', learning, caption))
-    return figures
-
-
-def _figure(name: str, title: str, figure: Any, caption: str, readout: int = 0) -> dict[str, Any]:
+def _embedded(drawn: Drawn) -> dict[str, Any]:
     from markupsafe import Markup
 
-    text = Markup(_escaped(figure.to_json(validate=False)))
     return {
-        'id': name,
-        'title': title,
-        'json': text,
-        'caption': caption,
-        'alt': f'{title}: interactive figure',
-        'readout': readout,
+        'id': drawn.name,
+        'title': drawn.title,
+        'json': Markup(_escaped(drawn.figure.to_json(validate=False))),
+        'caption': drawn.caption,
+        'alt': f'{drawn.title}: interactive figure',
+        'readout': drawn.readout,
     }
-
-
-def _tables(results: dict[str, Any], found: Sequence[Residual]) -> list[Any]:
-    tables = [
-        special_points_table(results),
-        residual_table(found),
-        error_table(error_rows(results)),
-        learning_table(results['learning_curve']),
-    ]
-    return [table for table in tables if table is not None]
 
 
 def _notices(process: orm.ProcessNode, results: dict[str, Any]) -> list[str]:
@@ -209,6 +164,7 @@ def _missing(process: orm.ProcessNode, curves: Curves, results: dict[str, Any]) 
         'a dispersion': curves.dispersion,
         'a harmonic density of states': curves.dos,
         'a spectrum from dynamics': curves.vdos,
+        'thermal properties': any('thermal_properties' in entry for entry in results['methods'].values()),
         'errors of force fields': error_rows(results),
         'an error budget': budget_tables(results),
         'a learning curve': results['learning_curve'],
@@ -216,7 +172,12 @@ def _missing(process: orm.ProcessNode, curves: Curves, results: dict[str, Any]) 
     asked = process.base.links.get_incoming(link_label_filter='methods').all_nodes()
     wanted = asked[0].get_list() if asked and isinstance(asked[0], orm.List) else []
     lost = [method for method in wanted if method not in curves.methods]
-    return [*(f'curves of {method}' for method in lost), *(name for name, there in checks.items() if not there)]
+    elsewhere = [method for method in by_method(process, 'gruneisen') if method not in curves.gruneisen]
+    return [
+        *(f'curves of {method}' for method in lost),
+        *(f'Grüneisen parameters of {method} on the path of its dispersion' for method in elsewhere),
+        *(name for name, there in checks.items() if not there),
+    ]
 
 
 def _run_facts(process: orm.ProcessNode) -> list[tuple[str, str]]:
@@ -260,7 +221,3 @@ def _json(content: Any) -> Any:
 def _escaped(text: str) -> str:
     """Return JSON that nothing in it can end the script element of."""
     return text.replace('<', '\\u003c').replace('>', '\\u003e').replace('&', '\\u0026')
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f'{", ".join(names[:-1])} and {names[-1]}'

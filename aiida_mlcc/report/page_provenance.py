@@ -34,6 +34,10 @@ CITATIONS = (
         'Y. Hinuma et al., Band structure diagram paths based on crystallography, Comput. Mater. Sci. 128, 140 (2017)',
         'https://doi.org/10.1016/j.commatsci.2016.10.015',
     ),
+    (
+        'A. Hjorth Larsen et al., The atomic simulation environment, J. Phys.: Condens. Matter 29, 273002 (2017)',
+        'https://doi.org/10.1088/1361-648X/aa680e',
+    ),
 )
 """What a person cites who uses the curves: text and address."""
 
@@ -42,9 +46,19 @@ PROGRAMS = {
         'Q. Sun et al., Recent developments in the PySCF program package, J. Chem. Phys. 153, 024109 (2020)',
         'https://doi.org/10.1063/5.0006074',
     ),
+    'cc4s': ('Cc4s, Coupled Cluster for Solids, and what its manual asks to cite', 'https://manuals.cc4s.org'),
+    'vasp': (
+        'G. Kresse, J. Furthmüller, Efficient iterative schemes for ab initio total-energy calculations using a '
+        'plane-wave basis set, Phys. Rev. B 54, 11169 (1996)',
+        'https://doi.org/10.1103/PhysRevB.54.11169',
+    ),
     'mace': (
         'I. Batatia et al., MACE: Higher order equivariant message passing neural networks, NeurIPS 35 (2022)',
         'https://arxiv.org/abs/2206.07697',
+    ),
+    'symfc': (
+        'A. Seko, A. Togo, Projector-based efficient estimation of force constants, Phys. Rev. B 110, 214302 (2024)',
+        'https://doi.org/10.1103/PhysRevB.110.214302',
     ),
 }
 """Programs that only some runs use."""
@@ -105,10 +119,20 @@ def versions_of(process: orm.ProcessNode) -> str:
 
 
 def citations_of(process: orm.ProcessNode) -> list[tuple[str, str]]:
-    """Return what to cite for a run: the article, the package, and the programs its settings name."""
-    text = ' '.join(value for _, value in settings_of(process)).lower()
-    trained = any(job.process_label == 'TrainCalculation' for job in process.called_descendants)
-    used = {'pyscf': 'pyscf' in text, 'mace': trained}
+    """Return what to cite for a run: the article, the package, and the programs behind its labels and force fields."""
+    engines = ' '.join([value for name, value in settings_of(process) if name.endswith('engine')])
+    jobs = {job.process_label for job in process.called_descendants}
+    kinds = set()
+    for link in [*process.base.links.get_incoming().all(), *process.base.links.get_outgoing().all()]:
+        attributes = link.node.base.attributes
+        if isinstance(link.node, DataFactory('mlcc.snapshots')):
+            engines += ' ' + ' '.join(str(source.get('engine', '')) for source in attributes.get('sources').values())
+        elif isinstance(link.node, DataFactory('mlcc.force_field')):
+            kinds |= {term['kind'] for term in attributes.get('terms')}
+    used = {name: name in engines for name in ('pyscf', 'cc4s', 'vasp')}
+    # A readout is a fit to what the network of the base sees.
+    used['mace'] = bool(jobs & {'TrainCalculation', 'ReadoutCalculation'} or kinds & {'mace', 'readout'})
+    used['symfc'] = 'FitCalculation' in jobs or 'force-constants' in kinds
     return [*CITATIONS, *(entry for name, entry in PROGRAMS.items() if used[name])]
 
 

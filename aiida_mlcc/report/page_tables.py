@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from aiida_mlcc.report.phonons import label_at_gamma
 from aiida_mlcc.report.references import Residual
 from aiida_mlcc.report.results import PRETTY, error_number, frequency_text, mode_groups, qpoint_text
 from aiida_mlcc.science.error_budget import CONTRIBUTIONS
@@ -22,6 +23,8 @@ class Table:
 
     :param groups: a heading (empty for none) and the rows below it; the first cell of a row names it.
     :param methods: the method of each column, empty for columns of none, so that the page can hide them.
+    :param group_methods: the method of each group, where every group has one.
+    :param folded: to be unfolded by who wants to read it.
     """
 
     caption: str
@@ -29,6 +32,8 @@ class Table:
     groups: Sequence[tuple[str, Sequence[Sequence[str]]]]
     note: str = ''
     methods: Sequence[str] = field(default_factory=tuple)
+    group_methods: Sequence[str] = field(default_factory=tuple)
+    folded: bool = False
 
 
 def special_points_table(results: Mapping[str, Any]) -> Table | None:
@@ -40,14 +45,13 @@ def special_points_table(results: Mapping[str, Any]) -> Table | None:
         known = [entry for entry in found.values() if entry]
         marked = any(entry['commensurate'] is False for entry in known)
         extrapolated |= marked
-        rows = [
-            [_modes_text(first, last), *(frequency_text(found[m], first, last) for m in methods)]
-            for first, last in mode_groups(found, label)
-        ]
+        rows = [_point_row(results, found, label, first, last) for first, last in mode_groups(found, label)]
         groups.append((_point_text(label, known[0]['qpoint'], marked), rows))
     if not groups:
         return None
     note = 'Mean over the members ± sd of the error budget; the acoustic modes at Γ are left out.'
+    if any(results['methods'][method].get('gamma_modes') for method in methods):
+        note += ' Beside the modes at Γ, their irreducible representation; a mode that LO–TO splitting moves has none.'
     if extrapolated:
         note += ' * The training cell does not hold this wave vector: what is learnt is extrapolated there.'
     return Table('Frequencies at the special points (cm⁻¹)', ['modes', *methods], groups, note, ['', *methods])
@@ -94,12 +98,12 @@ def error_table(rows: Sequence[Mapping[str, Any]]) -> Table | None:
         return None
     groups: dict[str, list[list[str]]] = {}
     for row in rows:
-        cells = [row['member'], _number_text(row['energy'], 3), row['kind'], _number_text(row['forces'], 1)]
-        groups.setdefault(row['method'], []).append([*cells, _number_text(row['spread'], 2), row['shift']])
+        cells = [row['member'], number_text(row['energy'], 3), row['kind'], number_text(row['forces'], 1)]
+        groups.setdefault(row['method'], []).append([*cells, number_text(row['spread'], 2), row['shift']])
     header = ['member', 'energies (meV/atom)', 'on', 'forces (meV/Å)', 'spread of what is learnt (meV/atom)']
     header.append('largest frequency error by residual forces (cm⁻¹)')
     note = 'Root mean square errors. An energy error means little without the spread of what is learnt.'
-    return Table('Errors of the force fields', header, list(groups.items()), note)
+    return Table('Errors of the force fields', header, list(groups.items()), note, group_methods=list(groups))
 
 
 def budget_tables(results: Mapping[str, Any]) -> dict[str, Table]:
@@ -139,6 +143,11 @@ def learning_table(learning_curve: Mapping[str, Any]) -> Table | None:
     return Table('Learning curve', header, [('', rows)], '' if target is None else f'Target: {target:g} cm⁻¹.')
 
 
+def number_text(value: float | None, digits: int) -> str:
+    """Write a number with `digits` after the point, a dash where there is none."""
+    return _NONE if value is None else f'{value:.{digits}f}'
+
+
 def _labels(results: Mapping[str, Any]) -> list[str]:
     points = (content['special_points_cm1'] for content in results['methods'].values())
     return list(dict.fromkeys(label for found in points for label in found))
@@ -148,16 +157,31 @@ def _point_text(label: str, qpoint: Sequence[float], marked: bool) -> str:
     return f'{PRETTY.get(label, label)} ({qpoint_text(qpoint)}){" *" if marked else ""}'
 
 
+def _point_row(results: Mapping[str, Any], found: Mapping[str, Any], label: str, first: int, last: int) -> list[str]:
+    """Return the row of a group of modes; its label at Γ stands beside them, or in each cell where methods differ."""
+    cells = [frequency_text(entry, first, last) for entry in found.values()]
+    labels = [
+        label_at_gamma(
+            results['methods'][method].get('gamma_modes', ()),
+            float(np.mean(entry['mean'][first : last + 1])),
+            last - first + 1,
+        )
+        if entry and label == 'GAMMA'
+        else ''
+        for method, entry in found.items()
+    ]
+    modes, different = _modes_text(first, last), set(filter(None, labels))
+    if len(different) == 1:
+        return [f'{modes} {different.pop()}', *cells]
+    return [modes, *(f'{cell} {name}'.rstrip() for cell, name in zip(cells, labels, strict=True))]
+
+
 def _modes_text(first: int, last: int) -> str:
     return str(first + 1) if first == last else f'{first + 1}–{last + 1}'
 
 
 def _largest(values: Sequence[float] | None, first: int, last: int) -> str:
     return _NONE if values is None else f'{max(values[first : last + 1]):.1f}'
-
-
-def _number_text(value: float | None, digits: int) -> str:
-    return _NONE if value is None else f'{value:.{digits}f}'
 
 
 def _error_row(method: str, member: str, errors: Mapping[str, Any]) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def spectra_figure(curves: Curves) -> Figure | None:
     for axis, (method, curve) in zip(axes, curves.vdos.items(), strict=True):
         axis.fill_between(curve.frequencies, curve.low, curve.high, **shade_style(method))
         axis.plot(curve.frequencies, curve.mean, color=COLOURS[method], label=f'{method}, dynamics')
-        if (harmonic := curves.dos.get(method)) is not None:
+        if (harmonic := curves.harmonic_of(method)) is not None:
             axis.plot(harmonic.frequencies, harmonic.mean, '--', color='0.25', linewidth=0.9, label='harmonic')
         _finish_density(axis)
     axes[-1].set_xlabel(f'frequency ({_UNIT})')

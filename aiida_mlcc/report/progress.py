@@ -17,6 +17,8 @@ PROGRESS_FILE = 'progress.jsonl'
 _CALLS = [LinkType.CALL_CALC.value, LinkType.CALL_WORK.value]
 _TERMINAL = ('finished', 'excepted', 'killed')
 _END_OF_FILE = 4096
+_SILENT = ('Cc4sCalculation', 'VaspCalculation', 'VaspMdCalculation')
+"""Programs that are not ours write no progress file."""
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Step:
     :param name: its link label in the process that called it.
     :param place: names from the stage down to this process, without the iterations of restart WorkChains.
     :param state: AiiDA's word: created, waiting, running, finished, excepted, killed.
+    :param scheduler: the scheduler's word on a job, as AiiDA saw it last: queued, running, done.
     """
 
     pk: int
@@ -34,6 +37,7 @@ class Step:
     process: str
     node_type: str
     state: str
+    scheduler: str | None = None
     exit_status: int | None = None
     exit_message: str | None = None
     paused: bool = False
@@ -77,6 +81,7 @@ _PROJECTED = {
     'node_type': 'node_type',
     'attributes.process_label': 'process',
     'attributes.process_state': 'state',
+    'attributes.scheduler_state': 'scheduler',
     'attributes.exit_status': 'exit_status',
     'attributes.exit_message': 'exit_message',
     'attributes.paused': 'paused',
@@ -137,6 +142,13 @@ def stage(root: Step) -> Step:
 def running_jobs(root: Step) -> list[Step]:
     """Return the jobs that are not over."""
     return [step for step in root.walk() if step.is_job and not step.is_over]
+
+
+def how_far(step: Step) -> str:
+    """Say in words how far a running job is, by the scheduler where its program writes no progress."""
+    if step.process in _SILENT:
+        return step.scheduler or step.state
+    return words(job_progress(step))
 
 
 def job_progress(step: Step) -> dict[str, Any] | None:

@@ -10,7 +10,9 @@ import numpy as np
 from aiida import orm
 
 from aiida_mlcc.report.outputs import by_method, outputs_of, plain
-from aiida_mlcc.report.phonons import phonon_results
+from aiida_mlcc.report.phonons import DEGENERATE_CM1, phonon_results
+from aiida_mlcc.science.dispersion import three_acoustic
+from aiida_mlcc.science.methods import METHODS
 
 _SPREAD = ('qpoint', 'mean', 'min', 'max', 'members')
 _BUDGET = ('sd', 'contributions', 'commensurate')
@@ -27,6 +29,7 @@ def results_of(process: orm.ProcessNode) -> dict[str, Any]:
     was not estimated) and ``commensurate``, whether the training cell holds the wave vector (None where it is not
     known); ``errors`` of its force fields, and of those with another kind of Δ under ``alternatives``; and what
     :func:`~aiida_mlcc.report.phonons.phonon_results` adds, where it was computed.
+    ``dynamics`` → METHOD → ``peaks`` and ``sampling``, as the VACFWorkChain gives them.
     ``learning_curve``: of labelling in rounds, empty without. ``failed``: what is missing and why. ``snapshots``: how
     many, labelled by what, and their identity.
     """
@@ -43,6 +46,7 @@ def results_of(process: orm.ProcessNode) -> dict[str, Any]:
         }
     return {
         'methods': methods,
+        'dynamics': _dynamics(process),
         'learning_curve': plain(process, 'learning_curve'),
         'failed': plain(process, 'failures').get('failed', []),
         'snapshots': _snapshots(process),
@@ -83,6 +87,14 @@ def _special_points(content: Mapping[str, Any], budget: Mapping[str, Any]) -> di
     }
 
 
+def _dynamics(process: orm.ProcessNode) -> dict[str, Any]:
+    found: dict[str, dict[str, Any]] = {}
+    for name in ('peaks', 'sampling'):
+        for method, node in by_method(process, name).items():
+            found.setdefault(method, {})[name] = node.get_dict()
+    return {method: found[method] for method in METHODS.values() if method in found}
+
+
 def _snapshots(process: orm.ProcessNode) -> dict[str, Any]:
     node = outputs_of(process).get('snapshots')
     if node is None:
@@ -121,7 +133,8 @@ def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> st
         lines.append(name.ljust(22) + ''.join(m.rjust(width) for m in methods))
         for first, last in mode_groups(found, label):
             name = f'mode {first + 1}' if first == last else f'modes {first + 1}-{last + 1}'
-            name += ' optical' if label == 'GAMMA' else ''
+            acoustic = {mode for entry in known for mode in _acoustic(entry['mean'])}
+            name += ' optical' if label == 'GAMMA' and acoustic.isdisjoint(range(first, last + 1)) else ''
             cells = [frequency_text(found[m], first, last) for m in methods]
             lines.append(f'  {name}'.ljust(22) + ''.join(cell.rjust(width) for cell in cells))
         lines.append('')
@@ -139,17 +152,24 @@ def qpoint_text(qpoint: Sequence[float]) -> str:
 
 
 def mode_groups(found: Mapping[str, Any], label: str) -> list[tuple[int, int]]:
-    """Group modes that are degenerate, to 0.5 cm⁻¹, by every method; the acoustic ones at Γ are left out."""
-    n_modes = max(len(entry['mean']) for entry in found.values() if entry)
-    skip = 3 if label == 'GAMMA' and n_modes > 3 else 0
+    """Group modes that are degenerate, to 0.5 cm⁻¹, by every method; what is acoustic by all at Γ is left out."""
+    means = [entry['mean'] for entry in found.values() if entry]
+    n_modes = max(map(len, means))
+    left_out = set.intersection(*map(_acoustic, means)) if label == 'GAMMA' and n_modes > 3 else set()
     groups: list[tuple[int, int]] = []
-    for mode in range(skip, n_modes):
-        means = [entry['mean'] for entry in found.values() if entry]
-        if groups and all(abs(values[mode] - values[groups[-1][0]]) < 0.5 for values in means):
-            groups[-1] = (groups[-1][0], mode)
+    for mode in sorted(set(range(n_modes)) - left_out):
+        first, last = groups[-1] if groups else (mode, mode)
+        alike = all(abs(values[mode] - values[first]) < DEGENERATE_CM1 for values in means)
+        if groups and last == mode - 1 and alike:
+            groups[-1] = (first, mode)
         else:
             groups.append((mode, mode))
     return groups
+
+
+def _acoustic(means: Sequence[float]) -> set[int]:
+    """Return the acoustic modes at Γ: below them may be imaginary optical ones."""
+    return set(three_acoustic(np.asarray(means)).tolist())
 
 
 def frequency_text(entry: Mapping[str, Any] | None, first: int, last: int) -> str:

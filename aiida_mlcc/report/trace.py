@@ -10,6 +10,7 @@ from aiida.common.links import LinkType
 from aiida.plugins import DataFactory
 from aiida.tools.graph.graph_traversers import traverse_graph
 
+from aiida_mlcc.report.label_jobs import LabelJobs, is_source
 from aiida_mlcc.report.outputs import by_method
 from aiida_mlcc.science.pairing import pair_by_geometry
 
@@ -67,7 +68,7 @@ def trace(curve: orm.Data) -> Trace:
     trainings = _among(ancestors, orm.CalcJobNode, {'process_type': {'in': list(_TRAINING)}})
     training_sets = list({job.inputs.snapshots.uuid: job.inputs.snapshots for job in trainings}.values())
     seeds = sorted({job.inputs.seed.value for job in trainings})
-    sources = [node for node in _among(ancestors, DataFactory('mlcc.snapshots')) if _is_source(node)]
+    sources = [node for node in _among(ancestors, DataFactory('mlcc.snapshots')) if is_source(node)]
     energies = [energy for known in training_sets for energy in _energies(known, sources, methods)]
     return Trace(
         curve=curve.uuid,
@@ -92,11 +93,6 @@ def _among(pks: list[int], node_class: Any, filters: dict[str, Any] | None = Non
     return query.order_by({'node': 'id'}).all(flat=True)
 
 
-def _is_source(node: orm.Data) -> bool:
-    """Tell whether the labels of `node` are its own: computed by a job or given, not gathered from other nodes."""
-    return bool(node.methods) and (node.creator is None or isinstance(node.creator, orm.CalcJobNode))
-
-
 def _energies(training_set: orm.Data, sources: list[Any], methods: list[str]) -> list[Energy]:
     frames = training_set.get_snapshots()
     found = []
@@ -106,13 +102,14 @@ def _energies(training_set: orm.Data, sources: list[Any], methods: list[str]) ->
         if not wanted or labelled.symbols != frames.symbols:
             continue
         partner = pair_by_geometry(frames, labelled).indices
-        job = source.creator
+        jobs = LabelJobs(source)
         for method in wanted:
             energies = labelled.labels[method].energies
             for snapshot in frames.labelled_by(method):
                 frame = int(partner[snapshot])
                 if frame < 0 or energies[frame] != frames.labels[method].energies[snapshot]:
                     continue
+                job = jobs.of(method, frame)
                 found.append(
                     Energy(
                         method=method,
@@ -121,17 +118,16 @@ def _energies(training_set: orm.Data, sources: list[Any], methods: list[str]) ->
                         node=source.uuid,
                         frame=frame,
                         calculation=None if job is None else job.uuid,
-                        name=_name(source),
+                        name=_name(source, job),
                     )
                 )
     return found
 
 
-def _name(source: orm.Data) -> str:
-    """Say in words where labels come from: the job and its place in the workflow."""
-    job = source.creator
+def _name(source: orm.Data, job: orm.CalculationNode | None) -> str:
+    """Say in words where a label comes from: the job, and the place in the workflow where it was stored."""
     if job is None:
         return source.label or 'given labels'
-    caller = job.caller
+    caller = source.creator.caller
     links = [] if caller is None else caller.base.links.get_incoming(link_type=LinkType.CALL_WORK).all()
     return f'{job.process_label} {links[0].link_label}' if links else job.process_label

@@ -10,10 +10,10 @@ playwright = pytest.importorskip('playwright.sync_api')
 
 
 @pytest.fixture(scope='module')
-def opened(run, tmp_path_factory):
-    """Return a function that opens the page of the whole run at a width, and what the browser complained of."""
+def opened(full, tmp_path_factory):
+    """Return a function that opens the page of the full run at a width, and what the browser complained of."""
     folder = tmp_path_factory.mktemp('report')
-    write_report(run.master, folder)
+    write_report(full.process, folder)
     with playwright.sync_playwright() as started:
         try:
             browser = started.chromium.launch(executable_path=os.environ.get('CHROMIUM'), args=['--no-sandbox'])
@@ -34,9 +34,9 @@ def opened(run, tmp_path_factory):
         browser.close()
 
 
-def _shown(page, role):
+def _shown(page, role, figure='dispersion'):
     found = page.evaluate(
-        "document.getElementById('dispersion').data.filter((trace) => trace.visible !== false).map((t) => t.meta)"
+        '(id) => document.getElementById(id).data.filter((trace) => trace.visible !== false).map((t) => t.meta)', figure
     )
     return {meta['method'] for meta in found if meta['role'] == role}
 
@@ -61,6 +61,43 @@ def test_methods_and_bands_are_switched_with_the_keyboard(opened):
     assert complaints == []
 
 
+@pytest.mark.parametrize('figure', ['spectrum', 'autocorrelation', 'thermal', 'displacements', 'gruneisen'])
+def test_methods_bands_and_members_are_switched_in_every_figure(opened, figure):
+    page, complaints = opened(1280)
+    assert _shown(page, 'line', figure) == {'LDA', 'HF', 'CCSD(T)'}
+    page.locator('input[name=method][value=LDA]').focus()
+    page.keyboard.press('Space')
+    page.locator('input[name=role][value=member]').focus()
+    page.keyboard.press('Space')
+    page.locator('input[name=band][value=range]').focus()
+    page.keyboard.press('ArrowRight')
+    for role in ('line', 'member', 'sd'):
+        assert _shown(page, role, figure) == {'HF', 'CCSD(T)'}
+    assert _shown(page, 'range', figure) == set()
+    assert complaints == []
+
+
+@pytest.mark.parametrize(
+    ('role', 'figure'), [('element', 'spectrum'), ('element', 'autocorrelation'), ('mesh', 'spectrum')]
+)
+def test_elements_and_the_full_mesh_are_shown_on_request(opened, role, figure):
+    page, complaints = opened(1280)
+    assert _shown(page, role, figure) == set()
+    page.locator(f'input[name=role][value={role}]').focus()
+    page.keyboard.press('Space')
+    assert _shown(page, role, figure) == {'LDA', 'HF', 'CCSD(T)'}
+    assert complaints == []
+
+
+def test_the_rows_of_a_method_go_with_it(opened):
+    page, _ = opened(1280)
+    peaks = page.locator('section', has=page.locator('h2', has_text='Peaks of the spectrum')).locator('tbody:visible')
+    assert peaks.count() == 3
+    page.locator('input[name=method][value=HF]').uncheck()
+    assert peaks.count() == 2
+    assert 'HF' not in ''.join(peaks.all_inner_texts())
+
+
 def test_the_slider_reads_out_every_branch_of_the_methods_shown(opened):
     page, _ = opened(1280)
     page.locator('#readout-at').focus()
@@ -69,6 +106,21 @@ def test_the_slider_reads_out_every_branch_of_the_methods_shown(opened):
     text = page.locator('#readout').inner_text()
     assert 'X (0.500 0.000 0.500)' in text
     assert '320.0 ± 1.4' in text
+
+
+def test_hovering_a_panel_tells_temperature_value_and_spread(opened):
+    page, _ = opened(1280)
+    page.locator('#thermal').scroll_into_view_if_needed()
+    page.wait_for_timeout(200)
+    box = page.locator('#thermal .nsewdrag').nth(1).bounding_box()
+    for step in range(5, int(box['height']), 4):
+        page.mouse.move(box['x'] + 0.5 * box['width'], box['y'] + step)
+        page.wait_for_timeout(30)
+        told = page.evaluate("document.querySelector('#thermal .hoverlayer').textContent")
+        if 'entropy' in told:
+            break
+    assert '500 K: entropy' in told
+    assert 'sd' in told
 
 
 def test_hovering_a_line_tells_branch_and_wave_vector(opened):

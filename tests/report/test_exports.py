@@ -1,5 +1,7 @@
 """What lies beside the page: the numbers of the nodes, and eigenvectors of the crystal that they came from."""
 
+import csv
+
 import numpy as np
 import pytest
 import yaml
@@ -13,9 +15,12 @@ from ase.calculators.lj import LennardJones
 from plumpy import ProcessState
 
 from aiida_mlcc.report.curves import curves_of_run
-from aiida_mlcc.report.exports import write_band_yaml
+from aiida_mlcc.report.exports import write_band_yaml, write_csv
 from aiida_mlcc.report.page import write_report
-from aiida_mlcc.science.dispersion import band_frequencies, band_path
+from aiida_mlcc.report.results import results_of
+from aiida_mlcc.science.branches import frequencies_of, path_matrices
+from aiida_mlcc.science.dispersion import band_path
+from tests.report.full_run import LAGS_FS, MEMBERS, PEAKS, TEMPERATURES
 
 CM1_PER_THZ = 33.35641
 
@@ -25,6 +30,19 @@ def written(run, tmp_path_factory):
     """Return the folder of a report on the whole run, and what was said of it."""
     folder = tmp_path_factory.mktemp('report')
     return folder, write_report(run.master, folder)
+
+
+@pytest.fixture(scope='module')
+def all_written(full, tmp_path_factory):
+    """Return a folder with the CSV files of the run that has everything."""
+    folder = tmp_path_factory.mktemp('csv')
+    write_csv(curves_of_run(full.process), results_of(full.process), folder)
+    return folder
+
+
+def _rows(path):
+    with path.open(encoding='utf-8') as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope='module')
@@ -50,7 +68,7 @@ def argon(aiida_profile):
     bands.set_cell(atoms.cell.array)
     bands.set_kpoints(path.qpoints)
     bands.labels = list(path.labels)
-    bands.set_bands(band_frequencies(phonon, path), units='cm^-1')
+    bands.set_bands(frequencies_of(path_matrices(phonon, path)), units='cm^-1')
     creator = orm.CalcFunctionNode()
     creator.set_process_label('phonon_curves')
     creator.base.links.add_incoming(data.store(), LinkType.INPUT_CALC, 'seed_1')
@@ -70,6 +88,60 @@ def test_csv_holds_every_frequency(run, written):
     assert len(rows) == 36
     top = [float(row['mean']) for row in rows if row['branch'] == '6']
     assert top == pytest.approx(run.dispersion['CCSD(T)'].get_bands()[:, 5])
+
+
+def test_csv_over_temperature_holds_every_quantity_with_its_unit(full, all_written):
+    node = full.nodes['thermal_properties__hf']
+    rows = _rows(all_written / 'thermal_hf.csv')
+    assert [float(row['temperature_K']) for row in rows] == list(TEMPERATURES)
+    for quantity in ('free_energy_kJ_mol', 'entropy_J_K_mol', 'heat_capacity_J_K_mol'):
+        for part in ('mean', 'min', 'max', 'sd'):
+            name = f'{quantity}_{part}'
+            assert [float(row[name]) for row in rows] == pytest.approx(node.get_array(name), rel=1e-8, abs=1e-12)
+        every = node.get_array(f'{quantity}_members')
+        assert [float(row[f'{quantity}_seed_5391']) for row in rows] == pytest.approx(every[1], rel=1e-8, abs=1e-12)
+    found = [float(row['F_A2_mean']) for row in _rows(all_written / 'mean_square_displacements_hf.csv')]
+    assert found == pytest.approx(full.nodes['mean_square_displacements__hf'].get_array('F_mean'))
+
+
+def test_csv_of_gruneisen_parameters_has_empty_cells_where_there_is_no_frequency(full, all_written):
+    rows = _rows(all_written / 'gruneisen_hf.csv')
+    expected = full.nodes['gruneisen__hf'].get_array('mean')
+    found = np.array([float(row['mean'] or 'nan') for row in rows]).reshape(6, 6).T
+    assert found == pytest.approx(expected, nan_ok=True)
+    assert rows[0]['mean'] == ''
+
+
+def test_csv_of_the_harmonic_counterpart_and_of_dynamics_have_one_axis(full, all_written):
+    harmonic, dynamics = (_rows(all_written / f'{kind}_hf.csv') for kind in ('harmonic_dos', 'vdos'))
+    assert [row['frequency_cm1'] for row in harmonic] == [row['frequency_cm1'] for row in dynamics]
+    curves = {name: values for name, values, _ in full.nodes['harmonic_dos__hf'].get_y()}
+    assert [float(row['mean']) for row in harmonic] == pytest.approx(curves['mean'], rel=1e-8, abs=1e-12)
+    for name in ('element_Li', 'direction_x', 'sampling_sd'):
+        assert [float(row[name]) for row in harmonic] == pytest.approx(curves[name], rel=1e-8, abs=1e-12)
+
+
+def test_csv_of_the_autocorrelation_is_over_femtoseconds(all_written):
+    rows = _rows(all_written / 'vacf_hf.csv')
+    assert [float(row['lag_fs']) for row in rows] == list(LAGS_FS)
+    assert [float(rows[0][name]) for name in ('mean', 'seed_5192', 'element_Li')] == pytest.approx([1, 1, 0.75])
+
+
+def test_csv_of_peaks_and_sampling_hold_what_is_known(all_written):
+    found, unknown = _rows(all_written / 'peaks_hf.csv')
+    assert {name: float(value) for name, value in found.items()} == PEAKS[0]
+    assert (float(unknown['harmonic_cm1']), unknown['shift_cm1']) == (280.5, '')
+    first, second = _rows(all_written / 'sampling_hf.csv')
+    assert (first['trajectory'], second['trajectory']) == MEMBERS
+    assert float(first['correlation_time_ps']) == 4.125
+    assert float(first['mean_temperature_K']) == 302.25
+    assert second['correlation_time_is_a_lower_bound'] == 'True'
+
+
+def test_csv_of_special_points_has_the_labels_at_gamma(all_written):
+    rows = _rows(all_written / 'special_points_hf.csv')
+    assert [row['irreducible'] for row in rows[:6]] == ['T1u', 'T1u', 'T1u', 'A1g', 'B2u', '']
+    assert {row['irreducible'] for row in rows[6:]} == {''}
 
 
 def test_the_files_for_print_are_there(written):

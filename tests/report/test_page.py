@@ -2,93 +2,36 @@
 
 import base64
 import hashlib
-import json
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from aiida import orm
-from aiida.common.links import LinkType
-from plumpy import ProcessState
 
-from aiida_mlcc.report.curves import curves_of_run
 from aiida_mlcc.report.figures import NothingToPlot
 from aiida_mlcc.report.outputs import by_method
-from aiida_mlcc.report.page import render, write_report
-from aiida_mlcc.report.results import results_of
+from aiida_mlcc.report.page import write_report
+from tests.report.full_run import finished
+from tests.report.read_page import page_of, traces
 
 HOSTILE = '</script><img src=x onerror="alert(1)">'
-
-
-class _Page(HTMLParser):
-    """Collect what a page loads, runs and says."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.loaded, self.scripts, self.data, self.images, self.words = [], [], {}, [], []
-        self._inside, self._attributes = None, {}
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        attributes = dict(attrs)
-        self.loaded += [value for name, value in attrs if name == 'src' or (name == 'href' and tag == 'link')]
-        if tag == 'img':
-            self.images.append(attributes)
-        if tag == 'meta' and attributes.get('http-equiv') == 'Content-Security-Policy':
-            self.policy = attributes['content']
-        if tag in ('script', 'style'):
-            self._inside, self._attributes = tag, attributes
-
-    def handle_endtag(self, tag):
-        if tag == self._inside:
-            self._inside = None
-
-    def handle_data(self, data):
-        if self._inside is None:
-            self.words.append(data)
-        elif self._inside == 'script' and self._attributes.get('type') == 'application/json':
-            self.data[self._attributes['id']] = json.loads(data)
-        elif self._inside == 'script':
-            self.scripts.append(data)
-
-
-def _page_of(process):
-    return _Page(render(process, curves_of_run(process), results_of(process)))
-
-
-def _process(outputs, exit_status=0, label=''):
-    node = orm.WorkChainNode(label=label)
-    node.set_process_label('MLCCPhononWorkChain')
-    node.set_process_state(ProcessState.FINISHED)
-    node.set_exit_status(exit_status)
-    if exit_status:
-        node.set_exit_message('Finished without HF; the rest is there.')
-    node.store()
-    for name, data in outputs.items():
-        data.base.links.add_incoming(node, LinkType.RETURN, name)
-    return node
 
 
 @pytest.fixture(scope='module')
 def page(run):
     """Return the page of the whole run."""
-    return _page_of(run.master)
-
-
-def _traces(page, figure, role):
-    return {t['meta']['method']: t for t in page.data[f'{figure}-data']['data'] if t['meta']['role'] == role}
+    return page_of(run.master)
 
 
 def test_every_method_has_its_dispersion_and_can_be_switched_off(run, page):
-    assert list(_traces(page, 'dispersion', 'line')) == ['LDA', 'HF', 'CCSD(T)']
-    assert set(_traces(page, 'spectrum', 'line')) == {'LDA', 'HF', 'CCSD(T)'}
+    assert list(traces(page, 'dispersion', 'line')) == ['LDA', 'HF', 'CCSD(T)']
+    assert set(traces(page, 'spectrum', 'line')) == {'LDA', 'HF', 'CCSD(T)'}
 
 
 @pytest.mark.parametrize('method', ['LDA', 'HF', 'CCSD(T)'])
 def test_drawn_frequencies_are_those_of_the_node(run, page, method):
-    traces = [t for t in page.data['dispersion-data']['data'] if t['meta'] == {'role': 'line', 'method': method}]
-    drawn = [y for y in traces[0]['y'] if y is not None]
+    lines = [t for t in page.data['dispersion-data']['data'] if t['meta'] == {'role': 'line', 'method': method}]
+    drawn = [y for y in lines[0]['y'] if y is not None]
     # Branch after branch, each along the whole path.
     assert pytest.approx(run.dispersion[method].get_bands(), abs=1e-3) == np.reshape(drawn, (6, 6)).T
 
@@ -151,7 +94,7 @@ def test_names_out_of_an_archive_stay_text(run):
     bands.set_bands(np.ones((2, 6)), units='cm^-1')
     bands.set_array('members', np.ones((1, 2, 6)))
     bands.base.attributes.set('members', [HOSTILE])
-    page = _page_of(_process({'dispersion__hf': bands.store()}, label=HOSTILE))
+    page = page_of(finished({'dispersion__hf': bands.store()}, label=HOSTILE))
     assert HOSTILE in ''.join(page.words)
     assert not any('onerror' in image for image in page.images)
     assert len(page.scripts) == 2
@@ -161,8 +104,8 @@ def test_names_out_of_an_archive_stay_text(run):
 
 
 def test_a_run_with_one_dispersion_says_what_else_is_not_there(run):
-    process = _process({'dispersion__ccsd_t': run.dispersion['CCSD(T)']}, exit_status=410)
-    page = _page_of(process)
+    process = finished({'dispersion__ccsd_t': run.dispersion['CCSD(T)']}, exit_status=410)
+    page = page_of(process)
     text = ''.join(page.words)
     for name in ('a spectrum from dynamics', 'a learning curve', 'an error budget', 'errors of force fields'):
         assert name in text
@@ -172,11 +115,11 @@ def test_a_run_with_one_dispersion_says_what_else_is_not_there(run):
 
 def test_a_run_with_densities_only_is_drawn(run):
     dos = by_method(run.master, 'dos')['HF']
-    page = _page_of(_process({'dos__hf': dos}))
+    page = page_of(finished({'dos__hf': dos}))
     assert 'a dispersion' in ''.join(page.words)
     assert page.data['readout-data'] == {}
 
 
 def test_a_run_without_curves_is_a_sentence(run, tmp_path):
     with pytest.raises(NothingToPlot, match='no curve to report'):
-        write_report(_process({}), tmp_path)
+        write_report(finished({}), tmp_path)

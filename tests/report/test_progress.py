@@ -5,9 +5,10 @@ import json
 import pytest
 from aiida import orm
 from aiida.common.links import LinkType
+from aiida.schedulers import JobState
 from plumpy import ProcessState
 
-from aiida_mlcc.report.progress import job_progress, last_line, running_jobs, stage, survey, words
+from aiida_mlcc.report.progress import how_far, job_progress, last_line, running_jobs, stage, survey, words
 
 
 @pytest.fixture
@@ -53,6 +54,15 @@ def test_a_running_job_is_asked_how_far_it_is(unfinished, tmp_path):
 def test_a_job_without_a_progress_file_waits(unfinished):
     (job,) = running_jobs(survey(unfinished))
     assert words(job_progress(job)) == 'waiting to start'
+
+
+def test_a_job_that_writes_no_progress_is_as_far_as_its_scheduler_says(unfinished):
+    (step,) = running_jobs(survey(unfinished))
+    job = orm.load_node(step.pk)
+    job.set_process_label('Cc4sCalculation')
+    assert how_far(running_jobs(survey(unfinished))[0]) == 'waiting', 'nothing is known but the state'
+    job.set_scheduler_state(JobState.QUEUED)
+    assert how_far(running_jobs(survey(unfinished))[0]) == 'queued'
 
 
 def test_a_failed_process_is_told_from_one_that_is_not_over(run):

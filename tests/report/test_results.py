@@ -4,13 +4,21 @@ import json
 
 import pytest
 
-from aiida_mlcc.report.results import error_lines, failure_lines, imaginary_lines, results_of, table, to_json
+from aiida_mlcc.report.results import (
+    error_lines,
+    failure_lines,
+    imaginary_lines,
+    mode_groups,
+    results_of,
+    table,
+    to_json,
+)
 from tests.graphs import LEARNING_CURVE
 
 
 def test_every_method_has_its_special_points_and_errors(run):
     found = results_of(run.master)
-    assert set(found) == {'methods', 'learning_curve', 'failed', 'snapshots'}
+    assert set(found) == {'methods', 'dynamics', 'learning_curve', 'failed', 'snapshots'}
     assert list(found['methods']) == ['LDA', 'HF', 'CCSD(T)']
     assert set(found['methods']['HF']) == {'special_points_cm1', 'errors', 'alternatives'}
     gamma = found['methods']['CCSD(T)']['special_points_cm1']['GAMMA']
@@ -62,6 +70,29 @@ def test_table_leaves_out_acoustic_modes_at_gamma_and_shows_the_errors(run):
     assert [line.split()[:2] for line in lines[gamma + 1 : gamma + 4]] == [['mode', '4'], ['mode', '5'], ['mode', '6']]
     assert '310.0 ± 1.4' in lines[gamma + 3]
     assert '320.0 ± 4.0' in lines[gamma + 3]
+
+
+def at_gamma(*mean):
+    return {'mean': list(mean)}
+
+
+def test_imaginary_optical_modes_at_gamma_are_shown():
+    assert mode_groups({'HF': at_gamma(-200.0, -200.0, -200.0, 0.1, 0.1, 0.1)}, 'GAMMA') == [(0, 2)]
+    assert mode_groups({'HF': at_gamma(-0.4, 0.0, 0.0, 0.0, 0.41, 300.0)}, 'GAMMA') == [(0, 0), (4, 4), (5, 5)]
+
+
+def test_modes_that_one_method_alone_finds_imaginary_are_shown_for_all_without_a_name():
+    stable, unstable = at_gamma(0.0, 0.0, 0.0, 300.0, 300.0, 300.0), at_gamma(-200.0, -200.0, -200.0, 0.0, 0.0, 0.0)
+    assert mode_groups({'LDA': stable, 'HF': unstable}, 'GAMMA') == [(0, 2), (3, 5)]
+    points = {
+        method: {'GAMMA': {'qpoint': [0, 0, 0], 'commensurate': True, 'sd': [0.0] * 6, **entry}}
+        for method, entry in (('LDA', stable), ('HF', unstable))
+    }
+    lines = table({'methods': {method: {'special_points_cm1': found} for method, found in points.items()}}).splitlines()
+    assert [line.split() for line in lines[1:3]] == [
+        ['modes', '1-3', '0.0', '-200.0'],
+        ['modes', '4-6', '300.0', '0.0'],
+    ]
 
 
 def test_table_marks_points_that_the_training_cell_does_not_hold(run):

@@ -13,7 +13,7 @@
     if (meta.role === 'reference') return roles.includes('reference');
     if (!methods.includes(meta.method)) return false;
     if (meta.role === 'range' || meta.role === 'sd') return meta.role === band;
-    if (meta.role === 'member' || meta.role === 'element') return roles.includes(meta.role);
+    if (['member', 'element', 'mesh'].includes(meta.role)) return roles.includes(meta.role);
     return true;
   }
 
@@ -24,7 +24,7 @@
     for (const plot of plots) {
       Plotly.restyle(plot, { visible: plot.data.map((trace) => isShown(trace.meta, methods, band, roles)) });
     }
-    for (const cell of document.querySelectorAll('th[data-method], td[data-method], details[data-method]')) {
+    for (const cell of document.querySelectorAll('[data-method]')) {
       cell.hidden = !methods.includes(cell.dataset.method);
     }
     read();

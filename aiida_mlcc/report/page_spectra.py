@@ -1,0 +1,140 @@
+"""What the page shows of dynamics: the spectra beside the harmonic ones, autocorrelations, peaks and sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from aiida_mlcc.report.curves import Curves
+from aiida_mlcc.report.page_tables import Table, number_text
+from aiida_mlcc.report.page_traces import CM1, PER_CM1, curve_traces, framed, layout, mean_trace
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_TOLD = f'%{{x:.0f}} {CM1}: %{{y:.4f}} {PER_CM1}'
+_SHOWN_FS = 1000.0
+"""The lags that are in sight at first."""
+
+
+def spectrum_figure(curves: Curves) -> go.Figure:
+    """Return the spectra from dynamics and, dashed, the harmonic ones of the same methods in the same supercell.
+
+    Where a run has these, the harmonic density of states on the full mesh is there on request.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure(layout=layout(height=420))
+    shown = list(curves.vdos.values())
+    for method, curve in curves.vdos.items():
+        figure.add_traces(curve_traces(curve, f'{method}, dynamics', _TOLD, dash='solid'))
+        if (harmonic := curves.harmonic_of(method)) is None:
+            continue
+        shown.append(harmonic)
+        figure.add_trace(mean_trace(harmonic, f'{method}, harmonic', _TOLD, dash='dash'))
+        if method in curves.dos and harmonic is not curves.dos[method]:
+            full = curves.dos[method]
+            figure.add_trace(mean_trace(full, f'{method}, harmonic, full mesh', _TOLD, dash='dot', role='mesh'))
+    start = min(0.0, *(float(curve.x[curve.mean > 0].min(initial=0.0)) for curve in shown))
+    stop = max(float(curve.x[curve.mean > 1e-3 * curve.mean.max()].max(initial=1.0)) for curve in shown)
+    figure.update_layout(xaxis={**framed(), 'title': {'text': f'frequency ({CM1})'}, 'range': [start, 1.03 * stop]})
+    figure.update_yaxes(title={'text': PER_CM1, 'standoff': 6}, rangemode='tozero')
+    return figure
+
+
+def has_full_mesh(curves: Curves) -> bool:
+    """Tell whether a spectrum has both harmonic counterparts: of its supercell, and on the full mesh."""
+    return any(method in curves.harmonic and method in curves.dos for method in curves.vdos)
+
+
+def autocorrelation_figure(curves: Curves) -> go.Figure | None:
+    """Return the velocity autocorrelations over lag (fs), one at lag zero; None where they are not there."""
+    import plotly.graph_objects as go
+
+    if not curves.autocorrelation:
+        return None
+    figure = go.Figure(layout=layout(height=340))
+    for method, curve in curves.autocorrelation.items():
+        figure.add_traces(curve_traces(curve, method, '%{x:.1f} fs: %{y:.3f}', digits=4, width=1.4))
+    longest = max(float(curve.x[-1]) for curve in curves.autocorrelation.values())
+    lags = {'title': {'text': 'lag (fs)'}, 'range': [0.0, min(longest, _SHOWN_FS)]}
+    figure.update_layout(xaxis={**framed(), **lags})
+    figure.update_yaxes(title={'text': 'autocorrelation', 'standoff': 6}, zeroline=True, zerolinecolor='#9aa2ab')
+    return figure
+
+
+def peaks_table(dynamics: Mapping[str, Any]) -> Table | None:
+    """Return the peaks in dynamics beside the harmonic ones, cm⁻¹, a row a peak.
+
+    :param dynamics: method → ``peaks``, as results have them.
+    """
+    groups, methods, widths = [], [], set()
+    for method, entry in dynamics.items():
+        content = entry.get('peaks') or {}
+        rows = [_peak_row(peak) for peak in content.get('peaks', [])]
+        if rows:
+            groups.append((method, rows))
+            methods.append(method)
+            widths.add(f'{content["resolution_cm1"]:.1f}')
+    if not groups:
+        return None
+    header = ['harmonic', 'dynamics', 'shift', 'members']
+    note = (
+        'Dynamics minus harmonic, both in the same supercell with the same window, ± the error of one member: that of '
+        'its sampling, or the spread of the members where this is larger. '
+        f'Resolution: {", ".join(sorted(widths))} {CM1}. A dash: dynamics has no such peak.'
+    )
+    return Table(f'Peaks of the spectrum from dynamics ({CM1})', header, groups, note, group_methods=methods)
+
+
+def sampling_table(dynamics: Mapping[str, Any]) -> Table | None:
+    """Return how well each trajectory samples: temperature, drift, correlation time, independent samples.
+
+    :param dynamics: method → ``sampling``, as results have them.
+    """
+    groups, methods = [], []
+    for method, entry in dynamics.items():
+        runs = (entry.get('sampling') or {}).get('runs', {})
+        if not runs:
+            continue
+        total = entry['sampling']['n_independent_blocks']
+        rows = [_sampling_row(name, run) for name, run in runs.items()]
+        methods.append(method)
+        groups.append((f'{method}: {total:.1f} independent samples', rows))
+    if not groups:
+        return None
+    header = [
+        'trajectory',
+        'time (ps)',
+        'temperature (K)',
+        'drift (meV/atom/ps)',
+        'correlation time (ps)',
+        'blocks',
+        'independent samples',
+    ]
+    note = (
+        'Blocks of a trajectory that remember one another count as fewer samples. ≥: the trajectory is too short to '
+        'forget, and its correlation time is longer.'
+    )
+    for method, entry in dynamics.items():
+        if reason := (entry.get('sampling') or {}).get('no_peaks_because'):
+            note += f' {method} has no table of peaks: {reason}.'
+    return Table('Sampling of the dynamics', header, groups, note, group_methods=methods)
+
+
+def _peak_row(peak: Mapping[str, Any]) -> list[str]:
+    shift = '–' if peak['shift_cm1'] is None else f'{round(peak["shift_cm1"], 1) + 0.0:+.1f} ± {peak["error_cm1"]:.1f}'
+    return [number_text(peak['harmonic_cm1'], 1), number_text(peak['vacf_cm1'], 1), shift, str(peak['n_members'])]
+
+
+def _sampling_row(name: str, run: Mapping[str, Any]) -> list[str]:
+    correlation = number_text(run['correlation_time_ps'], 3)
+    return [
+        name,
+        number_text(run['time_ps'], 1),
+        number_text(run['mean_temperature_K'], 1),
+        '–' if (drift := run['energy_drift_mev_per_atom_ps']) is None else f'{drift:.2g}',
+        f'≥ {correlation}' if run['correlation_time_is_a_lower_bound'] else correlation,
+        str(run['n_blocks']),
+        number_text(run['n_independent_blocks'], 1),
+    ]

@@ -1,0 +1,117 @@
+"""Dynamics on the page: what it is compared with, its autocorrelation, peaks and sampling."""
+
+import numpy as np
+import pytest
+
+from aiida_mlcc.report.curves import curves_of_run
+from aiida_mlcc.report.page_spectra import autocorrelation_figure, peaks_table, sampling_table
+from aiida_mlcc.report.results import results_of
+from tests.report.full_run import LAGS_FS, MEMBERS, finished
+from tests.report.read_page import named, page_of, traces
+
+
+@pytest.fixture(scope='module')
+def page(full):
+    """Return the page of the run that has everything."""
+    return page_of(full.process)
+
+
+def _mean(node):
+    return next(values for name, values, _ in node.get_y() if name == 'mean')
+
+
+def test_dynamics_is_compared_with_the_harmonic_crystal_of_its_supercell(full, page):
+    harmonic = named(page, 'spectrum', 'HF, harmonic')
+    assert harmonic['y'] == pytest.approx(_mean(full.nodes['harmonic_dos__hf']), abs=1e-6)
+    assert harmonic['line']['dash'] == 'dash'
+    assert harmonic['visible'] is True
+    assert 'that the supercell of the dynamics holds' in ''.join(page.words)
+
+
+def test_the_full_mesh_is_there_on_request(page):
+    full_mesh = traces(page, 'spectrum', 'mesh')
+    assert list(full_mesh) == ['LDA', 'HF', 'CCSD(T)']
+    # The density of states of the run is one everywhere.
+    assert set(full_mesh['HF']['y']) == {1.0}
+    assert full_mesh['HF']['visible'] is False
+    assert 'harmonic on the full mesh' in ''.join(page.words)
+
+
+def test_without_that_supercell_the_full_mesh_is_drawn_and_said(run):
+    page = page_of(run.master)
+    assert set(named(page, 'spectrum', 'HF, harmonic')['y']) == {1.0}
+    assert traces(page, 'spectrum', 'mesh') == {}
+    text = ''.join(page.words)
+    assert 'Dashed: harmonic, on the full mesh and not in the supercell of the dynamics.' in text
+    assert 'harmonic on the full mesh' not in text
+
+
+def test_a_spectrum_alone_is_drawn(full):
+    page = page_of(finished({'vdos__hf': full.nodes['vdos__hf']}))
+    assert list(traces(page, 'spectrum', 'line')) == ['HF']
+
+
+def test_each_element_can_be_shown(full, page):
+    curves = {name: values for name, values, _ in full.nodes['vdos__hf'].get_y()}
+    for element in ('Li', 'F'):
+        part = named(page, 'spectrum', f'HF, dynamics, {element}')
+        assert part['y'] == pytest.approx(curves[f'element_{element}'], abs=1e-6)
+        assert part['meta']['role'] == 'element'
+        assert part['visible'] is False
+
+
+def test_the_autocorrelation_is_one_at_lag_zero_and_over_femtoseconds(full, page):
+    line = traces(page, 'autocorrelation', 'line')['HF']
+    assert line['x'] == pytest.approx(LAGS_FS)
+    assert line['y'][0] == 1
+    runs = [link.node for link in full.nodes['vdos__hf'].creator.base.links.get_incoming().all()]
+    own = [(run.get_array('vacf_Li') + run.get_array('vacf_F')) / 8e-3 for run in runs]
+    assert line['y'] == pytest.approx(np.mean(own, axis=0), abs=1e-4)
+    members = [t for t in page.data['autocorrelation-data']['data'] if t['name'] in {f'HF {m}' for m in MEMBERS}]
+    assert len(members) == 2
+    assert 'fs' in page.data['autocorrelation-data']['layout']['xaxis']['title']['text']
+
+
+def test_the_autocorrelation_is_shared_out_among_the_elements(page):
+    assert named(page, 'autocorrelation', 'HF, Li')['y'][0] == 0.75
+    assert named(page, 'autocorrelation', 'HF, F')['y'][0] == 0.25
+
+
+def test_without_the_autocorrelations_in_the_database_there_is_no_figure(run):
+    assert autocorrelation_figure(curves_of_run(run.master)) is None
+
+
+def test_every_peak_has_its_shift_and_error(full):
+    table = peaks_table(results_of(full.process)['dynamics'])
+    assert list(table.group_methods) == ['LDA', 'HF', 'CCSD(T)']
+    assert dict(table.groups)['HF'] == [['150.2', '146.5', '-3.8 ± 0.5', '2'], ['280.5', '–', '–', '0']]
+    assert 'cm⁻¹' in table.caption
+    assert '11.5' in table.note
+
+
+def test_the_sampling_of_every_trajectory_is_told_with_its_units(full):
+    table = sampling_table(results_of(full.process)['dynamics'])
+    heading, rows = table.groups[1]
+    assert heading == 'HF: 5.0 independent samples'
+    assert dict(zip(table.header, rows[0], strict=True)) == {
+        'trajectory': 'seed_5192',
+        'time (ps)': '15.0',
+        'temperature (K)': '302.2',
+        'drift (meV/atom/ps)': '0.0021',
+        'correlation time (ps)': '4.125',
+        'blocks': '5',
+        'independent samples': '2.5',
+    }
+    assert rows[1][4] == '≥ 9.000'
+
+
+def test_a_run_without_dynamics_has_neither_table(run):
+    dynamics = results_of(run.master)['dynamics']
+    assert peaks_table(dynamics) is None
+    assert sampling_table(dynamics) is None
+
+
+def test_why_there_are_no_peaks_is_said(full):
+    sampling = results_of(full.process)['dynamics']['HF']['sampling']
+    table = sampling_table({'HF': {'sampling': {**sampling, 'no_peaks_because': 'the crystal is not at rest'}}})
+    assert 'HF has no table of peaks: the crystal is not at rest.' in table.note
