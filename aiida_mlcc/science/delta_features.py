@@ -1,4 +1,4 @@
-"""What Δ is made of: symmetry-adapted force constants of second and third order beside the energy of the base."""
+"""What Δ is made of: symmetry-adapted force constants of second to fourth order beside the energy of the base."""
 
 from __future__ import annotations
 

@@ -102,11 +102,6 @@ def from_extxyz(text: str) -> Snapshots:
     return Snapshots(snapshots.symbols, snapshots.cells, snapshots.positions, labels)
 
 
-def to_images(snapshots: Snapshots) -> list[Atoms]:
-    """Return ASE images whose ``info`` and ``arrays`` hold the labels, as in the file."""
-    return _images(to_extxyz(snapshots))
-
-
 def from_labelled_atoms(
     images: Sequence[Atoms], method: str, source: Mapping[str, Any], forces: bool = True
 ) -> Snapshots:

@@ -122,5 +122,8 @@ def _locate(
 
 def second_shell(primitive: Atoms) -> float:
     """Return a cutoff (Å) that takes in nearest and next-nearest neighbours: where most of the anharmonicity is."""
-    distances = shells(primitive, _SEARCHED * shortest_distance(primitive))
+    searched = _SEARCHED * shortest_distance(primitive)
+    # In a crystal of molecules the second and third neighbours are many bonds away.
+    while len(distances := shells(primitive, searched)) < 3:
+        searched *= 2
     return float((distances[1] + distances[2]) / 2)

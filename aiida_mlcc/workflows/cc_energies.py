@@ -178,9 +178,10 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
 
         :param code: a Python that has PySCF.
         :param structure: the crystal, for selections that look at its phonons.
-        :param options: scheduler options of the jobs with PySCF, as in ``metadata.options``.
-        :param cc4s_code: Cc4s, for the engines that end in it; ``cc4s.metadata.options`` are its scheduler options.
-        :param vasp_code: VASP, for the engine ``vasp+cc4s``; ``vasp.options`` are its scheduler options.
+        :param options: scheduler options of all jobs, as in ``metadata.options``; those of Cc4s and VASP themselves go
+            before them.
+        :param cc4s_code: Cc4s, for the engines that end in it; ``cc4s.metadata.options`` go before `options`.
+        :param vasp_code: VASP, for the engine ``vasp+cc4s``; ``vasp.options`` go before `options`.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)

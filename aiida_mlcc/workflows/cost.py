@@ -20,7 +20,7 @@ def cost_of(processes: Iterable[orm.ProcessNode]) -> dict[str, Any]:
     :returns: ``core_hours``; ``n_jobs``; ``n_jobs_of_unknown_cost``, killed ones among them; ``largest_memory_gb`` of
         a job, None where no program says it.
     """
-    found = _jobs_below(processes)
+    found = [job for job in _jobs_below(processes) if not job.base.caching.is_created_from_cache]
     summaries = _summaries_of(found)
     jobs = [_cost_of_job(job, summaries.get(job.pk, {})) for job in found]
     hours = [job['core_hours'] for job in jobs if job['core_hours'] is not None]
@@ -31,6 +31,12 @@ def cost_of(processes: Iterable[orm.ProcessNode]) -> dict[str, Any]:
         'n_jobs_of_unknown_cost': len(jobs) - len(hours),
         'largest_memory_gb': max(memory, default=None),
     }
+
+
+def ran_anew(process: orm.ProcessNode) -> bool:
+    """Tell whether every job below `process` ran: what comes from the cache says nothing of what others will cost."""
+    jobs = _jobs_below([process])
+    return bool(jobs) and not any(job.base.caching.is_created_from_cache for job in jobs)
 
 
 def add_costs(costs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -76,7 +82,7 @@ def _jobs_below(processes: Iterable[orm.ProcessNode]) -> list[orm.CalcJobNode]:
         jobs.append(orm.CalcJobNode, with_incoming='caller')
         found.update({node.pk: node for node in jobs.all(flat=True)})
         level = workflows.append(orm.WorkflowNode, with_incoming='caller', project='id').all(flat=True)
-    return [node for _, node in sorted(found.items()) if not node.base.caching.is_created_from_cache]
+    return [node for _, node in sorted(found.items())]
 
 
 def _summaries_of(jobs: Sequence[orm.CalcJobNode]) -> dict[int, dict[str, Any]]:

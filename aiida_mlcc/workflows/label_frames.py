@@ -18,7 +18,7 @@ from aiida_mlcc.engines.correlation import uses_cc4s
 from aiida_mlcc.science.labelling import missing_labels
 from aiida_mlcc.science.labelling_plan import plan_batches
 from aiida_mlcc.workflows.cc4s_batch import Cc4sBatchWorkChain
-from aiida_mlcc.workflows.cost import add_costs, cost_of, forecast
+from aiida_mlcc.workflows.cost import add_costs, cost_of, forecast, ran_anew
 from aiida_mlcc.workflows.labelling_ports import correlate_port, refuse_jobs
 from aiida_mlcc.workflows.ports import count_port
 from aiida_mlcc.workflows.restart import CorrelateRestartWorkChain
@@ -112,7 +112,7 @@ class LabelFramesWorkChain(WorkChain):
             node = self.ctx[name]
             cost = cost_of([node])
             self.ctx.costs.append(cost)
-            if 'labelled' in node.outputs and not cost['n_jobs_of_unknown_cost']:
+            if 'labelled' in node.outputs and not cost['n_jobs_of_unknown_cost'] and ran_anew(node):
                 self.ctx.telling.append((methods, len(frames), cost))
             lost = {method: list(range(len(frames))) for method in methods}
             reasons: dict[int, str] = {}

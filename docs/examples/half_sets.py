@@ -331,7 +331,7 @@ def main() -> None:
     )
     print(table(result))
     if options.figure:
-        draw(result).savefig(options.figure)
+        draw(result).savefig(options.figure, metadata={'Date': None})
 
 
 if __name__ == '__main__':

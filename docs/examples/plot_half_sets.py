@@ -127,7 +127,7 @@ def main(source: str, target: str) -> None:
     """Read what the study wrote, print the table and write the figure."""
     result = json.loads(Path(source).read_text())
     print(table(result))
-    draw(result).savefig(target)
+    draw(result).savefig(target, metadata={'Date': None})
 
 
 if __name__ == '__main__':

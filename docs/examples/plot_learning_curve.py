@@ -48,7 +48,7 @@ def draw(result: dict[str, Any]) -> Figure:
 
 def main(source: str, target: str) -> None:
     """Read the benchmark's JSON and write the figure."""
-    draw(json.loads(Path(source).read_text())).savefig(target)
+    draw(json.loads(Path(source).read_text())).savefig(target, metadata={'Date': None})
 
 
 if __name__ == '__main__':

@@ -43,17 +43,21 @@ print(f'dispersion {dispersion.uuid}')
 methods = {node.method for node in above(dispersion, ForceFieldData)}
 print(f'force fields of {", ".join(sorted(methods))}')
 
-trainings = above(
-    dispersion, orm.CalcJobNode, process_type={'in': [f'aiida.calculations:mlcc.{t}' for t in ('train', 'fit')]}
-)
-for job in trainings:
+trainings = [f'aiida.calculations:mlcc.{task}' for task in ('train', 'fit', 'readout')]
+for job in above(dispersion, orm.CalcJobNode, process_type={'in': trainings}):
     snapshots = job.inputs.snapshots
     print(f'  {job.process_label} {job.uuid}: seed {job.inputs.seed.value}')
     print(f'    {snapshots.n_frames} snapshots {snapshots.uuid}, labelled by {", ".join(snapshots.methods)}')
 
-for job in above(dispersion, orm.CalcJobNode, process_type='aiida.calculations:mlcc.correlate'):
-    labelled = job.outputs.labelled.get_snapshots()
-    print(f'energies of {job.process_label} {job.uuid}')
+labellings = (
+    'aiida.calculations:mlcc.correlate',
+    # Stores what Cc4s gave for one snapshot.
+    'aiida_mlcc.calculations.functions.label_point.label_point',
+)
+for process in above(dispersion, orm.CalculationNode, process_type={'in': labellings}):
+    (node,) = process.base.links.get_outgoing(node_class=SnapshotsData).all_nodes()
+    labelled = node.get_snapshots()
+    print(f'energies of {process.process_label} {process.uuid}')
     for method in labelled.methods:
         if method in methods:
             energies = labelled.labels[method].energies

@@ -6,7 +6,7 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read
 
-from aiida_mlcc.science.extxyz import from_extxyz, from_labelled_atoms, read_extxyz, to_extxyz, to_images, write_extxyz
+from aiida_mlcc.science.extxyz import from_extxyz, from_labelled_atoms, read_extxyz, to_extxyz, write_extxyz
 from aiida_mlcc.science.methods import UnknownMethod
 from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
 
@@ -42,7 +42,6 @@ def test_ase_reads_the_labels_by_their_slugs(snapshots):
     assert images[0].info['energy_ccsd_t'] == -291.47710027
     assert 'energy_ccsd_t' not in images[1].info
     assert np.array_equal(images[2].arrays['forces_ccsd_t'], snapshots.labels['CCSD(T)'].forces[2])
-    assert to_images(snapshots)[0].info['energy_ccsd_t'] == -291.47710027
 
 
 def test_an_energy_of_no_known_method_is_refused(snapshots):

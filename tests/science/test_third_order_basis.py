@@ -102,6 +102,20 @@ def test_the_second_shell_lies_between_the_second_and_the_third_neighbours(diamo
     assert 4.017 * np.sqrt(1 / 2) < second_shell(rock_salt) < 4.017 * np.sqrt(3 / 4)
 
 
+def test_the_second_shell_of_a_molecular_crystal_is_far_beyond_the_bond():
+    """α-N2, Pa3: molecules of 1.10 Å along the diagonals of a cube of 5.66 Å."""
+    u = 1.10 / (2 * np.sqrt(3) * 5.66)
+    along = np.array([[1, 1, 1], [-1, 1, -1], [-1, -1, 1], [1, -1, -1]])
+    centres = np.array([[0, 0, 0], [0.5, 0, 0.5], [0, 0.5, 0.5], [0.5, 0.5, 0]])
+    fractions = np.concatenate([centres + u * along, centres - u * along])
+    nitrogen = Atoms('N8', scaled_positions=fractions, cell=5.66 * np.eye(3), pbc=True)
+    images = np.array(list(np.ndindex(3, 3, 3))) - 1
+    apart = (fractions[None, :] + images[:, None] - fractions[0]).reshape(-1, 3) * 5.66
+    distances = np.unique(np.linalg.norm(apart, axis=1).round(4))
+    assert distances[1] == pytest.approx(1.10, abs=1e-3)
+    assert distances[2] < second_shell(nitrogen) < distances[3]
+
+
 def test_what_has_no_basis_is_refused(diamond):
     with pytest.raises(CrystalError, match='not primitive'):
         third_order_basis(bulk('C', 'diamond', a=3.56, cubic=True), 1.6)

@@ -6,7 +6,10 @@ import re
 import numpy as np
 import pytest
 from aiida import orm
+from aiida.common.links import LinkType
 from aiida.engine import run_get_node
+from aiida.engine.utils import instantiate_process
+from aiida.manage import get_manager
 from ase import Atoms
 
 from aiida_mlcc.data.force_field import ForceFieldData
@@ -85,6 +88,24 @@ def test_labelling_over_its_budget_ends_there_with_what_is_labelled(python, crys
     assert called(node) == ['CCEnergiesWorkChain']
     assert outputs['snapshots'].get_snapshots().labels['HF'].labelled.sum() == 1
     assert len(outputs['failures']['failed']) >= 2
+
+
+def test_the_learning_curve_of_rounds_that_ended_on_the_budget_is_kept(python, crystal):
+    """The step alone, after a labelling that has ended."""
+    snapshots, curve = SnapshotsData(snapshots_of_springs()).store(), orm.Dict({'rounds': []}).store()
+    overrides = {'methods': ['HF'], 'vacf_methods': [], 'cc_energies': {'selection': {'kind': 'random', 'n': 3}}}
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(python, crystal, 'fast', overrides, snapshots=snapshots)
+    labelling = orm.WorkChainNode()
+    labelling.set_process_state('finished')
+    labelling.set_exit_status(411)
+    labelling.store()
+    for label, node in (('snapshots', snapshots), ('learning_curve', curve)):
+        node.base.links.add_incoming(labelling, link_type=LinkType.RETURN, link_label=label)
+    process = instantiate_process(get_manager().get_runner(), builder)
+    process.begin()
+    process.ctx.cc_energies = labelling
+    assert process.collect_energies().status == 411
+    assert process.outputs['learning_curve'].uuid == curve.uuid
 
 
 def test_labels_asked_for_by_name_are_added_to_those_that_there_are(python, crystal):

@@ -1,0 +1,60 @@
+"""What a labelling in batches learns of its cost, step by step, without running a job."""
+
+import pytest
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.engine.utils import instantiate_process
+from aiida.manage import get_manager
+
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.workflows.label_frames import LabelFramesWorkChain
+from tests.workflows.energies import builder_of, helium
+
+HOURS = 2.0
+
+
+@pytest.fixture
+def labelling(python):
+    """Three frames in batches of one with a budget, of which none has been submitted."""
+    given = builder_of(python, helium(3), methods=['HF'], batch_size=1)._inputs(prune=True)
+    inputs = {name: value for name, value in given.items() if name in LabelFramesWorkChain.spec().inputs}
+    frames, budget = orm.Dict({'HF': [0, 1, 2]}), orm.Float(100.0)
+    process = instantiate_process(
+        get_manager().get_runner(), LabelFramesWorkChain, **{**inputs, 'frames': frames, 'max_core_hours': budget}
+    )
+    process.plan_batches()
+    return process
+
+
+def finish_next_batch(process, computer, cached: tuple[bool, ...]) -> None:
+    """Let the next batch be labelled by jobs of which some come from the cache; each took two core hours once."""
+    methods, frames = process.ctx.batches.pop(0)
+    name = f'batch_{frames[0]:03d}'
+    batch = orm.WorkChainNode()
+    batch.set_process_state('finished')
+    batch.set_exit_status(0)
+    batch.store()
+    for number, from_cache in enumerate(cached):
+        job = orm.CalcJobNode(computer=computer)
+        job.base.links.add_incoming(batch, LinkType.CALL_CALC, f'job_{number}')
+        job.store()
+        summary = orm.Dict({'core_hours': HOURS})
+        summary.base.links.add_incoming(job, LinkType.CREATE, 'summary')
+        summary.store()
+        if from_cache:
+            job.base.extras.set('_aiida_cached_from', 'another')
+    labelled = SnapshotsData(helium(1)).store()
+    labelled.base.links.add_incoming(batch, LinkType.RETURN, 'labelled')
+    process.ctx.running, process.ctx[name] = {name: (methods, frames)}, batch
+    process.collect_batches()
+    process.judge_cost()
+
+
+@pytest.mark.parametrize('cached', [(True,), (True, False)])
+def test_batch_from_the_cache_tells_nothing_of_what_the_others_cost(labelling, python, cached):
+    finish_next_batch(labelling, python.computer, cached)
+    assert labelling.ctx.forecasts == []
+    finish_next_batch(labelling, python.computer, (False,))
+    (forecast,) = labelling.ctx.forecasts
+    assert forecast['n_left'] == 1
+    assert forecast['core_hours_to_come'] == pytest.approx(HOURS)
