@@ -45,13 +45,19 @@ class MdCalculation(RuntimeCalculation):
         spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of velocities and thermostat.')
         spec.input('device', valid_type=orm.Str, default=lambda: orm.Str('cpu'), validator=validate_device)
         spec.input('parameters', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=_validate_parameters)
-        spec.output('trajectory', valid_type=SnapshotsData, required=False, help='Frames with energies and forces.')
+        spec.output(
+            'trajectory',
+            valid_type=SnapshotsData,
+            required=False,
+            help='Frames with energies and forces; the last steps of a dynamics for a spectrum that blew up.',
+        )
         spec.output(
             'vacf',
             valid_type=orm.ArrayData,
             required=False,
             help='Mass-weighted velocity autocorrelation per element (`vacf_C`) and direction (`vacf_C_xyz`), amu '
-            'Å²/fs², over `time_fs`; of `blocks` of the run; harmonic modes of the same supercell.',
+            'Å²/fs², over `time_fs`; of `blocks` of the run; harmonic modes of the same supercell, or the attribute '
+            '`no_harmonic_modes_because`.',
         )
         spec.exit_code(320, 'ERROR_NO_FRAMES', message='The dynamics recorded nothing.')
 

@@ -11,21 +11,25 @@ from ase import Atoms
 from aiida_mlcc.runtime.calculators import energy_and_forces
 from aiida_mlcc.runtime.pyscf_engine import EngineError
 from aiida_mlcc.science.commensurate import NormalModes, normal_modes, one_atom_of_each_site
-from aiida_mlcc.science.crystal import map_onto_crystal
+from aiida_mlcc.science.crystal import SiteMap
 
 DISPLACEMENT = 0.01
 """Å, both ways: odd orders beyond the second cancel."""
 
 
-def modes_at_rest(calculator: Any, atoms: Atoms, primitive: Mapping[str, Any]) -> tuple[NormalModes, float]:
+def primitive_atoms(primitive: Mapping[str, Any]) -> Atoms:
+    """Return the primitive cell of an input: ``symbols``, ``cell`` and ``positions`` (Å)."""
+    return Atoms(primitive['symbols'], cell=primitive['cell'], positions=primitive['positions'], pbc=True)
+
+
+def modes_at_rest(calculator: Any, atoms: Atoms, site_map: SiteMap) -> tuple[NormalModes, float]:
     """Return the normal modes of a supercell about `atoms`, and the largest force there (eV/Å).
 
-    :param primitive: ``symbols``, ``cell`` and ``positions`` (Å) of the primitive cell.
+    `atoms` are not relaxed: of a structure that is not at rest, the force says how far these modes are its own.
+
+    :param site_map: of `atoms`, from :func:`~aiida_mlcc.science.crystal.map_onto_crystal`.
     :raises EngineError: where a force is missing or not a number.
-    :raises aiida_mlcc.science.crystal.CrystalError: where `atoms` are no supercell of `primitive`.
     """
-    unit = Atoms(primitive['symbols'], cell=primitive['cell'], positions=primitive['positions'], pbc=True)
-    site_map = map_onto_crystal(unit, atoms)
     symbols = atoms.get_chemical_symbols()
     rows = {}
     for atom in one_atom_of_each_site(site_map):

@@ -8,8 +8,9 @@ Output: ``trajectory.npz`` (``record`` is ``snapshots``, or ``keep_trajectory``)
 `record_every` steps, labelled by the calculator; the start is not among them. ``vacf.npz`` (``record`` is ``vacf``):
 mass-weighted velocity autocorrelation in amu Å²/fs² over ``time_fs``, of each element (``vacf_C``) and of each of its
 directions (``vacf_C_xyz``), and of each element in each block of the run (``blocks``); with a primitive cell also the
-normal modes of the supercell at rest (``harmonic_frequencies_cm1``, ``harmonic_weights``). A run that stops early
-leaves the trajectory it has; one that blew up leaves the last frames before in any case.
+normal modes of the supercell at rest (``harmonic_frequencies_cm1``, ``harmonic_weights``), or in its description why
+there are none (``no_harmonic_modes_because``). A run that stops early leaves the trajectory it has. One for a spectrum
+that blew up leaves the last steps before, be they of the equilibration or of an earlier job.
 
 A resumed run gives the trajectory of an uninterrupted one, bit by bit where the calculator does.
 """
@@ -27,7 +28,7 @@ from ase import Atoms, units
 from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.calculators import PyscfCalculator, build_calculator, energy_and_forces
-from aiida_mlcc.runtime.hessian import modes_at_rest
+from aiida_mlcc.runtime.hessian import modes_at_rest, primitive_atoms
 from aiida_mlcc.runtime.integrators import (
     kinetic_energy,
     langevin_step,
@@ -41,11 +42,16 @@ from aiida_mlcc.runtime.md_vacf import VelocityRecord
 from aiida_mlcc.runtime.pyscf_engine import EngineError
 from aiida_mlcc.runtime.task import Job, JobError
 from aiida_mlcc.science.commensurate import NormalModes
-from aiida_mlcc.science.crystal import CrystalError
+from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal
 from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.vdos import folding
 
 TRAJECTORY_FILE = 'trajectory.npz'
 _FRAMES_BEFORE_A_BLOW_UP = 10
+_SHOWN_IN_FULL_K = 1e6
+
+_NO_MODES = (EngineError, CrystalError, JobError, RuntimeError, MemoryError, np.linalg.LinAlgError)
+"""What may keep a crystal from having modes; a GPU without memory is a RuntimeError."""
 
 
 def run(job: Job) -> None:
@@ -65,12 +71,16 @@ def run(job: Job) -> None:
 
 
 class _BlowUp(Exception):
-    """A run that no physics describes any more, in this step and at this temperature."""
+    """A run that no physics describes any more, in this step, at this temperature and at that of the step before, K."""
 
-    def __init__(self, step: int, kelvin: float) -> None:
+    def __init__(self, step: int, kelvin: float, before: float) -> None:
+        if not np.isfinite(kelvin):
+            found = f'from {before:.0f} K to no number'
+        else:
+            found = f'at {kelvin:.0f} K' if kelvin < _SHOWN_IN_FULL_K else f'at {kelvin:.3g} K'
         super().__init__(
-            f'the dynamics blew up in step {step}, at {kelvin:.0f} K: take a smaller time step, or a force field that '
-            'knows such structures'
+            f'the dynamics blew up in step {step}, {found}: take a smaller time step, or a force field that knows such '
+            'structures'
         )
 
 
@@ -93,8 +103,10 @@ class MolecularDynamics:
         if hasattr(self.calculator, 'bind'):
             # The reference sites of a force-constants term are those of the start, also for a resumed run.
             self.calculator.bind(self.atoms)
+        self.site_map = self._site_map()
         self.rng = np.random.default_rng(int(job.require('seed')))
         self.energy = 0.0
+        self.no_modes: str | None = None
         self.identity = self._identity()
         self.state = self._resume() or self._begin()
         self.velocities: VelocityRecord | None = None
@@ -105,7 +117,19 @@ class MolecularDynamics:
         if self.parameters.record == 'snapshots' or self.parameters.keep_trajectory:
             n_numbers = 1 + 2 * 3 * len(self.atoms)
             self.frames = Recording(job.checkpoint / 'frames.bin', n_numbers, '<f8', self.state.n_recorded)
-        self.last_frames: deque[NDArray[np.float64]] = deque(maxlen=_FRAMES_BEFORE_A_BLOW_UP)
+        self.last_frames = deque(self.state.last_frames, maxlen=_FRAMES_BEFORE_A_BLOW_UP)
+
+    def _site_map(self) -> SiteMap | None:
+        """Return which atom is which of the primitive cell, where that is given, before any step is taken.
+
+        :raises JobError: for a start that is no supercell of it.
+        """
+        if self.job.input.get('primitive') is None:
+            return None
+        try:
+            return map_onto_crystal(primitive_atoms(self.job.input['primitive']), self.atoms)
+        except CrystalError as error:
+            raise JobError(f'the start is no supercell of `primitive`: {error}') from error
 
     def _identity(self) -> str:
         content = {k: v for k, v in self.job.input.items() if k not in ('max_seconds', 'start', 'frame')}
@@ -128,7 +152,29 @@ class MolecularDynamics:
             forces = self.forces_at(self.atoms.positions)
         except EngineError as error:
             raise JobError(f'the dynamics cannot start: {error}') from error
-        return MDState(self.atoms.positions.copy(), velocities, forces, self.energy, self.rng.bit_generator.state)
+        state = MDState(self.atoms.positions.copy(), velocities, forces, self.energy, self.rng.bit_generator.state)
+        state.harmonic = self._harmonic_at_start()
+        return state
+
+    def _harmonic_at_start(self) -> dict[str, NDArray[Any]]:
+        """Return the normal modes of the start for a spectrum, or nothing where they cannot be had: the end says why.
+
+        :raises JobError: where the records would fold one of them back.
+        """
+        if self.parameters.record != 'vacf' or self.site_map is None:
+            return {}
+        try:
+            modes, residual_force = self._modes(self.site_map)
+        except _NO_MODES:
+            return {}
+        reason = folding(modes.highest_cm1, self.parameters.record_every, self.parameters.time_step_fs)
+        if reason is not None:
+            raise JobError(f'the dynamics gives no spectrum: {reason}')
+        return {
+            'frequencies_cm1': modes.frequencies_cm1,
+            'weights': modes.weights,
+            'residual_force_eV_A': np.array(residual_force),
+        }
 
     def forces_at(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the forces (eV/Å) at `positions`, and keep the energy."""
@@ -140,7 +186,7 @@ class MolecularDynamics:
     def run(self) -> bool:
         """Step until the end; return False where the time was up before.
 
-        :raises _BlowUp: with the step and the temperature.
+        :raises _BlowUp: with the step and the last temperature.
         :raises EngineError: with the step.
         """
         parameters, state = self.parameters, self.state
@@ -170,6 +216,7 @@ class MolecularDynamics:
         parameters, state = self.parameters, self.state
         move = (state.positions, state.velocities, state.forces, self.forces_at, self.masses)
         h = parameters.time_step_fs * units.fs
+        before = temperature(state.velocities, self.masses)
         equilibrating = state.step < parameters.equilibration_steps
         try:
             if parameters.ensemble == 'langevin' or equilibrating:
@@ -177,17 +224,18 @@ class MolecularDynamics:
                 moved = langevin_step(*move, h, friction, parameters.target_temperature(state.step), self.rng)
             else:
                 moved = verlet_step(*move, h)
-        except EngineError as error:
+        except (EngineError, CrystalError) as error:
+            if isinstance(error, CrystalError) or isinstance(error.__cause__, CrystalError):
+                # Atoms that leave their sites: a term of force constants knows no such structure.
+                raise _BlowUp(state.step + 1, before, before) from error
             raise EngineError(f'the dynamics stopped in step {state.step + 1}: {error}') from error
-        except CrystalError as error:
-            # Atoms that leave their sites: a term of force constants knows no such structure.
-            raise _BlowUp(state.step + 1, temperature(state.velocities, self.masses)) from error
         kelvin = temperature(moved[1], self.masses)
         if not np.isfinite(moved[2]).all() or not kelvin < parameters.blow_up_temperature:
-            raise _BlowUp(state.step + 1, kelvin)
+            raise _BlowUp(state.step + 1, kelvin, before)
         state.positions, state.velocities, state.forces = moved
         state.energy = self.energy
         state.step += 1
+        self.last_frames.append(np.concatenate([[state.step], self._frame()]))
         if not equilibrating:
             self._record(kelvin)
 
@@ -198,14 +246,15 @@ class MolecularDynamics:
         state.averages.add(1e-3 * step * parameters.time_step_fs, kelvin, total_energy)
         if step % parameters.record_every:
             return
-        frame = np.concatenate([[state.energy], state.positions.ravel(), state.forces.ravel()])
         if self.velocities is not None:
             self.velocities.add(state.velocities)
         if self.frames is not None:
-            self.frames.append(frame)
-        else:
-            self.last_frames.append(frame)
+            self.frames.append(self._frame())
         state.n_recorded += 1
+
+    def _frame(self) -> NDArray[np.float64]:
+        state = self.state
+        return np.concatenate([[state.energy], state.positions.ravel(), state.forces.ravel()])
 
     def checkpoint(self) -> None:
         """Bring all that the next step depends on to the disk."""
@@ -213,19 +262,27 @@ class MolecularDynamics:
             self.frames.flush()
         if self.velocities is not None:
             self.state.correlation = self.velocities.correlator.state()
+        self.state.last_frames = np.array(self.last_frames)
         self.state.random = self.rng.bit_generator.state
         if hasattr(self.calculator, 'state'):
             self.state.calculator = self.calculator.state()
         self.state.write(self.job.checkpoint, self.identity)
 
     def write_trajectory(self, last_frames: bool = False) -> None:
-        """Write the snapshots recorded so far, if there are any; else, where asked for, the last few."""
-        if self.frames is not None:
-            records = np.asarray(self.frames.read())
-        else:
-            records = np.array(self.last_frames if last_frames else [])
-        if not len(records):
-            return
+        """Write the snapshots recorded so far, if there are any, and where asked for those of the last steps.
+
+        A run for snapshots has the recorded ones only: they go into data sets, where a blow-up does not belong.
+        """
+        records = None if self.frames is None else np.asarray(self.frames.read())
+        if last_frames and self.parameters.record == 'vacf':
+            recorded = self.parameters.equilibration_steps + self.state.n_recorded * self.parameters.record_every
+            new = [f[1:] for f in self.last_frames if records is None or not len(records) or f[0] > recorded]
+            if new:
+                records = np.array(new) if records is None else np.concatenate([records, new])
+        if records is not None and len(records):
+            self._write_frames(records)
+
+    def _write_frames(self, records: NDArray[np.float64]) -> None:
         n_frames, n_atoms = len(records), len(self.atoms)
         positions, forces = records[:, 1:].reshape(n_frames, 2, n_atoms, 3).transpose(1, 0, 2, 3)
         cells = np.repeat(self.start.cells, n_frames, axis=0)
@@ -235,22 +292,29 @@ class MolecularDynamics:
 
     def write_vacf(self) -> None:
         """Write the velocity autocorrelation, where it was recorded."""
-        if self.velocities is not None:
-            known = {**self.summary(), 'seed': int(self.job.require('seed'))}
-            self.velocities.write(self.job.folder, known, self._modes())
+        if self.velocities is None:
+            return
+        harmonic: tuple[NormalModes, float] | None = None
+        if kept := self.state.harmonic:
+            elements = tuple(dict.fromkeys(self.start.symbols))
+            modes = NormalModes(kept['frequencies_cm1'], elements, kept['weights'])
+            harmonic = modes, float(kept['residual_force_eV_A'])
+        elif self.site_map is not None:
+            try:
+                harmonic = self._modes(self.site_map)
+            except _NO_MODES as error:
+                # They are something to compare with: no reason to lose a run that came to its end.
+                self.no_modes = f'the forces about rest cannot be computed: {error}'
+        known = {**self.summary(), 'seed': int(self.job.require('seed'))}
+        self.velocities.write(self.job.folder, known, harmonic)
 
-    def _modes(self) -> tuple[NormalModes, float] | None:
-        """Return the normal modes of the start, where its primitive cell is given, in double precision."""
-        primitive = self.job.input.get('primitive')
-        if primitive is None:
-            return None
-        spec, calculator = self.job.require('calculator'), self.calculator
-        if spec.get('dtype', 'float64') != 'float64':
-            calculator = build_calculator({**spec, 'dtype': 'float64'}, self.job.folder)
-        try:
-            return modes_at_rest(calculator, self.start.atoms(0), primitive)
-        except (EngineError, CrystalError) as error:
-            raise JobError(f'there are no harmonic modes to compare with: {error}', **self.summary()) from error
+    def _modes(self, site_map: SiteMap) -> tuple[NormalModes, float]:
+        """Return the normal modes of the start, in double precision, and the largest force there (eV/Å)."""
+        spec = self.job.require('calculator')
+        # One of its own: what this one has seen must not change the dynamics.
+        double = {'dtype': 'float64'} if spec.get('kind') == 'force-field' else {}
+        calculator = build_calculator({**spec, **double}, self.job.folder)
+        return modes_at_rest(calculator, self.start.atoms(0), site_map)
 
     def summary(self) -> dict[str, Any]:
         """Return what ``output.json`` says of the run."""
@@ -262,4 +326,5 @@ class MolecularDynamics:
             'equilibration_steps_done': min(state.step, parameters.equilibration_steps),
             'mean_temperature_K': state.averages.mean_temperature,
             'energy_drift_mev_per_atom_ps': None if slope is None else 1000 * slope / len(self.masses),
+            **({} if self.no_modes is None else {'no_harmonic_modes_because': self.no_modes}),
         }

@@ -16,6 +16,7 @@ from aiida_mlcc.science.npz import read_npz, write_npz
 _STATE_FILE = 'md.npz'
 _CALCULATOR = 'calculator_'
 _CORRELATION = 'correlation_'
+_HARMONIC = 'harmonic_'
 
 
 @dataclass
@@ -59,6 +60,10 @@ class MDState:
     """Everything the next step depends on, in ASE's units.
 
     The forces and the state of the random numbers are among it: a resumed run computes nothing twice.
+
+    :param last_frames: of the last steps, equilibration included, oldest first: number of the step, energy, positions
+        and forces, shape (n_frames, 2 + 6·n_atoms).
+    :param harmonic: the normal modes of the start, where they are known.
     """
 
     positions: NDArray[np.float64]
@@ -71,12 +76,16 @@ class MDState:
     averages: Averages = field(default_factory=Averages)
     calculator: dict[str, NDArray[Any]] = field(default_factory=dict)
     correlation: dict[str, NDArray[Any]] = field(default_factory=dict)
+    last_frames: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    harmonic: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def write(self, folder: Path, identity: str) -> None:
         """Write the checkpoint, atomically."""
         arrays = {'positions': self.positions, 'velocities': self.velocities, 'forces': self.forces}
+        arrays['last_frames'] = self.last_frames
         arrays |= {f'{_CALCULATOR}{name}': array for name, array in self.calculator.items()}
         arrays |= {f'{_CORRELATION}{name}': array for name, array in self.correlation.items()}
+        arrays |= {f'{_HARMONIC}{name}': array for name, array in self.harmonic.items()}
         description = {
             'identity': identity,
             'energy': self.energy,
@@ -107,6 +116,8 @@ class MDState:
             averages=Averages(**description['averages']),
             calculator=_with_prefix(arrays, _CALCULATOR),
             correlation=_with_prefix(arrays, _CORRELATION),
+            last_frames=arrays.get('last_frames', np.empty((0, 0))),
+            harmonic=_with_prefix(arrays, _HARMONIC),
         )
 
 

@@ -36,6 +36,20 @@ class NormalModes:
         """How many modes have no frequency."""
         return int(np.count_nonzero(self.frequencies_cm1 < 0))
 
+    @property
+    def highest_cm1(self) -> float:
+        """The highest frequency, cm⁻¹."""
+        return float(self.frequencies_cm1[-1])
+
+    def share_above(self, limit_cm1: float) -> float:
+        """Return which share of all modes lies above a frequency."""
+        return float(np.mean(self.frequencies_cm1 > limit_cm1))
+
+    def real_shares(self) -> dict[str, float]:
+        """Return which share of the motion of each element is in modes that oscillate: all in a stable crystal."""
+        whole, real = (part.sum(axis=(1, 2)) for part in (self.weights, self.weights[:, :, self.frequencies_cm1 >= 0]))
+        return dict(zip(self.elements, (real / whole).tolist(), strict=True))
+
     def correlation(self, lags_fs: ArrayLike, step_fs: float) -> dict[str, NDArray[np.float64]]:
         """Return the velocity autocorrelation with equal energy in all modes, by velocity Verlet with this step.
 

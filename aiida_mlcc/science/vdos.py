@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import constants, fft
 from scipy.interpolate import CubicSpline
 
-_FLOATS_AT_ONCE = 8_000_000
 WINDOWS = ('hann', 'none')
 DIRECTIONS = ('x', 'y', 'z')
 
@@ -31,41 +30,6 @@ class VibrationalSpectrum:
     elements: dict[str, NDArray[np.float64]]
     resolution_cm1: float
     directions: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-
-
-def velocity_autocorrelation(
-    velocities: ArrayLike, masses: ArrayLike, symbols: Sequence[str], max_lag: int
-) -> dict[str, NDArray[np.float64]]:
-    """Return Σ_i m_i ⟨v_i(t)·v_i(t+τ)⟩ of each element, averaged over all times t, for lags of 0 … `max_lag` steps.
-
-    Computed as power spectra with zero padding (no lag wraps around), a few atoms at a time, so `velocities` may be a
-    memory map larger than the memory.
-
-    :param velocities: shape (n_steps, n_atoms, 3), in any unit; masses in amu and Å/fs give amu Å²/fs².
-    :param masses: shape (n_atoms,).
-    :raises ValueError: where shapes do not fit, or `max_lag` is not shorter than the run.
-    """
-    recorded = velocities if isinstance(velocities, np.ndarray) else np.asarray(velocities, dtype=float)
-    weights = np.asarray(masses, dtype=float)
-    if recorded.ndim != 3 or recorded.shape[1:] != (len(symbols), 3) or weights.shape != (len(symbols),):
-        raise ValueError(f'velocities {recorded.shape} and masses {weights.shape} do not fit {len(symbols)} atoms')
-    n_steps = len(recorded)
-    if not 0 <= max_lag < n_steps:
-        raise ValueError(f'a run of {n_steps} recorded steps has no lag of {max_lag}')
-    length = fft.next_fast_len(n_steps + max_lag + 1, real=True)
-    at_once = max(1, _FLOATS_AT_ONCE // (3 * length))
-    pairs = n_steps - np.arange(max_lag + 1)
-    correlation = {}
-    for symbol in dict.fromkeys(symbols):
-        members = np.array([number for number, other in enumerate(symbols) if other == symbol])
-        power = np.zeros(length // 2 + 1)
-        for start in range(0, len(members), at_once):
-            chosen = members[start : start + at_once]
-            moving = np.asarray(recorded[:, chosen], dtype=float) * np.sqrt(weights[chosen])[:, None]
-            transformed = fft.rfft(moving.reshape(n_steps, -1), n=length, axis=0)
-            power += np.sum(transformed.real**2 + transformed.imag**2, axis=1)
-        correlation[symbol] = fft.irfft(power, n=length)[: max_lag + 1] / pairs
-    return correlation
 
 
 def spectrum(
@@ -182,6 +146,25 @@ def true_frequencies(frequencies_cm1: ArrayLike, step_fs: float) -> NDArray[np.f
     half_phases = np.pi * np.asarray(frequencies_cm1, dtype=float) * FS_TO_CM * step_fs
     true: NDArray[np.float64] = np.sin(np.minimum(half_phases, np.pi / 2)) / (np.pi * FS_TO_CM * step_fs)
     return true
+
+
+def folding(highest_mode_cm1: float, record_every: int, step_fs: float) -> str | None:
+    """Return why records so rare show a harmonic mode where there is none, in a sentence, or None.
+
+    :param step_fs: of velocity Verlet, of which every `record_every`-th is recorded. A mode that it cannot follow
+        folds nowhere: its dynamics blows up.
+    """
+    recorded = 1 / (2 * record_every * step_fs * FS_TO_CM)
+    if highest_mode_cm1 <= 0 or highest_mode_cm1 * np.pi * FS_TO_CM * step_fs >= 1:
+        return None
+    shown = float(verlet_frequencies(highest_mode_cm1, step_fs))
+    if shown <= recorded:
+        return None
+    return (
+        f'the highest harmonic mode is {highest_mode_cm1:.0f} cm⁻¹, but recording every {record_every} steps of '
+        f'{step_fs:g} fs shows modes up to {recorded:.0f} cm⁻¹ and folds the others back: take '
+        f'{int(1 / (2 * step_fs * FS_TO_CM * shown))} for `record_every`'
+    )
 
 
 def resolution_cm1(window: str, longest_lag_fs: float) -> float:

@@ -10,11 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.commensurate import NormalModes
-from aiida_mlcc.science.vdos import FS_TO_CM, VibrationalSpectrum, counts_at_rest, spectrum, transform
+from aiida_mlcc.science.vdos import FS_TO_CM, VibrationalSpectrum, counts_at_rest, resolution_cm1, spectrum, transform
 from aiida_mlcc.science.vdos_peaks import PeakCurves
 from aiida_mlcc.science.vdos_sampling import Sampling, sampling_of, sampling_sd, single_sample_variance
 
 PADDING = 4
+
+LARGEST_RESIDUAL_FORCE = 0.01
+"""eV/Å. What remains on an atom at rest moves it by u = F/Φ₂, and a cubic potential then shifts a frequency by about
+½·(Φ₃/Φ₂)·u. With the smallest usual stiffness, 5 eV/Å², and Φ₃/Φ₂ = 4/Å this force gives 0.4 %, as much as the
+anharmonicity that peaks are to show. A relaxed crystal has a hundredth of it."""
+
+_ROOM_ABOVE = 1.1
+"""How far a spectrum reaches above the highest harmonic mode, besides two resolutions."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,11 @@ class Run:
         elements = tuple(self.description['harmonic_elements'])
         return NormalModes(self.arrays['harmonic_frequencies_cm1'], elements, self.arrays['harmonic_weights'])
 
+    @property
+    def residual_force(self) -> float | None:
+        """The largest force on the crystal whose harmonic modes these are, eV/Å."""
+        return self.description.get('residual_force_eV_A')
+
 
 @dataclass(frozen=True)
 class MemberSpectrum:
@@ -67,27 +80,40 @@ class MemberSpectrum:
 
 
 def member_spectrum(
-    runs: Sequence[Run], counts: Mapping[str, int], masses: Mapping[str, float], window: str, highest_cm1: float
+    runs: Sequence[Run],
+    counts: Mapping[str, int],
+    masses: Mapping[str, float],
+    window: str,
+    highest_cm1: float | None,
 ) -> MemberSpectrum:
     """Return the spectrum of one member, normalised to the 3N − 3 modes that move: the centre of mass rests.
+
+    The harmonic spectrum lacks the modes that are imaginary, and so does its integral.
 
     :param runs: of equal length and lag; with different velocities.
     :param counts: element → atoms in the primitive cell.
     :param masses: element → amu.
+    :param highest_cm1: where the spectrum ends; None for as far as the records go.
     """
     first = runs[0]
     n_cells = round(first.description['n_atoms'] / sum(counts.values()))
     shares = counts_at_rest(counts, masses, n_cells)
     lag = first.longest_lag_fs
 
-    def spectrum_of(correlation: Mapping[str, NDArray[np.float64]]) -> VibrationalSpectrum:
-        return spectrum(correlation, shares, first.spacing_fs, window, highest_cm1, PADDING, first.step_fs)
+    def spectrum_of(
+        correlation: Mapping[str, NDArray[np.float64]], modes_of: Mapping[str, float]
+    ) -> VibrationalSpectrum:
+        return spectrum(correlation, modes_of, first.spacing_fs, window, highest_cm1, PADDING, first.step_fs)
 
-    found = spectrum_of({s: np.mean([run.arrays[f'vacf_{s}_xyz'] for run in runs], axis=0) for s in counts})
-    modes = first.modes
-    harmonic = None if modes is None else spectrum_of(modes.correlation(first.arrays['time_fs'], first.step_fs))
+    found = spectrum_of({s: np.mean([run.arrays[f'vacf_{s}_xyz'] for run in runs], axis=0) for s in counts}, shares)
+    modes = next((run.modes for run in runs if run.modes is not None), None)
+    harmonic = None
+    if modes is not None and min((real := modes.real_shares()).values()) > 0:
+        of_modes = modes.correlation(first.arrays['time_fs'], first.step_fs)
+        harmonic = spectrum_of(of_modes, {s: shares[s] * real[s] for s in counts})
     # The expected spectrum, where it is known, is a better measure of what energies scatter than the one found.
-    variance = single_sample_variance((harmonic or found).total, n_cells, window, lag)
+    expected = harmonic if harmonic is not None and modes is not None and not modes.n_imaginary else found
+    variance = single_sample_variance(expected.total, n_cells, window, lag)
     blocks = [_block_spectra(run, shares, window, highest_cm1) for run in runs]
     sampling = tuple(
         sampling_of(of_run, variance, 1e-3 * run.spacing_fs * run.description['steps_of_a_block'])
@@ -96,12 +122,36 @@ def member_spectrum(
     peaks = None
     if modes is not None and harmonic is not None:
         n_independent = sum(run.n_independent for run in sampling)
-        real = modes.frequencies_cm1[modes.frequencies_cm1 >= 0]
-        peaks = PeakCurves(harmonic.total, found.total, np.concatenate(blocks), real, n_independent, n_cells)
+        oscillating = modes.frequencies_cm1[modes.frequencies_cm1 >= 0]
+        peaks = PeakCurves(harmonic.total, found.total, np.concatenate(blocks), oscillating, n_independent, n_cells)
     return MemberSpectrum(found, harmonic, sampling_sd(variance, sampling), sampling, peaks)
 
 
-def _block_spectra(run: Run, shares: Mapping[str, float], window: str, highest_cm1: float) -> NDArray[np.float64]:
+def reach_of_modes(runs: Sequence[Run], window: str) -> float | None:
+    """Return where a spectrum may end that shows all harmonic modes of these runs, cm⁻¹; None where none are known."""
+    highest = [run.modes.highest_cm1 for run in runs if run.modes is not None]
+    if not highest:
+        return None
+    return _ROOM_ABOVE * max(highest) + 2 * resolution_cm1(window, runs[0].longest_lag_fs)
+
+
+def no_peaks(runs: Sequence[Run]) -> str | None:
+    """Return why peaks are not to be compared with the harmonic ones, in a sentence, or None.
+
+    The harmonic modes are those of the structure as it was given: where that is not at rest, of another crystal.
+    """
+    largest = max((run.residual_force or 0.0 for run in runs), default=0.0)
+    if largest <= LARGEST_RESIDUAL_FORCE:
+        return None
+    return (
+        f'the harmonic modes are of a structure with forces of up to {largest:.2g} eV/Å, more than '
+        f'{LARGEST_RESIDUAL_FORCE:g}: relax it first, or a shift is not anharmonicity'
+    )
+
+
+def _block_spectra(
+    run: Run, shares: Mapping[str, float], window: str, highest_cm1: float | None
+) -> NDArray[np.float64]:
     """Return the total spectrum of each block, shape (n_blocks, n_frequencies)."""
     blocks = run.arrays['blocks']
     elements = run.description['elements']

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linear_sum_assignment
 from scipy.signal import find_peaks
 
 from aiida_mlcc.science.vdos import line_shape
@@ -22,6 +23,12 @@ _SEARCHED_RESOLUTIONS = 1.5
 _SEARCHED_SHARE = 0.05
 """How far from its harmonic position a peak is looked for: the larger of so many resolutions and such a share of it."""
 
+_SMALLEST_LEFT = 0.1
+"""Of the height of a harmonic peak in dynamics: what is lower may be a ripple that the window leaves of another one."""
+
+_FORBIDDEN = 1e6
+"""Of a pair that is no pair: more than all others together can cost."""
+
 
 @dataclass(frozen=True)
 class PeakCurves:
@@ -30,7 +37,7 @@ class PeakCurves:
     :param harmonic: of the harmonic crystal in the supercell of the dynamics, with the same window.
     :param total: from dynamics, and `blocks` of it, shape (n_blocks, n_frequencies).
     :param modes_cm1: the harmonic frequencies, shape (n_modes,).
-    :param n_independent: independent samples that `total` is a mean of.
+    :param n_independent: independent samples that `total` is a mean of; the blocks may be more, and know one another.
     """
 
     harmonic: NDArray[np.float64]
@@ -50,29 +57,41 @@ def compare_peaks(
 ) -> list[dict[str, Any]]:
     """Return where the peaks of the harmonic crystal are in the spectrum from dynamics.
 
-    A position is the centroid of what rises above half of a peak's height. Its error combines the energies that the
-    modes happen to have (or, if larger, the scatter of the blocks) with the standard deviation over the members.
+    Peaks are paired one to one. A peak in dynamics that is nearer to another harmonic peak than to its own is taken for
+    its own only where the other one has moved on in the same direction. A position is the centroid of what rises above
+    half of a peak's height. Its error is that of the energies that the modes happen to have, or of the scatter of the
+    blocks, or of the members (which holds the former), whichever is largest.
 
+    :param grid: frequencies, cm⁻¹, evenly spaced, shape (n_frequencies,).
     :returns: by ascending frequency ``harmonic_cm1``, ``vacf_cm1``, ``shift_cm1``, ``error_cm1`` and ``n_members``,
-        means over the members that have the peak; all but the first and the last are None where none has.
+        means over the members that have the peak and the error of one member; all but the first and the last are None
+        where none has.
     """
     mean = np.mean([member.harmonic for member in members], axis=0)
     spacing = grid[1] - grid[0]
     found, _ = find_peaks(
         mean, prominence=_SMALLEST_PROMINENCE * mean.max(), distance=max(1.0, 0.5 * resolution_cm1 / spacing)
     )
-    peaks = []
-    for about in grid[found]:
-        positions, errors = [], []
-        for member in members:
-            harmonic = _position(grid, member.harmonic, about, resolution_cm1)
-            moved = _position(grid, member.total, about, resolution_cm1)
-            if harmonic is None or moved is None:
+    positions: list[list[tuple[float, float]]] = [[] for _ in found]
+    errors: list[list[float]] = [[] for _ in found]
+    for member in members:
+        own = _partners(grid, mean, found, member.harmonic, resolution_cm1)
+        partners = _partners(
+            grid, member.harmonic, np.array(list(own.values()), dtype=int), member.total, resolution_cm1
+        )
+        for peak, at_rest in own.items():
+            if at_rest not in partners:
                 continue
-            positions.append((harmonic[0], moved[0]))
-            errors.append(_error(grid, member, moved, window, longest_lag_fs))
-        peaks.append(_entry(float(about), np.array(positions), np.array(errors)))
-    return peaks
+            reach = float(_reach(grid[at_rest], resolution_cm1))
+            harmonic, _ = _position(grid, member.harmonic, at_rest, list(own.values()), reach)
+            moved, inside = _position(grid, member.total, partners[at_rest], list(partners.values()), reach)
+            number = int(np.searchsorted(found, peak))
+            positions[number].append((harmonic, moved))
+            errors[number].append(_error(grid, member, harmonic, moved, inside, window, longest_lag_fs))
+    return [
+        _entry(float(about), np.array(of_peak), np.array(stated))
+        for about, of_peak, stated in zip(grid[found], positions, errors, strict=True)
+    ]
 
 
 def _entry(about: float, positions: NDArray[np.float64], errors: NDArray[np.float64]) -> dict[str, Any]:
@@ -84,21 +103,59 @@ def _entry(about: float, positions: NDArray[np.float64], errors: NDArray[np.floa
         'harmonic_cm1': float(positions[:, 0].mean()),
         'vacf_cm1': float(positions[:, 1].mean()),
         'shift_cm1': float(shifts.mean()),
-        'error_cm1': float(np.hypot(np.sqrt(np.mean(errors**2)), of_members)),
+        'error_cm1': max(float(np.sqrt(np.mean(errors**2))), of_members),
         'n_members': len(positions),
     }
 
 
+def _reach(about_cm1: ArrayLike, resolution_cm1: float) -> NDArray[np.float64]:
+    """Return how far from `about_cm1` a peak is looked for, cm⁻¹."""
+    return np.maximum(_SEARCHED_RESOLUTIONS * resolution_cm1, _SEARCHED_SHARE * np.asarray(about_cm1, dtype=float))
+
+
+def _partners(
+    grid: NDArray[np.float64],
+    curve: NDArray[np.float64],
+    peaks: NDArray[np.int64],
+    other: NDArray[np.float64],
+    resolution_cm1: float,
+) -> dict[int, int]:
+    """Return which peak of `other` each of `peaks` of `curve` is: one to one, as near and as high as possible in all.
+
+    :param peaks: indices into the grid, ascending.
+    :returns: index of a peak → index of its partner, where it has one.
+    """
+    tops, _ = find_peaks(other, prominence=_SMALLEST_MOVED * other.max())
+    if not len(peaks) or not len(tops):
+        return {}
+    reach = _reach(grid[peaks], resolution_cm1)[:, None]
+    distances = np.abs(grid[tops] - grid[peaks][:, None])
+    heights = other[tops] / curve[peaks][:, None]
+    possible = (distances <= reach) & (heights >= _SMALLEST_LEFT)
+    costs = np.where(possible, distances / reach + np.abs(np.log(np.maximum(heights, _SMALLEST_LEFT))), _FORBIDDEN)
+    rows, columns = linear_sum_assignment(costs)
+    pairs = {
+        int(row): int(column) for row, column in zip(rows, columns, strict=True) if costs[row, column] < _FORBIDDEN
+    }
+    nearest = np.searchsorted(0.5 * (grid[peaks][1:] + grid[peaks][:-1]), grid[tops])
+    # What is nearer to a neighbour may be the neighbour's own, unless that has moved on in the same direction.
+    while wrong := [
+        row
+        for row, column in pairs.items()
+        if (near := int(nearest[column])) != row and (pairs.get(near, column) - column) * (near - row) <= 0
+    ]:
+        for row in wrong:
+            del pairs[row]
+    return {int(peaks[row]): int(tops[column]) for row, column in pairs.items()}
+
+
 def _position(
-    grid: NDArray[np.float64], curve: NDArray[np.float64], about: float, resolution_cm1: float
-) -> tuple[float, slice] | None:
-    """Return the centroid of the highest peak near `about`, and which points rise above half of its height."""
-    reach = max(_SEARCHED_RESOLUTIONS * resolution_cm1, _SEARCHED_SHARE * about)
-    tops, _ = find_peaks(curve, prominence=_SMALLEST_MOVED * curve.max())
-    near = tops[np.abs(grid[tops] - about) <= reach]
-    if not len(near):
-        return None
-    top = near[np.argmax(curve[near])]
+    grid: NDArray[np.float64], curve: NDArray[np.float64], top: int, known: Sequence[int], reach: float
+) -> tuple[float, slice]:
+    """Return the centroid of the peak at `top`, and which points rise above half of its height.
+
+    :param known: the tops of all peaks, beyond whose valleys the peak does not go.
+    """
     low = curve < 0.5 * curve[top]
     below, above = np.flatnonzero(low[:top]), np.flatnonzero(low[top:])
     first = below[-1] + 1 if len(below) else 0
@@ -106,6 +163,10 @@ def _position(
     # Half of a broad band is not the peak: its flanks count only as far as one looks for it.
     first = max(first, int(np.searchsorted(grid, grid[top] - reach)))
     last = min(last, int(np.searchsorted(grid, grid[top] + reach, side='right')))
+    if lower := [other for other in known if first <= other < top]:
+        first = lower[-1] + int(np.argmin(curve[lower[-1] : top]))
+    if higher := [other for other in known if top < other < last]:
+        last = top + int(np.argmin(curve[top : higher[0] + 1])) + 1
     inside = slice(int(first), int(last))
     return _centroid(grid, curve, inside, float(curve[top])), inside
 
@@ -118,22 +179,30 @@ def _centroid(grid: NDArray[np.float64], curve: NDArray[np.float64], inside: sli
 def _error(
     grid: NDArray[np.float64],
     member: PeakCurves,
-    found: tuple[float, slice],
+    harmonic: float,
+    moved: float,
+    inside: slice,
     window: str,
     longest_lag_fs: float,
 ) -> float:
-    """Return the standard deviation of a position: by first order in the energies of the modes, or from the blocks."""
-    position, inside = found
+    """Return the standard deviation of a position: by first order in the energies of the modes, or from the blocks.
+
+    The modes of the peak have moved with it.
+    """
     points = grid[inside]
-    height = float(member.total[inside].max())
-    area = np.maximum(member.total[inside] - 0.5 * height, 0).sum()
+    curve = member.total[inside]
+    top = int(np.argmax(curve))
+    area = np.maximum(curve - 0.5 * curve[top], 0).sum()
     modes, counts = np.unique(np.round(member.modes_cm1, 6), return_counts=True)
-    lines = line_shape(points[:, None] - modes, window, longest_lag_fs) / member.n_cells
-    slopes = (points - position) @ lines / area
+    lines = line_shape(points[:, None] - modes - (moved - harmonic), window, longest_lag_fs) / member.n_cells
+    # An energy raises the line and, with the height of the peak, where the peak is cut.
+    slopes = (points - moved) @ (lines - 0.5 * lines[top]) / area
     of_energies = float(np.sqrt(np.sum(counts * slopes**2) / member.n_independent))
-    if len(member.blocks) < 2:
+    n_blocks = len(member.blocks)
+    if n_blocks < 2:
         return of_energies
-    left_out = (len(member.blocks) * member.blocks.mean(axis=0) - member.blocks) / (len(member.blocks) - 1)
+    left_out = (n_blocks * member.blocks.mean(axis=0) - member.blocks) / (n_blocks - 1)
     positions = [_centroid(grid, curve, inside, float(curve[inside].max())) for curve in left_out]
-    jackknife = np.sqrt((len(positions) - 1) * np.var(positions))
+    # Blocks that remember one another are fewer than they are.
+    jackknife = np.sqrt((n_blocks - 1) * np.var(positions) * max(n_blocks / member.n_independent, 1.0))
     return max(of_energies, float(jackknife))

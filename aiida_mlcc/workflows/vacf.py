@@ -16,6 +16,7 @@ from aiida_mlcc.calculations.md import MdCalculation
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.science.vdos import folding
 from aiida_mlcc.workflows.inputs import Options, job_inputs
 from aiida_mlcc.workflows.ports import count_port, seed_port, structure_port, supercell_port, symprec_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin
@@ -26,19 +27,27 @@ SPECTRA = {
     'vdos': (
         orm.XyData,
         'Modes per cm⁻¹ of a primitive cell: `mean`, `min`, `max` and the members, `element_…` and `direction_…`; '
-        '`sampling_sd`, and `sd` of sampling and members together.',
+        '`sampling_sd` of one member by its sampling, and `sd` of one member by all there is.',
     ),
     'harmonic_dos': (
         orm.XyData,
         'The same of the harmonic crystal at the wave vectors that the supercell holds, with the same window.',
     ),
-    'peaks': (orm.Dict, 'Each harmonic peak, where dynamics has it, the shift and its error, cm⁻¹.'),
+    'peaks': (
+        orm.Dict,
+        'Each harmonic peak, where dynamics has it, the shift and its error, cm⁻¹; not of a structure with forces.',
+    ),
     'sampling': (orm.Dict, 'Correlation time, independent blocks, temperature and drift of each trajectory.'),
 }
 """What the dynamics of a method gives, with the type and what it is."""
 
 ALWAYS = ('vdos', 'sampling')
 """What every dynamics gives; the rest needs a harmonic crystal to compare with."""
+
+
+SEEDS_OF_A_MEMBER = 1000
+"""Members by name, trajectories by number: velocities of two members with one seed would share their noise, and more
+trajectories later leave the seeds of these as they are."""
 
 
 class VACFWorkChain(ProtocolMixin, WorkChain):
@@ -64,17 +73,23 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
             valid_type=orm.Dict,
             serializer=orm.to_aiida_type,
             validator=validate_spectrum,
-            help='Window and highest frequency (cm⁻¹) of the spectrum; `resolution_cm1`, if any, is what the longest '
-            'lag must resolve.',
+            help='Window and highest frequency (cm⁻¹; null for all harmonic modes) of the spectrum; `resolution_cm1`, '
+            'if any, is what the longest lag must resolve.',
         )
         spec.input(
             'limits',
             valid_type=orm.Dict,
             serializer=orm.to_aiida_type,
             validator=validate_limits,
-            help='By which fraction of the temperature the mean `temperature` may be off, and `energy_drift` may heat.',
+            help='By which fraction of the temperature the mean `temperature` may be off (in quadrature with two '
+            'standard deviations of so small a crystal), and `energy_drift` may heat.',
         )
-        count_port(spec, 'n_trajectories', 1, 'Trajectories of each member, with the seeds `seed`, `seed` + 1, …')
+        count_port(
+            spec,
+            'n_trajectories',
+            1,
+            f'Trajectories of each member: `seed`, `seed` + 1, …, from `seed` + {SEEDS_OF_A_MEMBER} for the next.',
+        )
         count_port(spec, 'max_concurrent', 4, 'Jobs at a time.')
         spec.expose_inputs(
             MdCalculation,
@@ -144,8 +159,12 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
         members, n_trajectories = sorted(self.inputs.force_fields), self.inputs.n_trajectories.value
         numbered = n_trajectories > 1
         self.ctx.queue = [
-            (f'{member}{TRAJECTORY}{number + 1}' if numbered else member, member, self.inputs.seed.value + number)
-            for member in members
+            (
+                f'{member}{TRAJECTORY}{number + 1}' if numbered else member,
+                member,
+                self.inputs.seed.value + SEEDS_OF_A_MEMBER * place + number,
+            )
+            for place, member in enumerate(members)
             for number in range(n_trajectories)
         ]
         self.ctx.finished, self.ctx.failed, self.ctx.distrusted = {}, {}, {}
@@ -185,12 +204,12 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
                 self.ctx.failed[name] = node.exit_message or f'It ended {node.process_state}.'
                 self.report(f'{name} failed: {self.ctx.failed[name]}')
                 continue
-            reason = distrust(
-                node.outputs.summary.get_dict(),
-                self.inputs.md.parameters.get_dict(),
-                self.ctx.start.n_atoms,
-                self.inputs.limits.get_dict(),
-            )
+            summary, md = node.outputs.summary.get_dict(), self.inputs.md.parameters.get_dict()
+            if (untold := summary.get('no_harmonic_modes_because')) is not None:
+                self.report(f'{name} has no harmonic modes to compare with: {untold}')
+            reason = distrust(summary, md, self.ctx.start.n_atoms, self.inputs.limits.get_dict())
+            if reason is None and (highest := _highest_mode_cm1(node.outputs.vacf)) is not None:
+                reason = folding(highest, md['record_every'], md['time_step_fs'])
             if reason is None:
                 self.ctx.finished[name] = node.outputs.vacf
             else:
@@ -213,10 +232,18 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
         )
         for name, node in found.items():
             self.out(name, node)
-        runs = found['sampling']['runs']
+        sampling = found['sampling'].get_dict()
+        runs = sampling['runs']
         picoseconds = sum(run['time_ps'] for run in runs.values())
-        n_independent = found['sampling']['n_independent_blocks']
+        n_independent = sampling['n_independent_blocks']
         self.report(f'{picoseconds:.1f} ps in {len(runs)} trajectories know as much as {n_independent:.1f} samples')
+        if sampling['share_of_modes_cut_off']:
+            self.report(f'`highest_cm1` cuts off {100 * sampling["share_of_modes_cut_off"]:.1f} % of the modes')
+        if imaginary := {name: n for name, run in runs.items() if (n := run['n_imaginary_modes'])}:
+            told = ', '.join(f'{n} of {name}' for name, n in imaginary.items())
+            self.report(f'imaginary modes, which the harmonic spectrum lacks: {told}')
+        if sampling['no_peaks_because'] is not None:
+            self.report(f'no peaks are compared: {sampling["no_peaks_because"]}')
         return None
 
     def judge(self) -> ExitCode | None:
@@ -225,3 +252,9 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
             members, reason = ', '.join(self.ctx.failed), next(iter(self.ctx.failed.values()))
             return self.exit_codes.ERROR_MEMBERS_MISSING.format(members=members, reason=reason)
         return None
+
+
+def _highest_mode_cm1(vacf: orm.ArrayData) -> float | None:
+    """Return the highest harmonic frequency that lies beside an autocorrelation, cm⁻¹."""
+    name = 'harmonic_frequencies_cm1'
+    return float(vacf.get_array(name).max()) if name in vacf.get_arraynames() else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 from aiida import orm
@@ -15,21 +16,25 @@ from aiida_mlcc.science.vdos_of_runs import resolution_of_lag
 
 SPECTRUM = ('window', 'highest_cm1', 'resolution_cm1')
 LIMITS = ('temperature', 'energy_drift')
-_STANDARD_DEVIATIONS = 4
-"""By which the mean temperature of a small crystal may differ from that of its thermostat by chance."""
+_STANDARD_DEVIATIONS = 2
+"""By which the mean temperature of a small crystal may differ from that of its thermostat by chance alone."""
 
 
 def validate_spectrum(node: orm.Dict, _: Any) -> str | None:
     """Refuse unknown settings of the spectrum, and senseless ones."""
     settings = node.get_dict()
-    if wrong := sorted({'resolution_cm1', *settings} ^ set(SPECTRUM)):
+    if wrong := sorted({'resolution_cm1', 'highest_cm1', *settings} ^ set(SPECTRUM)):
         return f'unknown or missing spectrum setting `{wrong[0]}`: there are {", ".join(SPECTRUM)}'
     if settings['window'] not in WINDOWS:
         return f'`window` is {settings["window"]!r}: choose from {", ".join(WINDOWS)}'
-    resolution = settings.get('resolution_cm1')
-    if not settings['highest_cm1'] > 0 or (resolution is not None and not resolution > 0):
-        return '`highest_cm1` and `resolution_cm1` must be above 0'
+    for name in ('highest_cm1', 'resolution_cm1'):
+        if (value := settings.get(name)) is not None and not _is_positive(value):
+            return f'`{name}` is {value!r}: give a number of cm⁻¹ above 0, or null'
     return None
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def validate_limits(node: orm.Dict, _: Any) -> str | None:
@@ -38,7 +43,7 @@ def validate_limits(node: orm.Dict, _: Any) -> str | None:
     if wrong := sorted(set(limits) ^ set(LIMITS)):
         return f'unknown or missing limit `{wrong[0]}`: there are {", ".join(LIMITS)}'
     for name in LIMITS:
-        if not limits[name] > 0:
+        if not _is_positive(limits[name]):
             return f'the limit `{name}` is {limits[name]!r}: give a fraction of the temperature above 0'
     return None
 
@@ -65,11 +70,11 @@ def refuse_run(md: Mapping[str, Any], spectrum: Mapping[str, Any]) -> str | None
             f'the temperature goes from {md["temperature_start_K"]:g} to {md["temperature_end_K"]:g} K: a spectrum '
             'belongs to one temperature'
         )
-    highest_recorded = 1 / (2 * every * step * FS_TO_CM)
-    if spectrum['highest_cm1'] > highest_recorded:
+    recorded, highest = 1 / (2 * every * step * FS_TO_CM), spectrum.get('highest_cm1')
+    if highest is not None and highest > recorded:
         return (
-            f'recording every {every} steps of {step:g} fs shows modes up to {highest_recorded:.0f} cm⁻¹ and folds '
-            f'the others back, but `highest_cm1` is {spectrum["highest_cm1"]:g}: lower `record_every`'
+            f'recording every {every} steps of {step:g} fs shows modes up to {recorded:.0f} cm⁻¹ and folds '
+            f'the others back, but `highest_cm1` is {highest:g}: lower `record_every`'
         )
     lag = md.get('max_lag_steps') or n_steps // 2
     asked = spectrum.get('resolution_cm1')
@@ -93,17 +98,19 @@ def distrust(
     """Return why a dynamics that came to its end cannot be trusted, with its numbers, or None.
 
     :param summary: what the job says of its run.
-    :param limits: fractions of the temperature: by how much the mean may differ from the thermostat's (besides what
-        happens by chance in so small a crystal), and what the drift of the energy may come to by the end of the run.
+    :param limits: fractions of the temperature: by how much the mean may differ from the thermostat's (in quadrature
+        with two standard deviations of so small a crystal, 1/√(3N − 3) of the temperature each), and what the drift of
+        the energy may come to by the end of the run.
     """
     kelvin, mean = md['temperature_start_K'], summary['mean_temperature_K']
     if kelvin <= 0 or mean is None:
         return None
     by_chance = _STANDARD_DEVIATIONS / math.sqrt(max(3 * n_atoms - 3, 1))
-    if abs(mean - kelvin) > (limits['temperature'] + by_chance) * kelvin:
+    within = math.hypot(limits['temperature'], by_chance) * kelvin
+    if abs(mean - kelvin) > within:
         return (
-            f'its mean temperature is {mean:.1f} K, not the {kelvin:g} K of the thermostat within '
-            f'{(limits["temperature"] + by_chance) * kelvin:.1f} K: equilibrate for longer'
+            f'its mean temperature is {mean:.1f} K, not the {kelvin:g} K of the thermostat within {within:.1f} K: '
+            'equilibrate for longer'
         )
     drift = summary['energy_drift_mev_per_atom_ps']
     if drift is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 
+from aiida_mlcc.runtime.md import MolecularDynamics
 from aiida_mlcc.runtime.md_parameters import MDParameters
+from aiida_mlcc.runtime.pyscf_engine import EngineError
 from aiida_mlcc.runtime.task import JobError
 from aiida_mlcc.science.npz import read_npz
 from aiida_mlcc.science.snapshots import Snapshots
@@ -192,6 +195,114 @@ def test_a_spectrum_that_blows_up_keeps_the_last_frames(tmp_path: Path) -> None:
     assert not (folder / 'vacf.npz').exists()
 
 
+@pytest.mark.parametrize('keep_trajectory', [False, True])
+def test_a_spectrum_that_blows_up_while_it_equilibrates_keeps_the_last_frames(
+    tmp_path: Path, keep_trajectory: bool
+) -> None:
+    folder = job(
+        tmp_path, time_step_fs=33.0, equilibration_steps=500, record='vacf', keep_trajectory=keep_trajectory
+    )  # fmt: skip
+    output = run(folder)
+    assert f'blew up in step {output["equilibration_steps_done"] + 1}' in output['message']
+    assert output['steps_done'] == 0
+    assert trajectory(folder).n_frames == min(output['equilibration_steps_done'], 10) > 0
+
+
+BLOWING_UP = {'time_step_fs': 33.0, 'ensemble': 'nve', 'n_steps': 1000, 'max_lag_steps': 300}
+
+
+@pytest.mark.parametrize('keep_trajectory', [False, True])
+def test_the_last_frames_are_those_of_the_last_steps_however_rarely_a_spectrum_is_recorded(
+    tmp_path: Path, keep_trajectory: bool
+) -> None:
+    every = job(tmp_path / 'every', record_every=1, **BLOWING_UP)
+    run(every)
+    rare = job(tmp_path / 'rare', record_every=300, record='vacf', keep_trajectory=keep_trajectory, **BLOWING_UP)
+    run(rare)
+    kept = min(trajectory(every).n_frames, 10)
+    assert trajectory(rare).n_frames == kept > 1
+    assert np.array_equal(trajectory(rare).positions, trajectory(every).positions[-kept:])
+
+
+def test_the_last_frames_before_a_blow_up_are_also_those_of_the_job_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {**BLOWING_UP, 'record': 'vacf', 'record_every': 1}
+    whole = job(tmp_path / 'whole', **settings)
+    n_steps = run(whole)['steps_done']
+    first = job(tmp_path / 'first', **settings)
+    with monkeypatch.context() as patch:
+        stop_after(patch, n_steps - 1)
+        assert run(first)['steps_done'] == n_steps - 1
+    second = job(tmp_path / 'second', checkpoint_of=first, **settings)
+    assert 'blew up in step' in run(second)['message']
+    assert trajectory(second).n_frames == min(n_steps, 10) > 1
+    assert (second / 'trajectory.npz').read_bytes() == (whole / 'trajectory.npz').read_bytes()
+
+
+def test_forces_that_are_no_numbers_are_told_with_the_last_temperature_that_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy = MolecularDynamics.forces_at
+
+    def broken(self: MolecularDynamics, positions: np.ndarray) -> np.ndarray:
+        forces = healthy(self, positions)
+        return forces * np.nan if hasattr(self, 'state') and self.state.step == 6 else forces
+
+    monkeypatch.setattr(MolecularDynamics, 'forces_at', broken)
+    folder = job(tmp_path, record='vacf', ensemble='nve', max_lag_steps=20)
+    output = run(folder)
+    assert 'nan' not in output['message']
+    found = re.search(r'blew up in step 7, from (\d+) K to no number', output['message'])
+    assert found is not None
+    # Springs at rest take up half of the 200 K of the first velocities, or less.
+    assert 30 < float(found[1]) < 400
+    assert trajectory(folder).n_frames == 6
+
+
+def with_primitive(folder: Path, unit: Atoms) -> Path:
+    content = json.loads((folder / 'input.json').read_text())
+    content['primitive'] = {
+        'symbols': unit.get_chemical_symbols(), 'cell': unit.cell.tolist(), 'positions': unit.positions.tolist()
+    }  # fmt: skip
+    (folder / 'input.json').write_text(json.dumps(content))
+    return folder
+
+
+def test_a_spectrum_outlives_its_harmonic_modes_and_says_why_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise EngineError('a force on the crystal at rest is not a number')
+
+    monkeypatch.setattr('aiida_mlcc.runtime.md.modes_at_rest', fail)
+    folder = with_primitive(job(tmp_path, record='vacf', n_steps=20, max_lag_steps=10), cell())
+    output = run(folder)
+    assert output['final']
+    arrays, description = read_npz(folder / 'vacf.npz')
+    assert 'vacf_Cu' in arrays
+    assert 'harmonic_frequencies_cm1' not in arrays
+    for told in (output, description):
+        assert 'a force on the crystal at rest is not a number' in told['no_harmonic_modes_because']
+
+
+def test_a_primitive_cell_of_another_crystal_is_noticed_before_the_first_step(tmp_path: Path) -> None:
+    other = cell()
+    other.set_cell(1.1 * other.cell, scale_atoms=True)
+    folder = with_primitive(job(tmp_path, record='vacf', n_steps=20, max_lag_steps=10), other)
+    output = run(folder)
+    assert 'the start is no supercell of `primitive`' in output['message']
+    assert 'steps_done' not in output
+    assert not (folder / 'checkpoint' / 'md.npz').exists()
+
+
+def test_records_that_would_fold_a_mode_back_are_noticed_before_the_first_step(tmp_path: Path) -> None:
+    folder = with_primitive(job(tmp_path, record='vacf', n_steps=400, record_every=100), cell())
+    output = run(folder)
+    assert 'and folds the others back: take ' in output['message']
+    assert not (folder / 'checkpoint' / 'md.npz').exists()
+
+
 def test_the_frames_beside_a_spectrum_are_kept_on_request(tmp_path: Path) -> None:
     settings = {'record': 'vacf', 'record_every': 4, 'n_steps': 60, 'max_lag_steps': 20}
     kept = job(tmp_path / 'kept', keep_trajectory=True, **settings)
@@ -210,13 +321,7 @@ def test_the_production_may_be_coupled_more_weakly() -> None:
 
 
 def test_the_harmonic_modes_beside_a_spectrum_are_those_of_the_hessian(tmp_path: Path) -> None:
-    folder = job(tmp_path, record='vacf', n_steps=20, max_lag_steps=10)
-    content = json.loads((folder / 'input.json').read_text())
-    unit = cell()
-    content['primitive'] = {
-        'symbols': unit.get_chemical_symbols(), 'cell': unit.cell.tolist(), 'positions': unit.positions.tolist()
-    }  # fmt: skip
-    (folder / 'input.json').write_text(json.dumps(content))
+    folder = with_primitive(job(tmp_path, record='vacf', n_steps=20, max_lag_steps=10), cell())
     assert run(folder)['final']
     arrays, description = read_npz(folder / 'vacf.npz')
     hessian = hessian_of(springs(), crystal())

@@ -4,35 +4,11 @@ from scipy import constants
 
 from aiida_mlcc.science.crystal import supercell
 from aiida_mlcc.science.force_constants import ForceConstantsModel
-from aiida_mlcc.science.vdos import spectrum, velocity_autocorrelation
+from aiida_mlcc.science.vdos import FS_TO_CM, folding, spectrum
+from aiida_mlcc.science.velocity_correlation import VelocityCorrelator
 
 # Velocities in Å/fs per force in eV/Å, mass in amu and time in fs.
 ACCELERATION = constants.e / constants.angstrom / constants.atomic_mass * constants.femto**2 / constants.angstrom
-
-
-def direct_correlation(velocities, masses, lag):
-    later = velocities[lag:]
-    earlier = velocities[: len(velocities) - lag]
-    return np.mean(np.einsum('tia,tia,i->t', earlier, later, masses))
-
-
-def test_autocorrelation_is_the_average_over_all_pairs_of_times():
-    random = np.random.default_rng(0)
-    velocities, masses = random.normal(size=(60, 5, 3)), np.array([1.0, 7.0, 1.0, 7.0, 7.0])
-    symbols = ['H', 'Li', 'H', 'Li', 'Li']
-    found = velocity_autocorrelation(velocities, masses, symbols, max_lag=59)
-    for symbol, members in (('H', [0, 2]), ('Li', [1, 3, 4])):
-        expected = [direct_correlation(velocities[:, members], masses[members], lag) for lag in range(60)]
-        assert np.allclose(found[symbol], expected)
-
-
-def test_a_memory_map_taken_a_few_atoms_at_a_time_gives_the_same(tmp_path, monkeypatch):
-    velocities = np.random.default_rng(0).normal(size=(40, 7, 3)).astype(np.float32)
-    np.save(tmp_path / 'velocities.npy', velocities)
-    mapped = np.load(tmp_path / 'velocities.npy', mmap_mode='r')
-    whole = velocity_autocorrelation(velocities, np.ones(7), ['C'] * 7, 10)
-    monkeypatch.setattr('aiida_mlcc.science.vdos._FLOATS_AT_ONCE', 300)
-    assert np.allclose(velocity_autocorrelation(mapped, np.ones(7), ['C'] * 7, 10)['C'], whole['C'])
 
 
 @pytest.mark.parametrize('window', ['hann', 'none'])
@@ -71,17 +47,16 @@ def test_a_harmonic_crystal_in_motion_shows_its_normal_modes(springs, rock_salt)
     positions, step = atoms.positions.copy(), 0.5
     per_force = ACCELERATION / masses[:, None]
     forces = bound.energy_forces(positions)[1]
-    recorded = np.zeros((12000, len(atoms), 3))
-    for number in range(len(recorded)):
-        recorded[number] = velocities
+    symbols = atoms.get_chemical_symbols()
+    correlator = VelocityCorrelator(symbols, masses, 4000)
+    for _ in range(12000):
+        correlator.add(velocities)
         velocities = velocities + 0.5 * step * per_force * forces
         positions = positions + step * velocities
         forces = bound.energy_forces(positions)[1]
         velocities = velocities + 0.5 * step * per_force * forces
 
-    symbols = atoms.get_chemical_symbols()
-    correlation = velocity_autocorrelation(recorded, masses, symbols, max_lag=4000)
-    found = spectrum(correlation, {'Li': 8, 'H': 8}, step, max_frequency_cm1=1.2 * modes_cm1.max())
+    found = spectrum(correlator.result()[0], {'Li': 8, 'H': 8}, step, max_frequency_cm1=1.2 * modes_cm1.max())
     away = np.abs(found.frequencies_cm1[:, None] - modes_cm1[3:]).min(axis=1) > found.resolution_cm1
     assert away.sum() > 100
     below = modes_cm1[3:] < found.frequencies_cm1[:, None]
@@ -96,10 +71,6 @@ def test_a_harmonic_crystal_in_motion_shows_its_normal_modes(springs, rock_salt)
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match='do not fit 3 atoms'):
-        velocity_autocorrelation(np.zeros((5, 2, 3)), np.ones(3), ['C'] * 3, 2)
-    with pytest.raises(ValueError, match='no lag of 5'):
-        velocity_autocorrelation(np.zeros((5, 1, 3)), np.ones(1), ['C'], 5)
     with pytest.raises(ValueError, match='unknown window'):
         spectrum({'C': np.ones(5)}, {'C': 1}, 1.0, window='blackman')
     with pytest.raises(ValueError, match='needs a count'):
@@ -108,3 +79,22 @@ def test_what_does_not_fit_is_refused():
         spectrum({'C': np.zeros(5)}, {'C': 1}, 1.0)
     with pytest.raises(ValueError, match='time step'):
         spectrum({'C': np.ones(5)}, {'C': 1}, 0.0)
+
+
+def shown_at(mode_cm1, spacing_fs):
+    """Where a mode appears that is recorded so often, cm⁻¹."""
+    lags = spacing_fs * np.arange(4000)
+    found = spectrum({'C': np.cos(2 * np.pi * FS_TO_CM * mode_cm1 * lags)}, {'C': 1}, spacing_fs)
+    return found.frequencies_cm1[np.argmax(found.total)]
+
+
+def test_records_too_rare_for_a_mode_fold_it_back_and_say_how_often_to_record():
+    assert shown_at(1330, 20) == pytest.approx(2 * 834 - 1330, abs=3)
+    reason = folding(1330, 20, 1.0)
+    assert 'the highest harmonic mode is 1330 cm⁻¹, but recording every 20 steps of 1 fs' in reason
+    assert 'take 12 for `record_every`' in reason
+    assert shown_at(1330, 12) == pytest.approx(1330, abs=1)
+    assert shown_at(1330, 13) < 1300
+    assert folding(1330, 12, 1.0) is None
+    # Too long a step for the mode: the dynamics blows up, and nothing is recorded.
+    assert folding(1330, 2, 20.0) is None

@@ -11,7 +11,7 @@ from aiida_mlcc.runtime.integrators import verlet_step
 from aiida_mlcc.science.commensurate import NormalModes, normal_modes, one_atom_of_each_site
 from aiida_mlcc.science.crystal import map_onto_crystal, supercell
 from aiida_mlcc.science.force_constants import BoundForceConstants, ForceConstantsModel
-from aiida_mlcc.science.vdos_of_runs import MemberSpectrum, Run, member_spectrum
+from aiida_mlcc.science.vdos_of_runs import MemberSpectrum, Run, member_spectrum, no_peaks, reach_of_modes
 from aiida_mlcc.science.vdos_peaks import compare_peaks
 from aiida_mlcc.science.vdos_sampling import sampling_of, single_sample_variance
 from aiida_mlcc.science.velocity_correlation import VelocityCorrelator
@@ -154,3 +154,31 @@ def test_a_softer_crystal_has_its_peaks_moved_by_as_much(crystal, runs):
     )
     highest = peaks[-1]
     assert highest['shift_cm1'] == pytest.approx(-0.03 / 1.03 * highest['harmonic_cm1'], abs=3 * highest['error_cm1'])
+
+
+def test_the_harmonic_spectrum_lacks_imaginary_modes_and_gives_their_weight_to_no_other(crystal, runs):
+    (run,) = runs[:1]
+    frequencies = run.arrays['harmonic_frequencies_cm1']
+    broken = {**run.arrays, 'harmonic_frequencies_cm1': np.where(np.arange(len(frequencies)) < 10, -50, frequencies)}
+    found = crystal.spectrum([Run(broken, run.description)])
+    spacing = found.found.frequencies_cm1[1]
+    # Of the 162 modes of 27 primitive cells three rest and ten do not oscillate.
+    assert np.trapezoid(found.harmonic.total, dx=spacing) == pytest.approx((162 - 3 - 10) / 27, rel=0.005)
+    assert np.trapezoid(found.found.total, dx=spacing) == pytest.approx((162 - 3) / 27, rel=0.005)
+
+
+def test_a_spectrum_that_ends_above_the_highest_mode_holds_all_modes(crystal, runs):
+    end = reach_of_modes(runs, 'hann')
+    assert 1 < end / crystal.modes.highest_cm1 < 1.2
+    masses = dict(zip(crystal.symbols, crystal.masses, strict=True))
+    found = member_spectrum(runs, {'Li': 1, 'H': 1}, masses, 'hann', end)
+    assert found.found.frequencies_cm1[-1] == pytest.approx(end, abs=2 * found.found.frequencies_cm1[1])
+    for curve in (found.found, found.harmonic):
+        assert np.trapezoid(curve.total, curve.frequencies_cm1) == pytest.approx(6 - 3 / 27, rel=0.005)
+    assert reach_of_modes([Run({}, {})], 'hann') is None
+
+
+def test_modes_of_a_crystal_with_forces_are_no_reference_for_peaks():
+    at_rest, strained = (Run({}, {'residual_force_eV_A': force}) for force in (0.001, 0.05))
+    assert no_peaks([at_rest, Run({}, {})]) is None
+    assert 'forces of up to 0.05 eV/Å' in no_peaks([at_rest, strained])

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from aiida import orm
 from aiida.engine import run_get_node
 
 from aiida_mlcc.workflows.vacf import VACFWorkChain
@@ -36,6 +37,8 @@ def test_spectrum_of_a_member_ends_at_the_optical_mode_of_its_springs(python, cr
     vdos = outputs['vdos']
     grid = vdos.get_x()[1]
     curves = {name: curve for name, curve, _ in vdos.get_y()}
+    # No two members share their velocities.
+    assert {name: run['seed'] for name, run in outputs['sampling']['runs'].items()} == {'seed_1': 5192, 'seed_2': 6192}
     # The optical mode at Γ is the highest of a crystal with springs between nearest neighbours only.
     for name, stiffness in (('seed_1', 3.0), ('seed_2', 3.3)):
         highest = optical_frequency_cm1(rocksalt(), stiffness)
@@ -49,6 +52,15 @@ def test_spectrum_of_a_member_ends_at_the_optical_mode_of_its_springs(python, cr
     assert np.allclose(curves['element_Li'] + curves['element_F'], curves['mean'])
     assert np.allclose(sum(curves[f'direction_{axis}'] for axis in 'xyz'), curves['mean'])
     assert vdos.base.attributes.get('resolution_cm1') == pytest.approx(33356.4 / 2000, rel=0.01)
+
+
+def test_records_that_fold_back_the_highest_mode_give_no_spectrum(python, crystal, members):
+    # Every 40 fs shows up to 417 cm⁻¹, and the optical mode is at 621.
+    often = {**SHORT['md']['parameters'], 'record_every': 20}
+    _, node = run_get_node(builder_of(python, crystal, {'seed_1': members['seed_1']}, md={'parameters': often}))
+    assert node.exit_status == VACFWorkChain.exit_codes.ERROR_NO_DYNAMICS.status
+    assert 'the highest harmonic mode is 621 cm⁻¹' in node.exit_message
+    assert 'folds the others back: take 13 for `record_every`' in node.exit_message
 
 
 def test_no_member_is_refused_at_submission(python, crystal):
@@ -106,13 +118,13 @@ def test_a_dynamics_that_cannot_be_trusted_is_left_out_with_its_numbers(python, 
     assert outputs['trajectory']['seed_1'].n_frames == 15
 
 
-def test_a_dynamics_that_blows_up_says_when_and_keeps_the_frames_before(python, crystal, members):
+@pytest.mark.parametrize('equilibration_steps', [0, 500])
+def test_a_dynamics_that_blows_up_says_when_and_keeps_the_frames_before(python, crystal, members, equilibration_steps):
     builder = builder_of(
         python,
         crystal,
         {'seed_1': members['seed_1']},
-        md={'parameters': {'time_step_fs': 30.0, 'equilibration_steps': 0, 'record_every': 1}},
-        spectrum={'highest_cm1': 200.0},
+        md={'parameters': {'time_step_fs': 30.0, 'equilibration_steps': equilibration_steps}},
     )
     outputs, node = run_get_node(builder)
     assert node.exit_status == VACFWorkChain.exit_codes.ERROR_NO_DYNAMICS.status
@@ -127,7 +139,7 @@ def test_a_dynamics_that_blows_up_says_when_and_keeps_the_frames_before(python, 
     [
         ({'max_lag_steps': 1600}, {}, '3000 steps are too short for a longest lag of 1600 steps, which resolves 10.4'),
         ({}, {'resolution_cm1': 5.0}, 'take at least 3336 for `max_lag_steps` and 6672 for `n_steps`'),
-        ({'record_every': 20}, {}, 'shows modes up to 417'),
+        ({'record_every': 20}, {'highest_cm1': 800.0}, 'shows modes up to 417'),
         ({'temperature_end_K': 40.0}, {}, 'a spectrum belongs to one temperature'),
         ({'record': 'snapshots'}, {}, 'a spectrum needs `vacf`'),
     ],
@@ -140,3 +152,24 @@ def test_dynamics_that_cannot_give_the_spectrum_is_refused_at_submission(
     )
     with pytest.raises(ValueError, match=reason):
         run_get_node(builder)
+
+
+def test_what_the_spectrum_lacks_and_why_no_peaks_are_compared_is_reported(python, members):
+    moved = rocksalt()
+    moved.positions[1, 0] += 0.02
+    builder = builder_of(
+        python,
+        orm.StructureData(ase=moved),
+        {'seed_1': members['seed_1']},
+        md={'parameters': {'n_steps': 400, 'max_lag_steps': 100, 'equilibration_steps': 200}},
+        spectrum={'highest_cm1': 300.0},
+    )
+    outputs, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
+    assert 'peaks' not in outputs
+    # Two springs along x of 3 eV/Å² and four across of a tenth of it pull back by 7.2 eV/Å².
+    assert outputs['sampling']['runs']['seed_1']['residual_force_eV_A'] == pytest.approx(0.02 * 7.2, rel=1e-3)
+    told = ' '.join(entry.message for entry in orm.Log.collection.get_logs_for(node))
+    assert 'no peaks are compared: the harmonic modes are of a structure with forces of up to 0.14 eV/Å' in told
+    frequencies = outputs['vacf']['seed_1'].get_array('harmonic_frequencies_cm1')
+    assert f'`highest_cm1` cuts off {100 * np.mean(frequencies > 300):.1f} % of the modes' in told

@@ -8,7 +8,7 @@ from aiida.engine import calcfunction
 
 from aiida_mlcc.calculations.functions.curves import UNITS, curve_with_spread
 from aiida_mlcc.science.vdos import VibrationalSpectrum
-from aiida_mlcc.science.vdos_of_runs import PADDING, MemberSpectrum, Run, member_spectrum
+from aiida_mlcc.science.vdos_of_runs import PADDING, MemberSpectrum, Run, member_spectrum, no_peaks, reach_of_modes
 from aiida_mlcc.science.vdos_peaks import compare_peaks
 
 TRAJECTORY = '_trajectory_'
@@ -21,6 +21,9 @@ def vibrational_spectrum(
 ) -> dict[str, orm.Data]:
     """Return ``vdos`` and ``sampling``, and where harmonic modes are known also ``harmonic_dos`` and ``peaks``.
 
+    There are no ``peaks`` where the harmonic modes are not of a crystal at rest: ``sampling`` says so.
+
+    :param parameters: ``window`` and ``highest_cm1``, null for as far as the harmonic modes reach.
     :param vacfs: autocorrelations by member, or MEMBER_trajectory_NUMBER where a member has several.
     """
     settings = parameters.get_dict()
@@ -32,30 +35,44 @@ def vibrational_spectrum(
     for name, node in sorted(vacfs.items()):
         arrays = {array: node.get_array(array) for array in node.get_arraynames()}
         runs.setdefault(name.partition(TRAJECTORY)[0], {})[name] = Run(arrays, node.base.attributes.all)
+    all_runs = [run for own in runs.values() for run in own.values()]
+    window, highest = settings['window'], settings.get('highest_cm1')
+    if highest is None:
+        highest = reach_of_modes(all_runs, window)
     found = {
-        member: member_spectrum(list(own.values()), counts, masses, settings['window'], settings['highest_cm1'])
-        for member, own in runs.items()
+        member: member_spectrum(list(own.values()), counts, masses, window, highest) for member, own in runs.items()
     }
-    any_run = next(iter(next(iter(runs.values())).values()))
-    n_modes = {'modes_per_primitive_cell': 3 * sum(counts.values()) * (1 - 1 / any_run.description['n_atoms'])}
+    any_run = all_runs[0]
+    n_modes = {
+        'modes_per_primitive_cell': 3 * sum(counts.values()) * (1 - 1 / any_run.description['n_atoms']),
+        'share_of_modes_cut_off': _share_cut_off(all_runs, float(next(iter(found.values())).found.frequencies_cm1[-1])),
+    }
     stated = {**_stated(settings, any_run, found), **n_modes}
     vdos = _curve({member: spectrum.found for member, spectrum in found.items()})
     _add_sampling_error(vdos, found)
     vdos.base.attributes.set_many(stated)
-    outputs: dict[str, orm.Data] = {'vdos': vdos, 'sampling': orm.Dict({**_sampling(runs, found), **n_modes})}
+    untold = {'no_peaks_because': no_peaks(all_runs)}
+    outputs: dict[str, orm.Data] = {'vdos': vdos, 'sampling': orm.Dict({**_sampling(runs, found), **n_modes, **untold})}
     harmonic = {member: spectrum.harmonic for member, spectrum in found.items() if spectrum.harmonic is not None}
     if len(harmonic) == len(found):
         outputs['harmonic_dos'] = _curve(harmonic)
         outputs['harmonic_dos'].base.attributes.set_many(stated)
-        peaks = compare_peaks(
-            vdos.get_x()[1],
-            [spectrum.peaks for spectrum in found.values() if spectrum.peaks is not None],
-            stated['resolution_cm1'],
-            settings['window'],
-            any_run.longest_lag_fs,
-        )
-        outputs['peaks'] = orm.Dict({'peaks': peaks, 'units': 'cm^-1', 'resolution_cm1': stated['resolution_cm1']})
+        if untold['no_peaks_because'] is None:
+            peaks = compare_peaks(
+                vdos.get_x()[1],
+                [spectrum.peaks for spectrum in found.values() if spectrum.peaks is not None],
+                stated['resolution_cm1'],
+                window,
+                any_run.longest_lag_fs,
+            )
+            outputs['peaks'] = orm.Dict({'peaks': peaks, 'units': 'cm^-1', 'resolution_cm1': stated['resolution_cm1']})
     return outputs
+
+
+def _share_cut_off(runs: list[Run], highest_cm1: float) -> float | None:
+    """Return which share of the harmonic modes lies above the end of the spectrum; None where none are known."""
+    shares = [run.modes.share_above(highest_cm1) for run in runs if run.modes is not None]
+    return float(np.mean(shares)) if shares else None
 
 
 def _stated(settings: dict[str, Any], run: Run, found: dict[str, MemberSpectrum]) -> dict[str, Any]:
@@ -87,10 +104,10 @@ def _curve(spectra: dict[str, VibrationalSpectrum]) -> orm.XyData:
 
 
 def _add_sampling_error(node: orm.XyData, found: dict[str, MemberSpectrum]) -> None:
-    """Let ``sd`` be that over the members and that of their sampling together; ``sampling_sd`` is the latter."""
+    """Let ``sd`` be that of one member: over the members, which holds that of sampling, and at least the latter."""
     of_sampling = np.sqrt(np.mean([spectrum.sd**2 for spectrum in found.values()], axis=0))
     curves = _curves(node)
-    curves['sd'] = np.hypot(curves['sd'], of_sampling)
+    curves['sd'] = np.maximum(curves['sd'], of_sampling)
     _set_curves(node, {**curves, 'sampling_sd': of_sampling})
 
 
@@ -120,7 +137,8 @@ def _sampling(runs: dict[str, dict[str, Run]], found: dict[str, MemberSpectrum])
                 'correlation_time_is_a_lower_bound': not sampling.forgets,
                 'mean_temperature_K': known['mean_temperature_K'],
                 'energy_drift_mev_per_atom_ps': known['energy_drift_mev_per_atom_ps'],
-                'residual_force_eV_A': known.get('residual_force_eV_A'),
+                'residual_force_eV_A': run.residual_force,
+                'no_harmonic_modes_because': known.get('no_harmonic_modes_because'),
                 'n_imaginary_modes': None if run.modes is None else run.modes.n_imaginary,
             }
     total = sum(entry['n_independent_blocks'] for entry in told.values())
