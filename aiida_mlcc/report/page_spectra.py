@@ -117,8 +117,11 @@ def sampling_table(dynamics: Mapping[str, Any]) -> Table | None:
         'forget, and its correlation time is longer.'
     )
     for method, entry in dynamics.items():
-        if reason := (entry.get('sampling') or {}).get('no_peaks_because'):
+        sampling = entry.get('sampling') or {}
+        if reason := sampling.get('no_peaks_because'):
             note += f' {method} has no table of peaks: {reason}.'
+        if share := sampling.get('share_of_modes_cut_off'):
+            note += f' {share:.1%} of the modes of {method} lie above its spectrum.'
     return Table('Sampling of the dynamics', header, groups, note, group_methods=methods)
 
 

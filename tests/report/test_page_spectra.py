@@ -115,3 +115,9 @@ def test_why_there_are_no_peaks_is_said(full):
     sampling = results_of(full.process)['dynamics']['HF']['sampling']
     table = sampling_table({'HF': {'sampling': {**sampling, 'no_peaks_because': 'the crystal is not at rest'}}})
     assert 'HF has no table of peaks: the crystal is not at rest.' in table.note
+
+
+def test_modes_above_the_spectrum_are_told(full):
+    sampling = results_of(full.process)['dynamics']['HF']['sampling']
+    table = sampling_table({'HF': {'sampling': {**sampling, 'share_of_modes_cut_off': 0.25}}})
+    assert '25.0% of the modes of HF lie above its spectrum' in table.note
