@@ -28,6 +28,7 @@ from aiida_mlcc.runtime.pyscf_engine import (
     hartree_fock_forces,
 )
 from aiida_mlcc.runtime.task import JobError
+from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError
 from aiida_mlcc.science.methods import slug_of
 
@@ -65,7 +66,7 @@ def energy_and_forces(
     """
     try:
         calculator.calculate(atoms, ['energy', 'forces'] if with_forces else ['energy'], all_changes)
-    except ForceFieldError as error:
+    except (ForceFieldError, CrystalError) as error:
         raise EngineError(str(error)) from error
     energy = float(calculator.results['energy'])
     return energy, np.array(calculator.results['forces'], dtype=float) if with_forces else None

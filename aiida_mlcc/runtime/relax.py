@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from aiida_mlcc.runtime.pyscf_engine import EngineError
+from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.force_field import ForceFieldError
 
 _STRAIN = 1e-4
@@ -39,7 +40,7 @@ def relaxed(calculator: Calculator, atoms: Atoms, settings: Mapping[str, Any]) -
     optimiser = BFGS(target, logfile=None)
     try:
         found = _run(optimiser, moving, settings)
-    except ForceFieldError as error:
+    except (ForceFieldError, CrystalError) as error:
         raise EngineError(str(error)) from error
     if not found:
         raise EngineError(

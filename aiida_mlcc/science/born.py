@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,12 @@ from aiida_mlcc.science.crystal import CrystalError, map_onto_crystal, to_phonop
 
 LARGEST_VIOLATION = 0.2
 """e per atom: more net charge than this, or a larger departure from symmetry, is no numerical noise."""
+
+
+LARGEST_DIELECTRIC_ASYMMETRY = 0.05
+"""Of the largest component: a tensor that departs further from the symmetry of the crystal has another orientation."""
+
+_FACTOR_TOLERANCE = 0.01
 
 
 class BornError(ValueError):
@@ -32,6 +38,7 @@ class BornCharges:
     :param net_charge: largest component of the sum of the charges as given, e; it was taken off all atoms alike.
     :param asymmetry: by how much the charges as given depart from the symmetry of the crystal, e.
     :param dielectric_asymmetry: the same of the dielectric tensor.
+    :param remark: what could not be checked, in a sentence; empty where there is nothing to say.
     """
 
     charges: NDArray[np.float64]
@@ -40,6 +47,7 @@ class BornCharges:
     net_charge: float
     asymmetry: float
     dielectric_asymmetry: float
+    remark: str = ''
 
     def nac_params(self) -> dict[str, Any]:
         """Return phonopy's ``nac_params``: the correction of Gonze and Lee, Phys. Rev. B 55, 10355."""
@@ -47,10 +55,11 @@ class BornCharges:
 
     def report(self) -> str:
         """Return in a sentence what was corrected."""
-        return (
+        found = (
             f'Born charges: net charge of {self.net_charge:.2g} e taken off, departure from symmetry of '
             f'{self.asymmetry:.2g} e (charges) and {self.dielectric_asymmetry:.2g} (dielectric tensor) averaged out'
         )
+        return f'{found}. {self.remark}' if self.remark else found
 
 
 def coulomb_factor() -> float:
@@ -65,7 +74,8 @@ def born_from_file(text: str, primitive: Atoms, symprec: float = 1e-5) -> BornCh
     """Return what a ``BORN`` file of phonopy says about a primitive cell.
 
     The first line is a comment or the factor, the second the dielectric tensor, and one line follows for each atom that
-    symmetry does not make equal to another, or one for each atom. Element names in the comment are compared with these.
+    symmetry does not make equal to another, or one for each atom. Element names in the comment (``# elements: Li F``)
+    are compared with these; names that cannot be read are remarked on.
 
     :raises BornError: where the file cannot be read, or belongs to another cell.
     """
@@ -85,7 +95,8 @@ def born_from_file(text: str, primitive: Atoms, symprec: float = 1e-5) -> BornCh
             f'the BORN file has charges of {n_given} atoms, but the primitive cell has {len(primitive)}, of which '
             f'{len(independent)} differ by symmetry: it belongs to another cell'
         )
-    if named := _symbols_in(lines[0]):
+    named, remark = _symbols_in(lines[0])
+    if named:
         expected = [symbols[atom] for atom in atoms]
         if named != expected:
             raise BornError(
@@ -93,7 +104,7 @@ def born_from_file(text: str, primitive: Atoms, symprec: float = 1e-5) -> BornCh
                 f'{" ".join(expected)}: give the charges in that order, of this crystal'
             )
     factor = _number(lines[0].split()[0])
-    return checked(charges, tensors[0], primitive, symprec, factor)
+    return replace(checked(charges, tensors[0], primitive, symprec, factor), remark=remark)
 
 
 def born_from_arrays(
@@ -130,7 +141,8 @@ def checked(
     """Return charges with the symmetry of the crystal and without net charge, and say how far they were from it.
 
     :param charges: e, shape (n_atoms, 3, 3), in the order of `primitive`.
-    :raises BornError: where that is more than noise, or the dielectric tensor is none.
+    :param factor: e²/4πε₀ in eV·Å, to 1 %; by default that of phonopy.
+    :raises BornError: where that is more than noise, the dielectric tensor is none, or the factor has other units.
     """
     from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
 
@@ -140,6 +152,11 @@ def checked(
         raise BornError('a Born charge or a component of the dielectric tensor is not a number')
     if np.linalg.eigvalsh((dielectric + dielectric.T) / 2).min() < 1:
         raise BornError('the dielectric tensor has an eigenvalue below 1: is it the high-frequency one, without units?')
+    if factor is not None and not abs(factor / coulomb_factor() - 1) <= _FACTOR_TOLERANCE:
+        raise BornError(
+            f'the factor of the Born charges is {factor:g}, but here it is e²/4πε₀ = {coulomb_factor():.4f} eV·Å: '
+            'leave it out. In a BORN file a first word that is a number is the factor: begin a comment with #'
+        )
     net = charges.sum(axis=0)
     neutral = charges - net / len(charges)
     if np.abs(net).max() / len(charges) > LARGEST_VIOLATION:
@@ -154,13 +171,19 @@ def checked(
             f'the Born charges depart from the symmetry of the crystal by {asymmetry:.2f} e: they belong to another '
             'cell, another orientation, or atoms in another order'
         )
+    dielectric_asymmetry = float(np.abs(dielectric - tensor).max())
+    if dielectric_asymmetry > LARGEST_DIELECTRIC_ASYMMETRY * float(np.abs(tensor).max()):
+        raise BornError(
+            f'the dielectric tensor departs from the symmetry of the crystal by {dielectric_asymmetry:.2f}: it belongs '
+            'to another cell or another orientation'
+        )
     return BornCharges(
         np.asarray(averaged),
         np.asarray(tensor),
         coulomb_factor() if factor is None else factor,
         float(np.abs(net).max()),
         asymmetry,
-        float(np.abs(dielectric - tensor).max()),
+        dielectric_asymmetry,
     )
 
 
@@ -206,11 +229,17 @@ def _quietly(function: Any, *arguments: Any, **settings: Any) -> Any:
         return function(*arguments, **settings)
 
 
-def _symbols_in(comment: str) -> list[str]:
-    """Return the element names after ``elements`` in a comment, if it has any."""
-    found = re.search(r'elements?:?\s+(.*)', comment)
-    words = found.group(1).replace(',', ' ').split() if found else []
-    return words if words and all(word in chemical_symbols[1:] for word in words) else []
+def _symbols_in(comment: str) -> tuple[list[str], str]:
+    """Return the element names after ``elements`` in a comment, if it has any, and a remark where they are none."""
+    found = re.search(r'\belements?\b:?\s*(.*)', comment, re.IGNORECASE)
+    if found is None:
+        return [], ''
+    words = found.group(1).replace(',', ' ').split()
+    if words and all(word in chemical_symbols[1:] for word in words):
+        return words, ''
+    return [], (
+        f'The order of the atoms was not compared: {found.group(0).strip()!r} names no elements, as in `elements: Li F`'
+    )
 
 
 def _number(word: str) -> float | None:

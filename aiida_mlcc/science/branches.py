@@ -32,8 +32,8 @@ _TIE = 1e-6
 class Branches:
     """The modes of a reference, to which those of any member can be assigned.
 
-    :param vectors: eigenvectors as columns, shape (n_points, n_modes, n_modes), by ascending mean frequency; those that
-        only the members tell apart, by their frequency in the member that does.
+    :param vectors: eigenvectors as columns, shape (n_points, n_modes, n_modes), by ascending mean frequency; those of
+        the same mean, which only the members tell apart, by their frequency in the member that does.
     :param sets: at each point, the first mode of the degenerate set of each mode, shape (n_points, n_modes).
     """
 
@@ -81,7 +81,8 @@ def branches_of(members: ArrayLike) -> Branches:
         together = _sets_of(squares, _DEGENERATE * scale)
         pieces = []
         for first in np.unique(together):
-            pieces += _split(basis[:, together == first], at_point, _SPLIT * scale)
+            parts = _split(basis[:, together == first], at_point, _SPLIT * scale)
+            pieces += _ascending(parts, at_point.mean(axis=0), _SPLIT * scale)
         vectors.append(np.concatenate(pieces, axis=1))
         firsts = np.cumsum([0, *(piece.shape[1] for piece in pieces[:-1])])
         sets.append(np.repeat(firsts, [piece.shape[1] for piece in pieces]))
@@ -156,6 +157,17 @@ def _split(
     for first in np.unique(together):
         parts += _split(basis @ vectors[:, together == first], members, tolerance)
     return parts
+
+
+def _ascending(
+    parts: list[NDArray[np.complex128]], mean: NDArray[np.complex128], tolerance: float
+) -> list[NDArray[np.complex128]]:
+    """Return parts of a degenerate subspace by ascending mean ω²; those whose mean is the same stay as they come."""
+    squares = np.array([np.trace(part.conj().T @ mean @ part).real / part.shape[1] for part in parts])
+    order = np.argsort(squares)
+    same = np.empty(len(parts), dtype=np.int64)
+    same[order] = _sets_of(squares[order], tolerance)
+    return [parts[number] for number in np.lexsort((np.arange(len(parts)), same))]
 
 
 def _by_set(values: NDArray[np.float64], sets: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -8,16 +8,31 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_masses
 from ase.geometry import find_mic, minkowski_reduce
 from numpy.typing import ArrayLike, NDArray
 
 STRAIN_TOLERANCE = 1e-3
 """Largest strain between a cell and the supercell of the primitive cell that it is taken for."""
 
+PRIMITIVE_CELLS = ('auto', 'as-given', 'standardised')
+"""Which primitive cell of a crystal is meant, as :func:`primitive_cell` has it."""
+
+LEFT_HANDED = (
+    'the lattice vectors are left-handed: exchange two of them, or reverse one, and leave the atoms where they are'
+)
+
+_SAME_MASS = 5e-4
+"""Relative: tables of the masses of the elements differ by less, isotopes by more."""
+
+_SAME_MASS_UNSTABLE = 2e-3
+_WITHOUT_STABLE_ISOTOPE = (43, 61)
+_LAST_STABLE = 83
+"""Where no isotope is stable, some tables have the mass and others the whole number next to it."""
+
 _ATOMS_TRIED = 8
 _REACH = 0.4
 _REFINEMENTS = 8
-_SHORTEST_DISTANCE = 0.5
 
 
 class CrystalError(ValueError):
@@ -72,19 +87,27 @@ def expand_matrix(matrix: int | ArrayLike) -> NDArray[np.int64]:
     return expanded.astype(np.int64)
 
 
-def primitive_cell(atoms: Atoms, symprec: float = 1e-5) -> Atoms:
-    """Return a primitive cell of `atoms` in the same orientation (phonopy's ``'auto'``).
+def primitive_cell(atoms: Atoms, symprec: float = 1e-5, kind: str = 'auto') -> Atoms:
+    """Return a primitive cell of `atoms` in the same orientation, with the masses of its atoms.
 
     :param symprec: how far atoms may be from their symmetric places, Å.
-    :raises CrystalError: where no symmetry can be found.
+    :param kind: one of :data:`PRIMITIVE_CELLS`: ``auto``, the cell as it is where it is primitive already, else that
+        of phonopy's ``'auto'``; ``as-given``, the cell as it is, primitive or not; ``standardised``, the lattice
+        vectors of seekpath (Hinuma et al., Comp. Mat. Sci. 128, 140), turned back to how the atoms lie.
+    :raises CrystalError: where no symmetry can be found, the lattice vectors are left-handed, or `kind` is none.
     """
-    from phonopy.structure.cells import get_primitive, guess_primitive_matrix
+    from phonopy.structure.cells import get_primitive
 
+    if kind not in PRIMITIVE_CELLS:
+        raise CrystalError(f'no primitive cell {kind!r}: choose from {", ".join(PRIMITIVE_CELLS)}')
     unit_cell = to_phonopy(_crystal(atoms))
-    try:
-        matrix = guess_primitive_matrix(unit_cell, symprec=symprec)
-    except (AttributeError, RuntimeError, TypeError) as error:
-        raise CrystalError(f'no symmetry found within {symprec} Å: do two atoms share a place?') from error
+    if np.linalg.det(atoms.cell.array) < 0:
+        raise CrystalError(LEFT_HANDED)
+    if kind == 'as-given':
+        return from_phonopy(unit_cell)
+    matrix = _standardised(atoms, symprec) if kind == 'standardised' else _guessed(unit_cell, symprec)
+    if kind == 'auto' and round(1 / float(np.linalg.det(matrix))) == 1:
+        return from_phonopy(unit_cell)
     return from_phonopy(get_primitive(unit_cell, matrix, symprec=symprec))
 
 
@@ -96,27 +119,6 @@ def supercell(atoms: Atoms, matrix: int | ArrayLike) -> Atoms:
     from phonopy.structure.cells import get_supercell
 
     return from_phonopy(get_supercell(to_phonopy(_crystal(atoms)), expand_matrix(matrix)))
-
-
-def check_supercell(structure: Atoms, matrix: int | ArrayLike, max_atoms: int | None = None) -> int:
-    """Return how many atoms the supercell will hold, having looked for what would spoil a costly run.
-
-    :raises CrystalError: for a structure that is not periodic, atoms on top of each other, a matrix that is none, or
-        more than `max_atoms` atoms.
-    """
-    atoms = _crystal(structure)
-    n_atoms = len(atoms) * round(float(np.linalg.det(expand_matrix(matrix))))
-    distances = atoms.get_all_distances(mic=True)
-    np.fill_diagonal(distances, np.inf)
-    if distances.min() < _SHORTEST_DISTANCE:
-        first, second = np.unravel_index(np.argmin(distances), distances.shape)
-        raise CrystalError(f'atoms {first} and {second} are {distances.min():.3f} Å apart: are the positions in Å?')
-    shortest = np.linalg.norm(minkowski_reduce(atoms.cell.array)[0], axis=1).min()
-    if shortest < _SHORTEST_DISTANCE:
-        raise CrystalError(f'the shortest lattice vector is {shortest:.3f} Å: is the cell in Å?')
-    if max_atoms is not None and n_atoms > max_atoms:
-        raise CrystalError(f'the supercell would hold {n_atoms} atoms, more than the {max_atoms} allowed')
-    return n_atoms
 
 
 def map_onto_crystal(
@@ -220,19 +222,68 @@ def unwrap(displacements: NDArray[np.float64], cell: NDArray[np.float64]) -> NDA
 
 
 def to_phonopy(atoms: Atoms) -> Any:
-    """Return `atoms` as phonopy's own kind."""
+    """Return `atoms` as phonopy's own kind, with their masses."""
     from phonopy.structure.atoms import PhonopyAtoms
 
     return PhonopyAtoms(
         symbols=atoms.get_chemical_symbols(),
         cell=atoms.cell.array,
         scaled_positions=atoms.get_scaled_positions(wrap=False),
+        masses=atoms.get_masses(),
     )
 
 
 def from_phonopy(cell: Any) -> Atoms:
-    """Return phonopy's atoms as ASE's."""
-    return Atoms(list(cell.symbols), cell=cell.cell, scaled_positions=cell.scaled_positions, pbc=True)
+    """Return phonopy's atoms as ASE's; masses that only another table of the elements has become those of ASE."""
+    atoms = Atoms(list(cell.symbols), cell=cell.cell, scaled_positions=cell.scaled_positions, pbc=True)
+    if cell.masses is not None and (special := _isotopes(atoms.numbers, cell.masses)).any():
+        atoms.set_masses(np.where(special, cell.masses, atoms.get_masses()))
+    return atoms
+
+
+def isotopes(atoms: Atoms) -> dict[str, list[float]]:
+    """Return the elements with masses that are not those of the natural element: symbol → masses, amu, ascending."""
+    found: dict[str, set[float]] = {}
+    masses = atoms.get_masses()
+    for index in np.flatnonzero(_isotopes(atoms.numbers, masses)):
+        found.setdefault(atoms[index].symbol, set()).add(float(masses[index]))
+    return {symbol: sorted(values) for symbol, values in found.items()}
+
+
+def _isotopes(numbers: NDArray[np.int64], masses: ArrayLike) -> NDArray[np.bool_]:
+    """Tell of each atom whether its mass (amu) is not that of its element."""
+    unstable = np.isin(numbers, _WITHOUT_STABLE_ISOTOPE) | (numbers > _LAST_STABLE)
+    allowed = np.where(unstable, _SAME_MASS_UNSTABLE, _SAME_MASS)
+    return np.asarray(np.abs(np.asarray(masses, dtype=float) / atomic_masses[numbers] - 1) > allowed)
+
+
+def _guessed(unit_cell: Any, symprec: float) -> NDArray[np.float64]:
+    """Return phonopy's ``primitive_matrix`` for ``'auto'``, shape (3, 3)."""
+    from phonopy.structure.cells import guess_primitive_matrix
+
+    try:
+        return np.asarray(guess_primitive_matrix(unit_cell, symprec=symprec), dtype=float)
+    except Exception as error:  # By version spglib raises errors of its own or returns nothing.
+        raise CrystalError(_no_symmetry(symprec)) from error
+
+
+def _standardised(atoms: Atoms, symprec: float) -> NDArray[np.float64]:
+    """Return the ``primitive_matrix`` that leads to the lattice vectors of seekpath, shape (3, 3)."""
+    import seekpath
+
+    cell = atoms.cell.array
+    try:
+        found = seekpath.get_path((cell, atoms.get_scaled_positions(wrap=False), atoms.numbers), symprec=symprec)
+    except Exception as error:  # As above, and seekpath has others.
+        raise CrystalError(_no_symmetry(symprec)) from error
+    # Its cell is idealised and lies as conventions have it. Whole multiples lead from it to the cell as given.
+    turned_back = found['primitive_lattice'] @ found['rotation_matrix']
+    multiples = np.rint(cell @ np.linalg.inv(turned_back))
+    return np.asarray(np.linalg.inv(multiples).T)
+
+
+def _no_symmetry(symprec: float) -> str:
+    return f'no symmetry found within {symprec} Å: do two atoms share a place?'
 
 
 def _crystal(atoms: Atoms) -> Atoms:

@@ -22,8 +22,8 @@ IMAGINARY_THRESHOLD_CM1 = 5.0
 
 _GAMMA = 1e-8
 _WHOLE = 1e-6
-_DEGENERATE_CM1 = 1.0
-"""Degenerate modes differ by rounding and by the finite displacements."""
+_BESIDE_GAMMA = 0.01
+"""Of a segment: acoustic modes have no velocity at Γ itself, where it depends on the direction."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,10 @@ def _standard_path(primitive: Atoms, symprec: float) -> dict[str, Any]:
     cell = (primitive.cell.array, primitive.get_scaled_positions(wrap=False), primitive.numbers)
     found: dict[str, Any] = seekpath.get_path_orig_cell(cell, symprec=symprec)
     if found['is_supercell']:
-        raise CrystalError('a band path needs a primitive cell; this one repeats a smaller one')
+        raise CrystalError(
+            'the standard path needs a primitive cell, and this one repeats a smaller one: give a `path` of your own, '
+            'or another `primitive` cell'
+        )
     return found
 
 
@@ -115,15 +118,30 @@ def _given_path(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def directions_at_gamma(path: BandPath) -> dict[str, list[float]]:
-    """Return from where each Γ among the special points is approached: along the first segment that ends there."""
+    """Return from where each Γ among the special points is approached: along the first segment that ends there.
+
+    A point that differs from Γ by whole numbers is Γ, too.
+    """
     found: dict[str, list[float]] = {}
-    at_gamma = {label: np.array(point) for label, point in path.points.items() if np.abs(point).max() < _GAMMA}
-    for label, point in at_gamma.items():
+    for label, point in path.points.items():
+        if not at_gamma(point)[0]:
+            continue
         for first, last in path.segments:
             ends = path.qpoints[[first, last]]
             if np.abs(ends - point).max(axis=1).min() < _GAMMA:
                 found.setdefault(label, (ends[1] - ends[0]).tolist())
     return found
+
+
+def at_gamma(qpoints: ArrayLike) -> NDArray[np.bool_]:
+    """Tell which wave vectors are Γ, but for a reciprocal lattice vector, shape (n_points,)."""
+    points = np.asarray(qpoints, dtype=float).reshape(-1, 3)
+    return np.asarray(np.abs(points - np.rint(points)).max(axis=1) < _GAMMA)
+
+
+def three_acoustic(frequencies_cm1: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the three modes at Γ that are the shifts of the crystal: those closest to zero, ascending."""
+    return np.asarray(np.sort(np.argsort(np.abs(frequencies_cm1))[:3]))
 
 
 def special_points(path: BandPath) -> dict[str, tuple[float, float, float]]:
@@ -143,46 +161,26 @@ def frequencies(phonon: Any, qpoints: ArrayLike, direction: ArrayLike | None = N
     return np.asarray(found.frequencies, dtype=float) * CM1_PER_THZ
 
 
-def band_frequencies(phonon: Any, path: BandPath) -> NDArray[np.float64]:
-    """Return the frequencies along a path, cm⁻¹, shape (n_points, n_modes); Γ is approached along its segment."""
-    along = [
-        frequencies(phonon, path.qpoints[first : last + 1], path.qpoints[last] - path.qpoints[first])
-        for first, last in path.segments
-    ]
-    return np.concatenate(along)
-
-
 def band_group_velocities(phonon: Any, path: BandPath) -> NDArray[np.float64]:
-    """Return ∂ω/∂k of each mode by ascending frequency along a path, km/s, shape (n_points, n_modes, 3)."""
+    """Return ∂ω/∂k of each mode by ascending frequency along a path, km/s, shape (n_points, n_modes, 3).
+
+    Those of the three acoustic modes at Γ are the speeds of sound along the segment, from a point right beside Γ.
+    """
     along = []
     for first, last in path.segments:
-        direction = path.qpoints[last] - path.qpoints[first]
-        found = phonon.run_qpoints(path.qpoints[first : last + 1], True, True, nac_q_direction=direction)
-        along.append(np.asarray(found.group_velocities, dtype=float))
+        points = path.qpoints[first : last + 1]
+        direction = points[-1] - points[0]
+        found = phonon.run_qpoints(points, True, True, nac_q_direction=direction)
+        velocities = np.array(found.group_velocities, dtype=float)
+        for index in np.flatnonzero(at_gamma(points)):
+            inwards = -direction if index == len(points) - 1 else direction
+            beside = phonon.run_qpoints([points[index] + _BESIDE_GAMMA * inwards], True, True)
+            here = three_acoustic(np.asarray(found.frequencies[index]))
+            there = three_acoustic(np.asarray(beside.frequencies[0]))
+            velocities[index, here] = np.asarray(beside.group_velocities)[0, there]
+        along.append(velocities)
     # phonopy has THz·Å, of angular frequencies: 100 m/s.
     return np.concatenate(along) * constants.tera * constants.angstrom / constants.kilo
-
-
-def gamma_labels(phonon: Any) -> list[dict[str, Any]]:
-    """Return the irreducible representations of the modes at Γ, without the non-analytical term.
-
-    :returns: of each set of degenerate modes, by ascending frequency: ``label`` (None where phonopy has no table for
-        the point group), ``modes`` (counted from 0) and ``frequency_cm1``.
-    """
-    from phonopy.phonon.irreps import IrRepLabels
-
-    found = phonon.run_irreps([0, 0, 0], degeneracy_tolerance=_DEGENERATE_CM1 / CM1_PER_THZ)
-    symbol = phonon.primitive_symmetry.pointgroup_symbol
-    labels = IrRepLabels(found.characters, found.conventional_rotations, symbol, False).irrep_labels
-    frequencies_cm1 = np.asarray(found.frequencies) * CM1_PER_THZ
-    return [
-        {
-            'label': None if labels is None else labels[number],
-            'modes': [int(mode) for mode in modes],
-            'frequency_cm1': float(frequencies_cm1[modes].mean()),
-        }
-        for number, modes in enumerate(found.band_indices)
-    ]
 
 
 def mesh_breaks_symmetry(primitive: Atoms, mesh: ArrayLike, symprec: float = 1e-5) -> bool:
@@ -196,14 +194,19 @@ def mesh_breaks_symmetry(primitive: Atoms, mesh: ArrayLike, symprec: float = 1e-
     return False
 
 
-def frequency_grid(phonons: Sequence[Any], mesh: ArrayLike, spacing_cm1: float = 1.0) -> NDArray[np.float64]:
-    """Return one grid (cm⁻¹) that holds the modes of all `phonons` on a mesh, with 5 % of room at each end."""
+def frequency_grid(
+    phonons: Sequence[Any], mesh: ArrayLike, spacing_cm1: float = 1.0, sigma_cm1: float | None = None
+) -> NDArray[np.float64]:
+    """Return one grid (cm⁻¹) that holds the modes of all `phonons` on a mesh, with 5 % of room at each end.
+
+    :param sigma_cm1: width of the Gaussians, of which the room holds four at least.
+    """
     ranges = []
     for phonon in phonons:
         found = _mesh_frequencies(phonon, mesh)
         ranges.append((found.min(), found.max()))
     lowest, highest = min(low for low, _ in ranges), max(high for _, high in ranges)
-    room = 0.05 * (highest - min(lowest, 0.0)) + spacing_cm1
+    room = max(0.05 * (highest - min(lowest, 0.0)), 4 * (sigma_cm1 or 0.0)) + spacing_cm1
     start = np.floor((min(lowest, 0.0) - room) / spacing_cm1)
     stop = np.ceil((highest + room) / spacing_cm1)
     return np.arange(start, stop + 1) * spacing_cm1
@@ -267,9 +270,8 @@ def imaginary_modes(
     """
     points = np.asarray(qpoints, dtype=float).reshape(-1, 3)
     values = np.array(frequencies_cm1, dtype=float)
-    at_gamma = np.flatnonzero(np.abs(points - np.rint(points)).max(axis=1) < _GAMMA)
-    for index in at_gamma:
-        values[index, np.argsort(np.abs(values[index]))[:3]] = 0.0
+    for index in np.flatnonzero(at_gamma(points)):
+        values[index, three_acoustic(values[index])] = 0.0
     found = [
         {'qpoint': points[index].tolist(), 'mode': int(mode), 'frequency_cm1': float(values[index, mode])}
         for index, mode in np.argwhere(values < -threshold_cm1)

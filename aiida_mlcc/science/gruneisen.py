@@ -11,6 +11,9 @@ from aiida_mlcc.science.dispersion import CM1_PER_THZ
 SMALLEST_CM1 = 1.0
 """A mode without a frequency has no Grüneisen parameter: it is NaN there."""
 
+DEGENERATE_CM1 = 0.05
+"""Rounding and the finite displacements split degenerate modes by less."""
+
 
 def strained(primitive: Atoms, strain: float) -> Atoms:
     """Return `primitive` with all lattice vectors longer by `strain`, its atoms at the same fractions of the cell."""
@@ -27,18 +30,22 @@ def mode_gruneisen(
 ) -> NDArray[np.float64]:
     """Return γ of each mode by ascending frequency, shape (n_points, n_modes), NaN where the frequency is zero.
 
-    Degenerate modes are those that the change of volume itself tells apart.
+    Degenerate modes, which rounding splits by less than 0.05 cm⁻¹, are those that the change of volume itself tells
+    apart.
 
     :param at_rest: dynamical matrices (THz²), shape (n_points, n_modes, n_modes); `expanded` and `compressed` those of
         the crystal with lattice vectors longer and shorter by `strain`.
     """
-    from phonopy.phonon.degeneracy import lift_degeneracy
-
     volume_change = (1.0 + strain) ** 3 - (1.0 - strain) ** 3
     gammas = np.full(at_rest.shape[:2], np.nan)
     for point, change in enumerate(expanded - compressed):
         squares, vectors = np.linalg.eigh(at_rest[point])
-        slopes, _ = lift_degeneracy(squares, vectors, change)
-        moving = np.abs(squares) > (SMALLEST_CM1 / CM1_PER_THZ) ** 2
+        frequencies_cm1 = np.sign(squares) * np.sqrt(np.abs(squares)) * CM1_PER_THZ
+        slopes = np.empty(len(squares))
+        edges = np.flatnonzero(np.diff(frequencies_cm1) > DEGENERATE_CM1) + 1
+        for together in np.split(np.arange(len(squares)), edges):
+            within = vectors[:, together].conj().T @ change @ vectors[:, together]
+            slopes[together] = np.linalg.eigvalsh(within)
+        moving = np.abs(frequencies_cm1) > SMALLEST_CM1
         gammas[point, moving] = -slopes[moving] / (2 * squares[moving] * volume_change)
     return gammas

@@ -44,4 +44,7 @@ def primitive_of_relaxed(primitive: Atoms, matrix: ArrayLike, ideal: Atoms, rela
     cell = np.linalg.inv(expanded.T) @ relaxed.cell.array
     fractions = primitive.get_scaled_positions(wrap=False)
     positions = fractions @ cell + (by_site - by_site.mean(axis=0)) @ relaxed.cell.array
-    return Atoms(primitive.get_chemical_symbols(), positions=positions, cell=cell, pbc=True)
+    at_rest = primitive.copy()
+    at_rest.set_cell(cell)
+    at_rest.set_positions(positions)
+    return at_rest

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from aiida_mlcc.science.dispersion import at_gamma, three_acoustic
+
 QUANTITIES = ('free_energy_kJ_mol', 'entropy_J_K_mol', 'heat_capacity_J_K_mol')
 """Of one mole of primitive cells, as phonopy has them."""
 
@@ -25,7 +27,7 @@ def thermal_properties(phonon: Any, mesh: ArrayLike, temperatures_K: ArrayLike) 
     """Return :data:`QUANTITIES` over temperature, each of shape (n_temperatures,).
 
     The three acoustic modes at Γ, whose frequencies are zero but for rounding, do not count, nor do imaginary modes:
-    as ``phonopy --exclude-gamma-acoustic`` has it.
+    as ``phonopy --exclude-gamma-acoustic`` has it. :func:`imaginary_share` says how many these are.
 
     :param phonon: a phonopy instance with force constants.
     :param mesh: three numbers of divisions, Γ among the points.
@@ -34,6 +36,21 @@ def thermal_properties(phonon: Any, mesh: ArrayLike, temperatures_K: ArrayLike) 
     phonon.run_thermal_properties(temperatures=np.asarray(temperatures_K, dtype=float), exclude_gamma_acoustic=True)
     found = phonon.thermal_properties
     return dict(zip(QUANTITIES, (found.free_energy, found.entropy, found.heat_capacity), strict=True))
+
+
+def imaginary_share(phonon: Any, mesh: ArrayLike) -> float:
+    """Return which share of the modes on a mesh is imaginary, 0 … 1: thermal properties leave these out.
+
+    The three acoustic modes at Γ do not count.
+
+    :param mesh: as in :func:`thermal_properties`.
+    """
+    phonon.run_mesh([int(n) for n in np.asarray(mesh)], is_gamma_center=True)
+    imaginary = np.asarray(phonon.mesh.frequencies) <= 0
+    for index in np.flatnonzero(at_gamma(phonon.mesh.qpoints)):
+        imaginary[index, three_acoustic(phonon.mesh.frequencies[index])] = False
+    weights = np.asarray(phonon.mesh.weights, dtype=float)
+    return float(weights @ imaginary.mean(axis=1) / weights.sum())
 
 
 def mean_square_displacements(

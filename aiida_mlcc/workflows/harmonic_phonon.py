@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -27,10 +28,10 @@ from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.engines.forces import is_vasp
 from aiida_mlcc.science.relaxation import free_positions
 from aiida_mlcc.workflows.inputs import Options, job_inputs
-from aiida_mlcc.workflows.phonon_forces import PhononForces, evaluated_by, lost_in, reason_of
-from aiida_mlcc.workflows.phonon_inputs import of_one_cell_only
+from aiida_mlcc.workflows.phonon_forces import PhononForces, alternatives_of, evaluated_by, lost_in, reason_of
+from aiida_mlcc.workflows.phonon_inputs import of_one_cell_only, primitive_kind
 from aiida_mlcc.workflows.phonon_ports import phonon_inputs, phonon_outputs
-from aiida_mlcc.workflows.protocol import ProtocolMixin
+from aiida_mlcc.workflows.protocol import ProtocolMixin, merge
 from aiida_mlcc.workflows.restart import EvaluateRestartWorkChain
 from aiida_mlcc.workflows.vasp_labels import VaspLabelsWorkChain
 
@@ -96,12 +97,12 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         :param code: a Python that has ASE and, by the calculator, MACE or PySCF; or VASP, for the engine of that name.
         :param force_fields: members by name, such as ``seed_5192``; or else an `engine`.
         :param nac: Born charges and the dielectric tensor, a ``BORN`` file or arrays.
-        :param options: scheduler options of the job, as in ``metadata.options``.
+        :param options: scheduler options of the job, as in ``metadata.options``; `vasp.options` go before them.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
         if engine is not None and engine.get('name') == 'vasp':
-            inputs['vasp'] = {'code': code, 'options': dict(options or {}), **inputs.get('vasp', {})}
+            inputs['vasp'] = merge({'code': code, 'options': options or {}}, inputs.get('vasp', {}))
         else:
             inputs['evaluate'] = job_inputs(inputs['evaluate'], code, options)
         given = {'structure': structure, 'force_fields': force_fields, 'engine': engine, 'nac': nac}
@@ -113,6 +114,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             self.inputs.structure,
             self.inputs.symprec,
             science_hash(),
+            orm.Str(primitive_kind(self.inputs.parameters.get_dict())),
             metadata={'call_link_label': 'find_primitive_cell'},
         )
         self.ctx.lost, self.ctx.cells = {}, {}
@@ -193,7 +195,12 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
 
     def displace_atoms(self) -> None:
         """Let phonopy displace the atoms that symmetry leaves to be displaced, at each volume."""
-        self.ctx.plan = PhononForces.of(self.inputs, self.ctx.cells)
+        left_out = []
+        if self.ctx.cells and self.inputs.parameters['relax'] == 'cell':
+            left_out = of_one_cell_only(alternatives_of(self.inputs))
+        if left_out:
+            self.report(f'without {", ".join(left_out)}, whose force constants know the cell before relaxation only')
+        self.ctx.plan = PhononForces.of(self.inputs, self.ctx.cells, left_out)
         self.ctx.volumes = {'at_rest': 0.0}
         if wanted := self.inputs.parameters.get_dict().get('gruneisen'):
             if stiff := of_one_cell_only(self.inputs.get('force_fields', {})):
@@ -226,6 +233,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             structure=cell,
             displacement_generator=orm.Dict({'distance': self.inputs.parameters['displacement_angstrom']}),
             supercell_matrix=self.inputs.supercell_matrix,
+            primitive_matrix=orm.List(np.eye(3).tolist()),
             symprec=self.inputs.symprec,
         )
 
@@ -283,8 +291,9 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         for number, (volume, preprocess) in enumerate(self.ctx.preprocess[geometry].items()):
             label = f'phonon_from_forces_{name}' + (f'_{volume}' if number else '')
             first = orm.Int(number * self.ctx.n_cells)
+            cell = self.ctx.cells.get(geometry, self.ctx.primitive)
             phonon, process = phonon_from_forces.run_get_node(
-                preprocess, evaluated, first, science_hash(), metadata={'call_link_label': label}
+                preprocess, evaluated, first, science_hash(), cell, metadata={'call_link_label': label}
             )
             if not process.is_finished_ok:
                 if number == 0:
@@ -316,24 +325,32 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         """Calculate free energy, entropy, heat capacity and mean-square displacements over temperature."""
         label = {'call_link_label': 'calculate_thermal_properties'}
         nac = self.ctx.get('nac', {})
-        self.out_many(thermal_curves(self.inputs.parameters, science_hash(), metadata=label, **nac, **self.ctx.members))
+        curves = thermal_curves(self.inputs.parameters, science_hash(), metadata=label, **nac, **self.ctx.members)
+        self.out_many(curves)
+        shares = curves['thermal_properties'].base.attributes.get('imaginary_share')
+        if shares := {name: share for name, share in sorted(shares.items()) if share > 0}:
+            listed = ', '.join(f'{name} {100 * share:.2g} %' for name, share in shares.items())
+            self.report(f'thermal properties leave out the imaginary modes of the mesh: {listed}')
+
+    def with_other_volumes(self) -> list[str]:
+        """Return the members that have forces at the other volumes, too."""
+        return [name for name in self.ctx.members if all(name in phonons for phonons in self.ctx.strained.values())]
 
     def has_other_volumes(self) -> bool:
-        """Tell whether every member has forces at the other volumes, too."""
-        return all(set(self.ctx.members) <= set(phonons) for phonons in self.ctx.strained.values())
+        """Tell whether any member has forces at the other volumes, too."""
+        return bool(self.with_other_volumes())
 
     def calculate_gruneisen_parameters(self) -> None:
-        """Compare the frequencies at three volumes."""
-        others = {
-            volume: {name: phonons[name] for name in self.ctx.members} for volume, phonons in self.ctx.strained.items()
-        }
+        """Compare the frequencies of each member at three volumes."""
+        names = self.with_other_volumes()
+        volumes = {'at_rest': self.ctx.members, **self.ctx.strained}
+        volumes = {volume: {name: phonons[name] for name in names} for volume, phonons in volumes.items()}
         gammas = gruneisen_curves(
             self.inputs.parameters,
             science_hash(),
             metadata={'call_link_label': 'calculate_gruneisen_parameters'},
-            at_rest=self.ctx.members,
             **self.ctx.get('nac', {}),
-            **others,
+            **volumes,
         )
         self.out('gruneisen', gammas)
 
@@ -349,6 +366,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             science_hash(),
             members=self.ctx.members,
             alternatives=self.ctx.others,
+            primitive=self.ctx.primitive,
             metadata={'call_link_label': 'make_error_budget'},
             **self.ctx.get('nac', {}),
             **known,
@@ -359,6 +377,9 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             self.report(f'no error budget: {node.exit_message}')
 
     def judge(self) -> ExitCode | None:
-        """Say whether members are missing."""
-        missing = ', '.join(name for name in self.ctx.lost if name not in self.ctx.plan.alternatives)
-        return self.exit_codes.ERROR_MEMBERS_MISSING.format(members=missing) if missing else None
+        """Say whether members are missing, or their Grüneisen parameters."""
+        missing = [name for name in self.ctx.lost if name not in self.ctx.plan.alternatives]
+        if len(self.ctx.volumes) > 1:
+            partly = set(self.ctx.members) - set(self.with_other_volumes())
+            missing += [f'Grüneisen parameters of {name}' for name in sorted(partly)]
+        return self.exit_codes.ERROR_MEMBERS_MISSING.format(members=', '.join(missing)) if missing else None

@@ -9,7 +9,7 @@ import numpy as np
 from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.crystal import expand_matrix, map_onto_crystal, primitive_cell
+from aiida_mlcc.science.crystal import LEFT_HANDED, expand_matrix, isotopes, map_onto_crystal, primitive_cell
 from aiida_mlcc.workflows.protocol import merge
 
 Options = Mapping[str, Any] | None
@@ -21,13 +21,34 @@ def job_inputs(inputs: Mapping[str, Any], code: orm.AbstractCode, options: Optio
 
 
 def refuse_structure(node: orm.StructureData, _: Any) -> str | None:
-    """Refuse what is no crystal."""
+    """Refuse what is no crystal, and isotopes: a dynamics has the masses of the natural elements."""
+    if (reason := refuse_no_crystal(node, _)) is not None:
+        return reason
+    if special := isotopes(node.get_ase()):
+        symbol, masses = next(iter(special.items()))
+        return (
+            f'{symbol} has the mass {masses[0]:g}, but a dynamics here has those of the natural elements: leave the '
+            'masses out; phonons alone (`HarmonicPhononWorkChain`) can have them'
+        )
+    return None
+
+
+def refuse_no_crystal(node: orm.StructureData, _: Any) -> str | None:
+    """Refuse what is no crystal, or one in which atoms of an element differ in their mass."""
     if not all(node.pbc):
         return f'the structure is periodic in {sum(node.pbc)} directions: a crystal is in three'
-    if abs(np.linalg.det(np.array(node.cell))) < 1e-6:
+    volume = np.linalg.det(np.array(node.cell))
+    if abs(volume) < 1e-6:
         return 'the structure has no lattice: its three vectors span no volume'
+    if volume < 0:
+        return LEFT_HANDED
     if node.is_alloy or node.has_vacancies:
         return 'the structure has partly occupied sites, which no calculation can take'
+    atoms = node.get_ase()
+    for symbol in isotopes(atoms):
+        masses = sorted({float(mass) for mass in atoms.get_masses()[atoms.symbols.search(symbol)]})
+        if masses[-1] - masses[0] > 1e-6:
+            return f'{symbol} has the masses {masses[0]:g} and {masses[-1]:g}: give all atoms of an element the same'
     return None
 
 

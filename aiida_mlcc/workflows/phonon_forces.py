@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiida import orm
 
+from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 
 SHARED = 'shared'
@@ -33,13 +34,15 @@ class PhononForces:
     without: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, inputs: Mapping[str, Any], cells: Iterable[str]) -> PhononForces:
+    def of(cls, inputs: Mapping[str, Any], cells: Iterable[str], left_out: Collection[str] = ()) -> PhononForces:
         """Return the jobs for the inputs of the WorkChain.
 
         :param cells: the members that have a cell of their own; empty where all have the same.
+        :param left_out: alternatives that are not evaluated at all, as :func:`alternatives_of` names them.
         """
         by_kind = inputs.get('alternatives', {})
-        alternatives = {f'{kind}_of_{member}': [kind, member] for kind in sorted(by_kind) for member in by_kind[kind]}
+        alternatives = {name_of(kind, member): [kind, member] for kind in sorted(by_kind) for member in by_kind[kind]}
+        alternatives = {name: place for name, place in alternatives.items() if name not in left_out}
         geometries = {name: [name] for name in cells}
         geometries = geometries or {SHARED: list(inputs.get('force_fields', {})) or ['engine']}
         return cls(geometries, alternatives, list(geometries))
@@ -72,6 +75,17 @@ class PhononForces:
             return False
         self.waiting.remove(geometry)
         return True
+
+
+def name_of(kind: str, member: str) -> str:
+    """Return the name of an alternative among the calculators of a job."""
+    return f'{kind}_of_{member}'
+
+
+def alternatives_of(inputs: Mapping[str, Any]) -> dict[str, ForceFieldData]:
+    """Return all alternatives by their name among the calculators of a job."""
+    by_kind = inputs.get('alternatives', {})
+    return {name_of(kind, member): node for kind, nodes in by_kind.items() for member, node in nodes.items()}
 
 
 def evaluated_by(node: orm.ProcessNode) -> dict[str, SnapshotsData]:

@@ -14,7 +14,7 @@ from aiida_mlcc.calculations.parameters import Setting
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.engines.forces import is_vasp
 from aiida_mlcc.engines.vasp import refuse_potentials
-from aiida_mlcc.science.crystal import primitive_cell
+from aiida_mlcc.science.crystal import PRIMITIVE_CELLS, primitive_cell
 from aiida_mlcc.science.dispersion import band_path, mesh_breaks_symmetry
 from aiida_mlcc.science.thermal import temperature_grid
 
@@ -29,6 +29,7 @@ PARAMETERS = {
     'dos_width_cm1': _POSITIVE,
     'dos_spacing_cm1': _POSITIVE,
     'path': Setting(dict, optional=True),
+    'primitive': Setting(str, choices=PRIMITIVE_CELLS, optional=True),
     'temperatures_K': Setting(dict),
     'relax': Setting(str, choices=RELAX),
     'relax_fmax_eV_A': _POSITIVE,
@@ -36,6 +37,8 @@ PARAMETERS = {
     'gruneisen': Setting(dict, optional=True),
 }
 """``path``: ``points`` (label → q-point) and ``path`` (pairs of labels), seekpath's where it is null;
+``primitive``: the cell in whose basis ``path``, ``mesh`` and the supercell are (``auto``, ``as-given``,
+``standardised``), as :func:`~aiida_mlcc.science.crystal.primitive_cell` has it;
 ``temperatures_K``: ``start``, ``stop`` and ``step``; ``relax``: what is relaxed before atoms are displaced;
 ``gruneisen``: ``strain``, by which the lattice vectors are made longer and shorter."""
 
@@ -85,7 +88,7 @@ def refuse_unfit(structure: orm.StructureData, inputs: Mapping[str, Any]) -> str
     """
     parameters, symprec = inputs['parameters'].get_dict(), inputs['symprec'].value
     try:
-        primitive = primitive_cell(structure.get_ase(), symprec)
+        primitive = primitive_cell(structure.get_ase(), symprec, primitive_kind(parameters))
         if mesh_breaks_symmetry(primitive, parameters['mesh'], symprec):
             return (
                 f'the mesh {"×".join(map(str, parameters["mesh"]))} breaks the symmetry of the crystal: give '
@@ -99,9 +102,9 @@ def refuse_unfit(structure: orm.StructureData, inputs: Mapping[str, Any]) -> str
     return None
 
 
-def needs_other_cells(parameters: Mapping[str, Any]) -> bool:
-    """Tell whether energies or forces of strained cells are asked for."""
-    return parameters['relax'] == 'cell' or bool(parameters.get('gruneisen'))
+def primitive_kind(parameters: Mapping[str, Any]) -> str:
+    """Return which primitive cell is meant."""
+    return str(parameters.get('primitive') or 'auto')
 
 
 def of_one_cell_only(force_fields: Mapping[str, ForceFieldData]) -> list[str]:

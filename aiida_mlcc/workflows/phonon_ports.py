@@ -43,7 +43,7 @@ ON_REQUEST = {
 
 def phonon_inputs(spec: WorkChainSpec) -> None:
     """Declare the inputs."""
-    structure_port(spec)
+    structure_port(spec, with_isotopes=True)
     spec.input_namespace(
         'force_fields', valid_type=ForceFieldData, required=False, dynamic=True, help='The members, by seed.'
     )
@@ -88,8 +88,8 @@ def phonon_inputs(spec: WorkChainSpec) -> None:
         valid_type=orm.Dict,
         serializer=orm.to_aiida_type,
         validator=validate_parameters,
-        help='Displacement (Å), path and points along its longest segment, mesh, width and spacing (cm⁻¹) of the DOS, '
-        'temperatures (K), what to relax, and the strain for Grüneisen parameters.',
+        help='Displacement (Å), which primitive cell, path and points along its longest segment, mesh, width and '
+        'spacing (cm⁻¹) of the DOS, temperatures (K), what to relax, and the strain for Grüneisen parameters.',
     )
     spec.expose_inputs(
         EvaluateCalculation,

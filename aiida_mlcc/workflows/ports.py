@@ -5,12 +5,16 @@ from __future__ import annotations
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_mlcc.workflows.inputs import refuse_count, refuse_structure, refuse_supercell_matrix
+from aiida_mlcc.workflows.inputs import refuse_count, refuse_no_crystal, refuse_structure, refuse_supercell_matrix
 
 
-def structure_port(spec: WorkChainSpec) -> None:
-    """Declare `structure`, a crystal."""
-    spec.input('structure', valid_type=orm.StructureData, validator=refuse_structure, help='The crystal.')
+def structure_port(spec: WorkChainSpec, with_isotopes: bool = False) -> None:
+    """Declare `structure`, a crystal.
+
+    :param with_isotopes: whether its masses may be others than those of the natural elements.
+    """
+    validator = refuse_no_crystal if with_isotopes else refuse_structure
+    spec.input('structure', valid_type=orm.StructureData, validator=validator, help='The crystal.')
 
 
 def supercell_port(spec: WorkChainSpec, unit: str) -> None:

@@ -11,8 +11,10 @@ from ase import Atoms
 
 from aiida_mlcc.runtime.calculators import PyscfCalculator
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
+from aiida_mlcc.science.crystal import supercell
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.snapshots import Snapshots
+from tests import crystals
 from tests.runtime.alloy import random_force_field, rattled
 from tests.runtime.jobs import ENGINE, hydrogen, lithium_hydride, run, stop_after, write_job, write_snapshots
 from tests.runtime.test_force_field_calculator import springs
@@ -97,3 +99,29 @@ def test_a_force_field_that_is_not_there_is_named(tmp_path: Path) -> None:
     folder = force_field_job(tmp_path)
     (folder / 'force_fields' / 'soft').rename(folder / 'force_fields' / 'other')
     assert 'force_fields/soft' in run(folder)['message']
+
+
+@pytest.mark.parametrize('how', ['moved', 'strained'])
+def test_a_structure_that_force_constants_refuse_is_named_and_costs_nothing_else(tmp_path: Path, how: str) -> None:
+    """Of three structures the middle one has an atom on no site, or another cell than the force constants know."""
+    whole = supercell(crystals.rocksalt(), 2)
+    refused = whole.copy()
+    if how == 'moved':
+        refused.positions[3] += [1.2, 0.3, 0.2]
+    else:
+        refused.set_cell(1.005 * whole.cell.array, scale_atoms=True)
+    write_snapshots(tmp_path, 'snapshots.npz', whole, refused, whole)
+    crystals.springs(crystals.rocksalt()).save(tmp_path / 'force_fields' / 'one')
+    crystals.springs(crystals.rocksalt(), 2.0).save(tmp_path / 'force_fields' / 'two')
+    calculators = {
+        name: {'kind': 'force-field', 'path': f'force_fields/{name}', 'label': 'LDA'} for name in ('one', 'two')
+    }
+    content = {'task': 'evaluate', 'snapshots': 'snapshots.npz', 'calculators': calculators, 'forces': True}
+    output = run(write_job(tmp_path, content))
+    assert output['final']
+    assert [(entry['calculator'], entry['snapshot']) for entry in output['failures']] == [('one', 1), ('two', 1)]
+    reason = 'from its site' if how == 'moved' else 'a strain of'
+    assert reason in output['failures'][0]['reason']
+    for name in ('one', 'two'):
+        label = Snapshots.load(tmp_path / f'evaluated_{name}.npz').labels['LDA']
+        assert label.labelled.tolist() == [True, False, True]

@@ -10,9 +10,12 @@ import pytest
 from ase.build import bulk
 from ase.calculators.morse import MorsePotential
 
+from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.pyscf_engine import EngineError
 from aiida_mlcc.runtime.relax import relaxed
+from aiida_mlcc.science.crystal import supercell
 from aiida_mlcc.science.snapshots import Snapshots
+from tests import crystals
 from tests.runtime.jobs import run
 from tests.runtime.test_evaluate import force_field_job, rattled
 
@@ -72,3 +75,10 @@ def test_an_evaluation_relaxes_each_structure_with_each_calculator(tmp_path: Pat
         assert (
             np.abs(frames.positions[labelled] - [rattled(5)[i].positions for i in np.flatnonzero(labelled)]).max() > 0
         )
+
+
+def test_force_constants_that_know_another_cell_are_a_sentence() -> None:
+    strained = supercell(crystals.rocksalt(4.06), 2)
+    calculator = ForceFieldCalculator(crystals.springs(crystals.rocksalt()), label='LDA')
+    with pytest.raises(EngineError, match='a strain of'):
+        relaxed(calculator, strained, SETTINGS)

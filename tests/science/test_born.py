@@ -10,8 +10,9 @@ import yaml
 from ase.build import bulk
 
 from aiida_mlcc.science.born import BornError, born_from_arrays, born_from_file, coulomb_factor
+from aiida_mlcc.science.branches import frequencies_of, path_matrices
 from aiida_mlcc.science.crystal import supercell
-from aiida_mlcc.science.dispersion import CM1_PER_THZ, band_frequencies, band_path
+from aiida_mlcc.science.dispersion import CM1_PER_THZ, band_path
 from tests.crystals import rocksalt, spring_term
 from tests.science.test_branches import phonon_of
 
@@ -74,6 +75,39 @@ def test_a_file_of_another_cell_is_refused_in_a_sentence(text, reason):
         born_from_file(text, rocksalt())
 
 
+@pytest.mark.parametrize('factor', ['4 atoms', '0', '-14.4', 'nan', 'inf', '1', '2.0'])
+def test_a_factor_in_other_units_is_refused(factor):
+    with pytest.raises(BornError, match='the factor of the Born charges is'):
+        born_from_file(BORN.replace('# elements: Li F', factor), rocksalt())
+
+
+def test_the_factor_of_vasp_is_taken_and_any_words_are_a_comment():
+    assert born_from_file(BORN.replace('# elements: Li F', '14.400'), rocksalt()).factor == 14.4
+    found = born_from_file(BORN.replace('# elements: Li F', 'default value'), rocksalt())
+    assert found.factor == coulomb_factor()
+    assert found.remark == ''
+
+
+def test_element_names_are_compared_whatever_the_case_of_the_word_before_them():
+    with pytest.raises(BornError, match='names the atoms Na Cl'):
+        born_from_file(BORN.replace('# elements: Li F', '# Elements: Na Cl'), rocksalt())
+
+
+def test_element_names_that_cannot_be_read_are_remarked_on():
+    found = born_from_file(BORN.replace('# elements: Li F', '# elements: NaCl'), rocksalt())
+    assert "'elements: NaCl' names no elements" in found.report()
+
+
+def test_a_dielectric_tensor_along_another_axis_is_refused():
+    """Wurtzite has its axis along z; the cell of the tensor had it along x."""
+    wurtzite = bulk('ZnO', 'wurtzite', a=3.25, c=5.2, u=0.38)
+    charges = np.array([2.1 * np.eye(3), -2.1 * np.eye(3)] * 2)
+    right = born_from_arrays({'born_charges': charges, 'dielectric': np.diag([3.7, 3.7, 5.9])}, wurtzite)
+    assert right.dielectric_asymmetry == pytest.approx(0, abs=1e-9)
+    with pytest.raises(BornError, match=r'dielectric tensor departs from the symmetry of the crystal by 1\.10'):
+        born_from_arrays({'born_charges': charges, 'dielectric': np.diag([5.9, 3.7, 3.7])}, wurtzite)
+
+
 def test_charges_of_a_conventional_cell_in_another_order_are_put_onto_the_primitive_one():
     cube = supercell(bulk('LiF', 'rocksalt', a=4.03, cubic=True), 1)[[7, 0, 5, 2, 4, 1, 6, 3]]
     charges = np.array([1.04 * np.eye(3) if symbol == 'Li' else -1.04 * np.eye(3) for symbol in cube.symbols])
@@ -93,7 +127,7 @@ def test_bands_are_those_of_the_phonopy_command(tmp_path: Path):
     phonon = phonon_of(spring_term(primitive, 3.0))
     path = band_path(primitive, points=6)
     phonon.nac_params = born_from_file(BORN, primitive).nac_params()
-    ours = band_frequencies(phonon, path) / CM1_PER_THZ
+    ours = frequencies_of(path_matrices(phonon, path)) / CM1_PER_THZ
 
     phonon.nac_params = None
     phonon.save(tmp_path / 'phonopy_params.yaml', settings={'force_constants': True})

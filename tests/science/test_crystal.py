@@ -5,11 +5,13 @@ from ase.build import bulk
 
 from aiida_mlcc.science.crystal import (
     CrystalError,
-    check_supercell,
     expand_matrix,
+    from_phonopy,
+    isotopes,
     map_onto_crystal,
     primitive_cell,
     supercell,
+    to_phonopy,
     unwrap,
 )
 
@@ -43,6 +45,99 @@ def test_primitive_cell_keeps_the_orientation_of_a_rotated_conventional_cell():
     # In the same orientation the conventional vectors are whole multiples of the primitive ones.
     multiples = conventional.cell.array @ np.linalg.inv(primitive.cell.array)
     assert np.allclose(multiples, np.rint(multiples), atol=1e-8)
+
+
+def hexagonal_with_sixty_degrees() -> Atoms:
+    cell = [[3.2, 0, 0], [1.6, 1.6 * np.sqrt(3), 0], [0, 0, 5.2]]
+    return Atoms('Mg2', cell=cell, scaled_positions=[[1 / 3, 1 / 3, 0.25], [2 / 3, 2 / 3, 0.75]], pbc=True)
+
+
+def permuted_rock_salt() -> Atoms:
+    cell = 2.015 * np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1]])
+    return Atoms('LiF', cell=cell, positions=[[0, 0, 0], [2.015] * 3], pbc=True)
+
+
+def skewed_diamond() -> Atoms:
+    atoms = bulk('C', 'diamond', a=3.56)
+    atoms.set_cell(np.array([[1, 0, 0], [1, 1, 0], [0, 2, 1]]) @ atoms.cell.array)
+    return atoms
+
+
+PRIMITIVE_ALREADY = [hexagonal_with_sixty_degrees(), permuted_rock_salt(), skewed_diamond()]
+
+
+@pytest.mark.parametrize('crystal', PRIMITIVE_ALREADY, ids=['hexagonal', 'permuted', 'skewed'])
+def test_a_cell_that_is_primitive_already_stays_as_it_is(crystal):
+    found = primitive_cell(crystal)
+    assert np.allclose(found.cell.array, crystal.cell.array, atol=1e-12)
+    assert np.allclose(found.positions, crystal.positions, atol=1e-12)
+    assert found.get_chemical_symbols() == crystal.get_chemical_symbols()
+
+
+@pytest.mark.parametrize('turned', [False, True])
+@pytest.mark.parametrize('crystal', [*PRIMITIVE_ALREADY, bulk('Fe', cubic=True)])
+def test_standardised_vectors_are_those_of_seekpath_and_the_atoms_stay_where_they_are(crystal, turned):
+    import seekpath
+
+    crystal = crystal.copy()
+    if turned:
+        crystal.set_cell(crystal.cell.array @ rotation().T, scale_atoms=True)
+    found = primitive_cell(crystal, kind='standardised')
+    cell = (crystal.cell.array, crystal.get_scaled_positions(), crystal.numbers)
+    theirs = seekpath.get_path(cell)['primitive_lattice']
+    # Lengths and angles are theirs, the orientation is that of the crystal: whole multiples lead back to its cell.
+    assert np.allclose(found.cell.array @ found.cell.array.T, theirs @ theirs.T, atol=1e-8)
+    multiples = crystal.cell.array @ np.linalg.inv(found.cell.array)
+    assert np.allclose(multiples, np.rint(multiples), atol=1e-8)
+    sites = map_onto_crystal(found, crystal)
+    assert np.allclose(sites.reference_positions, crystal.positions, atol=1e-8)
+
+
+def test_a_cell_can_be_kept_though_it_is_not_primitive():
+    cube = bulk('C', 'diamond', a=3.56, cubic=True)
+    found = primitive_cell(cube, kind='as-given')
+    assert np.allclose(found.positions, cube.positions)
+    with pytest.raises(CrystalError, match='choose from auto, as-given, standardised'):
+        primitive_cell(cube, kind='niggli')
+
+
+def test_a_left_handed_cell_is_refused_in_a_sentence():
+    crystal = bulk('Mg')
+    crystal.set_cell(crystal.cell.array[[1, 0, 2]])
+    for kind in ('auto', 'as-given', 'standardised'):
+        with pytest.raises(CrystalError, match='left-handed: exchange two of them'):
+            primitive_cell(crystal, kind=kind)
+
+
+def test_two_atoms_in_one_place_are_no_crystal_whichever_cell_is_meant():
+    doubled = Atoms('C2', cell=3 * np.eye(3), positions=np.zeros((2, 3)), pbc=True)
+    for kind in ('auto', 'standardised'):
+        with pytest.raises(CrystalError, match='do two atoms share a place'):
+            primitive_cell(doubled, kind=kind)
+
+
+def test_isotopes_keep_their_mass_in_primitive_cells_and_supercells():
+    cube = bulk('LiH', 'rocksalt', a=4.08, cubic=True)
+    cube.set_masses([2.014 if symbol == 'H' else None for symbol in cube.symbols])
+    assert isotopes(cube) == {'H': [2.014]}
+    for cell in (primitive_cell(cube), supercell(primitive_cell(cube), 2), primitive_cell(cube, kind='standardised')):
+        masses = cell.get_masses()
+        assert np.allclose(masses[cell.symbols.search('H')], 2.014)
+        assert np.allclose(masses[cell.symbols.search('Li')], 6.94)
+
+
+def test_masses_of_another_table_of_the_elements_are_no_isotopes():
+    """phonopy has 6.941 for lithium and 98 for technetium, which has no stable isotope; ASE has 6.94 and 97.907."""
+    from phonopy.structure.atoms import PhonopyAtoms
+
+    theirs = PhonopyAtoms(['Li', 'Tc'], cell=3 * np.eye(3), scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]])
+    ours = Atoms('LiTc')
+    assert np.array_equal(from_phonopy(theirs).get_masses(), ours.get_masses())
+    assert np.allclose(to_phonopy(from_phonopy(theirs)).masses, ours.get_masses())
+    enriched = bulk('C', 'diamond', a=3.56)
+    enriched.set_masses([12.0, 12.0])
+    assert isotopes(enriched) == {'C': [12.0]}
+    assert isotopes(from_phonopy(theirs)) == {}
 
 
 def test_supercell_matrix_is_read_as_phonopy_reads_it(diamond):
@@ -128,17 +223,3 @@ def test_unwrapping_removes_jumps_and_drift_from_every_frame():
     jumps = random.integers(-2, 3, size=(6, 32, 3)) @ cell
     drift = random.uniform(-4, 4, size=(6, 1, 3))
     assert np.allclose(unwrap(motion + jumps + drift, cell), motion, atol=1e-10)
-
-
-def test_supercells_that_would_waste_a_run_are_refused(rock_salt):
-    assert check_supercell(rock_salt, 3) == 54
-    with pytest.raises(CrystalError, match='54 atoms'):
-        check_supercell(rock_salt, 3, max_atoms=50)
-    overlapping = rock_salt.copy()
-    overlapping.positions[1] = overlapping.positions[0] + [0.1, 0, 0]
-    with pytest.raises(CrystalError, match=r'0\.100 Å apart'):
-        check_supercell(overlapping, 2)
-    in_nanometres = rock_salt.copy()
-    in_nanometres.set_cell(rock_salt.cell.array / 10, scale_atoms=True)
-    with pytest.raises(CrystalError, match='in Å'):
-        check_supercell(in_nanometres, 2)

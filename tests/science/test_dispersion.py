@@ -6,12 +6,14 @@ from phonopy import Phonopy
 from scipy import constants
 from scipy.spatial.transform import Rotation
 
+from aiida_mlcc.science.branches import frequencies_of, path_matrices
 from aiida_mlcc.science.crystal import CrystalError, from_phonopy, supercell, to_phonopy
 from aiida_mlcc.science.dispersion import (
     CM1_PER_THZ,
-    band_frequencies,
+    band_group_velocities,
     band_path,
     density_of_states,
+    directions_at_gamma,
     frequencies,
     frequency_grid,
     imaginary_modes,
@@ -99,6 +101,43 @@ def test_density_of_states_integrates_to_three_modes_per_atom(springs, diamond):
     assert grid[0] < 0 < frequencies(phonon, [0, 0, 0]).max() < grid[-1]
 
 
+@pytest.mark.parametrize('sigma_cm1', [5.0, 20.0])
+def test_the_grid_holds_the_tails_of_wide_gaussians_of_a_soft_crystal(springs, diamond, sigma_cm1):
+    phonon = phonon_of(springs(diamond, 3.0, along=0.08, across=0.01), size=2)
+    assert frequencies(phonon, [[0, 0, 0]]).max() < 60
+    grid = frequency_grid([phonon], [6, 6, 6], 1.0, sigma_cm1)
+    assert density_of_states(phonon, [6, 6, 6], grid, sigma_cm1).total.sum() == pytest.approx(6, abs=2e-3)
+
+
+@pytest.mark.parametrize('charged', [False, True])
+def test_group_velocities_are_slopes_of_the_bands_also_where_they_start_at_gamma(springs, charged):
+    crystal = bulk('LiF', 'rocksalt', a=4.03)
+    phonon = phonon_of(springs(crystal, 3.0), size=2)
+    if charged:
+        charges = np.array([np.eye(3), -np.eye(3)])
+        phonon.nac_params = {'born': charges, 'dielectric': 2 * np.eye(3), 'factor': 14.4, 'method': 'gonze'}
+    given = {'points': {'GAMMA': [0, 0, 0], 'X': [0.5, 0.0, 0.5]}, 'path': [['GAMMA', 'X'], ['X', 'GAMMA']]}
+    path = band_path(crystal, 5, given=given)
+    found = band_group_velocities(phonon, path)
+    way = np.array([0.5, 0.0, 0.5])
+    reciprocal = 2 * np.pi * np.linalg.inv(crystal.cell.array).T
+    length, unit = np.linalg.norm(way @ reciprocal), way @ reciprocal / np.linalg.norm(way @ reciprocal)
+    # cm⁻¹ over 1/Å is 2πc·100·1e-10 m/s: in km/s.
+    km_s = 2 * np.pi * constants.c * 100 * constants.angstrom / 1e3
+    for index, here in ((0, 0.0), (1, 0.25), (len(found) - 1, 0.0)):
+        start = max(here - 1e-3, 0.0)
+        ahead, behind = frequencies(phonon, [(here + 1e-3) * way], way), frequencies(phonon, [start * way], way)
+        slopes = np.abs(ahead - behind)[0] / ((here + 1e-3 - start) * length) * km_s
+        assert np.allclose(np.abs(found[index] @ unit), slopes, atol=0.03), index
+    assert np.linalg.norm(found[0, :3], axis=1).min() > 4, 'sound has a speed at Γ'
+
+
+def test_gamma_of_another_zone_is_approached_from_its_segment_as_gamma_is():
+    given = {'points': {'X': [0.0, 0.5, 0.5], 'AGAIN': [0, 1, 1], 'G': [0, 0, 0]}, 'path': [['X', 'AGAIN'], ['X', 'G']]}
+    path = band_path(bulk('LiF', 'rocksalt', a=4.03), 5, given=given)
+    assert directions_at_gamma(path) == {'AGAIN': [0.0, 0.5, 0.5], 'G': [0.0, -0.5, -0.5]}
+
+
 def test_the_path_of_a_rotated_and_skewed_cell_leads_through_the_same_points(springs, diamond):
     other = diamond.copy()
     other.set_cell(np.array([[1, 0, 0], [1, 1, 0], [0, 2, 1]]) @ diamond.cell.array)
@@ -107,7 +146,7 @@ def test_the_path_of_a_rotated_and_skewed_cell_leads_through_the_same_points(spr
     for crystal in (diamond, other):
         phonon = phonon_of(springs(crystal, 3.0))
         path = band_path(from_phonopy(phonon.primitive), points=11)
-        bands.append((path, band_frequencies(phonon, path)))
+        bands.append((path, frequencies_of(path_matrices(phonon, path))))
     (one, first), (two, second) = bands
     assert one.labels == two.labels
     assert np.allclose(one.distances, two.distances)
@@ -139,14 +178,14 @@ def test_longitudinal_and_transverse_modes_split_at_gamma_where_there_are_charge
     crystal = bulk('LiF', 'rocksalt', a=4.03)
     phonon = phonon_of(springs(crystal, 3.0), size=2)
     path = band_path(crystal, points=5)
-    without = band_frequencies(phonon, path)
+    without = frequencies_of(path_matrices(phonon, path))
     phonon.nac_params = {
         'born': np.array([np.eye(3), -np.eye(3)]),
         'dielectric': 2.0 * np.eye(3),
         'factor': 14.4,
         'method': 'gonze',
     }
-    at_gamma = band_frequencies(phonon, path)[0]
+    at_gamma = frequencies_of(path_matrices(phonon, path))[0]
     assert without[0, 5] - without[0, 4] == pytest.approx(0, abs=1e-3)
     assert at_gamma[4] == pytest.approx(at_gamma[3], abs=1e-3)
     # ω_LO² − ω_TO² = Z*² e²/(ε0 ε∞ V μ), with ω in SI.
@@ -193,7 +232,7 @@ def test_imaginary_modes_are_found_but_for_the_acoustic_ones_at_gamma():
 def test_an_unstable_crystal_has_negative_frequencies(springs, diamond):
     phonon = phonon_of(springs(diamond, 2.0, along=8.0, across=-2.0))
     path = band_path(diamond, points=5)
-    assert imaginary_modes(path.qpoints, band_frequencies(phonon, path))
+    assert imaginary_modes(path.qpoints, frequencies_of(path_matrices(phonon, path)))
 
 
 def test_the_unit_is_that_of_light():

@@ -1,6 +1,7 @@
 """Grüneisen parameters of springs that weaken with the volume by a known power."""
 
 import numpy as np
+import pytest
 from phonopy import PhonopyGruneisen
 
 from aiida_mlcc.science.branches import dynamical_matrices, path_matrices
@@ -28,6 +29,18 @@ def test_every_mode_has_the_parameter_of_the_springs():
     assert np.isnan(found[0, :3]).all(), 'acoustic modes at Γ'
     # What is left is the third order of the central difference.
     assert np.allclose(found[~np.isnan(found)], GAMMA, rtol=2e-3)
+
+
+@pytest.mark.parametrize('noise', [0.0, 3e-4, 1e-2])
+def test_rounding_that_splits_degenerate_modes_does_not_mix_their_parameters(noise):
+    """Two modes of ω² = 400 THz² with γ = 1 and 3; what splits them (THz²) turns them by 45°, at most 0.02 cm⁻¹."""
+    change = (1 + STRAIN) ** 3 - (1 - STRAIN) ** 3
+    at_rest = 400.0 * np.eye(2) + noise * np.array([[0, 1], [1, 0]])
+    slopes = np.diag([1.0, 3.0]) * 400.0 * change
+    found = mode_gruneisen(
+        *(matrix[None].astype(complex) for matrix in (at_rest, at_rest - slopes, at_rest + slopes)), STRAIN
+    )
+    assert np.allclose(np.sort(found[0]), [1, 3], rtol=1e-3)
 
 
 def test_they_are_phonopys_own():

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import constants
 
-from aiida_mlcc.science.thermal import mean_square_displacements, temperature_grid, thermal_properties
+from aiida_mlcc.science.thermal import (
+    imaginary_share,
+    mean_square_displacements,
+    temperature_grid,
+    thermal_properties,
+)
 from tests.crystals import rocksalt, spring_term
 from tests.science.test_branches import phonon_of
 
@@ -62,6 +67,21 @@ def test_displacements_are_those_of_oscillators_and_obey_equipartition_when_hot(
         assert np.allclose([found['Li'][number], found['F'][number]], by_atom, rtol=1e-5)
     classical = np.einsum('m,mac->a', constants.k * 20000 / omega**2, weights) / masses / np.prod(MESH) * 1e20
     assert found['F'][1] == pytest.approx(classical[1], rel=1e-3)
+
+
+def test_the_share_of_imaginary_modes_is_that_of_the_whole_mesh():
+    unstable = phonon_of(spring_term(rocksalt(), 2.5, along=8.0, across=-2.2))
+    unstable.run_mesh(MESH, is_mesh_symmetry=False, is_gamma_center=True)
+    values = np.sort(unstable.mesh.frequencies, axis=1)
+    gamma = np.flatnonzero(np.abs(unstable.mesh.qpoints).max(axis=1) < 1e-8)
+    imaginary = np.sum(values < 0) - np.sum(values[gamma] < 0)
+    assert values[gamma].min() > -1e-2, 'the crystal is stable at Γ'
+    assert imaginary > 0
+    assert imaginary_share(unstable, MESH) == pytest.approx(imaginary / values.size, rel=1e-12)
+
+
+def test_a_stable_crystal_has_no_imaginary_share(phonon):
+    assert imaginary_share(phonon, MESH) == 0
 
 
 def test_a_grid_holds_both_ends():

@@ -2,7 +2,7 @@
 
 from aiida.orm.utils.serialize import deserialize_unsafe, serialize
 
-from aiida_mlcc.workflows.phonon_forces import SHARED, PhononForces
+from aiida_mlcc.workflows.phonon_forces import SHARED, PhononForces, alternatives_of
 
 INPUTS = {
     'force_fields': {'seed_1': 'one', 'seed_2': 'two'},
@@ -32,6 +32,13 @@ def test_members_at_the_same_places_share_a_job_with_all_alternatives():
 def test_members_at_places_of_their_own_have_a_job_each_with_their_alternatives():
     plan = PhononForces.of(INPUTS, ['seed_1', 'seed_2'])
     assert plan.calculators('seed_2', INPUTS)['force_fields'] == {'seed_2': 'two', 'readout_of_seed_2': 'another two'}
+
+
+def test_alternatives_can_be_left_out():
+    plan = PhononForces.of(INPUTS, ['seed_1', 'seed_2'], left_out=['readout_of_seed_1'])
+    assert set(alternatives_of(INPUTS)) == {'readout_of_seed_1', 'readout_of_seed_2'}
+    assert set(plan.calculators('seed_1', INPUTS)['force_fields']) == {'seed_1'}
+    assert set(plan.calculators('seed_2', INPUTS)['force_fields']) == {'seed_2', 'readout_of_seed_2'}
 
 
 def test_a_job_that_alternatives_may_have_spoilt_is_tried_again_without_them():

@@ -1,5 +1,6 @@
 """How much each frequency at the special points can be trusted, and what that is made of."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from aiida.engine import ExitCode, calcfunction
 from aiida_mlcc.calculations.functions.phonopy_instance import members_of
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.branches import Branches, branches_of, point_matrices
-from aiida_mlcc.science.crystal import from_phonopy
+from aiida_mlcc.science.crystal import CrystalError, from_phonopy
 from aiida_mlcc.science.delta_samples import DeltaSamples
 from aiida_mlcc.science.error_budget import budget, commensurate, delta_spread
 
@@ -21,6 +22,7 @@ def error_budget(
     delta_samples: orm.ArrayData | None = None,
     training_snapshots: SnapshotsData | None = None,
     nac: orm.ArrayData | None = None,
+    primitive: orm.StructureData | None = None,
     **phonons: Any,
 ) -> orm.Dict:
     """Return LABEL → ``qpoint``, ``sd`` (cm⁻¹, a number a mode), ``contributions`` to it and ``commensurate``.
@@ -31,6 +33,8 @@ def error_budget(
     :param delta_samples: Δ from resampled labels.
     :param training_snapshots: of the cell that the force fields were trained in.
     :param nac: Born charges, as ``born_charges`` gives them.
+    :param primitive: the primitive cell before any relaxation, which the training cell is compared with; by default
+        that of the members. Where it does not fit, `commensurate` is None.
     :param phonons: ``members`` → NAME → PhonopyData; ``alternatives`` → KIND → NAME → PhonopyData, the same members
         with another kind of Δ.
     """
@@ -55,7 +59,10 @@ def error_budget(
         )
         held = {}
         if training_snapshots is not None:
-            held = commensurate(qpoints, from_phonopy(phonon.primitive), training_snapshots.get_ase())
+            unrelaxed = from_phonopy(phonon.primitive) if primitive is None else primitive.get_ase()
+            # Where the training cell is no supercell of this one, nothing is known of which wave vectors it holds.
+            with suppress(CrystalError):
+                held = commensurate(qpoints, unrelaxed, training_snapshots.get_ase(), phonon.symmetry.tolerance)
     except ValueError as error:
         return ExitCode(400, str(error))
     return orm.Dict(

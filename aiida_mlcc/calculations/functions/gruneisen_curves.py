@@ -27,8 +27,9 @@ def gruneisen_curves(
     settings = parameters.get_dict()
     volumes = {name: members_of(phonons[name], nac) for name in ('at_rest', 'expanded', 'compressed')}
     names = list(volumes['at_rest'])
-    primitive = from_phonopy(volumes['at_rest'][names[0]].primitive)
-    path = band_path(primitive, settings['band_points'], given=settings.get('path'))
+    first = volumes['at_rest'][names[0]]
+    primitive = from_phonopy(first.primitive)
+    path = band_path(primitive, settings['band_points'], first.symmetry.tolerance, settings.get('path'))
     matrices = {
         volume: np.array([path_matrices(instances[name], path) for name in names])
         for volume, instances in volumes.items()

@@ -19,11 +19,11 @@ from aiida_mlcc.science.dispersion import (
     density_of_states,
     directions_at_gamma,
     frequency_grid,
-    gamma_labels,
     imaginary_modes,
     special_points,
     spread,
 )
+from aiida_mlcc.science.gamma_modes import gamma_frequencies, gamma_sets
 
 
 @calcfunction
@@ -40,8 +40,9 @@ def phonon_curves(
     phonons, violations = {}, {}
     for name, node in sorted(members.items()):
         phonons[name], violations[name] = phonopy_and_violation(node, nac)
-    primitive = from_phonopy(next(iter(phonons.values())).primitive)
-    path = band_path(primitive, settings['band_points'], given=settings.get('path'))
+    first = next(iter(phonons.values()))
+    primitive = from_phonopy(first.primitive)
+    path = band_path(primitive, settings['band_points'], first.symmetry.tolerance, settings.get('path'))
     matrices = [path_matrices(phonon, path) for phonon in phonons.values()]
     branches = branches_of(matrices)
     orders = [branches.order(of_member) for of_member in matrices]
@@ -75,11 +76,9 @@ def _dispersion(
 
 
 def _density_of_states(phonons: dict[str, Any], settings: dict[str, Any]) -> orm.XyData:
-    grid = frequency_grid(list(phonons.values()), settings['mesh'], settings['dos_spacing_cm1'])
-    found = {
-        name: density_of_states(phonon, settings['mesh'], grid, settings['dos_width_cm1'])
-        for name, phonon in phonons.items()
-    }
+    width = settings['dos_width_cm1']
+    grid = frequency_grid(list(phonons.values()), settings['mesh'], settings['dos_spacing_cm1'], width)
+    found = {name: density_of_states(phonon, settings['mesh'], grid, width) for name, phonon in phonons.items()}
     totals = {name: dos.total for name, dos in found.items()}
     return curve_with_spread(grid, totals, {name: dos.elements for name, dos in found.items()})
 
@@ -116,15 +115,22 @@ def _group_velocities(path: BandPath, phonons: dict[str, Any], orders: list[NDAr
 
 def _gamma_modes(phonons: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the irreducible representations at Γ of the mean of the members, and the frequencies of each."""
-    gamma = {'GAMMA': [0.0, 0.0, 0.0]}
-    members = matched_frequencies([point_matrices(phonon, gamma, {}) for phonon in phonons.values()])[:, 0]
     mean = next(iter(phonons.values()))
     before = mean.force_constants
     mean.force_constants = np.mean([phonon.force_constants for phonon in phonons.values()], axis=0)
-    modes = gamma_labels(mean)
+    sets = gamma_sets(mean)
     mean.force_constants = before
-    for entry in modes:
-        values = members[:, entry['modes']].mean(axis=1)
-        entry.update(members=values.tolist(), **{name: float(value) for name, value in spread(values).items()})
-        del entry['frequency_cm1']
+    members = np.array([gamma_frequencies(sets, phonon) for phonon in phonons.values()])
+    modes, counted = [], 0
+    for number, entry in enumerate(sets):
+        n_equal, values = entry.vectors.shape[1], members[:, number]
+        modes.append(
+            {
+                'label': entry.label,
+                'modes': list(range(counted, counted + n_equal)),
+                'members': values.tolist(),
+                **{name: float(value) for name, value in spread(values).items()},
+            }
+        )
+        counted += n_equal
     return modes

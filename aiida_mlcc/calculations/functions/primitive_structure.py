@@ -7,6 +7,12 @@ from aiida_mlcc.science.crystal import primitive_cell
 
 
 @calcfunction
-def primitive_structure(structure: orm.StructureData, symprec: orm.Float, science: orm.Str) -> orm.StructureData:
-    """Return the primitive cell; forces and force constants keep their Cartesian axes."""
-    return orm.StructureData(ase=primitive_cell(structure.get_ase(), symprec.value))
+def primitive_structure(
+    structure: orm.StructureData, symprec: orm.Float, science: orm.Str, kind: orm.Str | None = None
+) -> orm.StructureData:
+    """Return the primitive cell; forces and force constants keep their Cartesian axes.
+
+    :param kind: which, as :func:`~aiida_mlcc.science.crystal.primitive_cell` has it; ``auto`` by default.
+    """
+    chosen = 'auto' if kind is None else kind.value
+    return orm.StructureData(ase=primitive_cell(structure.get_ase(), symprec.value, chosen))

@@ -8,16 +8,22 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.calculations.functions.phonopy_instance import members_of
 from aiida_mlcc.science.dispersion import spread
-from aiida_mlcc.science.thermal import mean_square_displacements, temperature_grid, thermal_properties
+from aiida_mlcc.science.thermal import (
+    imaginary_share,
+    mean_square_displacements,
+    temperature_grid,
+    thermal_properties,
+)
 
 
 @calcfunction
 def thermal_curves(
     parameters: orm.Dict, science: orm.Str, nac: orm.ArrayData | None = None, **members: PhonopyData
-) -> dict[str, orm.Data]:
+) -> dict[str, orm.ArrayData]:
     """Return ``thermal_properties`` (of a mole of primitive cells) and ``mean_square_displacements`` (Å²).
 
-    Both hold ``temperatures_K`` and, of each quantity, QUANTITY_members, _mean, _min, _max and _sd.
+    Both hold ``temperatures_K`` and, of each quantity, QUANTITY_members, _mean, _min, _max and _sd. Their attribute
+    ``imaginary_share`` says of each member which share of the modes of the mesh is imaginary and does not count.
     """
     settings = parameters.get_dict()
     temperatures = temperature_grid(**settings['temperatures_K'])
@@ -30,7 +36,11 @@ def thermal_curves(
             mean_square_displacements(phonon, settings['mesh'], temperatures) for phonon in phonons.values()
         ],
     }
-    return {name: _with_spread(temperatures, of_members, list(phonons)) for name, of_members in found.items()}
+    nodes = {name: _with_spread(temperatures, of_members, list(phonons)) for name, of_members in found.items()}
+    shares = {name: imaginary_share(phonon, settings['mesh']) for name, phonon in phonons.items()}
+    for node in nodes.values():
+        node.base.attributes.set('imaginary_share', shares)
+    return nodes
 
 
 def _with_spread(

@@ -67,6 +67,21 @@ def test_a_displaced_cell_without_forces_is_named(where, registry):
     assert node.exit_status == HarmonicPhononWorkChain.exit_codes.ERROR_NO_FORCES.status
 
 
+def test_options_of_vasp_are_laid_over_those_of_all_jobs(where):
+    builder = HarmonicPhononWorkChain.get_builder_from_protocol(
+        where['code'],
+        orm.StructureData(ase=rocksalt()),
+        engine=ENGINE,
+        overrides={'vasp': {'options': {'resources': {'num_machines': 2}, 'withmpi': True}}},
+        options={'resources': {'num_machines': 1, 'num_mpiprocs_per_machine': 4}, 'queue_name': 'long'},
+    )
+    assert builder.vasp.options.get_dict() == {
+        'resources': {'num_machines': 2, 'num_mpiprocs_per_machine': 4},
+        'queue_name': 'long',
+        'withmpi': True,
+    }
+
+
 def test_vasp_relaxes_no_cell_here(where):
     with pytest.raises(ValueError, match='relaxes no cell here'):
         phonons(where, relax='cell')
