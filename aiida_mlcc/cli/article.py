@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,13 +46,14 @@ def article(crystal: str, folder: Path | None, path: Path, profile: str | None, 
     this computer. Interrupt it at any time: run again, it goes on where it was.
     """
     from aiida_mlcc.cli.local_run import conclude, run_to_the_end
-    from aiida_mlcc.cli.report import write
+    from aiida_mlcc.cli.report import write_what_there_is
     from aiida_mlcc.cli.results import print_results
 
-    again = f'aiida-mlcc article {crystal} --path {path}'
+    words = ['aiida-mlcc', 'article', crystal, *(['-p', profile] if profile else ['--path', str(path)])]
+    again = shlex.join(words if folder is None else [*words, '--from', str(folder)])
     node = run_to_the_end(path, profile, new, f'{crystal} of the article', lambda: prepare(crystal, folder), again)
     print_results(node, points=('GAMMA', 'X', 'L'))
-    write(node, path / crystal)
+    write_what_there_is(node, path / crystal)
     conclude(node, REMARK)
 
 
@@ -72,7 +74,9 @@ def prepare(crystal: str, folder: Path | None) -> ProcessBuilder:
         with resources.as_file(resources.files('aiida_mlcc.cli').joinpath(born)) as path:
             given['nac'] = read_nac(str(path))
     click.echo(f'\nPhonons of {crystal}, from {snapshots.n_frames} frames of the article:')
-    return build(structure_of(snapshots), read_code(f'{CODE}@{COMPUTER}'), protocol, settings, **given)
+    if (structure := structure_of(snapshots)) is None:
+        raise click.ClickException(f'The crystal of {snapshots.label} is not in this profile any more.')
+    return build(structure, read_code(f'{CODE}@{COMPUTER}'), protocol, settings, **given)
 
 
 def settings_of(crystal: str) -> dict[str, Any]:

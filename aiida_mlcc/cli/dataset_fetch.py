@@ -7,7 +7,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -69,7 +69,7 @@ def fetch(
 def import_published(
     collection: str, crystals: list[str], folder: Path | None = None, keep: Path | None = None
 ) -> list[SnapshotsData]:
-    """Return the data sets of `crystals`; what the profile lacks is read from `folder` or else downloaded.
+    """Return the data sets of `crystals`, read from `folder`; without one, what the profile lacks is downloaded.
 
     :param folder: a copy of the repository.
     :param keep: folder for the downloaded files.
@@ -77,11 +77,15 @@ def import_published(
     """
     if folder is not None:
         return _import(folder, collection, crystals)
-    with ExitStack() as stack:
-        if keep is None:
-            keep = Path(stack.enter_context(TemporaryDirectory(prefix='aiida-mlcc-')))
-        download(keep, crystals)
-        return _import(keep, collection, crystals)
+    known = {crystal: _fetched_before(f'{collection}-{crystal}') for crystal in crystals}
+    lacking = [crystal for crystal, node in known.items() if node is None]
+    if lacking:
+        with ExitStack() as stack:
+            if keep is None:
+                keep = Path(stack.enter_context(TemporaryDirectory(prefix='aiida-mlcc-')))
+            download(keep, lacking)
+            known |= zip(lacking, _import(keep, collection, lacking), strict=True)
+    return [node for node in known.values() if node is not None]
 
 
 def download(folder: Path, crystals: list[str]) -> None:
@@ -138,13 +142,23 @@ def _import(folder: Path, collection: str, crystals: list[str]) -> list[Snapshot
 
 def _present(name: str, dataset: Dataset) -> SnapshotsData | None:
     """Return the data set of this name and content, None where there is none."""
+    return _find({'label': name, 'attributes.content_hash': dataset.snapshots.content_hash()})
+
+
+def _fetched_before(name: str) -> SnapshotsData | None:
+    """Return the data set of this name that was fetched at the pinned commit, None where there is none."""
+    from aiida_mlcc.science.published_data import COMMIT, REPOSITORY
+
+    return _find({'label': name, 'attributes.source.uri': REPOSITORY, 'attributes.source.version': COMMIT})
+
+
+def _find(filters: dict[str, Any]) -> SnapshotsData | None:
     from aiida.orm import QueryBuilder
     from aiida.plugins import DataFactory
 
-    filters = {'label': name, 'attributes.content_hash': dataset.snapshots.content_hash()}
     node = QueryBuilder().append(DataFactory('mlcc.snapshots'), filters=filters).first(flat=True)
     if node is not None:
-        click.echo(f'{name} is there already: {describe(node)}', err=True)
+        click.echo(f'{node.label} is there already: {describe(node)}', err=True)
     return node
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,8 @@ def demo(path: Path, profile: str | None, new: bool) -> None:
     from aiida_mlcc.cli.local_run import conclude, run_to_the_end
     from aiida_mlcc.cli.results import print_results
 
-    node = run_to_the_end(path, profile, new, LABEL, prepare, f'aiida-mlcc demo --path {path}')
+    again = shlex.join(['aiida-mlcc', 'demo', *(['-p', profile] if profile else ['--path', str(path)])])
+    node = run_to_the_end(path, profile, new, LABEL, prepare, again)
     print_results(node, points=('GAMMA', 'X', 'L'))
     draw(node, path)
     conclude(node, CRUDE)

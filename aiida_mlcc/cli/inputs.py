@@ -133,7 +133,9 @@ def read_code(identifier: str | None) -> AbstractCode:
     name = identifier or f'{CODE}@{COMPUTER}'
     try:
         return load_code(name)
-    except (NotExistent, MultipleObjectsError, ValueError):
+    except MultipleObjectsError:
+        raise click.UsageError(f'More than one code is called {name}: give a PK or UUID.') from None
+    except (NotExistent, ValueError):
         hint = 'name one with --code' if identifier is None else '`verdi code list` shows those there are'
         raise click.UsageError(f'There is no code {name} in this profile: run `aiida-mlcc setup`, or {hint}.') from None
 

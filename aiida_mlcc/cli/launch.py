@@ -195,7 +195,7 @@ def _submit(builder: ProcessBuilder) -> ProcessNode:
 
 def _follow(node: ProcessNode, report_folder: Path | None) -> None:
     """Show the progress and the results; raise where the run fails."""
-    from aiida_mlcc.cli.report import write
+    from aiida_mlcc.cli.report import write_what_there_is
     from aiida_mlcc.cli.results import print_results
     from aiida_mlcc.cli.watch import watch
 
@@ -203,6 +203,6 @@ def _follow(node: ProcessNode, report_folder: Path | None) -> None:
     click.echo()
     print_results(node)
     if report_folder is not None:
-        write(node, report_folder)
+        write_what_there_is(node, report_folder)
     if not node.is_finished_ok:
         raise click.ClickException(node.exit_message or f'the run ended {node.process_state.value}')

@@ -62,3 +62,11 @@ def write(process: ProcessNode, output: Path, references: tuple[Path, ...] = ())
     for line in (*residual_lines(written.residuals), *written.missing):
         click.echo(line)
     click.echo(f'wrote {written.files[0]} and {len(written.files) - 1} files beside it')
+
+
+def write_what_there_is(process: ProcessNode, output: Path) -> None:
+    """Write the page at the end of a run; where that fails, say so and let the end of the run be told."""
+    try:
+        write(process, output)
+    except click.ClickException as error:
+        click.echo(f'No page: {error.format_message()}')

@@ -122,5 +122,7 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
 
 
 def deepcopy_plain(value: Any) -> Any:
-    """Copy plain containers; AiiDA nodes are passed as they are."""
-    return deepcopy(value) if isinstance(value, (dict, list)) else value
+    """Copy plain containers; what is in them, AiiDA nodes above all, is passed as it is."""
+    if isinstance(value, dict):
+        return {key: deepcopy_plain(entry) for key, entry in value.items()}
+    return [deepcopy_plain(entry) for entry in value] if isinstance(value, list) else value

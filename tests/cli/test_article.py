@@ -1,5 +1,6 @@
 """``aiida-mlcc article``: from the published files to the inputs of a run."""
 
+import click
 import pytest
 from aiida import orm
 from ase import Atoms
@@ -9,7 +10,7 @@ from aiida_mlcc.cli.setup import CODE, COMPUTER
 from aiida_mlcc.science.crystal import primitive_cell
 from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
 from aiida_mlcc.science.published_data import MLPHONONS
-from tests.cli.conftest import publish
+from tests.cli.conftest import last_line, publish
 from tests.published_files import SHARED, crystal, forces_of, structures, write
 
 pytestmark = pytest.mark.usefixtures('forget')
@@ -50,6 +51,31 @@ def test_published_energies_and_born_charges_are_the_inputs_of_the_run(lih):
     assert found.get_chemical_formula() == 'HLi'
     assert found.get_volume() == pytest.approx(primitive_cell(crystal()).get_volume(), rel=1e-6)
     assert 'nac' in inputs['harmonic_phonon']
+
+
+@pytest.mark.parametrize(
+    ('words', 'again'),
+    [
+        ((), 'aiida-mlcc article lih --path mlcc-article'),
+        (('-p', 'mine'), 'aiida-mlcc article lih -p mine'),
+        (('--path', 'a folder', '--from', '.'), "aiida-mlcc article lih --path 'a folder' --from ."),
+    ],
+)
+def test_what_goes_on_after_an_interruption_is_the_same_command(command, monkeypatch, words, again):
+    told = []
+    monkeypatch.setattr('aiida_mlcc.cli.local_run.run_to_the_end', lambda *given: told.append(given[-1]) or stop())
+    assert 'enough' in last_line(command('article', 'lih', *words))
+    assert told == [again]
+
+
+def stop():
+    raise click.UsageError('enough')
+
+
+def test_a_data_set_without_its_crystal_is_a_sentence(lih, monkeypatch):
+    monkeypatch.setattr('aiida_mlcc.cli.dataset_nodes.structure_of', lambda _: None)
+    with pytest.raises(click.ClickException, match='The crystal of mlphonons-lih is not in this profile'):
+        prepare('lih', lih)
 
 
 def test_the_published_files_make_a_run_of_either_crystal(aiida_profile, monkeypatch):

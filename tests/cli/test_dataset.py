@@ -265,6 +265,14 @@ def stop():
     raise click.UsageError('enough')
 
 
+def test_what_was_fetched_before_needs_no_network(dataset, collection):
+    dataset('fetch', 'mlphonons')
+    (collection / 'c/HF.xyz').unlink()
+    result = dataset('fetch', 'mlphonons')
+    assert result.exit_code == 0, result.output
+    assert 'mlphonons-diamond is there already' in result.output
+
+
 @pytest.mark.parametrize('words', [(), ('--from', '{folder}')])
 def test_a_file_of_another_content_is_refused_and_nothing_is_stored(dataset, collection, words):
     (collection / 'c/HF.xyz').write_text('1\nenergy=-1\nC 0 0 0\n')

@@ -213,6 +213,8 @@ def test_without_a_structure_the_question_is_asked(command, code):
 
 
 def test_the_program_for_meshes_reaches_the_integrals(command, lif, code, monkeypatch):
+    from aiida.orm import load_code
+
     found = {}
 
     def build(structure, code, protocol, overrides, **given):
@@ -222,5 +224,5 @@ def test_the_program_for_meshes_reaches_the_integrals(command, lif, code, monkey
     monkeypatch.setattr('aiida_mlcc.cli.inputs.build', build)
     words = ['--code', code, '--vasp-code', code, '--vasp-kpoints-code', code]
     assert 'enough' in last_line(command('launch', lif, *words))
-    assert found['cc_energies']['vasp']['code_kpoints'].full_label == code
+    assert found['cc_energies']['vasp']['code_kpoints'].uuid == load_code(code).uuid
     assert found['vasp_code'].full_label == code

@@ -3,6 +3,7 @@
 import pytest
 from aiida import orm
 
+from aiida_mlcc.cli.report import write_what_there_is
 from tests.cli.conftest import last_line
 
 REFERENCE = """points:
@@ -43,3 +44,9 @@ def test_a_folder_that_cannot_be_is_a_sentence(command, run, tmp_path, name):
     result = command('report', run.master.uuid, '-o', tmp_path / name)
     assert result.exit_code != 0
     assert 'file' in last_line(result)
+
+
+def test_at_the_end_of_a_run_a_page_that_cannot_be_is_told_and_not_raised(run, tmp_path, capsys):
+    (tmp_path / 'file').write_text('')
+    write_what_there_is(run.master, tmp_path / 'file')
+    assert capsys.readouterr().out.startswith('No page: ')

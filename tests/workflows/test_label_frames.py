@@ -50,11 +50,26 @@ def finish_next_batch(process, computer, cached: tuple[bool, ...]) -> None:
     process.judge_cost()
 
 
-@pytest.mark.parametrize('cached', [(True,), (True, False)])
-def test_batch_from_the_cache_tells_nothing_of_what_the_others_cost(labelling, python, cached):
-    finish_next_batch(labelling, python.computer, cached)
+def test_batch_from_the_cache_tells_nothing_of_what_the_others_cost(labelling, python):
+    finish_next_batch(labelling, python.computer, (True,))
     assert labelling.ctx.forecasts == []
     finish_next_batch(labelling, python.computer, (False,))
     (forecast,) = labelling.ctx.forecasts
     assert forecast['n_left'] == 1
     assert forecast['core_hours_to_come'] == pytest.approx(HOURS)
+
+
+def test_batch_from_the_cache_in_part_is_the_least_that_others_cost_until_one_ran_anew(labelling, python):
+    finish_next_batch(labelling, python.computer, (True, False))
+    assert labelling.ctx.forecasts[-1]['core_hours_to_come'] == pytest.approx(2 * HOURS)
+    finish_next_batch(labelling, python.computer, (False, False))
+    assert labelling.ctx.forecasts[-1]['core_hours_to_come'] == pytest.approx(2 * HOURS), 'one batch of two jobs'
+
+
+def test_budget_holds_where_every_batch_comes_from_the_cache_in_part(labelling, python):
+    labelling.ctx.costs.append(
+        {'core_hours': 99.0, 'n_jobs': 1, 'n_jobs_of_unknown_cost': 0, 'largest_memory_gb': None}
+    )
+    finish_next_batch(labelling, python.computer, (True, False))
+    assert labelling.ctx.batches == []
+    assert len(labelling.ctx.left_out) == 2
