@@ -28,6 +28,7 @@ CM1_PER_UNIT = {
 
 _KEYS = {'label', 'qpoint', 'modes', 'value', 'unit', 'uncertainty', 'kind', 'temperature', 'citation', 'doi', 'note'}
 _NEEDED = ('modes', 'value', 'unit', 'citation')
+_LEFT_OUT = ('what', 'citation', 'doi', 'reason')
 _ON_PATH = 1e-4
 
 
@@ -199,8 +200,11 @@ def _references(content: Any, file: str) -> References:
     if not isinstance(content, Mapping) or not isinstance(content.get('points'), list):
         raise UnreadableReferences(f'{file} has no list `points`: give one entry a frequency')
     points = tuple(_point(entry, f'{file}, point {number}') for number, entry in enumerate(content['points'], start=1))
-    left_out = content.get('left_out') or []
-    return References(str(content.get('name', file)), points, tuple(left_out))
+    entries = content.get('left_out') or []
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise UnreadableReferences(f'{file}: `left_out` is a list of entries with {", ".join(_LEFT_OUT)}')
+    left_out = tuple({name: ' '.join(str(entry.get(name) or '').split()) for name in _LEFT_OUT} for entry in entries)
+    return References(str(content.get('name', file)), points, left_out)
 
 
 def _point(entry: Any, where: str) -> ReferencePoint:

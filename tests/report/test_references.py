@@ -6,6 +6,7 @@ import yaml
 from ase.build import bulk
 
 from aiida_mlcc.report.curves import curves_of_run
+from aiida_mlcc.report.page import write_report
 from aiida_mlcc.report.page_tables import residual_table
 from aiida_mlcc.report.references import (
     UnreadableReferences,
@@ -122,3 +123,20 @@ def test_lithium_hydride_names_what_is_left_out():
 @pytest.mark.parametrize('atoms', [bulk('C', 'fcc', a=3.57), bulk('Si'), None])
 def test_other_crystals_have_none(atoms):
     assert shipped_references(atoms) is None
+
+
+@pytest.mark.parametrize('atoms', [bulk('C', 'diamond', a=3.57), bulk('LiH', 'rocksalt', a=4.08)])
+def test_what_is_shipped_is_on_the_page_with_what_is_left_out(run, tmp_path, atoms):
+    known = shipped_references(atoms)
+    write_report(run.master, tmp_path, [known])
+    page = (tmp_path / 'index.html').read_text()
+    assert 'References left out' in page
+    assert all(entry['what'] in page for entry in known.left_out)
+
+
+@pytest.mark.parametrize('left_out', ['Warren', ['Warren'], {'what': 'points'}])
+def test_left_out_that_is_no_list_of_entries_is_a_sentence(tmp_path, left_out):
+    path = tmp_path / 'mine.yaml'
+    path.write_text(yaml.safe_dump({'points': [POINT], 'left_out': left_out}))
+    with pytest.raises(UnreadableReferences, match='`left_out` is a list of entries'):
+        read_references(path)
