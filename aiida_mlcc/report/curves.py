@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -70,21 +70,32 @@ class Curve:
 
 @dataclass(frozen=True)
 class Density(Curve):
-    """A density of states, modes per cm⁻¹ of the primitive cell over cm⁻¹.
+    """A density of states, modes per cm⁻¹ of a cell over cm⁻¹.
 
     :param uuid: of the node that holds it.
     :param resolution: cm⁻¹, of a spectrum from dynamics, None where it is not known.
+    :param n_atoms: of that cell, the primitive one in dynamics and any in phonons; None where it is not known.
     :param more: what else the node holds on the same axis: each direction, the error of sampling.
     """
 
     uuid: str = ''
     resolution: float | None = None
     more: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    n_atoms: int | None = None
 
     @property
     def frequencies(self) -> NDArray[np.float64]:
         """Return the axis, cm⁻¹."""
         return self.x
+
+    def times(self, factor: float) -> Density:
+        """Return the density of states of a cell that is larger by a factor."""
+        parts = {name: factor * getattr(self, name) for name in ('mean', 'low', 'high', 'sd')}
+        several = {
+            name: {key: factor * values for key, values in getattr(self, name).items()}
+            for name in ('members', 'elements', 'more')
+        }
+        return replace(self, **parts, **several, n_atoms=None if self.n_atoms is None else round(factor * self.n_atoms))
 
 
 class Autocorrelation(Curve):
@@ -112,15 +123,31 @@ class Curves:
 
     def harmonic_of(self, method: str) -> Density | None:
         """Return what a spectrum from dynamics is compared with: of the same supercell, else on the full mesh."""
-        return self.harmonic.get(method, self.dos.get(method))
+        return self.harmonic[method] if method in self.harmonic else self.full_mesh(method)
+
+    def full_mesh(self, method: str) -> Density | None:
+        """Return the harmonic density of states on the full mesh, of as many atoms as the spectrum from dynamics."""
+        found = self.dos.get(method)
+        return None if found is None else found.times(self.share_of_cell(method))
+
+    def share_of_cell(self, method: str) -> float:
+        """Return the atoms of a spectrum from dynamics over those of the phonons; 1 where either is not known."""
+        ours, theirs = (kind[method].n_atoms if method in kind else None for kind in (self.vdos, self.dos))
+        return ours / theirs if ours and theirs else 1.0
 
 
 def curves_of_run(process: orm.ProcessNode) -> Curves:
     """Return the curves a master WorkChain gave, those that there are."""
     dispersion = {method: _dispersion(method, node) for method, node in by_method(process, 'dispersion').items()}
     names = {method: list(curve.members) for method, curve in dispersion.items()}
+    in_phonons = {method: curve.mean.shape[1] // 3 for method, curve in dispersion.items()}
     densities = {
-        kind: {method: _density(method, node, names.get(method, ())) for method, node in found.items()}
+        kind: {
+            method: _density(
+                method, node, names.get(method, ()), in_phonons.get(method) if kind == 'dos' else _atoms_of(node)
+            )
+            for method, node in found.items()
+        }
         for kind in ('dos', 'vdos', 'harmonic_dos')
         if (found := by_method(process, kind))
     }
@@ -223,7 +250,14 @@ def _shares(run: orm.ArrayData) -> dict[str, NDArray[np.float64]]:
     return {symbol: part / total for symbol, part in parts.items()}
 
 
-def _density(method: str, node: orm.XyData, members: Iterable[str]) -> Density:
+def _atoms_of(spectrum: orm.XyData) -> int | None:
+    """Return the atoms of the primitive cell in dynamics, None where the node does not tell."""
+    n_modes = spectrum.base.attributes.get('modes_per_primitive_cell', None)
+    # Of 3n modes a cell lacks the share that it has in the three that rest: at most all of them.
+    return None if n_modes is None else int(n_modes / 3 + 1e-6) + 1
+
+
+def _density(method: str, node: orm.XyData, members: Iterable[str], n_atoms: int | None) -> Density:
     values = {name: np.asarray(array, dtype=float) for name, array, _ in node.get_y()}
     known = [name for name in members if name in values]
     parts = known or [name for name in node.base.attributes.get('members', None) or () if name in values]
@@ -240,4 +274,5 @@ def _density(method: str, node: orm.XyData, members: Iterable[str]) -> Density:
         node.uuid,
         node.base.attributes.get('resolution_cm1', None),
         {name: array for name, array in values.items() if name.startswith(_DIRECTION) or name == _SAMPLING},
+        n_atoms,
     )

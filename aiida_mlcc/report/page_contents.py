@@ -71,7 +71,8 @@ def figures_of(curves: Curves, results: Mapping[str, Any], found: Sequence[Resid
             'thermal',
             'Thermal properties',
             thermal_figure(results),
-            f'Of a mole of primitive cells, harmonic, at constant volume. {_NOT_COUNTED}{imaginary_text(results)}',
+            'Of a mole of the cells that the phonons are of, primitive ones unless the given cell was asked for; '
+            f'harmonic, at constant volume. {_NOT_COUNTED}{imaginary_text(results)}',
         ),
         (
             'displacements',
@@ -139,6 +140,8 @@ def _spectrum_caption(curves: Curves) -> str:
     if others:
         whose = f' ({listed(others)})' if same else ''
         told.append(f'Dashed{whose}: harmonic, on the full mesh and not in the supercell of the dynamics.')
+    if any(curves.share_of_cell(method) != 1 for method in [*same, *others]):
+        told.append('The full mesh is that of a larger cell, scaled to the atoms of the primitive cell.')
     widths = sorted({round(curve.resolution) for curve in curves.vdos.values() if curve.resolution})
     if widths:
         told.append(f'A single sharp mode would be {listed(list(map(str, widths)))} cm⁻¹ wide.')

@@ -20,7 +20,8 @@ _SHOWN_FS = 1000.0
 def spectrum_figure(curves: Curves) -> go.Figure:
     """Return the spectra from dynamics and, dashed, the harmonic ones of the same methods in the same supercell.
 
-    Where a run has these, the harmonic density of states on the full mesh is there on request.
+    Where a run has these, the harmonic density of states on the full mesh is there on request. All are of the primitive
+    cell.
     """
     import plotly.graph_objects as go
 
@@ -32,8 +33,7 @@ def spectrum_figure(curves: Curves) -> go.Figure:
             continue
         shown.append(harmonic)
         figure.add_trace(mean_trace(harmonic, f'{method}, harmonic', _TOLD, dash='dash'))
-        if method in curves.dos and harmonic is not curves.dos[method]:
-            full = curves.dos[method]
+        if method in curves.harmonic and (full := curves.full_mesh(method)) is not None:
             figure.add_trace(mean_trace(full, f'{method}, harmonic, full mesh', _TOLD, dash='dot', role='mesh'))
     start = min(0.0, *(float(curve.x[curve.mean > 0].min(initial=0.0)) for curve in shown))
     stop = max(float(curve.x[curve.mean > 1e-3 * curve.mean.max()].max(initial=1.0)) for curve in shown)

@@ -158,7 +158,7 @@ def _point_text(label: str, qpoint: Sequence[float], marked: bool) -> str:
 
 
 def _point_row(results: Mapping[str, Any], found: Mapping[str, Any], label: str, first: int, last: int) -> list[str]:
-    """Return the row of a group of modes; its label at Γ stands beside them, or in each cell where methods differ."""
+    """Return the row of a group of modes; its label at Γ stands beside them, or in each cell if not all share it."""
     cells = [frequency_text(entry, first, last) for entry in found.values()]
     labels = [
         label_at_gamma(
@@ -170,9 +170,10 @@ def _point_row(results: Mapping[str, Any], found: Mapping[str, Any], label: str,
         else ''
         for method, entry in found.items()
     ]
-    modes, different = _modes_text(first, last), set(filter(None, labels))
-    if len(different) == 1:
-        return [f'{modes} {different.pop()}', *cells]
+    modes = _modes_text(first, last)
+    shared = {name for name, entry in zip(labels, found.values(), strict=True) if entry}
+    if len(shared) == 1:
+        return [f'{modes} {shared.pop()}'.rstrip(), *cells]
     return [modes, *(f'{cell} {name}'.rstrip() for cell, name in zip(cells, labels, strict=True))]
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
 from scipy.signal import find_peaks
 
 from aiida_mlcc.science.vdos import line_shape
@@ -26,8 +25,8 @@ _SEARCHED_SHARE = 0.05
 _SMALLEST_LEFT = 0.1
 """Of the height of a harmonic peak in dynamics: what is lower may be a ripple that the window leaves of another one."""
 
-_FORBIDDEN = 1e6
-"""Of a pair that is no pair: more than all others together can cost."""
+_UNPAIRED = 1.0 - float(np.log(_SMALLEST_LEFT))
+"""The cost of a peak without a partner: that of the farthest and lowest one that could be its partner."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,10 @@ def compare_peaks(
 ) -> list[dict[str, Any]]:
     """Return where the peaks of the harmonic crystal are in the spectrum from dynamics.
 
-    Peaks are paired one to one. A peak in dynamics that is nearer to another harmonic peak than to its own is taken for
-    its own only where the other one has moved on in the same direction. A position is the centroid of what rises above
-    half of a peak's height. Its error is that of the energies that the modes happen to have, or of the scatter of the
-    blocks, or of the members (which holds the former), whichever is largest.
+    Peaks are paired one to one and in order. A peak in dynamics that is nearer to another harmonic peak than to its own
+    is taken for its own only where the other one has moved on in the same direction. A position is the centroid of what
+    rises above half of a peak's height. Its error is that of the energies that the modes happen to have, or of the
+    scatter of the blocks, or of the members (which holds the former), whichever is largest.
 
     :param grid: frequencies, cm⁻¹, evenly spaced, shape (n_frequencies,).
     :returns: by ascending frequency ``harmonic_cm1``, ``vacf_cm1``, ``shift_cm1``, ``error_cm1`` and ``n_members``,
@@ -122,8 +121,10 @@ def _partners(
 ) -> dict[int, int]:
     """Return which peak of `other` each of `peaks` of `curve` is: one to one, as near and as high as possible in all.
 
+    They keep their order, and some of them may have no partner.
+
     :param peaks: indices into the grid, ascending.
-    :returns: index of a peak → index of its partner, where it has one.
+    :returns: index of a peak → index of its partner, where it has one; both ascend.
     """
     tops, _ = find_peaks(other, prominence=_SMALLEST_MOVED * other.max())
     if not len(peaks) or not len(tops):
@@ -132,21 +133,32 @@ def _partners(
     distances = np.abs(grid[tops] - grid[peaks][:, None])
     heights = other[tops] / curve[peaks][:, None]
     possible = (distances <= reach) & (heights >= _SMALLEST_LEFT)
-    costs = np.where(possible, distances / reach + np.abs(np.log(np.maximum(heights, _SMALLEST_LEFT))), _FORBIDDEN)
-    rows, columns = linear_sum_assignment(costs)
-    pairs = {
-        int(row): int(column) for row, column in zip(rows, columns, strict=True) if costs[row, column] < _FORBIDDEN
-    }
+    costs = np.where(possible, distances / reach + np.abs(np.log(np.maximum(heights, _SMALLEST_LEFT))), np.inf)
+    pairs = _aligned(costs)
     nearest = np.searchsorted(0.5 * (grid[peaks][1:] + grid[peaks][:-1]), grid[tops])
-    # What is nearer to a neighbour may be the neighbour's own, unless that has moved on in the same direction.
-    while wrong := [
-        row
-        for row, column in pairs.items()
-        if (near := int(nearest[column])) != row and (pairs.get(near, column) - column) * (near - row) <= 0
-    ]:
+    # What is nearer to a neighbour may be the neighbour's own, unless that has moved on in the same direction: in
+    # order, it has where it has any partner.
+    while wrong := [row for row, column in pairs.items() if int(nearest[column]) not in pairs]:
         for row in wrong:
             del pairs[row]
     return {int(peaks[row]): int(tops[column]) for row, column in pairs.items()}
+
+
+def _aligned(costs: NDArray[np.float64]) -> dict[int, int]:
+    """Return the pairs, ascending in rows and columns, that cost least together with the rows that are left out."""
+    n_rows, n_columns = costs.shape
+    # The least cost of the first rows with the first columns.
+    least = np.zeros((n_rows + 1, n_columns + 1))
+    for row in range(n_rows):
+        paired = np.append(np.inf, least[row, :-1] + costs[row])
+        least[row + 1] = np.minimum.accumulate(np.minimum(least[row] + _UNPAIRED, paired))
+    pairs, column = {}, n_columns
+    for row in reversed(range(n_rows)):
+        column = int(np.argmax(least[row + 1] == least[row + 1, column]))
+        if least[row + 1, column] < least[row, column] + _UNPAIRED:
+            column -= 1
+            pairs[row] = column
+    return dict(sorted(pairs.items()))
 
 
 def _position(

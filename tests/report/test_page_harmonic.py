@@ -38,6 +38,19 @@ def test_labels_that_differ_between_methods_stand_in_their_cells():
     assert table.groups[0][1] == [['4–6', '300.0 T1u', '300.0 T2g']]
 
 
+def test_a_label_that_some_method_does_not_have_stands_only_where_it_belongs():
+    point = {'qpoint': [0, 0, 0], 'mean': [0.0] * 3 + [300.0] * 3, 'sd': [0.0] * 6, 'commensurate': None}
+    methods = {
+        'LDA': {'special_points_cm1': {'GAMMA': point}, 'gamma_modes': [_triple('T1u')]},
+        'HF': {'special_points_cm1': {'GAMMA': point}, 'gamma_modes': [_triple('T1u', 280.0)]},
+        'CCSD(T)': {'special_points_cm1': {}, 'gamma_modes': []},
+    }
+    row = special_points_table({'methods': methods}).groups[0][1]
+    assert row == [['4–6', '300.0 T1u', '300.0', '–']]
+    del methods['HF']
+    assert special_points_table({'methods': methods}).groups[0][1] == [['4–6 T1u', '300.0', '–']]
+
+
 def test_a_label_belongs_to_the_modes_of_its_frequency():
     assert label_at_gamma([_triple()], 300.3, n_modes=2) == 'T1u'
     assert label_at_gamma([_triple()], 320.0) == ''

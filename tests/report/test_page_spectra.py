@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from aiida import orm
 
 from aiida_mlcc.report.curves import curves_of_run
+from aiida_mlcc.report.outputs import outputs_of
 from aiida_mlcc.report.page_spectra import autocorrelation_figure, peaks_table, sampling_table
+from aiida_mlcc.report.print_figures import spectra_figure
 from aiida_mlcc.report.results import results_of
 from tests.report.full_run import LAGS_FS, MEMBERS, finished
 from tests.report.read_page import named, page_of, traces
@@ -44,6 +47,43 @@ def test_without_that_supercell_the_full_mesh_is_drawn_and_said(run):
     text = ''.join(page.words)
     assert 'Dashed: harmonic, on the full mesh and not in the supercell of the dynamics.' in text
     assert 'harmonic on the full mesh' not in text
+
+
+def _of_larger_cell(full, *, n_atoms, with_harmonic):
+    """Return a run whose phonons are of eight atoms; its density of states is one everywhere."""
+    given = outputs_of(full.process)
+    bands = orm.BandsData()
+    bands.set_cell(4.03 * np.eye(3))
+    bands.set_kpoints([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0]])
+    bands.labels = [(0, 'GAMMA'), (1, 'X')]
+    bands.set_bands(np.linspace(0, 300, 48).reshape(2, 24), units='cm^-1')
+    vdos = given['vdos__hf'].clone()
+    vdos.base.attributes.set('modes_per_primitive_cell', 3 * n_atoms * (1 - 1 / 16))
+    outputs = {'dispersion__hf': bands.store(), 'dos__hf': given['dos__hf'], 'vdos__hf': vdos.store()}
+    return finished({**outputs, **({'harmonic_dos__hf': given['harmonic_dos__hf']} if with_harmonic else {})})
+
+
+@pytest.mark.parametrize(('n_atoms', 'share'), [(2, 0.25), (8, 1.0)])
+def test_the_full_mesh_of_a_larger_cell_is_scaled_to_the_primitive_one_and_that_is_said(full, n_atoms, share):
+    page = page_of(_of_larger_cell(full, n_atoms=n_atoms, with_harmonic=True))
+    assert set(traces(page, 'spectrum', 'mesh')['HF']['y']) == {share}
+    assert ('scaled to the atoms of the primitive cell' in ''.join(page.words)) == (share != 1)
+
+
+def test_so_is_the_full_mesh_that_stands_in_for_the_supercell_also_in_print(full):
+    process = _of_larger_cell(full, n_atoms=2, with_harmonic=False)
+    page = page_of(process)
+    assert set(named(page, 'spectrum', 'HF, harmonic')['y']) == {0.25}
+    assert 'scaled to the atoms of the primitive cell' in ''.join(page.words)
+    (axis,) = spectra_figure(curves_of_run(process)).axes
+    assert set(axis.lines[1].get_ydata()) == {0.25}
+
+
+@pytest.mark.parametrize('n_cells', [1, 3, 1000])
+def test_the_atoms_of_the_primitive_cell_are_known_however_large_the_supercell_was(full, n_cells):
+    vdos = full.nodes['vdos__hf'].clone()
+    vdos.base.attributes.set('modes_per_primitive_cell', 3 * 5 * (1 - 1 / (5 * n_cells)))
+    assert curves_of_run(finished({'vdos__hf': vdos.store()})).vdos['HF'].n_atoms == 5
 
 
 def test_a_spectrum_alone_is_drawn(full):

@@ -69,7 +69,7 @@ def test_every_axis_has_its_unit(page):
         'heat capacity (J K⁻¹ mol⁻¹)',
         'temperature (K)',
     ]
-    assert 'Of a mole of primitive cells' in ''.join(page.words)
+    assert 'primitive ones unless the given cell was asked for' in ''.join(page.words)
 
 
 def test_panels_do_not_overlap(page):

@@ -76,3 +76,16 @@ def test_members_of_one_crystal_scatter_by_their_sampling_and_that_counts_once()
         shifts += [peaks([one], 3000.0)[0]['shift_cm1'] for one in members]
         errors.append(peaks(members, 3000.0)[0]['error_cm1'])
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(shifts), rel=0.25)
+
+
+def test_pairs_keep_their_order_whatever_their_heights():
+    def gaussians(heights):
+        return sum(height * np.exp(-(((GRID - at) / 5) ** 2) / 2) for at, height in heights.items())
+
+    harmonic = gaussians({1401: 1.36, 1423: 1.86, 1447: 1.47})
+    total = gaussians({1386: 2.07, 1412: 1.48, 1430: 3.29})
+    modes = np.repeat([1401.0, 1423.0, 1447.0], 10)
+    one = PeakCurves(harmonic, total, np.empty((0, len(GRID))), modes, 1.0, N_CELLS)
+    found = compare_peaks(GRID, [one], 14.0, 'hann', 6000.0)
+    assert [peak['harmonic_cm1'] for peak in found] == pytest.approx([1401, 1423, 1447], abs=1)
+    assert [peak['vacf_cm1'] for peak in found] == pytest.approx([1386, 1412, 1430], abs=1)
