@@ -17,7 +17,7 @@ QUANTITIES = {
     'entropy_J_K_mol': ('entropy', 'J K⁻¹ mol⁻¹'),
     'heat_capacity_J_K_mol': ('heat capacity', 'J K⁻¹ mol⁻¹'),
 }
-"""Of a mole of primitive cells: how each is called, and its unit."""
+"""Of a mole of cells, primitive by default: how each is called, and its unit."""
 
 _TEMPERATURE = 'temperature (K)'
 

@@ -19,7 +19,7 @@ DEGENERATE_CM1 = 0.5
 def phonon_results(process: orm.ProcessNode, method: str) -> dict[str, Any]:
     """Return what there is of a method besides its special points, as plain JSON.
 
-    ``thermal_properties`` (of a mole of primitive cells) and ``mean_square_displacements_A2``: ``temperatures_K`` and
+    ``thermal_properties`` (of a mole of cells) and ``mean_square_displacements_A2``: ``temperatures_K`` and
     QUANTITY → mean, min, max, sd over the members and the ``members`` themselves; ``imaginary_share``: member → which
     share of the modes is imaginary and does not count in these (empty where it is not known); ``gamma_modes``: label,
     modes and frequencies (cm⁻¹) at Γ; ``force_constants``: member → how far they were from their symmetry;

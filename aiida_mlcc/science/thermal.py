@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from aiida_mlcc.science.dispersion import at_gamma, three_acoustic
 
 QUANTITIES = ('free_energy_kJ_mol', 'entropy_J_K_mol', 'heat_capacity_J_K_mol')
-"""Of one mole of primitive cells, as phonopy has them."""
+"""Of one mole of the cells of the phonons, as phonopy has them."""
 
 
 def temperature_grid(start: float, stop: float, step: float) -> NDArray[np.float64]:

@@ -21,7 +21,10 @@ CURVES = {
     'group_velocities': (orm.ArrayData, 'Along the dispersion, km/s: vectors of `members`; mean, min, max, sd of |v|.'),
     'gamma_modes': (orm.Dict, '`modes` at Γ: irreducible `label`, `modes` and frequencies (cm⁻¹) with their spread.'),
     'force_constants': (orm.Dict, 'Member → by how much its force constants broke the symmetry enforced, eV/Å².'),
-    'thermal_properties': (orm.ArrayData, 'Free energy, entropy and heat capacity of a mole of primitive cells.'),
+    'thermal_properties': (
+        orm.ArrayData,
+        'Free energy, entropy and heat capacity of a mole of cells, primitive by default.',
+    ),
     'mean_square_displacements': (orm.ArrayData, '⟨u²⟩ of each element over temperature, Å².'),
 }
 """What every calculation gives, with the type and what it is."""

@@ -20,7 +20,7 @@ from aiida_mlcc.science.thermal import (
 def thermal_curves(
     parameters: orm.Dict, science: orm.Str, nac: orm.ArrayData | None = None, **members: PhonopyData
 ) -> dict[str, orm.ArrayData]:
-    """Return ``thermal_properties`` (of a mole of primitive cells) and ``mean_square_displacements`` (Å²).
+    """Return ``thermal_properties`` (of a mole of cells, primitive by default) and ``mean_square_displacements`` (Å²).
 
     Both hold ``temperatures_K`` and, of each quantity, QUANTITY_members, _mean, _min, _max and _sd. Their attribute
     ``imaginary_share`` says of each member which share of the modes of the mesh is imaginary and does not count.
