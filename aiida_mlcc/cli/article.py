@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_mlcc.cli.local_run import conclude, line_again, local_options, run_to_the_end
 from aiida_mlcc.cli.setup import CODE, COMPUTER
 
 if TYPE_CHECKING:
@@ -30,27 +30,18 @@ REMARK = (
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help='Take the published files, gzipped or not, from this copy of their repository instead of the network.',
 )
-@click.option(
-    '--path',
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path('mlcc-article'),
-    show_default=True,
-    help='Directory for the profile and the page.',
-)
-@click.option('-p', '--profile', metavar='NAME', help='Run in this profile, which AIIDA_PATH leads to, instead.')
-@click.option('--new', is_flag=True, help='Start anew, even where an unfinished run could be continued.')
+@local_options('mlcc-article')
 def article(crystal: str, folder: Path | None, path: Path, profile: str | None, new: bool) -> None:
     """Make the curves of the article from the energies published with it.
 
     Phonons of diamond or LiH by DFT, HF, MP2, CCSD and CCSD(T), with five members and dynamics (arXiv:2507.06929), on
     this computer. Interrupt it at any time: run again, it goes on where it was.
     """
-    from aiida_mlcc.cli.local_run import conclude, run_to_the_end
     from aiida_mlcc.cli.report import write_what_there_is
     from aiida_mlcc.cli.results import print_results
 
-    words = ['aiida-mlcc', 'article', crystal, *(['-p', profile] if profile else ['--path', str(path)])]
-    again = shlex.join(words if folder is None else [*words, '--from', str(folder)])
+    words = ['article', crystal, *([] if folder is None else ['--from', str(folder)])]
+    again = line_again(words, path, profile)
     node = run_to_the_end(path, profile, new, f'{crystal} of the article', lambda: prepare(crystal, folder), again)
     print_results(node, points=('GAMMA', 'X', 'L'))
     write_what_there_is(node, path / crystal)

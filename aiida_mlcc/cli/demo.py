@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from aiida_mlcc.cli.local_run import conclude, line_again, local_options, run_to_the_end
 from aiida_mlcc.cli.setup import CODE, COMPUTER
 
 if TYPE_CHECKING:
@@ -26,25 +26,15 @@ CRUDE = (
 
 
 @click.command()
-@click.option(
-    '--path',
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path('mlcc-demo'),
-    show_default=True,
-    help='Directory for the profile and the figures.',
-)
-@click.option('-p', '--profile', metavar='NAME', help='Run in this profile, which AIIDA_PATH leads to, instead.')
-@click.option('--new', is_flag=True, help='Start anew, even where an unfinished demo could be continued.')
+@local_options('mlcc-demo')
 def demo(path: Path, profile: str | None, new: bool) -> None:
     """Compute the phonons of LiF, with live progress.
 
     By LDA, HF, MP2, CCSD and CCSD(T), on this computer. Interrupt it at any time: run again, it goes on where it was.
     """
-    from aiida_mlcc.cli.local_run import conclude, run_to_the_end
     from aiida_mlcc.cli.results import print_results
 
-    again = shlex.join(['aiida-mlcc', 'demo', *(['-p', profile] if profile else ['--path', str(path)])])
-    node = run_to_the_end(path, profile, new, LABEL, prepare, again)
+    node = run_to_the_end(path, profile, new, LABEL, prepare, line_again(['demo'], path, profile))
     print_results(node, points=('GAMMA', 'X', 'L'))
     draw(node, path)
     conclude(node, CRUDE)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,35 @@ from aiida_mlcc.cli.setup import set_up
 if TYPE_CHECKING:
     from aiida.engine import ProcessBuilder
     from aiida.orm import ProcessNode
+
+
+def local_options(path: str) -> Callable[..., Any]:
+    """Add ``--path``, ``-p/--profile`` and ``--new`` to a command that runs here, in `path` by default."""
+    options = (
+        click.option(
+            '--path',
+            type=click.Path(file_okay=False, path_type=Path),
+            default=Path(path),
+            show_default=True,
+            help='Directory for the profile and what is written.',
+        ),
+        click.option(
+            '-p', '--profile', metavar='NAME', help='Run in this profile, which AIIDA_PATH leads to, instead.'
+        ),
+        click.option('--new', is_flag=True, help='Start anew, even where an unfinished run could be continued.'),
+    )
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+def line_again(words: list[str], path: Path, profile: str | None) -> str:
+    """Return the command line of `words` in the same place."""
+    return shlex.join(['aiida-mlcc', *words, *(['-p', profile] if profile else ['--path', str(path)])])
 
 
 def run_to_the_end(

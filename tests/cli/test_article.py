@@ -1,5 +1,7 @@
 """``aiida-mlcc article``: from the published files to the inputs of a run."""
 
+import sys
+
 import click
 import pytest
 from aiida import orm
@@ -58,12 +60,13 @@ def test_published_energies_and_born_charges_are_the_inputs_of_the_run(lih):
     [
         ((), 'aiida-mlcc article lih --path mlcc-article'),
         (('-p', 'mine'), 'aiida-mlcc article lih -p mine'),
-        (('--path', 'a folder', '--from', '.'), "aiida-mlcc article lih --path 'a folder' --from ."),
+        (('--path', 'a folder', '--from', '.'), "aiida-mlcc article lih --from . --path 'a folder'"),
     ],
 )
 def test_what_goes_on_after_an_interruption_is_the_same_command(command, monkeypatch, words, again):
     told = []
-    monkeypatch.setattr('aiida_mlcc.cli.local_run.run_to_the_end', lambda *given: told.append(given[-1]) or stop())
+    module = sys.modules['aiida_mlcc.cli.article']
+    monkeypatch.setattr(module, 'run_to_the_end', lambda *given: told.append(given[-1]) or stop())
     assert 'enough' in last_line(command('article', 'lih', *words))
     assert told == [again]
 
