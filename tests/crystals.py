@@ -12,10 +12,10 @@ from ase.build import bulk
 from ase.neighborlist import neighbor_list
 from scipy import constants
 
-from aiida_mlcc.science.force_constants import ForceConstantsModel, force_constants_term
 from aiida_mlcc.science.force_field import ForceField, Term
+from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, force_constants_term
+from aiida_mlcc.science.force_field.third_order import Triplets
 from aiida_mlcc.science.snapshots import Label, Snapshots
-from aiida_mlcc.science.third_order import Triplets
 
 SPRING = 3.0
 """Longitudinal spring between nearest neighbours, eV/Å²; the transverse one is a tenth of it."""

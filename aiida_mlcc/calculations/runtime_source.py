@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -52,7 +53,7 @@ def runtime_source() -> orm.SinglefileData:
     return node
 
 
-def science_hash() -> orm.Str:
+def science_hash(function: Callable[..., object] | None = None) -> orm.Str:
     """Return the hash of the ``science`` room, an input of every calcfunction that calls it."""
     digest = _science_digest()
     return _find(orm.Str, {'attributes.value': digest}) or orm.Str(digest)

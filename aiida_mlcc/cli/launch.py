@@ -108,7 +108,7 @@ def launch(
     own.
     """
     from aiida_mlcc.cli.inputs import build, read_code, read_methods, read_nac, read_overrides, read_settings
-    from aiida_mlcc.workflows.protocol import merge
+    from aiida_mlcc.jobs.inputs import merge
 
     overrides = merge(read_overrides(overrides_file), read_settings(assignments))
     scheduler = {

@@ -85,8 +85,8 @@ def _energies(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]:
 def _labelling_jobs(labelling: Mapping[str, Any], groups: Mapping[tuple[str, ...], list[int]]) -> int:
     """Return how many jobs label frames: PySCF takes a batch in one, VASP's steps and Cc4s a frame each."""
     from aiida_mlcc.engines.correlation import VASP_CC4S, integral_settings, name_of, uses_cc4s
-    from aiida_mlcc.engines.vasp_incar import CHAIN, MESH
-    from aiida_mlcc.workflows.vasp_integrals import own_mesh
+    from aiida_mlcc.engines.vasp.incar import CHAIN, MESH
+    from aiida_mlcc.engines.vasp.integrals import own_mesh
 
     engine, size = labelling['engine'].get_dict(), labelling['batch_size'].value
     if name_of(engine) == VASP_CC4S:

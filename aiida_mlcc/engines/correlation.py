@@ -9,7 +9,8 @@ from aiida import orm
 
 from aiida_mlcc.calculations import cc4s_input
 from aiida_mlcc.calculations.integrals import validate_integrals_engine
-from aiida_mlcc.engines import pyscf, vasp
+from aiida_mlcc.engines import pyscf
+from aiida_mlcc.engines.vasp import settings as vasp
 
 PYSCF, PYSCF_CC4S, VASP_CC4S = 'pyscf', 'pyscf+cc4s', 'vasp+cc4s'
 

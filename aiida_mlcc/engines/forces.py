@@ -7,7 +7,8 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_mlcc.engines import pyscf, vasp
+from aiida_mlcc.engines import pyscf
+from aiida_mlcc.engines.vasp import settings as vasp
 
 
 def is_vasp(engine: orm.Dict) -> bool:

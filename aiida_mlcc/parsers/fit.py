@@ -9,7 +9,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_mlcc.parsers.base import RuntimeParser, read_force_field
-from aiida_mlcc.science.delta_samples import DeltaSamples
+from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.npz import read_npz
 
 _DELTA, _SAMPLES = 'delta_', 'samples_'

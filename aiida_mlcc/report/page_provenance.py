@@ -11,10 +11,10 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.plugins import DataFactory
 
+from aiida_mlcc.jobs.cost import cost_of
 from aiida_mlcc.report.curves import Curves
 from aiida_mlcc.report.page_tables import Table
 from aiida_mlcc.report.trace import ancestors_of, trace
-from aiida_mlcc.workflows.cost import cost_of
 
 ARTICLE = (
     'S. Schönbauer, J. P. Carbone, A. Grüneis, Machine-Learned Force Fields for Lattice Dynamics at Coupled-Cluster '

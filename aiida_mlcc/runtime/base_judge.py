@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from aiida_mlcc.runtime.fit import primitive_cell
 from aiida_mlcc.runtime.task import JobError
 from aiida_mlcc.runtime.training_data import Labelled, Target
-from aiida_mlcc.science.base_correction import VibratingFrames
+from aiida_mlcc.science.fit.base_correction import VibratingFrames
 from aiida_mlcc.science.force_field import Term
 
 

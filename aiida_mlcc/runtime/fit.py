@@ -14,10 +14,10 @@ from ase import Atoms
 
 from aiida_mlcc.runtime.task import Job, JobError, replacing
 from aiida_mlcc.science.crystal import CrystalError
-from aiida_mlcc.science.force_constants_fit import FitError, fit_delta
+from aiida_mlcc.science.fit.force_constants import FitError, fit_delta
+from aiida_mlcc.science.fit.ridge import RidgeError
 from aiida_mlcc.science.methods import slug_of
 from aiida_mlcc.science.npz import write_npz
-from aiida_mlcc.science.ridge import RidgeError
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
 PARAMETERS = ('cutoff', 'anharmonic', 'ridge', 'n_folds', 'covariates', 'n_samples')

@@ -10,9 +10,9 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.force_constants import ForceConstantsModel
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError
-from aiida_mlcc.science.readout import refuse_missing_trunks
+from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
+from aiida_mlcc.science.force_field.readout import refuse_missing_trunks
 
 if TYPE_CHECKING:
     from aiida_mlcc.runtime.mace_sum import MaceSum

@@ -13,8 +13,8 @@ from aiida_mlcc.runtime.graphs import Graph, neighbour_graph, within
 from aiida_mlcc.runtime.mace_model import model_of
 from aiida_mlcc.runtime.node_features import invariant_columns
 from aiida_mlcc.science.force_field import Term
-from aiida_mlcc.science.readout import KIND as READOUT
-from aiida_mlcc.science.readout import combined_weights
+from aiida_mlcc.science.force_field.readout import KIND as READOUT
+from aiida_mlcc.science.force_field.readout import combined_weights
 
 
 class MaceSum:

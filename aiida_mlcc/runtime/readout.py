@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.node_features import FeatureExtractor
 from aiida_mlcc.runtime.task import Job, JobError, replacing
+from aiida_mlcc.science.fit.readout import ReadoutLabels, fit_readout
+from aiida_mlcc.science.fit.ridge import RidgeError
 from aiida_mlcc.science.force_field import ForceField, Term
+from aiida_mlcc.science.force_field.readout import readout_term
 from aiida_mlcc.science.methods import slug_of
-from aiida_mlcc.science.readout import readout_term
-from aiida_mlcc.science.readout_fit import ReadoutLabels, fit_readout
-from aiida_mlcc.science.ridge import RidgeError
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
 
@@ -97,7 +97,7 @@ class ReadoutFitter:
         return absent if forces is None else forces.reshape(absent.shape)
 
     def fit(self, method: str, ridges: Sequence[float], n_folds: int, seed: int) -> tuple[ForceField, dict[str, Any]]:
-        """Return the Δ of `method` and its errors, see :func:`~aiida_mlcc.science.readout_fit.fit_readout`.
+        """Return the Δ of `method` and its errors, see :func:`~aiida_mlcc.science.fit.readout.fit_readout`.
 
         :raises RidgeError: where there are too few labels, or no motion to learn from.
         """

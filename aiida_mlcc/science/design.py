@@ -10,18 +10,18 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
 from aiida_mlcc.science.crystal import CrystalError, SiteMap, shortest_distance
-from aiida_mlcc.science.force_constants import fold
-from aiida_mlcc.science.force_constants_basis import (
+from aiida_mlcc.science.fit.force_constants_basis import (
     ForceConstantsBasis,
     decaying_basis,
     resolved_bases,
     symmetry_operations,
 )
-from aiida_mlcc.science.harmonic_model import HarmonicModel, harmonic_model
-from aiida_mlcc.science.mapped_frames import mapped_frames
+from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
+from aiida_mlcc.science.fit.mapped_frames import mapped_frames
+from aiida_mlcc.science.fit.potential_basis import PotentialBasis
+from aiida_mlcc.science.force_field.force_constants import fold
 from aiida_mlcc.science.methods import DFT_METHODS
 from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE, Mode, curvature_of, star
-from aiida_mlcc.science.potential_basis import PotentialBasis
 from aiida_mlcc.science.snapshots import Snapshots
 
 ENERGY_MEV_ATOM = 62.5

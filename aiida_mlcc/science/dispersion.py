@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
 from aiida_mlcc.science.crystal import CrystalError
-from aiida_mlcc.science.force_constants_basis import symmetry_operations
+from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 
 CM1_PER_THZ = constants.tera / (constants.c * 100)
 """Wavenumbers in cm⁻¹ per THz of (not angular) frequency."""

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from aiida_mlcc.science.branches import Branches, branches_of, point_matrices
 from aiida_mlcc.science.crystal import commensurate as multiples_of
 from aiida_mlcc.science.crystal import from_phonopy
-from aiida_mlcc.science.delta_samples import DeltaSamples
-from aiida_mlcc.science.force_constants_basis import symmetry_operations
+from aiida_mlcc.science.fit.delta_samples import DeltaSamples
+from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 from aiida_mlcc.science.modes import star
 
 _WHOLE = 1e-4

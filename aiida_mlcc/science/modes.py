@@ -16,7 +16,7 @@ from ase import Atoms, units
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import SiteMap
-from aiida_mlcc.science.force_constants_basis import symmetry_operations
+from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 
 CM1_PER_ROOT_CURVATURE = float(np.sqrt(units._e / units._amu) * 1e10 / (2 * np.pi * units._c * 100))
 """cm⁻¹ per √(eV/Å²/amu)."""

@@ -7,7 +7,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
 from aiida_mlcc.science.crystal import expand_matrix
-from aiida_mlcc.science.force_constants_basis import symmetry_operations
+from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 
 
 def free_positions(primitive: Atoms, symprec: float = 1e-5) -> int:

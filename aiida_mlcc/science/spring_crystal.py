@@ -11,8 +11,8 @@ from ase.neighborlist import neighbor_list
 
 from aiida_mlcc.science.crystal import map_onto_crystal, shortest_distance
 from aiida_mlcc.science.design import frozen_pattern, frozen_phonon_settings, is_even
-from aiida_mlcc.science.force_constants import ForceConstantsModel, force_constants_term
-from aiida_mlcc.science.harmonic_model import HarmonicModel
+from aiida_mlcc.science.fit.harmonic_model import HarmonicModel
+from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, force_constants_term
 
 _REACH = 2.5
 _ALONG = 5.0

@@ -18,17 +18,17 @@ from aiida_mlcc.calculations.functions.primitive_structure import primitive_stru
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.correlation import CC4S, source_of
+from aiida_mlcc.engines.ports import engine_inputs, with_jobs
 from aiida_mlcc.engines.pyscf import refuse_force_engine
+from aiida_mlcc.jobs.cost import add_costs
+from aiida_mlcc.jobs.inputs import Options, job_inputs, merge, refuse_fraction
+from aiida_mlcc.jobs.ports import symprec_port
 from aiida_mlcc.science.labelling import made_with
 from aiida_mlcc.science.labelling_plan import PER_METHOD, costliest, selections_of, with_cheaper
 from aiida_mlcc.science.selection import DESIGNED
-from aiida_mlcc.workflows.cost import add_costs
-from aiida_mlcc.workflows.inputs import Options, job_inputs, refuse_fraction
 from aiida_mlcc.workflows.label_frames import LabelFramesWorkChain
-from aiida_mlcc.workflows.labelling_ports import engine_inputs, with_jobs
 from aiida_mlcc.workflows.new_structures import NewStructuresWorkChain
-from aiida_mlcc.workflows.ports import symprec_port
-from aiida_mlcc.workflows.protocol import ProtocolMixin, merge
+from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.selections import (
     NEEDS_CRYSTAL,
     base_engine_of,
@@ -204,7 +204,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
             self.ctx.primitive = primitive_structure(
                 self.inputs.structure,
                 self.inputs.symprec,
-                science_hash(),
+                science_hash(primitive_structure),
                 metadata={'call_link_label': 'find_primitive_cell'},
             )
 
@@ -252,7 +252,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
         if known:
             label = {'call_link_label': 'merge_known_labels'}
             asked = {'methods': self.inputs.methods, 'metadata': label}
-            self.ctx.snapshots = merge_labels(self.ctx.snapshots, science_hash(), **asked, **known)
+            self.ctx.snapshots = merge_labels(self.ctx.snapshots, science_hash(merge_labels), **asked, **known)
 
     def another_round(self) -> bool:
         """Tell whether labelling goes on: once, or in rounds until the frequencies are known well enough."""
@@ -272,7 +272,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
             self.inputs.snapshots,
             orm.Dict(selection),
             self.inputs.methods,
-            science_hash(),
+            science_hash(choose_frames),
             **({'primitive': self.ctx.primitive} if 'primitive' in self.ctx else {}),
             metadata={'call_link_label': 'choose_frames'},
         )
@@ -352,7 +352,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
             self.ctx.snapshots,
             self.ctx.primitive,
             orm.Dict(parameters),
-            science_hash(),
+            science_hash(estimate_frequencies),
             metadata={'call_link_label': 'estimate_frequencies'},
         )
         entry = {'method': method, 'n_asked': len(self.ctx.chosen[method])}

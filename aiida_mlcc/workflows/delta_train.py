@@ -18,16 +18,16 @@ from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.calculations.train import TrainCalculation
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, slug_of
-from aiida_mlcc.workflows.inputs import Options, job_inputs, refuse_mismatch, refuse_seeds, seed_label
-from aiida_mlcc.workflows.ports import count_port, symprec_port
-from aiida_mlcc.workflows.protocol import ProtocolMixin, merge
-from aiida_mlcc.workflows.restart import (
+from aiida_mlcc.jobs.inputs import Options, job_inputs, merge, refuse_mismatch, refuse_seeds, seed_label
+from aiida_mlcc.jobs.ports import count_port, symprec_port
+from aiida_mlcc.jobs.restart import (
     FitRestartWorkChain,
     ReadoutRestartWorkChain,
     RuntimeRestartWorkChain,
     TrainRestartWorkChain,
 )
+from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, slug_of
+from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.trainings import KINDS_OF_DELTA, Training, base_name, kind_slug, plan_trainings
 
 _SET_HERE = ('snapshots', 'seed', 'runtime_source', 'parent_folder')
@@ -143,7 +143,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         self.ctx.primitive = primitive_structure(
             self.inputs.structure,
             self.inputs.symprec,
-            science_hash(),
+            science_hash(primitive_structure),
             metadata={'call_link_label': 'find_primitive_cell'},
         )
 
@@ -246,7 +246,10 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             is_chosen = kind == self.inputs.delta.kind.value
             label = place.replace('.', '_') if is_chosen else f'{kind_slug(kind)}_{place.replace(".", "_")}'
             total = sum_force_fields(
-                base.outputs.force_field, delta, science_hash(), metadata={'call_link_label': f'add_delta_{label}'}
+                base.outputs.force_field,
+                delta,
+                science_hash(sum_force_fields),
+                metadata={'call_link_label': f'add_delta_{label}'},
             )
             self.out(f'delta_ml.{place}' if is_chosen else f'alternatives.{kind_slug(kind)}.{place}', total)
         for node in self.ctx.trained.values():

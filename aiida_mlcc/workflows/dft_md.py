@@ -15,13 +15,13 @@ from aiida_mlcc.calculations.md import MdCalculation
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.forces import is_vasp, refuse_force_engine
-from aiida_mlcc.engines.vasp import is_vasp_code, refuse_potentials
-from aiida_mlcc.workflows.inputs import Options, job_inputs
-from aiida_mlcc.workflows.ports import seed_port, structure_port, supercell_port
-from aiida_mlcc.workflows.protocol import ProtocolMixin, merge
-from aiida_mlcc.workflows.restart import MdRestartWorkChain
-from aiida_mlcc.workflows.vasp_jobs import segment_port, vasp_ports
-from aiida_mlcc.workflows.vasp_md import VaspMdWorkChain, refuse_dynamics
+from aiida_mlcc.engines.vasp.dynamics import VaspMdWorkChain, refuse_dynamics
+from aiida_mlcc.engines.vasp.jobs import segment_port, vasp_ports
+from aiida_mlcc.engines.vasp.settings import is_vasp_code, refuse_potentials
+from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
+from aiida_mlcc.jobs.ports import seed_port, structure_port, supercell_port
+from aiida_mlcc.jobs.restart import MdRestartWorkChain
+from aiida_mlcc.workflows.protocol import ProtocolMixin
 
 
 class DFTMDWorkChain(ProtocolMixin, WorkChain):
@@ -94,7 +94,7 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
         self.ctx.start = build_supercell(
             self.inputs.structure,
             self.inputs.supercell_matrix,
-            science_hash(),
+            science_hash(build_supercell),
             metadata={'call_link_label': 'build_supercell'},
         )
 

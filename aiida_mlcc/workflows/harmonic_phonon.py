@@ -26,14 +26,14 @@ from aiida_mlcc.calculations.functions.thermal_curves import thermal_curves
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.engines.forces import is_vasp
+from aiida_mlcc.engines.vasp.labels import VaspLabelsWorkChain
+from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
+from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain
 from aiida_mlcc.science.relaxation import free_positions
-from aiida_mlcc.workflows.inputs import Options, job_inputs
 from aiida_mlcc.workflows.phonon_forces import PhononForces, alternatives_of, evaluated_by, lost_in, reason_of
 from aiida_mlcc.workflows.phonon_inputs import of_one_cell_only, primitive_kind
 from aiida_mlcc.workflows.phonon_ports import phonon_inputs, phonon_outputs
-from aiida_mlcc.workflows.protocol import ProtocolMixin, merge
-from aiida_mlcc.workflows.restart import EvaluateRestartWorkChain
-from aiida_mlcc.workflows.vasp_labels import VaspLabelsWorkChain
+from aiida_mlcc.workflows.protocol import ProtocolMixin
 
 
 class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
@@ -113,7 +113,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         self.ctx.primitive = primitive_structure(
             self.inputs.structure,
             self.inputs.symprec,
-            science_hash(),
+            science_hash(primitive_structure),
             orm.Str(primitive_kind(self.inputs.parameters.get_dict())),
             metadata={'call_link_label': 'find_primitive_cell'},
         )
@@ -127,7 +127,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         """Put Born charges in the order of the primitive cell, free of net charge and with its symmetry."""
         label = {'call_link_label': 'check_born_charges'}
         found, process = born_charges.run_get_node(
-            self.inputs.nac, self.ctx.primitive, self.inputs.symprec, science_hash(), metadata=label
+            self.inputs.nac, self.ctx.primitive, self.inputs.symprec, science_hash(born_charges), metadata=label
         )
         if not process.is_finished_ok:
             return self.exit_codes.ERROR_BORN_CHARGES.format(reason=process.exit_message)
@@ -156,7 +156,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             )
         label = {'call_link_label': 'build_supercell'}
         self.ctx.ideal = build_supercell(
-            self.ctx.primitive, self.inputs.supercell_matrix, science_hash(), metadata=label
+            self.ctx.primitive, self.inputs.supercell_matrix, science_hash(build_supercell), metadata=label
         )
         job = self.exposed_inputs(EvaluateCalculation, 'evaluate')
         relax = {
@@ -185,7 +185,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
                 self.inputs.supercell_matrix,
                 self.ctx.ideal,
                 evaluated,
-                science_hash(),
+                science_hash(relaxed_structure),
                 metadata={'call_link_label': f'relaxed_structure_{name}'},
             )
             self.out(f'relaxed.{name}', self.ctx.cells[name])
@@ -218,7 +218,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             }
             label = {'call_link_label': f'displaced_supercells_{geometry}'}
             self.ctx.displaced[geometry] = displaced_supercells(
-                science_hash(), metadata=label, **self.ctx.preprocess[geometry]
+                science_hash(displaced_supercells), metadata=label, **self.ctx.preprocess[geometry]
             )
         found = next(iter(self.ctx.displaced.values()))
         self.ctx.n_cells = found.n_frames // len(self.ctx.volumes)
@@ -228,7 +228,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         """Return phonopy's displacements in a cell, strained before."""
         if strain:
             named = {'call_link_label': f'strain_{label}'}
-            cell = strained_structure(cell, orm.Float(strain), science_hash(), metadata=named)
+            cell = strained_structure(cell, orm.Float(strain), science_hash(strained_structure), metadata=named)
         return PreProcessData.generate_preprocess_data(
             structure=cell,
             displacement_generator=orm.Dict({'distance': self.inputs.parameters['displacement_angstrom']}),
@@ -293,7 +293,12 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             first = orm.Int(number * self.ctx.n_cells)
             cell = self.ctx.cells.get(geometry, self.ctx.primitive)
             phonon, process = phonon_from_forces.run_get_node(
-                preprocess, evaluated, first, science_hash(), cell, metadata={'call_link_label': label}
+                preprocess,
+                evaluated,
+                first,
+                science_hash(phonon_from_forces),
+                cell,
+                metadata={'call_link_label': label},
             )
             if not process.is_finished_ok:
                 if number == 0:
@@ -313,7 +318,11 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         """Calculate dispersion, density of states and special points, with their spread over the members."""
         label = {'call_link_label': 'draw_curves'}
         curves = phonon_curves(
-            self.inputs.parameters, science_hash(), metadata=label, **self.ctx.get('nac', {}), **self.ctx.members
+            self.inputs.parameters,
+            science_hash(phonon_curves),
+            metadata=label,
+            **self.ctx.get('nac', {}),
+            **self.ctx.members,
         )
         self.ctx.special_points = curves['special_points']
         self.out_many(curves)
@@ -325,7 +334,9 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         """Calculate free energy, entropy, heat capacity and mean-square displacements over temperature."""
         label = {'call_link_label': 'calculate_thermal_properties'}
         nac = self.ctx.get('nac', {})
-        curves = thermal_curves(self.inputs.parameters, science_hash(), metadata=label, **nac, **self.ctx.members)
+        curves = thermal_curves(
+            self.inputs.parameters, science_hash(thermal_curves), metadata=label, **nac, **self.ctx.members
+        )
         self.out_many(curves)
         shares = curves['thermal_properties'].base.attributes.get('imaginary_share')
         if shares := {name: share for name, share in sorted(shares.items()) if share > 0}:
@@ -347,7 +358,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         volumes = {volume: {name: phonons[name] for name in names} for volume, phonons in volumes.items()}
         gammas = gruneisen_curves(
             self.inputs.parameters,
-            science_hash(),
+            science_hash(gruneisen_curves),
             metadata={'call_link_label': 'calculate_gruneisen_parameters'},
             **self.ctx.get('nac', {}),
             **volumes,
@@ -363,7 +374,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         known = {name: self.inputs[name] for name in ('delta_samples', 'training_snapshots') if name in self.inputs}
         budget, node = error_budget.run_get_node(
             self.ctx.special_points,
-            science_hash(),
+            science_hash(error_budget),
             members=self.ctx.members,
             alternatives=self.ctx.others,
             primitive=self.ctx.primitive,

@@ -14,14 +14,14 @@ from aiida_mlcc.calculations.functions.merge_labels import merge_labels
 from aiida_mlcc.calculations.functions.take_frames import take_frames
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.cc4s.batch import Cc4sBatchWorkChain
 from aiida_mlcc.engines.correlation import uses_cc4s
+from aiida_mlcc.engines.ports import correlate_port, refuse_jobs
+from aiida_mlcc.jobs.cost import add_costs, cost_of, forecast, ran_anew
+from aiida_mlcc.jobs.ports import count_port
+from aiida_mlcc.jobs.restart import CorrelateRestartWorkChain
 from aiida_mlcc.science.labelling import missing_labels
 from aiida_mlcc.science.labelling_plan import plan_batches
-from aiida_mlcc.workflows.cc4s_batch import Cc4sBatchWorkChain
-from aiida_mlcc.workflows.cost import add_costs, cost_of, forecast, ran_anew
-from aiida_mlcc.workflows.labelling_ports import correlate_port, refuse_jobs
-from aiida_mlcc.workflows.ports import count_port
-from aiida_mlcc.workflows.restart import CorrelateRestartWorkChain
 
 
 class LabelFramesWorkChain(WorkChain):
@@ -90,7 +90,10 @@ class LabelFramesWorkChain(WorkChain):
             name = f'batch_{self.ctx.n_submitted:03d}'
             self.ctx.n_submitted += 1
             snapshots = take_frames(
-                self.inputs.snapshots, orm.List(frames), science_hash(), metadata={'call_link_label': f'take_{name}'}
+                self.inputs.snapshots,
+                orm.List(frames),
+                science_hash(take_frames),
+                metadata={'call_link_label': f'take_{name}'},
             )
             jobs[name] = self.submit_batch(name, snapshots, orm.List(methods))
             self.ctx.running[name] = (methods, frames)
@@ -156,7 +159,10 @@ class LabelFramesWorkChain(WorkChain):
         if not self.ctx.labelled:
             return self.exit_codes.ERROR_NOTHING_LABELLED.format(reason=self.ctx.failed[0]['reason'])
         label = {'call_link_label': 'merge_labels'}
-        self.out('snapshots', merge_labels(self.inputs.snapshots, science_hash(), metadata=label, **self.ctx.labelled))
+        self.out(
+            'snapshots',
+            merge_labels(self.inputs.snapshots, science_hash(merge_labels), metadata=label, **self.ctx.labelled),
+        )
         if self.ctx.left_out:
             last = self.ctx.forecasts[-1]
             return self.exit_codes.ERROR_TOO_EXPENSIVE.format(

@@ -12,10 +12,10 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_mlcc.calculations.correlate import validate_methods
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.jobs.inputs import Options
+from aiida_mlcc.jobs.ports import count_port, structure_port
 from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, METHODS, slug_of
-from aiida_mlcc.workflows.inputs import Options
 from aiida_mlcc.workflows.phonon_ports import CURVES, ON_REQUEST
-from aiida_mlcc.workflows.ports import count_port, structure_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.stages import (
     SHARED,

@@ -12,9 +12,9 @@ from aiida_mlcc.calculations.functions.join_snapshots import join_snapshots
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.forces import is_vasp, refuse_force_engine
-from aiida_mlcc.workflows.restart import EvaluateRestartWorkChain
-from aiida_mlcc.workflows.vasp_jobs import vasp_ports
-from aiida_mlcc.workflows.vasp_labels import VaspLabelsWorkChain
+from aiida_mlcc.engines.vasp.jobs import vasp_ports
+from aiida_mlcc.engines.vasp.labels import VaspLabelsWorkChain
+from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain
 
 
 class NewStructuresWorkChain(WorkChain):
@@ -49,7 +49,7 @@ class NewStructuresWorkChain(WorkChain):
             self.inputs.snapshots,
             self.inputs.structure,
             self.inputs.selection,
-            science_hash(),
+            science_hash(design_structures),
             metadata={'call_link_label': 'design_structures'},
         )
         if not node.is_finished_ok:
@@ -82,7 +82,7 @@ class NewStructuresWorkChain(WorkChain):
         joined, join = join_snapshots.run_get_node(
             self.inputs.snapshots,
             evaluated,
-            science_hash(),
+            science_hash(join_snapshots),
             metadata={'call_link_label': 'join_snapshots'},
         )
         if not join.is_finished_ok:

@@ -13,7 +13,7 @@ from aiida_mlcc.calculations.functions.born_charges import born_of
 from aiida_mlcc.calculations.parameters import Setting
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.engines.forces import is_vasp
-from aiida_mlcc.engines.vasp import refuse_potentials
+from aiida_mlcc.engines.vasp.settings import refuse_potentials
 from aiida_mlcc.science.crystal import PRIMITIVE_CELLS, primitive_cell
 from aiida_mlcc.science.dispersion import band_path, mesh_breaks_symmetry
 from aiida_mlcc.science.thermal import temperature_grid

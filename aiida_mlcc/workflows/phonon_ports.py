@@ -10,9 +10,9 @@ from aiida_mlcc.calculations.evaluate import EvaluateCalculation
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.forces import refuse_force_engine
+from aiida_mlcc.engines.vasp.jobs import vasp_ports
+from aiida_mlcc.jobs.ports import structure_port, supercell_port, symprec_port
 from aiida_mlcc.workflows.phonon_inputs import refuse_calculators, validate_parameters
-from aiida_mlcc.workflows.ports import structure_port, supercell_port, symprec_port
-from aiida_mlcc.workflows.vasp_jobs import vasp_ports
 
 CURVES = {
     'dispersion': (orm.BandsData, 'Mean over members, cm⁻¹; members, min, max, sd, matched branch by branch.'),

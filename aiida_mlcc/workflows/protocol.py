@@ -11,6 +11,8 @@ import yaml
 from aiida.engine import ProcessBuilder, ProcessBuilderNamespace
 from aiida.engine.processes.ports import PortNamespace
 
+from aiida_mlcc.jobs.inputs import merge
+
 _FREE = ('metadata', 'options', 'resources', 'per_method', 'potential_mapping', 'incar')
 """Mappings whose keys a protocol cannot know; they are checked elsewhere."""
 
@@ -109,20 +111,3 @@ def _fill_namespace(builder: ProcessBuilderNamespace, inputs: Mapping[str, Any])
             _fill_namespace(branch, value)
         else:
             setattr(builder, key, value)
-
-
-def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with `overrides` laid over it, mapping by mapping."""
-    merged = dict(base)
-    for key, value in overrides.items():
-        below = merged.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = merge(below, value) if both else deepcopy_plain(value)
-    return merged
-
-
-def deepcopy_plain(value: Any) -> Any:
-    """Copy plain containers; what is in them, AiiDA nodes above all, is passed as it is."""
-    if isinstance(value, dict):
-        return {key: deepcopy_plain(entry) for key, entry in value.items()}
-    return [deepcopy_plain(entry) for entry in value] if isinstance(value, list) else value

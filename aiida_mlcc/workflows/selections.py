@@ -10,12 +10,12 @@ from aiida_mlcc.calculations.parameters import Setting
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.correlation import BASIS_SET_CORRECTION, CC4S, source_of
 from aiida_mlcc.engines.forces import force_engine_like, refuse_other_settings
+from aiida_mlcc.engines.ports import refuse_jobs
+from aiida_mlcc.jobs.inputs import refuse_mismatch
 from aiida_mlcc.science.labelling import made_with
 from aiida_mlcc.science.labelling_plan import PER_METHOD, common_selection, selections_of
 from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
 from aiida_mlcc.science.selection import DESIGNED, SelectionError, refuse_selection
-from aiida_mlcc.workflows.inputs import refuse_mismatch
-from aiida_mlcc.workflows.labelling_ports import refuse_jobs
 
 NEEDS_CRYSTAL = (DESIGNED, 'optimal')
 """Kinds of selection that look at the crystal and at the DFT forces."""

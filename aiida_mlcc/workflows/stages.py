@@ -9,6 +9,8 @@ from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.forces import source_of
+from aiida_mlcc.engines.ports import refuse_jobs
+from aiida_mlcc.jobs.inputs import Options, refuse_mismatch
 from aiida_mlcc.science.crystal import expand_matrix, supercell
 from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
 from aiida_mlcc.science.selection import DESIGNED
@@ -17,8 +19,6 @@ from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
 from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
-from aiida_mlcc.workflows.inputs import Options, refuse_mismatch
-from aiida_mlcc.workflows.labelling_ports import refuse_jobs
 from aiida_mlcc.workflows.phonon_inputs import refuse_unfit
 from aiida_mlcc.workflows.protocol import ProtocolError
 from aiida_mlcc.workflows.selections import (

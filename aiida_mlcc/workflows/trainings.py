@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aiida_mlcc.jobs.inputs import seed_label
 from aiida_mlcc.science.methods import slug_of
-from aiida_mlcc.workflows.inputs import seed_label
 
 KINDS_OF_DELTA = ('mace', 'readout', 'force-constants')
 """A network of its own; a linear readout of the base's network; symmetry-adapted force constants."""

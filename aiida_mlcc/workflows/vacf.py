@@ -16,11 +16,11 @@ from aiida_mlcc.calculations.md import MdCalculation
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.jobs.inputs import Options, job_inputs
+from aiida_mlcc.jobs.ports import count_port, seed_port, structure_port, supercell_port, symprec_port
+from aiida_mlcc.jobs.restart import MdRestartWorkChain
 from aiida_mlcc.science.vdos import folding
-from aiida_mlcc.workflows.inputs import Options, job_inputs
-from aiida_mlcc.workflows.ports import count_port, seed_port, structure_port, supercell_port, symprec_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin
-from aiida_mlcc.workflows.restart import MdRestartWorkChain
 from aiida_mlcc.workflows.vacf_checks import distrust, refuse_inputs, validate_limits, validate_spectrum
 
 SPECTRA = {
@@ -147,13 +147,13 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
         self.ctx.primitive = primitive_structure(
             self.inputs.structure,
             self.inputs.symprec,
-            science_hash(),
+            science_hash(primitive_structure),
             metadata={'call_link_label': 'find_primitive_cell'},
         )
         self.ctx.start = build_supercell(
             self.ctx.primitive,
             self.inputs.supercell_matrix,
-            science_hash(),
+            science_hash(build_supercell),
             metadata={'call_link_label': 'build_supercell'},
         )
         members, n_trajectories = sorted(self.inputs.force_fields), self.inputs.n_trajectories.value
@@ -226,7 +226,7 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
         found = vibrational_spectrum(
             self.ctx.primitive,
             self.inputs.spectrum,
-            science_hash(),
+            science_hash(vibrational_spectrum),
             metadata={'call_link_label': 'transform'},
             **self.ctx.finished,
         )

@@ -34,7 +34,7 @@ from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.readout import ReadoutFitter
 from aiida_mlcc.runtime.task import Job, JobError
 from aiida_mlcc.science.dataset_file import DatasetError
-from aiida_mlcc.science.force_constants_fit import fit_delta
+from aiida_mlcc.science.fit.force_constants import fit_delta
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.methods import CONTROLS, WAVEFUNCTION_METHODS
 from aiida_mlcc.science.npz import write_json

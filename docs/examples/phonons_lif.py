@@ -14,8 +14,8 @@ from aiida.engine import run_get_node
 from aiida.plugins import DataFactory, WorkflowFactory
 from ase.build import bulk
 
-from aiida_mlcc.science.force_constants import force_constants_term
 from aiida_mlcc.science.force_field import ForceField
+from aiida_mlcc.science.force_field.force_constants import force_constants_term
 
 ForceFieldData = DataFactory('mlcc.force_field')
 HarmonicPhononWorkChain = WorkflowFactory('mlcc.harmonic_phonon')

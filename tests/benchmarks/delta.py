@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from aiida_mlcc.science.force_constants_fit import fit_delta
-from aiida_mlcc.science.learning_curve import frequencies_of_samples
+from aiida_mlcc.science.fit.force_constants import fit_delta
+from aiida_mlcc.science.fit.learning_curve import frequencies_of_samples
 from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
 from tests.benchmarks.data import base_method_of, load
 from tests.benchmarks.learning_curve import QPOINTS, Crystal, learning_curve

@@ -17,9 +17,9 @@ from aiida_mlcc.runtime.__main__ import main as run_task
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.readout import ReadoutFitter
 from aiida_mlcc.science.design import frozen_pattern
+from aiida_mlcc.science.fit.readout import RIDGES
 from aiida_mlcc.science.force_field import ForceField, add_delta
 from aiida_mlcc.science.modes import Mode, curvature_of, frequency_of
-from aiida_mlcc.science.readout_fit import RIDGES
 from tests.benchmarks.learning_curve import Crystal
 
 AMPLITUDE = 0.05

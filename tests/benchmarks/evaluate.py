@@ -24,9 +24,9 @@ from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.mace_model import Architecture, build, term_of
 from aiida_mlcc.runtime.readout import ReadoutFitter
 from aiida_mlcc.science.crystal import supercell
-from aiida_mlcc.science.force_constants_fit import fit_delta
+from aiida_mlcc.science.fit.force_constants import fit_delta
+from aiida_mlcc.science.fit.readout import RIDGES
 from aiida_mlcc.science.force_field import ForceField, add_delta
-from aiida_mlcc.science.readout_fit import RIDGES
 from aiida_mlcc.science.snapshots import Snapshots
 from tests.benchmarks.data import base_method_of, load
 from tests.benchmarks.options import network_of, network_options, parser_of

@@ -12,9 +12,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.design import optimal_frames
-from aiida_mlcc.science.force_constants_fit import CHEAPER, fit_delta
-from aiida_mlcc.science.harmonic_model import HarmonicModel, harmonic_model
-from aiida_mlcc.science.learning_curve import frequencies_of_samples
+from aiida_mlcc.science.fit.force_constants import CHEAPER, fit_delta
+from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
+from aiida_mlcc.science.fit.learning_curve import frequencies_of_samples
 from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE
 from aiida_mlcc.science.snapshots import Label, Snapshots
 

@@ -21,7 +21,9 @@ PARAMETERS = {
 def estimate_of(n_frames: int):
     snapshots = SnapshotsData(snapshots_of_springs(n_frames, methods={'HF': 3.6}))
     primitive = orm.StructureData(ase=rocksalt())
-    return estimate_frequencies.run_get_node(snapshots, primitive, orm.Dict(PARAMETERS), science_hash())
+    return estimate_frequencies.run_get_node(
+        snapshots, primitive, orm.Dict(PARAMETERS), science_hash(estimate_frequencies)
+    )
 
 
 def test_springs_have_their_frequency_and_labels_without_noise_leave_no_doubt(aiida_profile_clean):

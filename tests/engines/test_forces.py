@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from aiida_mlcc.engines import forces, vasp
+from aiida_mlcc.engines import forces
+from aiida_mlcc.engines.vasp import settings as vasp
 
 VASP = {
     'name': 'vasp',

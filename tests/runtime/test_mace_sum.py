@@ -14,7 +14,7 @@ from aiida_mlcc.runtime.graphs import neighbour_graph
 from aiida_mlcc.runtime.mace_model import Architecture, build, model_of, term_of
 from aiida_mlcc.runtime.node_features import invariant_columns
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError, Term, add_delta
-from aiida_mlcc.science.readout import readout_term
+from aiida_mlcc.science.force_field.readout import readout_term
 from tests.runtime.alloy import NETWORK, forces_by_differences, random_force_field, random_term, rattled
 
 N_FEATURES = 8

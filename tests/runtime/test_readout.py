@@ -13,7 +13,7 @@ import pytest
 from aiida_mlcc.runtime.__main__ import main
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.science.force_field import ForceField, add_delta
-from aiida_mlcc.science.readout import readout_term
+from aiida_mlcc.science.force_field.readout import readout_term
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from tests.runtime.alloy import random_term, rattled
 

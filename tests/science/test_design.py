@@ -18,9 +18,9 @@ from aiida_mlcc.science.design import (
     mode_sensitivities,
     optimal_frames,
 )
-from aiida_mlcc.science.force_constants import ForceConstantsModel, force_constants_term
-from aiida_mlcc.science.force_constants_basis import force_constants_basis
+from aiida_mlcc.science.fit.force_constants_basis import force_constants_basis
 from aiida_mlcc.science.force_field import Term
+from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, force_constants_term
 from aiida_mlcc.science.modes import Mode, commensurate_modes, curvature_of
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from tests.crystals import cubic_springs, heated, hessian_of, snapshots_of, spring_label, spring_term

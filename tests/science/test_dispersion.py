@@ -20,7 +20,7 @@ from aiida_mlcc.science.dispersion import (
     special_points,
     spread,
 )
-from aiida_mlcc.science.force_constants import ForceConstantsModel, force_constants_term
+from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, force_constants_term
 
 SPRING, LIGHT, HEAVY = 4.0, 1.0, 7.0
 LENGTH = 3.0

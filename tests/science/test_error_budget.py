@@ -7,12 +7,12 @@ import pytest
 from ase.build import bulk
 
 from aiida_mlcc.science.crystal import supercell, to_phonopy
-from aiida_mlcc.science.delta_samples import DeltaSamples
 from aiida_mlcc.science.dispersion import frequencies
 from aiida_mlcc.science.error_budget import CONTRIBUTIONS, budget, commensurate, delta_spread
-from aiida_mlcc.science.force_constants import ForceConstantsModel
-from aiida_mlcc.science.force_constants_basis import force_constants_basis
-from aiida_mlcc.science.harmonic_model import dynamical_matrix
+from aiida_mlcc.science.fit.delta_samples import DeltaSamples
+from aiida_mlcc.science.fit.force_constants_basis import force_constants_basis
+from aiida_mlcc.science.fit.harmonic_model import dynamical_matrix
+from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE
 from tests.crystals import spring_term
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_mlcc.science.force_constants_fit import fit_delta
-from aiida_mlcc.science.harmonic_model import HarmonicModel, harmonic_model
-from aiida_mlcc.science.learning_curve import frequencies_of_samples
+from aiida_mlcc.science.fit.force_constants import fit_delta
+from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
+from aiida_mlcc.science.fit.learning_curve import frequencies_of_samples
 from aiida_mlcc.science.snapshots import Snapshots
 from tests.benchmarks.data import load, load_frozen
 

@@ -3,7 +3,7 @@ import pytest
 from scipy import constants
 
 from aiida_mlcc.science.crystal import supercell
-from aiida_mlcc.science.force_constants import ForceConstantsModel
+from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 from aiida_mlcc.science.vdos import FS_TO_CM, folding, spectrum
 from aiida_mlcc.science.velocity_correlation import VelocityCorrelator
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from aiida_mlcc.runtime.integrators import verlet_step
 from aiida_mlcc.science.commensurate import NormalModes, normal_modes, one_atom_of_each_site
 from aiida_mlcc.science.crystal import map_onto_crystal, supercell
-from aiida_mlcc.science.force_constants import BoundForceConstants, ForceConstantsModel
+from aiida_mlcc.science.force_field.force_constants import BoundForceConstants, ForceConstantsModel
 from aiida_mlcc.science.vdos_of_runs import MemberSpectrum, Run, member_spectrum, no_peaks, reach_of_modes
 from aiida_mlcc.science.vdos_peaks import compare_peaks
 from aiida_mlcc.science.vdos_sampling import sampling_of, single_sample_variance

@@ -41,7 +41,7 @@ def label(energies, engine=VASP) -> dict[str, float]:
         orm.Int(0),
         orm.List(ALL),
         orm.Dict(source_of(engine)),
-        science_hash(),
+        science_hash(label_point),
         hf_energy=orm.Float(-8.0),
         energies=orm.Dict(energies),
     )

@@ -2,8 +2,9 @@
 
 import pytest
 
+from aiida_mlcc.jobs.inputs import merge
 from aiida_mlcc.workflows.mlcc_phonon import STAGES, MLCCPhononWorkChain
-from aiida_mlcc.workflows.protocol import ProtocolError, merge
+from aiida_mlcc.workflows.protocol import ProtocolError
 
 PROTOCOLS = ('fast', 'balanced', 'paper')
 WORKCHAINS = [*STAGES.values(), MLCCPhononWorkChain]

@@ -11,8 +11,8 @@ from aiida_mlcc.calculations.functions.phonopy_instance import members_of
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.branches import Branches, branches_of, point_matrices
 from aiida_mlcc.science.crystal import CrystalError, from_phonopy
-from aiida_mlcc.science.delta_samples import DeltaSamples
 from aiida_mlcc.science.error_budget import budget, commensurate, delta_spread
+from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 
 
 @calcfunction

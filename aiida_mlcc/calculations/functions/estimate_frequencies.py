@@ -4,7 +4,7 @@ from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.learning_curve import frequency_estimate
+from aiida_mlcc.science.fit.learning_curve import frequency_estimate
 
 
 @calcfunction

@@ -7,8 +7,8 @@ from aiida.engine import run_get_node
 from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.vasp.integrals import VaspIntegralsWorkChain
 from aiida_mlcc.science.snapshots import Snapshots
-from aiida_mlcc.workflows.vasp_integrals import VaspIntegralsWorkChain
 from tests.vasp_outputs import poscar, single_point_outputs
 from tests.workflows.vasp_runs.settings import ENGINE
 

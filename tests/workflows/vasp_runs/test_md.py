@@ -11,11 +11,11 @@ from ase import Atoms, units
 from aiida_mlcc.calculations.functions.vasp_velocities import draw_velocities, hand_over_velocities
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.vasp_incar import random_seed
+from aiida_mlcc.engines.vasp.dynamics import VaspMdWorkChain
+from aiida_mlcc.engines.vasp.incar import random_seed
 from aiida_mlcc.parsers.parse_raw.contcar import parse_contcar
 from aiida_mlcc.science.snapshots import Snapshots
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
-from aiida_mlcc.workflows.vasp_md import VaspMdWorkChain
 from tests.vasp_outputs import outcar, poscar, vasprun
 from tests.workflows.vasp_runs.settings import ELECTRONS, ENGINE
 
@@ -176,14 +176,14 @@ def test_contcar_is_handed_over_only_where_it_follows_the_last_step(aiida_profil
 def test_drawn_velocities_are_thermal_without_drift_and_sorted_by_species(aiida_profile_clean):
     atoms = Atoms('LiF' * 200, positions=np.arange(1200.0).reshape(400, 3) % 7.3, cell=[8, 8, 8], pbc=True)
     start = SnapshotsData(Snapshots.from_atoms([atoms]))
-    text = draw_velocities(start, orm.Float(300.0), orm.Int(5), science_hash()).get_content()
+    text = draw_velocities(start, orm.Float(300.0), orm.Int(5), science_hash(draw_velocities)).get_content()
     assert text.splitlines()[5:7] == ['Li F', '200 200']
     found = parse_contcar(text, 1.0)[1] / units.fs
     masses = np.sort(atoms.get_masses())
     np.testing.assert_allclose(masses @ found, 0, atol=1e-6)
     kinetic = 0.5 * (masses[:, None] * found**2).sum()
     assert kinetic / (1.5 * 400 * units.kB) == pytest.approx(300.0, rel=0.1)
-    again = draw_velocities(start, orm.Float(300.0), orm.Int(5), science_hash()).get_content()
+    again = draw_velocities(start, orm.Float(300.0), orm.Int(5), science_hash(draw_velocities)).get_content()
     assert again == text
 
 

@@ -1,0 +1,1 @@
+"""Cc4s, with integrals by PySCF or VASP."""

@@ -1,0 +1,147 @@
+"""Cc4sPointWorkChain: the energies of one snapshot with Cc4s, stored as soon as they are there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, ToContext, WorkChain, if_
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_mlcc.calculations.cc4s import Cc4sCalculation
+from aiida_mlcc.calculations.correlate import validate_methods
+from aiida_mlcc.calculations.functions.label_point import label_point
+from aiida_mlcc.calculations.runtime_source import science_hash
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.cc4s.base import Cc4sBaseWorkChain
+from aiida_mlcc.engines.correlation import cc4s_parameters, integral_settings, refuse_correlation_engine, source_of
+from aiida_mlcc.engines.ports import cc4s_ports, clean_tensors_port
+from aiida_mlcc.engines.vasp.integrals import VaspIntegralsWorkChain
+
+
+class Cc4sPointWorkChain(WorkChain):
+    """Integrals by VASP, unless PySCF's are given; Cc4s; and a label of each method whose energy there is."""
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        super().define(spec)
+        spec.input('snapshots', valid_type=SnapshotsData)
+        spec.input('frame', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Which of the snapshots.')
+        spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_methods)
+        spec.input('engine', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=refuse_correlation_engine)
+        spec.input('tensors', valid_type=orm.RemoteData, required=False, help='Where PySCF left its integrals.')
+        spec.input('integrals', valid_type=orm.Dict, required=False, help='What PySCF says of them, by frame.')
+        cc4s_ports(spec)
+        clean_tensors_port(spec)
+        spec.output('labelled', valid_type=SnapshotsData, required=False, help='The snapshot with its energies.')
+        spec.outline(
+            if_(cls.needs_integrals)(
+                cls.make_integrals,
+                cls.take_integrals,
+            ),
+            if_(cls.goes_beyond_hartree_fock)(
+                cls.run_cc4s,
+                cls.take_energies,
+            ),
+            cls.label,
+            if_(cls.may_clean)(
+                cls.remove_tensors,
+            ),
+            cls.judge,
+        )
+        spec.exit_code(310, 'ERROR_NO_INTEGRALS', message='{reason}')
+        spec.exit_code(410, 'ERROR_ENERGIES_MISSING', message='{reason}')
+
+    def needs_integrals(self) -> bool:
+        """Tell whether the integrals are still to be made."""
+        self.ctx.parts = {name: self.inputs[name] for name in ('integrals',) if name in self.inputs}
+        self.ctx.reason = ''
+        self.ctx.tensors, self.ctx.path = self.inputs.get('tensors'), None
+        if self.ctx.tensors is not None:
+            self.ctx.path = self.inputs.integrals[str(self.inputs.frame.value)]['folder']
+        return self.ctx.tensors is None
+
+    def make_integrals(self) -> ToContext:
+        """Run the steps of VASP, from the density functional to the Coulomb vertex."""
+        inputs = self.exposed_inputs(VaspIntegralsWorkChain)
+        inputs.update(snapshots=self.inputs.snapshots, frame=self.inputs.frame)
+        inputs['engine'] = orm.Dict(integral_settings(self.inputs.engine.get_dict()))
+        inputs['metadata'] = {'call_link_label': 'integrals'}
+        return ToContext(vasp=self.submit(VaspIntegralsWorkChain, **inputs))
+
+    def take_integrals(self) -> ExitCode | None:
+        """Take the tensors and the Hartree–Fock energy."""
+        node = self.ctx.vasp
+        if not node.is_finished_ok:
+            return self.exit_codes.ERROR_NO_INTEGRALS.format(reason=reason_of(node))
+        self.ctx.tensors = node.outputs.tensors
+        self.ctx.parts['hf_energy'] = node.outputs.hf_energy
+        return None
+
+    def goes_beyond_hartree_fock(self) -> bool:
+        """Tell whether any method needs Cc4s."""
+        self.ctx.parameters = cc4s_parameters(self.inputs.engine.get_dict(), self.inputs.methods.get_list())
+        return bool(self.ctx.parameters)
+
+    def run_cc4s(self) -> ToContext:
+        """Run the cheapest calculation that gives all methods."""
+        job = self.exposed_inputs(Cc4sCalculation, 'cc4s')
+        job.update(parameters=orm.Dict(self.ctx.parameters), tensors=self.ctx.tensors)
+        if self.ctx.path is not None:
+            job['tensors_path'] = orm.Str(self.ctx.path)
+        inputs = self.exposed_inputs(Cc4sBaseWorkChain, 'cc4s', agglomerate=False)
+        inputs[Cc4sBaseWorkChain.JOB] = job
+        inputs['metadata'] = {'call_link_label': 'cc4s'}
+        return ToContext(cc4s=self.submit(Cc4sBaseWorkChain, **inputs))
+
+    def take_energies(self) -> None:
+        """Take the energies that there are, also where Cc4s did not come to its end."""
+        node = self.ctx.cc4s
+        for name, output in (('energies', 'energies'), ('run', 'summary')):
+            if output in node.outputs:
+                self.ctx.parts[name] = node.outputs[output]
+        if not node.is_finished_ok:
+            self.ctx.reason = reason_of(node)
+
+    def label(self) -> None:
+        """Store the energies as labels of the snapshot."""
+        labelled = label_point(
+            self.inputs.snapshots,
+            self.inputs.frame,
+            self.inputs.methods,
+            orm.Dict(source_of(self.inputs.engine.get_dict())),
+            science_hash(label_point),
+            **self.ctx.parts,
+            metadata={'call_link_label': 'label'},
+        )
+        self.ctx.missing = [method for method in self.inputs.methods if method not in labelled.methods]
+        if labelled.methods:
+            self.out('labelled', labelled)
+
+    def may_clean(self) -> bool:
+        """Tell whether tensors made here may go: where an energy is missing they are kept, for they are dear."""
+        return 'vasp' in self.ctx and self.inputs.clean_tensors.value and not self.ctx.missing
+
+    def remove_tensors(self) -> None:
+        """Empty the folder of the tensors."""
+        remove(self.ctx.tensors, self)
+
+    def judge(self) -> ExitCode | None:
+        """Say which energies there are not, and why."""
+        if not self.ctx.missing:
+            return None
+        reason = self.ctx.reason or f'Cc4s gave no energy from which {self.ctx.missing[0]} follows'
+        return self.exit_codes.ERROR_ENERGIES_MISSING.format(reason=reason)
+
+
+def reason_of(node: orm.ProcessNode) -> str:
+    """Return why a process failed, in a sentence."""
+    return node.exit_message or f'{node.process_label}<{node.pk}> ended as {node.process_state.value}'
+
+
+def remove(folder: orm.RemoteData, workchain: Any) -> None:
+    """Empty a remote folder; where that fails, say so and go on."""
+    try:
+        folder._clean()
+    except Exception as error:  # a transport raises what it likes
+        workchain.report(f'the tensors in {folder.get_remote_path()} could not be removed: {error}')

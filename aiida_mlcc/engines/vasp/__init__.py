@@ -1,0 +1,1 @@
+"""VASP: settings, INCAR tags, and the WorkChains that run it."""

@@ -1,0 +1,110 @@
+"""What the WorkChains that run VASP have in common: the namespace `vasp`, and the inputs of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_mlcc.engines.vasp.settings import potentials, refuse_code
+from aiida_mlcc.jobs.inputs import refuse_count
+from aiida_mlcc.parsers.parse_raw.vasprun import VaspRun, parse_vasprun
+
+VASPRUN = 'vasprun.xml'
+GAMMA = [1, 1, 1]
+
+
+def vasp_ports(spec: WorkChainSpec, required: bool = True) -> None:
+    """Declare the namespace `vasp`, which says where VASP runs."""
+    spec.input_namespace('vasp', required=required, populate_defaults=False, help='Where VASP runs.')
+    spec.input('vasp.code', valid_type=orm.AbstractCode, validator=refuse_code, help='VASP.')
+    spec.input(
+        'vasp.code_kpoints',
+        valid_type=orm.AbstractCode,
+        required=False,
+        validator=refuse_code,
+        help='VASP for k-meshes, where `vasp.code` is the program for Γ alone.',
+    )
+    spec.input(
+        'vasp.options',
+        valid_type=orm.Dict,
+        required=False,
+        serializer=orm.to_aiida_type,
+        help='Scheduler options of each job, as in ``metadata.options``.',
+    )
+
+
+def segment_port(spec: WorkChainSpec) -> None:
+    """Declare `vasp.segment_steps`."""
+    spec.input(
+        'vasp.segment_steps',
+        valid_type=orm.Int,
+        required=False,
+        serializer=orm.to_aiida_type,
+        validator=refuse_count,
+        help='Steps of the dynamics in one job; all that are left where it is not given.',
+    )
+
+
+def vasp_job(
+    vasp: Mapping[str, Any],
+    engine: Mapping[str, Any],
+    structure: orm.StructureData,
+    tags: Mapping[str, Any],
+    mesh: list[int],
+    label: str,
+    *,
+    check_errors: bool = True,
+    copied: tuple[str, ...] = (),
+    append_text: str = '',
+) -> dict[str, Any]:
+    """Return the inputs of one calculation of aiida-vasp.
+
+    Its parser has only to say how the job ended: energies and forces are read from the retrieved files.
+
+    :param mesh: divisions of the Γ-centred mesh.
+    :param copied: files taken from the restart folder besides WAVECAR and CHGCAR.
+    :param append_text: what the job's script does after VASP, besides what the options of `vasp` say.
+    """
+    kpoints = orm.KpointsData()
+    kpoints.set_kpoints_mesh(mesh)
+    settings = {
+        'poscar_precision': 14,
+        'skip_parameters_validation': True,
+        'ADDITIONAL_REMOTE_COPY_LIST': list(copied),
+        'parser_settings': {
+            'check_completeness': False,
+            'check_errors': check_errors,
+            'check_ionic_convergence': False,
+            **({} if check_errors else {'required_quantity': []}),
+        },
+    }
+    options = vasp['options'].get_dict() if 'options' in vasp else {}
+    if append_text:
+        options['append_text'] = '\n'.join([*filter(None, [options.get('append_text')]), append_text])
+    return {
+        'code': vasp['code'] if mesh == GAMMA else vasp.get('code_kpoints', vasp['code']),
+        'structure': structure,
+        'parameters': orm.Dict(dict(tags)),
+        'kpoints': kpoints,
+        'potential': potentials([site.kind_name for site in structure.sites], engine),
+        'settings': orm.Dict(settings),
+        'metadata': {'call_link_label': label, 'label': label, 'options': options},
+    }
+
+
+def retrieved_run(node: orm.CalcJobNode) -> VaspRun | None:
+    """Return what a job's vasprun.xml holds, or None where there is none that can be read."""
+    if 'retrieved' not in node.outputs or VASPRUN not in node.outputs.retrieved.list_object_names():
+        return None
+    try:
+        return parse_vasprun(node.outputs.retrieved.get_object_content(VASPRUN, 'rb'))
+    except ValueError:
+        return None
+
+
+def why(node: orm.ProcessNode) -> str:
+    """Return how a job ended, in a sentence."""
+    return node.exit_message or f'{node.process_label}<{node.pk}> ended as {node.process_state.value}.'

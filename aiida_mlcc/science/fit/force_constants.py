@@ -1,0 +1,365 @@
+"""Force constants of the difference between two methods: Δ = s·E_base + force constants + constant, fitted to labels.
+
+The evidence of the labels chooses the ridge and the force constants that are needed; cross-validation, with frames
+drawn at random and with stretches of the trajectory, judges the result. Energies of cheaper methods on more frames
+help: E_HF − E_base and E_MP2 − E_base enter as covariates with coefficients of their own, and the force constants of
+these differences are fitted to all the frames that they label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from aiida_mlcc.science.fit.delta_features import candidate_bases, delta_problem, frames_with_forces
+from aiida_mlcc.science.fit.delta_samples import DeltaSamples
+from aiida_mlcc.science.fit.mapped_frames import MappedFrames, mapped_frames
+from aiida_mlcc.science.fit.potential_basis import PotentialBasis, in_common
+from aiida_mlcc.science.fit.ridge import (
+    Prepared,
+    Problem,
+    blocked_folds,
+    bootstrap,
+    choose_by_evidence,
+    draws,
+    left_out_error,
+    left_out_residuals,
+    noise_left,
+    posterior_draws,
+    prepare,
+    random_folds,
+    uncertainty,
+)
+from aiida_mlcc.science.force_field import ForceField
+from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
+from aiida_mlcc.science.snapshots import Snapshots
+
+RIDGES = (1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""Penalties tried, relative to the variance of the features."""
+
+CHEAPER = ('HF', 'MP2')
+"""Methods whose energies serve as covariates of costlier ones."""
+
+_CLEAR_EVIDENCE = 3.0
+_MORE_FRAMES = 1.5
+_FEWEST = 4
+_LABELS_FOR_BOOTSTRAP = 2
+_STRETCHES = 40
+_COLD_SHARE = 0.25
+_COLDEST_AT_LEAST = 4
+_LEAST_LEFT = 0.1
+
+
+class FitError(ValueError):
+    """Labels from which nothing can be fitted."""
+
+
+@dataclass(frozen=True)
+class DeltaFit:
+    """A Δ, how wrong it is, and what else the labels would allow."""
+
+    force_field: ForceField
+    errors: dict[str, Any]
+    samples: DeltaSamples
+
+
+@dataclass(frozen=True)
+class _Settings:
+    choices: tuple[float, ...]
+    n_folds: int
+    n_samples: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """A Δ as a force field has it, covariates folded in: force constants and, last, the scale s of the base.
+
+    :param problem: what was solved, with the covariates as features of their own.
+    """
+
+    basis: PotentialBasis
+    labelled: Snapshots
+    problem: Prepared
+    ridges: tuple[float, ...]
+    parameters: NDArray[np.float64]
+    constant: float
+    coefficients: dict[str, float]
+    sampled: NDArray[np.float64]
+    noise_sampled: NDArray[np.float64]
+    sampling: str
+    label_noise: float
+
+    @property
+    def scale(self) -> float:
+        return float(self.parameters[-1])
+
+
+def fit_delta(
+    snapshots: Snapshots,
+    primitive: Atoms,
+    base_method: str,
+    method: str,
+    cutoff: float | None = None,
+    anharmonic: bool = True,
+    ridge: Sequence[float] | None = None,
+    n_folds: int = 10,
+    covariates: bool = True,
+    n_samples: int = 100,
+    seed: int = 0,
+) -> DeltaFit:
+    """Fit E_method − E_base to the frames that both methods label, and to their forces where both have them.
+
+    The force constants are symmetry-adapted; s is fitted on labels of `base_method` and stored as ``base_scale``: it
+    acts on the base force field that the Δ is added to.
+
+    :param cutoff: of the second order, Å; by default the longest whose force constants the training cell tells apart,
+        or a longer one where the labels clearly speak for it.
+    :param anharmonic: whether force constants of third and fourth order between near neighbours are tried too.
+    :param ridge: penalties to choose from, relative to the variance of the features; default :data:`RIDGES`.
+    :param n_folds: of the cross-validation, random and blocked.
+    :param covariates: whether HF and MP2 energies serve as covariates where they label half as many frames again.
+    :param n_samples: how many other Δ to draw that the labels allow too.
+    :returns: the Δ; ``samples``; and ``errors``: ``n_labels``, ``labels`` (what was fitted: energies, forces),
+        ``n_parameters``, ``rank`` of the fit, ``undetermined`` (directions that the ridge alone sets),
+        ``cutoff_angstrom``, ``third_order_cutoff_angstrom``, ``fourth_order`` (whether there
+        is one), ``ridge`` (one for each order), ``base_scale``,
+        ``covariates`` (method → coefficient), ``sampling`` (``bootstrap`` over snapshots, or draws from the
+        ``posterior`` where labels are few); in meV/atom ``spread_mev_atom`` (standard deviation of the difference),
+        ``rmse_mev_atom``, ``cv_rmse_mev_atom`` and ``blocked_cv_rmse_mev_atom`` (frames left out; covariates, if any,
+        are known there), ``cv_rescaling_mev_atom`` (E_base rescaled and nothing else); ``label_noise_mev_cell``, what
+        is left over of the coldest frames.
+    :raises FitError: where there are too few labels or no motion to learn from.
+    :raises aiida_mlcc.science.crystal.CrystalError: where a frame is no supercell of `primitive`.
+    """
+    choices = tuple(RIDGES if ridge is None else ridge)
+    if not choices or min(choices) <= 0:
+        raise FitError(f'the ridge is one or more positive numbers, not {choices}')
+    settings = _Settings(choices, n_folds, n_samples, seed)
+    labelled = _labelled(snapshots, base_method, method, n_folds)
+    cheaper = _cheaper(snapshots, base_method, method, labelled) if covariates else []
+    frames = mapped_frames(labelled, primitive)
+    n_free = 2 + len(cheaper)
+    n_labels = labelled.n_frames
+    if not cheaper:
+        pulled = frames_with_forces(labelled.labels[base_method], labelled.labels[method])
+        n_labels += 3 * labelled.n_atoms * len(pulled)
+    bases = candidate_bases(primitive, frames, n_labels, cutoff, anharmonic)
+    if cutoff is not None and bases[0].n_parameters + n_free > n_labels:
+        raise FitError(
+            f'{n_labels} labels of {method} for {bases[0].n_parameters + n_free} parameters within '
+            f'{cutoff:g} Å: at least {bases[0].n_parameters + n_free} labels are needed, or a shorter cutoff'
+        )
+    basis, problem, ridges = _best(bases, labelled, frames, base_method, method, cheaper, settings)
+    below = {}
+    for name in cheaper:
+        more = _labelled(snapshots, base_method, name, n_folds)
+        below[name] = _solve_alone(bases, basis, more, primitive, base_method, name, settings)
+    solution = _fold_in(basis, labelled, problem, ridges, below, settings)
+    errors = _errors(solution, base_method, method, settings)
+    trained_on = {
+        'method': method,
+        'minus': base_method,
+        'labels': errors['labels'],
+        'covariates': solution.coefficients,
+        'snapshots': labelled.content_hash(),
+        'seed': seed,
+        'n_folds': n_folds,
+        'ridge': list(ridges),
+    }
+    term = solution.basis.term(solution.parameters[:-1], trained_on)
+    constants = {symbol: solution.constant / labelled.n_atoms for symbol in sorted(set(labelled.symbols))}
+    field = _with_probe(ForceField((term,), constants, solution.scale), labelled)
+    samples = DeltaSamples.of(basis.second, solution.parameters, solution.sampled, solution.noise_sampled)
+    return DeltaFit(field, errors, samples)
+
+
+def _labelled(snapshots: Snapshots, base_method: str, method: str, n_folds: int) -> Snapshots:
+    labelled = snapshots.select(snapshots.labelled_by(base_method, method))
+    if n_folds < 2 or labelled.n_frames < max(n_folds, _FEWEST):
+        raise FitError(
+            f'{labelled.n_frames} frames carry both {method} and {base_method} energies: {n_folds}-fold '
+            f'cross-validation needs at least {max(n_folds, _FEWEST)} of them and two folds'
+        )
+    if np.ptp(labelled.labels[base_method].energies) == 0:
+        raise FitError('all labelled frames are the same structure: there is no motion to learn from')
+    return labelled
+
+
+def _cheaper(snapshots: Snapshots, base_method: str, method: str, labelled: Snapshots) -> list[str]:
+    """Return the cheaper methods that label every frame of `labelled` and many more."""
+    if method in CHEAPER:
+        return []
+    there = [name for name in CHEAPER if name in snapshots.labels and labelled.labels[name].labelled.all()]
+    enough = _MORE_FRAMES * labelled.n_frames
+    return [name for name in there if len(snapshots.labelled_by(base_method, name)) >= enough]
+
+
+def _best(
+    bases: Sequence[PotentialBasis],
+    labelled: Snapshots,
+    frames: Sequence[MappedFrames],
+    base_method: str,
+    method: str,
+    covariates: Sequence[str],
+    settings: _Settings,
+) -> tuple[PotentialBasis, Prepared, tuple[float, ...]]:
+    """Return the basis that the labels speak for: a later one only where they do so clearly."""
+    labels = labelled.labels
+    best: tuple[float, PotentialBasis, Prepared, tuple[float, ...]] | None = None
+    for basis in bases:
+        others = [labels[name] for name in covariates]
+        problem = prepare(delta_problem(basis, frames, labels[base_method], labels[method], others))
+        if not np.any(np.std(problem.problem.features[:, : basis.n_parameters], axis=0) > 0):
+            raise FitError('all labelled frames are the same structure: there is no motion to learn from')
+        ridges, evidence = choose_by_evidence(problem, settings.choices)
+        if best is None or evidence > best[0] + _CLEAR_EVIDENCE:
+            best = evidence, basis, problem, ridges
+    assert best is not None
+    return best[1:]
+
+
+def _solve_alone(
+    bases: Sequence[PotentialBasis],
+    helped: PotentialBasis,
+    labelled: Snapshots,
+    primitive: Atoms,
+    base_method: str,
+    method: str,
+    settings: _Settings,
+) -> _Solution:
+    """Fit a covariate's own difference, its second order in the basis of the method that it helps.
+
+    Its many labels may speak for a third order of which the few of the other method say nothing.
+    """
+    frames = mapped_frames(labelled, primitive)
+    alike = [basis for basis in bases if basis.second is helped.second]
+    basis, problem, ridges = _best(alike, labelled, frames, base_method, method, (), settings)
+    return _fold_in(basis, labelled, problem, ridges, {}, settings)
+
+
+def _fold_in(
+    basis: PotentialBasis,
+    labelled: Snapshots,
+    problem: Prepared,
+    ridges: tuple[float, ...],
+    below: Mapping[str, _Solution],
+    settings: _Settings,
+) -> _Solution:
+    """Solve, and replace each covariate by its own force constants: a force field knows positions only."""
+    n = basis.n_parameters
+    exact, constant = problem.solve(ridges)
+    coefficients = {name: float(exact[n + 1 + number]) for number, name in enumerate(below)}
+    deviations, sampling = _sample(problem, ridges, settings)
+    noise = _label_noise(problem, ridges)
+    shaken = draws(uncertainty(problem, ridges).response * noise**2, settings.n_samples, [settings.seed, 2])
+    whole = in_common([basis, *(solution.basis for solution in below.values())])
+    own = exact[: n + 1]
+    parameters = _widened(own, basis, whole)
+    sampled = _widened(own + deviations[:, : n + 1], basis, whole)
+    noise_sampled = _widened(own + shaken[:, : n + 1], basis, whole)
+    for number, (name, solution) in enumerate(below.items()):
+        column, theirs = n + 1 + number, _widened(solution.parameters, solution.basis, whole)
+        parameters = parameters + coefficients[name] * theirs
+        constant += coefficients[name] * solution.constant
+        factors = coefficients[name] + deviations[:, column, None]
+        sampled = sampled + factors * _widened(solution.sampled, solution.basis, whole)
+        noise_sampled = noise_sampled + (coefficients[name] + shaken[:, column, None]) * theirs
+    return _Solution(
+        whole,
+        labelled,
+        problem,
+        ridges,
+        parameters,
+        constant,
+        coefficients,
+        sampled,
+        noise_sampled,
+        sampling,
+        noise,
+    )
+
+
+def _widened(parameters: NDArray[np.float64], basis: PotentialBasis, whole: PotentialBasis) -> NDArray[np.float64]:
+    """Return parameters, the scale of the base last, in a basis that may have orders more."""
+    return np.concatenate([basis.widened(parameters[..., :-1], whole), parameters[..., -1:]], axis=-1)
+
+
+def _sample(problem: Prepared, ridges: tuple[float, ...], settings: _Settings) -> tuple[NDArray[np.float64], str]:
+    """Return deviations of all parameters that other snapshots might have given, and how they were drawn."""
+    content = problem.problem
+    if content.n_frames >= _LABELS_FOR_BOOTSTRAP * content.features.shape[1]:
+        stretch = max(1, content.n_frames // _STRETCHES)
+        found = bootstrap(problem, ridges, settings.n_samples, settings.seed, stretch)
+        return found - problem.solve(ridges)[0], 'bootstrap'
+    # Drawn with replacement, so few frames would leave out directions that only one of them shows.
+    found = posterior_draws(problem, ridges, settings.choices, settings.n_samples, [settings.seed, 1])
+    return found - problem.solve(ridges)[0], 'posterior'
+
+
+def _label_noise(problem: Prepared, ridges: tuple[float, ...]) -> float:
+    """Return what is left over of the labels of the coldest frames, eV per cell: there every model is right."""
+    content = problem.problem
+    energies = np.flatnonzero(content.is_energy)
+    parameters, constant = problem.solve(ridges)
+    residuals = content.targets[energies] - content.features[energies] @ parameters - constant
+    heights = content.features[energies, int(np.flatnonzero(content.groups == 0)[0])]
+    n_cold = min(len(energies), max(_COLDEST_AT_LEAST, round(_COLD_SHARE * len(energies))))
+    coldest = np.argsort(heights)[:n_cold]
+    left = max(float(np.mean(noise_left(problem, ridges)[coldest])), _LEAST_LEFT)
+    return float(np.sqrt(np.mean(residuals[coldest] ** 2) / left))
+
+
+def _errors(solution: _Solution, base_method: str, method: str, settings: _Settings) -> dict[str, Any]:
+    labelled, problem = solution.labelled, solution.problem
+    content, n_frames = problem.problem, labelled.n_frames
+    base, per_atom = labelled.labels[base_method].energies, 1000.0 / labelled.n_atoms
+    difference = labelled.labels[method].energies - base
+    features = solution.basis.features(mapped_frames(labelled, solution.basis.second.primitive), n_frames)
+    left = difference - np.column_stack([features, base]) @ solution.parameters - solution.constant
+    random, blocked = random_folds(n_frames, settings.n_folds, settings.seed), blocked_folds(n_frames, settings.n_folds)
+    rescaling = prepare(Problem(base[:, None], difference, np.zeros(1, dtype=np.int64)))
+    third = solution.basis.third
+    rank = problem.rank
+
+    def left_out(folds: NDArray[np.int64]) -> float:
+        energies = left_out_residuals(problem, solution.ridges, folds)[content.is_energy]
+        return float(np.sqrt(np.mean(energies**2)) * per_atom)
+
+    return {
+        'n_labels': n_frames,
+        'labels': ['energies'] if content.is_energy.all() else ['energies', 'forces'],
+        'n_parameters': content.features.shape[1],
+        'rank': rank,
+        'undetermined': content.features.shape[1] - rank,
+        'cutoff_angstrom': float(solution.basis.second.cutoff),
+        'third_order_cutoff_angstrom': None if third is None else float(third.cutoff),
+        'fourth_order': solution.basis.fourth is not None,
+        'ridge': list(solution.ridges),
+        'base_scale': solution.scale,
+        'covariates': solution.coefficients,
+        'sampling': solution.sampling,
+        'spread_mev_atom': float(np.std(difference) * per_atom),
+        'rmse_mev_atom': float(np.sqrt(np.mean(left**2)) * per_atom),
+        'cv_rmse_mev_atom': left_out(random),
+        'blocked_cv_rmse_mev_atom': left_out(blocked),
+        'cv_rescaling_mev_atom': left_out_error(rescaling, (), random) * per_atom,
+        'label_noise_mev_cell': 1000.0 * solution.label_noise,
+    }
+
+
+def _with_probe(field: ForceField, snapshots: Snapshots) -> ForceField:
+    atoms = snapshots.atoms(0)
+    energy = ForceConstantsModel(field.terms[0]).bind(atoms).energy_forces(atoms.positions)[0]
+    probe = {
+        'symbols': list(snapshots.symbols),
+        'cell': atoms.cell.array.tolist(),
+        'positions': atoms.positions.tolist(),
+        'energy': energy + field.constant_of(snapshots.symbols),
+    }
+    return replace(field, probe=probe)

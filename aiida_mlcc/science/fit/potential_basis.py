@@ -1,0 +1,112 @@
+"""The harmonic and anharmonic energy surfaces that symmetry allows near the sites of a crystal, and their features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_mlcc.science.fit.force_constants_basis import ForceConstantsBasis
+from aiida_mlcc.science.fit.mapped_frames import MappedFrames
+from aiida_mlcc.science.fit.third_order_basis import ThirdOrderBasis
+from aiida_mlcc.science.force_field import Term
+from aiida_mlcc.science.force_field.force_constants import force_constants_term
+from aiida_mlcc.science.force_field.fourth_order import TERMS_OF_A_BOND, Bonds, BoundFourthOrder
+
+
+@dataclass(frozen=True)
+class PotentialBasis:
+    """Symmetry-adapted force constants: second order, gradients, and third order and fourth along bonds, if any."""
+
+    second: ForceConstantsBasis
+    third: ThirdOrderBasis | None = None
+    fourth: Bonds | None = None
+
+    @property
+    def n_second(self) -> int:
+        return self.second.n_second
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """How many parameters there are of second order, gradients, third and fourth order."""
+        return (
+            self.second.n_second,
+            self.second.n_first,
+            0 if self.third is None else self.third.n_third,
+            0 if self.fourth is None else TERMS_OF_A_BOND * self.fourth.n_kinds,
+        )
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(self.sizes)
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """The ridge that holds each parameter back, numbered from 1 without gaps, shape (n_parameters,)."""
+        kinds = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        return np.searchsorted(np.unique(kinds), kinds).astype(np.int64) + 1
+
+    def features(self, frames: Sequence[MappedFrames], n_frames: int) -> NDArray[np.float64]:
+        """Return the energies of all parameters, shape (n_frames, n_parameters)."""
+        found = np.zeros((n_frames, self.n_parameters))
+        for group in frames:
+            parts = [self.second.features(group.site_map, group.displacements)]
+            if self.third is not None:
+                parts.append(self.third.features(group.site_map, group.displacements))
+            if self.fourth is not None:
+                bound = BoundFourthOrder(self.fourth, self.second.primitive, group.site_map)
+                parts.append(np.array([bound.features(moved) for moved in group.displacements]))
+            found[group.indices] = np.concatenate(parts, axis=1)
+        return found
+
+    def force_features(self, frames: Sequence[MappedFrames], n_frames: int) -> NDArray[np.float64]:
+        """Return the forces of all parameters, shape (n_frames, 3·n_atoms, n_parameters)."""
+        found = np.zeros((n_frames, frames[0].displacements[0].size, self.n_parameters))
+        for group in frames:
+            parts = [self.second.force_features(group.site_map, group.displacements)]
+            if self.third is not None:
+                parts.append(self.third.force_features(group.site_map, group.displacements))
+            if self.fourth is not None:
+                parts.append(self._fourth_forces(group))
+            found[group.indices] = np.concatenate(parts, axis=2)
+        return found
+
+    def _fourth_forces(self, group: MappedFrames) -> NDArray[np.float64]:
+        assert self.fourth is not None
+        bound = BoundFourthOrder(self.fourth, self.second.primitive, group.site_map)
+        each = np.eye(self.sizes[-1]).reshape(self.sizes[-1], -1, TERMS_OF_A_BOND)
+        forces = [[bound.energy_forces(moved, one)[1].ravel() for one in each] for moved in group.displacements]
+        return np.swapaxes(np.array(forces), 1, 2)
+
+    def widened(self, parameters: NDArray[np.float64], whole: PotentialBasis) -> NDArray[np.float64]:
+        """Return parameters of this basis (…, n_parameters) in one that may have orders more, which are zero."""
+        parts = np.split(parameters, np.cumsum(self.sizes)[:-1], axis=-1)
+        zeros = [np.zeros((*parameters.shape[:-1], size)) for size in whole.sizes]
+        kept = [part if size else zero for part, size, zero in zip(parts, self.sizes, zeros, strict=True)]
+        return np.concatenate(kept, axis=-1)
+
+    def term(self, parameters: NDArray[np.float64], trained_on: Mapping[str, Any] | None = None) -> Term:
+        """Return the force constants with these parameters as a term of a force field."""
+        basis, third, fourth = self.second, self.third, self.fourth
+        second, first, cubic, quartic = np.split(parameters, np.cumsum(self.sizes)[:-1])
+        return force_constants_term(
+            basis.primitive,
+            basis.pairs,
+            basis.lattice_vectors,
+            np.einsum('k,kpab->pab', second, basis.blocks),
+            basis.cutoff,
+            np.einsum('k,kia->ia', first, basis.gradients) if basis.n_first else None,
+            trained_on,
+            None if third is None else (third.triplets, np.einsum('k,ktabc->tabc', cubic, third.blocks)),
+            None if fourth is None else (fourth, quartic.reshape(-1, TERMS_OF_A_BOND)),
+        )
+
+
+def in_common(bases: Sequence[PotentialBasis]) -> PotentialBasis:
+    """Return the basis of the first with every order that any of them has."""
+    third = next((basis.third for basis in bases if basis.third is not None), None)
+    fourth = next((basis.fourth for basis in bases if basis.fourth is not None), None)
+    return PotentialBasis(bases[0].second, third, fourth)

@@ -1,0 +1,152 @@
+"""The fit of a linear readout: E_method − E_base = s·E_base + Σ_i w_{Z_i}·h_i + constant, by ridge regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_mlcc.science.fit.ridge import (
+    Prepared,
+    Problem,
+    RidgeError,
+    blocked_folds,
+    choose_ridges,
+    left_out_error,
+    left_out_residuals,
+    prepare,
+    random_folds,
+)
+
+RIDGES = (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
+"""Penalties tried, relative to the variance of the features over the frames."""
+
+_FEWEST_FRAMES = 4
+_MEV = 1000.0
+
+
+@dataclass(frozen=True)
+class ReadoutLabels:
+    """What a readout is fitted to: features and labels of the same frames.
+
+    :param features: Σ_i h_i over the atoms of each element, shape (n_frames, n_features).
+    :param base: energies of the base method, eV per cell, shape (n_frames,).
+    :param difference: E_method − E_base, eV per cell, shape (n_frames,).
+    :param feature_forces: −∂features/∂positions, Å⁻¹, shape (n_frames, 3·n_atoms, n_features); None where energies
+        alone are fitted.
+    :param base_forces: eV/Å, shape (n_frames, 3·n_atoms); `difference_forces` of the same shape, NaN in the frames
+        that have none.
+    """
+
+    features: NDArray[np.float64]
+    base: NDArray[np.float64]
+    difference: NDArray[np.float64]
+    feature_forces: NDArray[np.float64] | None = None
+    base_forces: NDArray[np.float64] | None = None
+    difference_forces: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class ReadoutFit:
+    """A fitted readout.
+
+    :param weights: eV per unit of a feature, shape (n_features,).
+    :param base_scale: the s by which the energy of the base is rescaled.
+    :param constant: eV per cell.
+    """
+
+    weights: NDArray[np.float64]
+    base_scale: float
+    constant: float
+    errors: dict[str, Any]
+
+
+def fit_readout(
+    labels: ReadoutLabels, n_atoms: int, ridges: Sequence[float] = RIDGES, n_folds: int = 5, seed: int = 0
+) -> ReadoutFit:
+    """Fit the weights w, the scale s and the constant; the ridge on w is chosen by cross-validation over random folds.
+
+    Where there are forces, energies and forces each weigh by the inverse of the mean square error with which a fit to
+    them alone predicts frames that it has not seen.
+
+    :param n_atoms: of a frame.
+    :param seed: of the random folds.
+    :returns: the fit and its errors: ``n_labels``, ``labels`` (energies, or energies and forces), ``n_parameters``
+        (weights and s), ``rank``, ``ridge``, ``base_scale``, ``spread_mev_atom`` (standard deviation of the
+        difference), ``rmse_mev_atom`` (of the fit), ``cv_rmse_mev_atom`` (frames left out at random),
+        ``blocked_cv_rmse_mev_atom`` (stretches of the trajectory left out), ``cv_rescaling_mev_atom`` (random folds, s
+        and the constant alone).
+    :raises RidgeError: where there are too few labels, or no motion to learn from.
+    """
+    n_frames = len(labels.difference)
+    if n_folds < 2 or n_frames < max(n_folds, _FEWEST_FRAMES):
+        raise RidgeError(
+            f'{n_frames} frames carry the labels of both methods: {n_folds}-fold cross-validation needs at least '
+            f'{max(n_folds, _FEWEST_FRAMES)} of them and two folds'
+        )
+    if np.ptp(labels.base) == 0 or not np.any(np.ptp(labels.features, axis=0) > 0):
+        raise RidgeError('all labelled frames are the same structure: there is no motion to learn from')
+    random, blocked = random_folds(n_frames, n_folds, seed), blocked_folds(n_frames, n_folds)
+    problem = prepare(_problem(labels, ridges, random))
+    chosen, left_out = choose_ridges(problem, ridges, random)
+    parameters, constant = problem.solve(chosen)
+    residuals = labels.difference - constant - _energy_features(labels) @ parameters
+    rescaling = prepare(Problem(labels.base[:, None], labels.difference, np.zeros(1, dtype=np.int64)))
+    errors = {
+        'n_labels': n_frames,
+        'labels': ['energies'] if labels.feature_forces is None else ['energies', 'forces'],
+        'n_parameters': len(parameters),
+        'rank': problem.rank,
+        'ridge': chosen[0],
+        'base_scale': float(parameters[-1]),
+    }
+    energies = {
+        'spread_mev_atom': float(np.std(labels.difference)),
+        'rmse_mev_atom': float(np.sqrt(np.mean(residuals**2))),
+        'cv_rmse_mev_atom': left_out,
+        'blocked_cv_rmse_mev_atom': left_out_error(problem, chosen, blocked),
+        'cv_rescaling_mev_atom': left_out_error(rescaling, (), random),
+    }
+    errors.update({name: _MEV * value / n_atoms for name, value in energies.items()})
+    return ReadoutFit(parameters[:-1], float(parameters[-1]), constant, errors)
+
+
+def _energy_features(labels: ReadoutLabels) -> NDArray[np.float64]:
+    return np.column_stack([labels.features, labels.base])
+
+
+def _problem(labels: ReadoutLabels, ridges: Sequence[float], folds: NDArray[np.int64]) -> Problem:
+    features = _energy_features(labels)
+    groups = np.ones(features.shape[1], dtype=np.int64)
+    groups[-1] = 0
+    energies = Problem(features, labels.difference, groups)
+    if labels.feature_forces is None or labels.base_forces is None or labels.difference_forces is None:
+        return energies
+    slopes = np.concatenate([labels.feature_forces, labels.base_forces[:, :, None]], axis=2)
+    present = np.isfinite(labels.difference_forces)
+    frames = np.nonzero(present)[0]
+    joint = Problem(
+        np.concatenate([features, slopes[present]]),
+        np.concatenate([labels.difference, labels.difference_forces[present]]),
+        groups,
+        np.concatenate([np.arange(len(features)), frames]),
+        np.concatenate([np.ones(len(features), dtype=bool), np.zeros(len(frames), dtype=bool)]),
+    )
+    is_energy = joint.is_energy
+    weights = np.zeros(len(joint.targets))
+    for rows in (is_energy, ~is_energy):
+        # The other labels stay, with weight zero: the scales that the ridge is relative to are those of all.
+        alone = prepare(replace(joint, weights=np.where(rows, 1.0, 0.0)))
+        weights[rows] = 1.0 / _mean_square(alone, ridges, folds, rows)
+    return replace(joint, weights=weights * np.mean(1.0 / weights[is_energy]))
+
+
+def _mean_square(
+    problem: Prepared, ridges: Sequence[float], folds: NDArray[np.int64], rows: NDArray[np.bool_]
+) -> float:
+    """Return the mean square error of these rows, left out, at the ridge that predicts them best."""
+    residuals = (left_out_residuals(problem, (ridge,), folds)[rows] for ridge in ridges)
+    return max(min(float(np.mean(values**2)) for values in residuals), float(np.finfo(float).tiny))

@@ -1,0 +1,12 @@
+"""A force field as a weighted sum of terms, and each kind of term."""
+
+from aiida_mlcc.science.force_field.sum import (
+    DESCRIPTION_FILE,
+    WEIGHTS_FILE,
+    ForceField,
+    ForceFieldError,
+    Term,
+    add_delta,
+)
+
+__all__ = ['DESCRIPTION_FILE', 'WEIGHTS_FILE', 'ForceField', 'ForceFieldError', 'Term', 'add_delta']

@@ -1,0 +1,253 @@
+"""Groups of settings, each declared once as a dataclass.
+
+A group says of each of its settings the type, what is allowed, the default and what it means. The inputs of jobs and
+WorkChains are checked by it, protocols take its defaults, the runtime builds it, and the reference page prints it::
+
+    @dataclass(frozen=True)
+    class Readout(Settings):
+        TITLE = 'readout'
+        ridge: list = setting('Strengths to choose from.', default=(1e-6, 1e-3), check=positive_numbers)
+        n_folds: int = setting('Folds of the cross-validation.', default=5, at_least=2)
+"""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, ClassVar, Self
+
+from numpy import bool_, floating, integer
+
+_RULE = 'rule'
+
+
+class SettingsError(ValueError):
+    """A setting that is unknown, missing or not allowed, in a sentence."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a setting may be besides its type.
+
+    :param help: what it means, a line.
+    :param unit: of a number, as it is printed.
+    :param above: and `at_least`, `below`, `at_most`: the range of a number.
+    :param choices: the allowed values.
+    :param check: returns why a value of the right type is not allowed, or None.
+    :param required: whether stored settings must name it, so that no run depends on a default that may change.
+    """
+
+    help: str
+    unit: str = ''
+    above: float | None = None
+    at_least: float | None = None
+    below: float | None = None
+    at_most: float | None = None
+    choices: tuple[Any, ...] = ()
+    check: Callable[[Any], str | None] | None = None
+    required: bool = True
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed besides the type, as words; empty where everything is."""
+        if self.choices:
+            return ', '.join(map(str, self.choices))
+        bounds = {
+            'above {:g}': self.above,
+            'at least {:g}': self.at_least,
+            'below {:g}': self.below,
+            'at most {:g}': self.at_most,
+        }
+        return ', '.join(text.format(bound) for text, bound in bounds.items() if bound is not None)
+
+    def refuse(self, name: str, value: Any) -> str | None:
+        """Return why a value of the right type is not allowed, in a sentence, or None."""
+        if self.choices:
+            return None if value in self.choices else f'`{name}` is {value!r}: choose from {self.allowed}'
+        within = (
+            (self.above is None or value > self.above)
+            and (self.at_least is None or value >= self.at_least)
+            and (self.below is None or value < self.below)
+            and (self.at_most is None or value <= self.at_most)
+        )
+        if not within:
+            return f'`{name}` is {value!r}, but must be {self.allowed}'
+        reason = None if self.check is None else self.check(value)
+        return None if reason is None else f'`{name}` is {value!r}: {reason}'
+
+
+def setting(help: str, *, default: Any = MISSING, **rule: Any) -> Any:
+    """Declare a setting of a :class:`Settings` class.
+
+    :param default: what protocols start from; a list or mapping is copied for each instance.
+    :param rule: the other fields of :class:`Rule`.
+    """
+    metadata = {_RULE: Rule(help, **rule)}
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: deepcopy(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A group of settings. A subclass is a frozen dataclass whose fields are made by :func:`setting`."""
+
+    TITLE: ClassVar[str] = 'settings'
+    """What messages call the group."""
+
+    def __post_init__(self) -> None:
+        if (reason := type(self).refuse(self.to_dict())) is not None:
+            raise SettingsError(reason)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Build the group from plain values.
+
+        :raises SettingsError: naming the first setting that is unknown, missing or not allowed.
+        """
+        if (reason := cls.refuse(given)) is not None:
+            raise SettingsError(reason)
+        groups = dict(_groups(cls))
+        values = dict(given)
+        for name in set(groups) & set(given):
+            if isinstance(given[name], Mapping):
+                values[name] = groups[name].of(given[name])
+        return cls(**values)
+
+    @classmethod
+    def refuse(cls, given: Mapping[str, Any]) -> str | None:
+        """Return why `given` is not a complete and valid group, in a sentence, or None."""
+        rules, kinds = cls.rules(), _types(cls)
+        if unknown := sorted(set(given) - set(rules)):
+            return f'unknown {cls.TITLE} setting `{unknown[0]}`: choose from {", ".join(rules)}'
+        if missing := [name for name, rule in rules.items() if rule.required and name not in given]:
+            return f'the {cls.TITLE} setting `{missing[0]}` is missing'
+        for name, value in given.items():
+            if (reason := _refuse_type(name, kinds[name], value)) is None and value is not None:
+                reason = rules[name].refuse(name, value)
+            if reason is not None:
+                return f'{cls.TITLE}: {reason}'
+        reason = cls.refuse_together({**cls.defaults(), **given})
+        return None if reason is None else f'{cls.TITLE}: {reason}'
+
+    @classmethod
+    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+        """Return why settings that are valid one by one do not go together, in a sentence, or None."""
+        return None
+
+    @classmethod
+    def rules(cls) -> dict[str, Rule]:
+        """Return name → rule, in the order of declaration."""
+        return {item.name: item.metadata[_RULE] for item in fields(cls)}
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return the default of every setting that has one, as plain JSON."""
+        found = {}
+        for item in fields(cls):
+            if item.default is not MISSING:
+                found[item.name] = _plain(item.default)
+            elif item.default_factory is not MISSING:
+                found[item.name] = _plain(item.default_factory())
+        return found
+
+    @classmethod
+    def described(cls) -> Iterator[tuple[str, str, str, str, str]]:
+        """Give name, type, what is allowed, default and meaning of every setting, as text for a reference page."""
+        defaults, types_of = cls.defaults(), _types(cls)
+        for name, rule in cls.rules().items():
+            kinds = ' or '.join(_NAMES.get(kind, 'mapping') for kind in types_of[name])
+            kind = f'{kinds}, {rule.unit}' if rule.unit else kinds
+            default = _written(defaults[name]) if name in defaults else ''
+            yield name, kind, rule.allowed, default, rule.help
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the group as plain JSON."""
+        found: dict[str, Any] = _plain(asdict(self))
+        return found
+
+
+_NAMES = {
+    int: 'whole number',
+    float: 'number',
+    str: 'text',
+    bool: 'true or false',
+    list: 'list',
+    dict: 'mapping',
+    types.NoneType: 'null',
+}
+_ARTICLES = {'true or false': '', 'text': ''}
+
+
+def _types(cls: type[Settings]) -> dict[str, tuple[type, ...]]:
+    """Return name → the types a value may have."""
+    hints = typing.get_type_hints(cls)
+    found = {}
+    for name in cls.rules():
+        hint = hints[name]
+        options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+        found[name] = tuple(typing.get_origin(option) or option for option in options)
+    return found
+
+
+def _groups(cls: type[Settings]) -> Iterator[tuple[str, type[Settings]]]:
+    for name, options in _types(cls).items():
+        for option in options:
+            if issubclass(option, Settings):
+                yield name, option
+
+
+def _refuse_type(name: str, options: tuple[type, ...], value: Any) -> str | None:
+    if value is None:
+        return None if types.NoneType in options else f'`{name}` must have a value'
+    for option in options:
+        if issubclass(option, Settings):
+            if isinstance(value, Mapping):
+                return option.refuse(value)
+        elif _is_a(value, option):
+            return None
+    kinds = [_NAMES.get(option, 'mapping') for option in options if option is not types.NoneType]
+    wanted = ' or '.join(kind if kind in _ARTICLES else f'a {kind}' for kind in kinds)
+    return f'`{name}` is {value!r}, which is not {wanted}'
+
+
+def _is_a(value: Any, kind: type) -> bool:
+    if isinstance(value, bool | bool_):
+        return kind is bool
+    if kind is float:
+        return isinstance(value, int | float | integer | floating) and math.isfinite(value)
+    if kind is int:
+        return isinstance(value, int | integer)
+    if kind is list:
+        return isinstance(value, list | tuple)
+    return isinstance(value, Mapping) if kind is dict else isinstance(value, kind)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Settings):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return 'null'
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def three_counts(value: list[Any]) -> str | None:
+    """Check for three whole numbers above zero, such as a mesh."""
+    valid = len(value) == 3 and all(_is_a(count, int) and count > 0 for count in value)
+    return None if valid else 'give three whole numbers above 0'
+
+
+def positive_numbers(value: list[Any]) -> str | None:
+    """Check for a list of one or more numbers above zero."""
+    valid = bool(value) and all(_is_a(number, float) and number > 0 for number in value)
+    return None if valid else 'give one or more numbers above 0'
