@@ -1,7 +1,7 @@
 # Everything a fresh machine needs is Python (3.11 or later), make and a package index that pip knows.
 #
 #   make demo       install, then run the LiF demo
-#   make test       install, then all tests but the slow ones: 25 CPU minutes
+#   make test       install, then the tests but the nightly ones
 #   make test-all   install, then all tests
 #   make docs       the documentation, warnings being errors
 #   make lint       ruff and mypy
@@ -50,7 +50,7 @@ demo: install
 	$(BIN)/aiida-mlcc demo
 
 test: install
-	$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'not nightly' $(PYTEST_ARGS)
 
 test-all: install
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -129,7 +129,7 @@ def test_energies_and_iterations_are_those_that_cc4s_found_from_the_same_bytes(t
 
 
 @recorded
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize('case', ['lih8-dzvp-ok-2ranks', 'c8-szv-ok-2ranks'])
 def test_tensors_we_write_give_the_energies_that_cc4s_found(case: str, tmp_path: Path) -> None:
     theirs = recorded_run(case)
@@ -141,7 +141,7 @@ def test_tensors_we_write_give_the_energies_that_cc4s_found(case: str, tmp_path:
 
 
 @recorded
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_ccsd_that_does_not_converge_ends_where_that_of_cc4s_ended(tmp_path: Path) -> None:
     case = 'lih8-dzvp-ccsd-not-converged'
     write_reference_tensors('lih8-dzvp-ok-2ranks', tmp_path)

@@ -95,7 +95,7 @@ def labelled(folder: Path) -> Snapshots:
     ('atoms', 'reference'),
     [
         pytest.param(LITHIUM_HYDRIDE, LITHIUM_HYDRIDE_ENERGIES, id='lithium hydride'),
-        pytest.param(DIAMOND, DIAMOND_ENERGIES, id='diamond', marks=pytest.mark.slow),
+        pytest.param(DIAMOND, DIAMOND_ENERGIES, id='diamond', marks=pytest.mark.nightly),
     ],
 )
 def test_energies_are_those_of_the_reference(atoms: Atoms, reference: dict[str, float]) -> None:

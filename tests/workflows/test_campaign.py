@@ -30,7 +30,7 @@ def reasons_in(outputs):
     return {entry['snapshot']: entry['reason'] for entry in outputs['failures']['failed']}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_one_point_in_five_fails_and_a_rerun_computes_that_one_alone(campaign):
     campaign.break_points({3: 'triples-crash'})
     snapshots = helium(5)
@@ -116,7 +116,7 @@ def test_budget_that_is_enough_is_no_obstacle(campaign):
     assert forecast['core_hours_spent'] + forecast['core_hours_to_come'] == pytest.approx(outputs['cost']['core_hours'])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_daemon_worker_that_is_killed_loses_no_point_and_repeats_none():
     options = ('--points', '4', '--failures', '0', '--batch-size', '2', '--max-concurrent', '1')
     command = [sys.executable, '-m', 'tests.benchmarks.campaign', *options, '--kill-worker-after', '1']
@@ -129,7 +129,7 @@ def test_daemon_worker_that_is_killed_loses_no_point_and_repeats_none():
     assert campaign['computed_again'] == []
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_integrals_of_vasp_are_made_once(campaign):
     outputs, node = run_get_node(campaign.builder(helium(1), 'vasp+cc4s', methods=['HF', 'CCSD(T)']))
     assert node.is_finished_ok, node.exit_message

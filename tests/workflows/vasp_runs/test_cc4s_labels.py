@@ -34,7 +34,7 @@ def builder_of(vasp, where, aiida_localhost, tmp_path):
     return build
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_each_energy_is_of_vasp_and_cc4s_together(builder_of, registry):
     register(registry, *[step for step in STEPS if not step.startswith('mesh')])
     write_tensors(registry.folder / 'dump' / 'out')

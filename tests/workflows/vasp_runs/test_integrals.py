@@ -118,7 +118,7 @@ def test_all_steps_hand_over_their_orbitals_and_leave_the_tensors(where, registr
     assert all(jobs[name].outputs.remote_folder.is_cleaned for name in STEPS if name != 'dump')
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_orbitals_are_those_of_the_step_before_and_natural_ones_take_their_place(where, registry, tmp_path):
     register(registry, *[step for step in STEPS if not step.startswith('mesh')])
     outputs, node = run_get_node(VaspIntegralsWorkChain, **inputs(where, engine=ALONE, clean_workdir=False))
@@ -159,8 +159,8 @@ def test_each_failure_names_its_step(where, registry, good, bad, settings, statu
 @pytest.mark.parametrize(
     ('step', 'lost', 'status'),
     [
-        pytest.param('pair_energies', 'Mp2PairEnergies.elements', 314, marks=pytest.mark.slow),
-        pytest.param('natural_orbitals', 'WAVECAR.FNO', 315, marks=pytest.mark.slow),
+        pytest.param('pair_energies', 'Mp2PairEnergies.elements', 314, marks=pytest.mark.nightly),
+        pytest.param('natural_orbitals', 'WAVECAR.FNO', 315, marks=pytest.mark.nightly),
     ],
 )
 def test_a_step_that_leaves_its_file_out_fails(where, registry, step, lost, status):
