@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-_LABEL_POINT = 'aiida_mlcc.calculations.functions.label_point.label_point'
-"""The calcfunction that stores each energy of Cc4s as soon as it is there."""
+_LABEL_MAKERS = ('aiida.calculations:mlcc.correlate', 'aiida.calculations:mlcc.label_point')
+"""PySCF labels a batch of snapshots in one job; a calcfunction stores each energy of Cc4s as soon as it is there."""
 
 _SAME_CELL = 1e-4
 """Å: as structures are compared."""
@@ -21,10 +21,11 @@ def find_known_labels(snapshots: Any) -> dict[str, Any]:
     from aiida import orm
     from aiida.plugins import DataFactory
 
+    from aiida_mlcc.data.process_types import process_types
+
     content = snapshots.get_snapshots()
     query = orm.QueryBuilder()
-    label_makers = {'or': [{'process_type': 'aiida.calculations:mlcc.correlate'}, {'process_type': _LABEL_POINT}]}
-    query.append(orm.CalculationNode, filters=label_makers, tag='job')
+    query.append(orm.CalculationNode, filters={'process_type': {'in': process_types(*_LABEL_MAKERS)}}, tag='job')
     query.append(
         DataFactory('mlcc.snapshots'),
         with_incoming='job',

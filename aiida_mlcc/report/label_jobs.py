@@ -8,10 +8,11 @@ from typing import Any
 from aiida import orm
 from aiida.common.links import LinkType
 
-_FUNCTIONS = 'aiida_mlcc.calculations.functions'
-_POINT, _TRAJECTORY, _LABELS = (
-    f'{_FUNCTIONS}.{name}.{name}' for name in ('label_point', 'vasp_trajectory', 'vasp_labels')
-)
+from aiida_mlcc.data.process_types import entry_point_of
+
+_POINT = 'aiida.calculations:mlcc.label_point'
+_TRAJECTORY = 'aiida.calculations:mlcc.vasp_trajectory'
+_LABELS = 'aiida.calculations:mlcc.vasp_labels'
 _HARTREE_FOCK = ('mesh_hartree_fock', 'hartree_fock')
 """The steps of VASP that give an energy: that on a mesh of its own goes before that at Γ."""
 
@@ -20,7 +21,9 @@ def is_source(node: orm.Data) -> bool:
     """Tell whether the labels of `node` are its own: computed by jobs or given, not gathered from other nodes."""
     creator = node.creator
     at_first_hand = creator is None or isinstance(creator, orm.CalcJobNode)
-    return bool(node.methods) and (at_first_hand or creator.process_type in (_POINT, _TRAJECTORY, _LABELS))
+    return bool(node.methods) and (
+        at_first_hand or entry_point_of(creator.process_type) in (_POINT, _TRAJECTORY, _LABELS)
+    )
 
 
 class LabelJobs:
@@ -46,10 +49,11 @@ class LabelJobs:
 
     def _name(self, method: str, frame: int) -> str | None:
         """Return the input that holds what a job left of a label."""
-        if self.creator.process_type == _POINT:
+        labelled_by = entry_point_of(self.creator.process_type)
+        if labelled_by == _POINT:
             by_hartree_fock = 'hf_energy' if 'hf_energy' in self.inputs else 'integrals'
             return by_hartree_fock if method == 'HF' else 'energies'
-        if self.creator.process_type == _LABELS:
+        if labelled_by == _LABELS:
             frames = sorted(int(name.removeprefix('frame_')) for name in self.inputs if name.startswith('frame_'))
             return f'frame_{frames[frame]}'
         return self._segment(frame)

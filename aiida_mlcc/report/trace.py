@@ -10,12 +10,13 @@ from aiida.common.links import LinkType
 from aiida.plugins import DataFactory
 from aiida.tools.graph.graph_traversers import traverse_graph
 
+from aiida_mlcc.data.process_types import process_types
 from aiida_mlcc.report.label_jobs import LabelJobs, is_source
 from aiida_mlcc.report.outputs import by_method
 from aiida_mlcc.science.pairing import pair_by_geometry
 
 _BACKWARD = [LinkType.CREATE, LinkType.INPUT_CALC]
-_TRAINING = tuple(f'aiida.calculations:mlcc.{task}' for task in ('train', 'fit', 'readout'))
+_TRAINING = process_types(*(f'aiida.calculations:mlcc.{task}' for task in ('train', 'fit', 'readout')))
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def trace(curve: orm.Data) -> Trace:
     ancestors = ancestors_of(curve)
     force_fields = _among(ancestors, DataFactory('mlcc.force_field'))
     methods = list(dict.fromkeys(node.method for node in force_fields))
-    trainings = _among(ancestors, orm.CalcJobNode, {'process_type': {'in': list(_TRAINING)}})
+    trainings = _among(ancestors, orm.CalcJobNode, {'process_type': {'in': _TRAINING}})
     training_sets = list({job.inputs.snapshots.uuid: job.inputs.snapshots for job in trainings}.values())
     seeds = sorted({job.inputs.seed.value for job in trainings})
     sources = [node for node in _among(ancestors, DataFactory('mlcc.snapshots')) if is_source(node)]

@@ -9,6 +9,7 @@ import sys
 from aiida import orm
 from aiida.plugins import DataFactory
 
+from aiida_mlcc.data.process_types import process_types
 from aiida_mlcc.science.methods import METHODS
 
 SnapshotsData = DataFactory('mlcc.snapshots')
@@ -43,17 +44,14 @@ print(f'dispersion {dispersion.uuid}')
 methods = {node.method for node in above(dispersion, ForceFieldData)}
 print(f'force fields of {", ".join(sorted(methods))}')
 
-trainings = [f'aiida.calculations:mlcc.{task}' for task in ('train', 'fit', 'readout')]
+trainings = process_types(*(f'aiida.calculations:mlcc.{task}' for task in ('train', 'fit', 'readout')))
 for job in above(dispersion, orm.CalcJobNode, process_type={'in': trainings}):
     snapshots = job.inputs.snapshots
     print(f'  {job.process_label} {job.uuid}: seed {job.inputs.seed.value}')
     print(f'    {snapshots.n_frames} snapshots {snapshots.uuid}, labelled by {", ".join(snapshots.methods)}')
 
-labellings = (
-    'aiida.calculations:mlcc.correlate',
-    # Stores what Cc4s gave for one snapshot.
-    'aiida_mlcc.calculations.functions.label_point.label_point',
-)
+# `label_point` stores what Cc4s gave for one snapshot.
+labellings = process_types('aiida.calculations:mlcc.correlate', 'aiida.calculations:mlcc.label_point')
 for process in above(dispersion, orm.CalculationNode, process_type={'in': labellings}):
     (node,) = process.base.links.get_outgoing(node_class=SnapshotsData).all_nodes()
     labelled = node.get_snapshots()
