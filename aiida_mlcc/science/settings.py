@@ -111,7 +111,7 @@ class Settings:
         """
         if (reason := cls.refuse(given)) is not None:
             raise SettingsError(reason)
-        groups = dict(_groups(cls))
+        groups = cls.groups()
         values = dict(given)
         for name in set(groups) & set(given):
             if isinstance(given[name], Mapping):
@@ -119,20 +119,26 @@ class Settings:
         return cls(**values)
 
     @classmethod
-    def refuse(cls, given: Mapping[str, Any]) -> str | None:
-        """Return why `given` is not a complete and valid group, in a sentence, or None."""
+    def refuse(cls, given: Mapping[str, Any], at: str = '') -> str | None:
+        """Return why `given` is not a complete and valid group, in a sentence, or None.
+
+        :param at: path of the group among the inputs, such as ``md.parameters``: the sentence then names the path of
+            the setting, not the title of the group.
+        """
         rules, kinds = cls.rules(), _types(cls)
+        path, what, start = (f'{at}.', '', '') if at else ('', f'{cls.TITLE} ', f'{cls.TITLE}: ')
         if unknown := sorted(set(given) - set(rules)):
-            return f'unknown {cls.TITLE} setting `{unknown[0]}`: choose from {", ".join(rules)}'
+            return f'unknown {what}setting `{path}{unknown[0]}`: choose from {", ".join(rules)}'
         if missing := [name for name, rule in rules.items() if rule.required and name not in given]:
-            return f'the {cls.TITLE} setting `{missing[0]}` is missing'
+            return f'the {what}setting `{path}{missing[0]}` is missing'
         for name, value in given.items():
-            if (reason := _refuse_type(name, kinds[name], value)) is None and value is not None:
-                reason = rules[name].refuse(name, value)
+            where = f'{path}{name}'
+            if (reason := _refuse_type(where, kinds[name], value, at)) is None and value is not None:
+                reason = rules[name].refuse(where, value)
             if reason is not None:
-                return f'{cls.TITLE}: {reason}'
+                return f'{start}{reason}'
         reason = cls.refuse_together({**cls.defaults(), **given})
-        return None if reason is None else f'{cls.TITLE}: {reason}'
+        return None if reason is None else f'{at or cls.TITLE}: {reason}'
 
     @classmethod
     def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
@@ -143,6 +149,17 @@ class Settings:
     def rules(cls) -> dict[str, Rule]:
         """Return name → rule, in the order of declaration."""
         return {item.name: item.metadata[_RULE] for item in fields(cls)}
+
+    @classmethod
+    def groups(cls) -> dict[str, type[Settings]]:
+        """Return name → group of the settings that are groups themselves."""
+        return dict(_groups(cls))
+
+    @classmethod
+    def starting_values(cls) -> dict[str, Any]:
+        """Return what a protocol starts from: the defaults of the settings that must be named."""
+        rules = cls.rules()
+        return {name: value for name, value in cls.defaults().items() if rules[name].required}
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -170,6 +187,53 @@ class Settings:
         found: dict[str, Any] = _plain(asdict(self))
         return found
 
+
+@dataclass(frozen=True)
+class Choice:
+    """Groups of settings of which one is meant, the one that the setting `key` names.
+
+    :param title: what messages call it.
+    :param key: such as ``kind`` or ``name``; it stands beside the settings of the group.
+    :param groups: what `key` may be → the other settings. A group may also declare `key` itself.
+    :param beside: further names that may stand beside those of any group, and that are checked elsewhere.
+    """
+
+    title: str
+    key: str
+    groups: Mapping[str, type[Settings]]
+    beside: tuple[str, ...] = ()
+
+    def refuse(self, given: Mapping[str, Any], at: str = '') -> str | None:
+        """Return why `given` is not one of the groups, in a sentence, or None; `at` as for :meth:`Settings.refuse`."""
+        if (reason := self.refuse_name(given.get(self.key), at)) is not None:
+            return reason
+        group = self.groups[given[self.key]]
+        left_out = (*self.beside, *(() if self.key in group.rules() else (self.key,)))
+        return group.refuse({name: value for name, value in given.items() if name not in left_out}, at)
+
+    def refuse_name(self, name: Any, at: str = '') -> str | None:
+        """Return why no group has this name, in a sentence, or None."""
+        if isinstance(name, str) and name in self.groups:
+            return None
+        start, path = ('', f'{at}.') if at else (f'{self.title}: ', '')
+        return f'{start}`{path}{self.key}` is {name!r}: choose from {", ".join(self.groups)}'
+
+    def starting_values(self, name: str) -> dict[str, Any]:
+        """Return what a protocol starts from where `name` is chosen."""
+        return {**self.groups[name].starting_values(), self.key: name}
+
+    def switched(self, given: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """Return the settings of another group, `name`, in the place of `given`.
+
+        What is `beside` is kept, and so is what the other group inherits from the group of `given`.
+        """
+        before, after = self.groups[given[self.key]], self.groups[name]
+        kept = set(before.rules()) if issubclass(after, before) else set()
+        kept = (kept | set(self.beside)) - {self.key}
+        return {**self.starting_values(name), **{key: value for key, value in given.items() if key in kept}}
+
+
+Group = type[Settings] | Choice
 
 _NAMES = {
     int: 'whole number',
@@ -201,13 +265,13 @@ def _groups(cls: type[Settings]) -> Iterator[tuple[str, type[Settings]]]:
                 yield name, option
 
 
-def _refuse_type(name: str, options: tuple[type, ...], value: Any) -> str | None:
+def _refuse_type(name: str, options: tuple[type, ...], value: Any, at: str) -> str | None:
     if value is None:
         return None if types.NoneType in options else f'`{name}` must have a value'
     for option in options:
         if issubclass(option, Settings):
             if isinstance(value, Mapping):
-                return option.refuse(value)
+                return option.refuse(value, name if at else '')
         elif _is_a(value, option):
             return None
     kinds = [_NAMES.get(option, 'mapping') for option in options if option is not types.NoneType]

@@ -1,30 +1,46 @@
-"""Protocols: named sets of inputs in YAML, overridden key by key; a key nobody knows is an error."""
+"""Protocols: named sets of inputs, overridden key by key; an unknown key or a value out of range is an error.
+
+A WorkChain names the groups of settings among its inputs by their path::
+
+    class VACFWorkChain(ProtocolMixin, WorkChain):
+        PROTOCOL_FILE = 'vacf.yaml'
+        SETTINGS = {'md.parameters': MD, 'spectrum': Spectrum}
+
+The inputs are built in layers: the defaults of the groups, then ``default_inputs`` of the YAML file (seeds, supercells,
+options, and where a default of a group does not fit), then the protocol, then the overrides. A group whose port is
+optional is absent until a layer names it. ``default_inputs`` must name the group of each
+:class:`~aiida_mlcc.science.settings.Choice`; a layer that names another group starts from the defaults of that group.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from importlib import resources
 from typing import Any, ClassVar
 
 import yaml
+from aiida import orm
 from aiida.engine import ProcessBuilder, ProcessBuilderNamespace
 from aiida.engine.processes.ports import PortNamespace
 
-from aiida_mlcc.jobs.inputs import merge
+from aiida_mlcc.jobs.inputs import deepcopy_plain
+from aiida_mlcc.science.settings import Choice, Group
 
 _FREE = ('metadata', 'options', 'resources', 'per_method', 'potential_mapping', 'incar')
 """Mappings whose keys a protocol cannot know; they are checked elsewhere."""
 
 
 class ProtocolError(ValueError):
-    """An unknown protocol, or an override that fits no input."""
+    """An unknown protocol, an override that fits no input, or a setting that is not allowed."""
 
 
 class ProtocolMixin:
     """Give a WorkChain its protocols, from ``protocols/PROTOCOL_FILE``."""
 
     PROTOCOL_FILE: ClassVar[str]
+
+    SETTINGS: ClassVar[Mapping[str, Group]] = {}
+    """Path of an input → the group of settings it holds."""
 
     @classmethod
     def protocol_content(cls) -> dict[str, Any]:
@@ -48,21 +64,78 @@ class ProtocolMixin:
     ) -> dict[str, Any]:
         """Return the inputs of a protocol with `overrides` applied.
 
-        :raises ProtocolError: for an unknown protocol, or an override key that is neither in the protocol nor an input.
+        :raises ProtocolError: for an unknown protocol, an override key that is neither in the protocol nor an input, or
+            a setting that is not allowed.
         """
         content = cls.protocol_content()
         name = protocol or content['default_protocol']
         if name not in content['protocols']:
             raise ProtocolError(f'unknown protocol {name!r}: choose from {", ".join(content["protocols"])}')
-        inputs = deepcopy(content['default_inputs'])
+        inputs = cls._lay({}, cls._required_groups())
+        inputs = cls._lay(inputs, content['default_inputs'])
         chosen = {key: value for key, value in content['protocols'][name].items() if key != 'description'}
         for layer in (chosen, overrides or {}):
             for key, kinds in content.get('kinds', {}).items():
                 inputs[key] = _of_kind(inputs[key], layer.get(key), kinds)
             if layer is not chosen:
                 cls.refuse_unknown(layer, inputs, cls.spec().inputs)
-            inputs = merge(inputs, layer)
+            inputs = cls._lay(inputs, layer)
+        cls._refuse_settings(inputs)
         return inputs
+
+    @classmethod
+    def _required_groups(cls) -> dict[str, Any]:
+        """Return an empty mapping at the place of each group that the inputs must have."""
+        found: dict[str, Any] = {}
+        for path, group in cls.SETTINGS.items():
+            port: Any = cls.spec().inputs
+            for key in path.split('.'):
+                port = port[key]
+            if port.required and not isinstance(group, Choice):
+                below = found
+                for key in path.split('.'):
+                    below = below.setdefault(key, {})
+        return found
+
+    @classmethod
+    def _lay(cls, below: Mapping[str, Any], above: Mapping[str, Any], path: str = '') -> dict[str, Any]:
+        """Return `below` with `above` laid over it, mapping by mapping; a group begins with its defaults."""
+        merged = dict(below)
+        for key, value in above.items():
+            where = f'{path}.{key}' if path else key
+            if not isinstance(value, Mapping):
+                merged[key] = deepcopy_plain(value)
+                continue
+            group, start = cls._group_at(where), merged.get(key)
+            if group is not None:
+                start = _start(group, start, value, where)
+            merged[key] = cls._lay(start if isinstance(start, Mapping) else {}, value, where)
+        return merged
+
+    @classmethod
+    def _group_at(cls, path: str) -> Group | None:
+        """Return the group at a path, or the group there within another one."""
+        if path in cls.SETTINGS:
+            return cls.SETTINGS[path]
+        above, _, name = path.rpartition('.')
+        around = cls._group_at(above) if above else None
+        return None if around is None or isinstance(around, Choice) else around.groups().get(name)
+
+    @classmethod
+    def _refuse_settings(cls, inputs: Mapping[str, Any]) -> None:
+        """Raise for the first setting that is not allowed."""
+        for path, group in cls.SETTINGS.items():
+            value: Any = inputs
+            for key in path.split('.'):
+                value = value.get(key) if isinstance(value, Mapping) else None
+            if isinstance(value, Mapping):
+                reason = group.refuse(value, path)
+            elif value is None or isinstance(value, orm.Node):
+                continue
+            else:
+                reason = f'`{path}` is {value!r}: give a mapping of settings'
+            if reason is not None:
+                raise ProtocolError(reason)
 
     @classmethod
     def refuse_unknown(
@@ -75,7 +148,7 @@ class ProtocolMixin:
             if key not in known and port is None:
                 choices = sorted(set(known) | (set(ports) if ports is not None else set()))
                 raise ProtocolError(f'unknown override `{where}`: choose from {", ".join(choices)}')
-            if key in _FREE or not isinstance(value, Mapping):
+            if key in _FREE or where in cls.SETTINGS or not isinstance(value, Mapping):
                 continue
             below = known.get(key)
             namespace = port if isinstance(port, PortNamespace) else None
@@ -90,6 +163,22 @@ class ProtocolMixin:
         builder = cls.get_builder()
         _fill_namespace(builder, inputs)
         return builder
+
+
+def _start(group: Group, below: Any, above: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return the settings over which `above` is laid.
+
+    :raises ProtocolError: where it names a group that does not exist.
+    """
+    if not isinstance(group, Choice):
+        return dict(below) if isinstance(below, Mapping) else group.starting_values()
+    there = isinstance(below, Mapping) and group.key in below
+    if there and above.get(group.key, below[group.key]) == below[group.key]:
+        return dict(below)
+    name = above.get(group.key)
+    if (reason := group.refuse_name(name, path)) is not None:
+        raise ProtocolError(reason)
+    return group.switched(below, name) if there else group.starting_values(name)
 
 
 def _of_kind(below: Mapping[str, Any], above: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:

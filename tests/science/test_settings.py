@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from aiida_mlcc.science.settings import Settings, SettingsError, positive_numbers, setting, three_counts
+from aiida_mlcc.science.settings import Choice, Settings, SettingsError, positive_numbers, setting, three_counts
 
 
 @dataclass(frozen=True)
@@ -87,3 +87,46 @@ def test_the_reference_names_type_unit_range_default_and_meaning():
     assert rows['steps'] == ('whole number, fs', 'at least 1', '10', 'How many.')
     assert rows['cutoff'] == ('number or null, Å', 'above 0', 'null', 'Reach.')
     assert rows['window'][1] == 'hann, none'
+
+
+def test_a_path_takes_the_place_of_the_title_in_the_sentence():
+    given = Example.defaults()
+    at = 'vacf.example'
+    assert Example.refuse({**given, 'stepz': 1}, at).startswith(
+        'unknown setting `vacf.example.stepz`: choose from steps'
+    )
+    assert Example.refuse({**given, 'steps': 0}, at) == '`vacf.example.steps` is 0, but must be at least 1'
+    assert Example.refuse({**given, 'steps': 'x'}, at) == "`vacf.example.steps` is 'x', which is not a whole number"
+    assert Example.refuse({**given, 'strain': {}}, at) == 'the setting `vacf.example.strain.size` is missing'
+    assert Example.refuse({**given, 'keep': True}, at) == 'vacf.example: `keep` needs `cutoff`'
+
+
+@dataclass(frozen=True)
+class Wide(Strain):
+    """A strain with a direction."""
+
+    along: str = setting('Which way.', default='x', choices=('x', 'y'))
+
+
+SHAPES = Choice('shape', 'kind', {'strain': Strain, 'wide': Wide, 'example': Example}, beside=('note',))
+
+
+def test_a_choice_takes_the_settings_of_the_group_that_is_named():
+    assert SHAPES.refuse({'kind': 'strain', 'size': 0.01, 'note': 3}) is None
+    assert SHAPES.refuse({'kind': 'strian'}) == "shape: `kind` is 'strian': choose from strain, wide, example"
+    assert SHAPES.refuse({}, 'a.b') == '`a.b.kind` is None: choose from strain, wide, example'
+    assert SHAPES.refuse({'kind': ['strain']}) is not None
+    assert SHAPES.refuse({'kind': 'strain', 'size': 0.01, 'along': 'x'}, 'a.b').startswith(
+        'unknown setting `a.b.along`'
+    )
+
+
+def test_another_choice_keeps_what_it_inherits_and_what_stands_beside():
+    given = {'kind': 'strain', 'size': 0.01, 'note': 3}
+    assert SHAPES.switched(given, 'wide') == {'kind': 'wide', 'size': 0.01, 'along': 'x', 'note': 3}
+    assert SHAPES.switched({'kind': 'wide', 'size': 0.01, 'along': 'y'}, 'strain') == {'kind': 'strain', 'size': 0.005}
+
+
+def test_protocols_start_from_what_must_be_named():
+    assert 'keep' in Example.defaults()
+    assert 'keep' not in Example.starting_values()

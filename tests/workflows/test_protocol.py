@@ -1,10 +1,16 @@
 """Protocols: laid over each other key by key, and nothing unknown passes."""
 
-import pytest
+from dataclasses import dataclass
 
+import pytest
+from aiida import orm
+from aiida.engine import WorkChain
+
+from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.jobs.inputs import merge
+from aiida_mlcc.science.settings import Choice, Settings, setting
 from aiida_mlcc.workflows.mlcc_phonon import STAGES, MLCCPhononWorkChain
-from aiida_mlcc.workflows.protocol import ProtocolError
+from aiida_mlcc.workflows.protocol import ProtocolError, ProtocolMixin
 
 PROTOCOLS = ('fast', 'balanced', 'paper')
 WORKCHAINS = [*STAGES.values(), MLCCPhononWorkChain]
@@ -47,7 +53,7 @@ def test_article_settings_are_in_the_paper_protocol():
     ],
 )
 def test_unknown_override_is_named_with_its_path(stage, overrides, named):
-    with pytest.raises(ProtocolError, match=f'unknown override `{named}`'):
+    with pytest.raises(ProtocolError, match=f'unknown (override|setting) `{named}`'):
         STAGES[stage].get_protocol_inputs('fast', overrides)
 
 
@@ -90,3 +96,91 @@ def test_scheduler_options_reach_every_job_and_gpu_options_only_the_networks(pyt
     assert queues == {
         'md': 'cpu', 'correlate': 'cpu', 'evaluate': 'cpu', 'vacf': 'cpu', 'base': 'gpu', 'delta': 'gpu'
     }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Edge(Settings):
+    TITLE = 'edge'
+    width: float = setting('How wide.', default=1.0, above=0)
+
+
+@dataclass(frozen=True)
+class Square(Settings):
+    TITLE = 'square'
+    side: float = setting('How long.', default=2.0, above=0)
+    edge: Edge | None = setting('Drawn if given.', default=None)
+    colour: str = setting('Of the paper.', default='white', required=False)
+
+
+@dataclass(frozen=True)
+class Circle(Settings):
+    TITLE = 'circle'
+    radius: float = setting('How far.', default=3.0, above=0)
+
+
+SHAPES = Choice('shape', 'kind', {'square': Square, 'circle': Circle})
+
+
+class DrawingWorkChain(ProtocolMixin, WorkChain):
+    """A WorkChain with a group of settings of each sort."""
+
+    SETTINGS = {'page.paper': Square, 'shape': SHAPES, 'frame': Edge}
+
+    @classmethod
+    def define(cls, spec):
+        super().define(spec)
+        spec.input('copies', valid_type=orm.Int, serializer=orm.to_aiida_type)
+        settings_port(spec, 'page.paper', Square, help='On what.')
+        settings_port(spec, 'shape', SHAPES, help='What.')
+        settings_port(spec, 'frame', Edge, help='Around it.', required=False)
+
+    @classmethod
+    def protocol_content(cls):
+        return {
+            'default_protocol': 'plain',
+            'default_inputs': {'copies': 1, 'shape': {'kind': 'square'}, 'page': {'paper': {'side': 21.0}}},
+            'protocols': {
+                'plain': {'description': '.'},
+                'round': {'description': '.', 'shape': {'kind': 'circle', 'radius': 9.0}},
+            },
+        }
+
+
+def test_inputs_are_the_defaults_of_the_groups_under_the_protocol_under_the_overrides():
+    assert DrawingWorkChain.get_protocol_inputs() == {
+        'copies': 1,
+        'page': {'paper': {'side': 21.0, 'edge': None}},
+        'shape': {'kind': 'square', 'side': 2.0, 'edge': None},
+    }
+    assert DrawingWorkChain.get_protocol_inputs('round')['shape'] == {'kind': 'circle', 'radius': 9.0}
+    asked = {'page': {'paper': {'edge': {}, 'colour': 'red'}}, 'shape': {'kind': 'circle'}, 'frame': {}}
+    assert DrawingWorkChain.get_protocol_inputs('plain', asked) == {
+        'copies': 1,
+        'page': {'paper': {'side': 21.0, 'edge': {'width': 1.0}, 'colour': 'red'}},
+        'shape': {'kind': 'circle', 'radius': 3.0},
+        'frame': {'width': 1.0},
+    }
+
+
+@pytest.mark.parametrize(
+    ('overrides', 'reason'),
+    [
+        ({'shape': {'kind': 'circel'}}, "`shape.kind` is 'circel': choose from square, circle"),
+        ({'shape': {'radius': 1.0}}, 'unknown setting `shape.radius`: choose from side, edge, colour'),
+        ({'page': {'paper': {'side': -1}}}, '`page.paper.side` is -1, but must be above 0'),
+        ({'page': {'paper': {'edge': {'width': 0}}}}, '`page.paper.edge.width` is 0, but must be above 0'),
+        ({'page': {'paper': {'sides': 1}}}, 'unknown setting `page.paper.sides`: choose from side, edge, colour'),
+        ({'frame': 3}, '`frame` is 3: give a mapping of settings'),
+        ({'fram': {}}, 'unknown override `fram`: choose from'),
+    ],
+)
+def test_a_setting_that_is_not_allowed_is_named_with_its_path_and_what_is(overrides, reason):
+    with pytest.raises(ProtocolError) as error:
+        DrawingWorkChain.get_protocol_inputs('plain', overrides)
+    assert str(error.value).startswith(reason)
+
+
+def test_a_settings_port_refuses_at_submission(aiida_profile_clean):
+    builder = DrawingWorkChain.get_builder()
+    with pytest.raises(ValueError, match=r'square: `side` is -1, but must be above 0'):
+        builder.page.paper = {'side': -1, 'edge': None}
