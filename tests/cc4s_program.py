@@ -2,7 +2,7 @@
 
 ``python cc4s_program.py -i cc4s.in`` reads the steps and the tensors that they name, and solves MP2, CCSD and (T) with
 PySCF's equations on integrals made of the vertex, with the one set of orbital energies there is. ``cc4s.out.yaml`` and
-the standard output are laid out as those of the runs of Cc4s (master, June 2024) in ``shared/fixtures/cc4s``.
+the standard output are laid out as those of the runs of Cc4s (master, June 2024) in ``cc4s_runs``.
 
 Like Cc4s it exits with 0 where CCSD does not converge (``convergenceReached: 0``), and where the elements of the
 vertex are cut short, which it takes for zeros. Unlike Cc4s it knows real vertices and the steps of :data:`STEPS` alone,

@@ -1,12 +1,12 @@
-"""Tensors and outputs of Cc4s, made up in the formats it reads and writes, with numbers of our own."""
+"""Tensors and outputs of Cc4s: recorded ones, and made-up ones in the formats that it reads and writes."""
 
 from __future__ import annotations
 
 import struct
 from pathlib import Path
 
-SHARED = Path(__file__).parents[2] / 'shared/fixtures/cc4s'
-"""Recordings of real runs, where there is a copy of them."""
+RECORDED_RUNS = Path(__file__).with_name('cc4s_runs')
+"""Inputs and outputs of real runs, a folder each."""
 
 N_OCCUPIED, N_VIRTUAL, N_FIELDS, N_GRID = 2, 3, 4, 5
 N_STATES = N_OCCUPIED + N_VIRTUAL

@@ -1,6 +1,8 @@
 """Fixtures shared by all tests."""
 
+import os
 import sys
+from pathlib import Path
 
 import pytest
 from aiida import orm
@@ -9,6 +11,43 @@ from aiida_mlcc.data.force_field import ForceFieldData
 from tests.crystals import rocksalt, springs
 
 pytest_plugins = ['aiida.tools.pytest_fixtures']
+
+FOLDERS = {
+    '--published-data': ('MLCC_PUBLISHED_DATA', 'the published energies, with the folders c and lih'),
+    '--upstream-cc4s-runs': ('MLCC_UPSTREAM_CC4S_RUNS', 'cc4s.in and cc4s.out.yaml of the runs that Cc4s is tested by'),
+}
+"""Data that the repository does not hold: for each option its environment variable and what the folder holds."""
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup('data that the repository does not hold')
+    for option, (variable, what) in FOLDERS.items():
+        group.addoption(
+            option,
+            metavar='DIR',
+            default=os.environ.get(variable),
+            help=f'Folder of {what}. Default: the variable {variable}. Without a folder, tests are skipped.',
+        )
+
+
+def _folder(config, option):
+    if not (given := config.getoption(option)):
+        pytest.skip(f'needs {option} or {FOLDERS[option][0]}')
+    if not Path(given).is_dir():
+        raise pytest.UsageError(f'{option}: {given} is not a folder')
+    return Path(given).resolve()
+
+
+@pytest.fixture(scope='session')
+def published_data(pytestconfig):
+    """The folder of the energies published with the article."""
+    return _folder(pytestconfig, '--published-data')
+
+
+@pytest.fixture(scope='session')
+def upstream_cc4s_runs(pytestconfig):
+    """The folder of runs by the authors of Cc4s."""
+    return _folder(pytestconfig, '--upstream-cc4s-runs')
 
 
 @pytest.fixture

@@ -14,9 +14,6 @@ from aiida_mlcc.science.snapshots import Snapshots
 
 N_FRAMES = 6
 
-SHARED = Path(__file__).parents[2] / 'shared/data/mlphonons'
-"""The published files, where there is a copy of them."""
-
 
 def crystal() -> Atoms:
     """Return the conventional cell of LiH."""

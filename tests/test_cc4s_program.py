@@ -19,14 +19,12 @@ from ase.units import Hartree
 from aiida_mlcc.runtime.correlated_energies import correlated_energies
 from aiida_mlcc.runtime.integrals import write_tensors
 from aiida_mlcc.runtime.pyscf_engine import PyscfSettings, hartree_fock
+from tests.cc4s_records import RECORDED_RUNS
 from tests.runtime.jobs import ENGINE, lithium_hydride
 
 PROGRAM = Path(__file__).with_name('cc4s_program.py')
-FIXTURES = Path(__file__).parents[2] / 'shared' / 'fixtures' / 'cc4s'
 SETTINGS = PyscfSettings.of({**ENGINE, 'basis': 'gth-dzvp'})
 METHODS = ['HF', 'MP2', 'CCSD', 'CCSD(T)']
-
-recorded = pytest.mark.skipif(not FIXTURES.is_dir(), reason='the recorded Cc4s runs are not in this checkout')
 
 CALCULATION = """
 - {name: Read, in: {fileName: EigenEnergies.yaml}, out: {destination: EigenEnergies}}
@@ -84,14 +82,14 @@ def cc4s(folder: Path, *words: str) -> Result:
 
 def copy_of(case: str, folder: Path) -> Path:
     """Copy the inputs of a recorded run, without its outputs."""
-    for path in (FIXTURES / case).iterdir():
+    for path in (RECORDED_RUNS / case).iterdir():
         if path.suffix in ('.yaml', '.elements', '.in') and path.name != 'cc4s.out.yaml':
             shutil.copyfile(path, folder / path.name)
     return folder
 
 
 def recorded_run(case: str) -> Result:
-    folder = FIXTURES / case
+    folder = RECORDED_RUNS / case
     report = yaml.safe_load((folder / 'cc4s.out.yaml').read_text())
     return Result(0, (folder / 'cc4s.stdout').read_text(), report)
 
@@ -112,12 +110,11 @@ def calculation(tensors: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@recorded
 def test_energies_and_iterations_are_those_that_cc4s_found_from_the_same_bytes(tmp_path: Path) -> None:
     case = 'lih8-szv-triples-crash'
     ours, theirs = cc4s(copy_of(case, tmp_path)), recorded_run(case)
     assert ours.code == 0
-    reference = json.loads((FIXTURES / case / 'pyscf_reference.json').read_text())
+    reference = json.loads((RECORDED_RUNS / case / 'pyscf_reference.json').read_text())
     assert ours.energies['triples'] == pytest.approx(reference['t_corr_Eh'], abs=1e-9)
     for name in ('correlation', 'direct', 'exchange', 'secondOrder', 'unit'):
         expected = theirs.step('CoupledCluster')['energy'][name]
@@ -128,7 +125,6 @@ def test_energies_and_iterations_are_those_that_cc4s_found_from_the_same_bytes(t
         assert residuum == pytest.approx(their_residuum, rel=0.05, abs=1e-8)
 
 
-@recorded
 @pytest.mark.nightly
 @pytest.mark.parametrize('case', ['lih8-dzvp-ok-2ranks', 'c8-szv-ok-2ranks'])
 def test_tensors_we_write_give_the_energies_that_cc4s_found(case: str, tmp_path: Path) -> None:
@@ -140,12 +136,11 @@ def test_tensors_we_write_give_the_energies_that_cc4s_found(case: str, tmp_path:
     assert len(ours.iterations) == len(theirs.iterations)
 
 
-@recorded
 @pytest.mark.nightly
 def test_ccsd_that_does_not_converge_ends_where_that_of_cc4s_ended(tmp_path: Path) -> None:
     case = 'lih8-dzvp-ccsd-not-converged'
     write_reference_tensors('lih8-dzvp-ok-2ranks', tmp_path)
-    shutil.copyfile(FIXTURES / case / 'cc4s.in', tmp_path / 'cc4s.in')
+    shutil.copyfile(RECORDED_RUNS / case / 'cc4s.in', tmp_path / 'cc4s.in')
     ours, theirs = cc4s(tmp_path), recorded_run(case)
     assert ours.code == 0
     found, expected = ours.step('CoupledCluster'), theirs.step('CoupledCluster')
@@ -154,13 +149,13 @@ def test_ccsd_that_does_not_converge_ends_where_that_of_cc4s_ended(tmp_path: Pat
 
 
 def write_reference_tensors(case: str, folder: Path) -> None:
-    reference = json.loads((FIXTURES / case / 'pyscf_reference.json').read_text())
+    reference = json.loads((RECORDED_RUNS / case / 'pyscf_reference.json').read_text())
     atoms = Atoms(reference['symbols'], cell=reference['cell_A'], positions=reference['positions_A'], pbc=True)
     settings = PyscfSettings.of({**ENGINE, 'basis': reference['basis']})
     write_tensors(hartree_fock(atoms, settings), None, folder / 'tensors')
     for path in (folder / 'tensors').iterdir():
         path.rename(folder / path.name)
-    shutil.copyfile(FIXTURES / case / 'cc4s.in', folder / 'cc4s.in')
+    shutil.copyfile(RECORDED_RUNS / case / 'cc4s.in', folder / 'cc4s.in')
 
 
 def test_energies_are_those_of_the_packages_own_coupled_cluster(calculation: Path) -> None:

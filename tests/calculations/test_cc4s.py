@@ -13,7 +13,7 @@ from ase.units import Hartree
 
 from aiida_mlcc.calculations.cc4s import Cc4sCalculation, check_source
 from aiida_mlcc.calculations.cc4s_input import refuse_parameters, render, tensor_names
-from tests.cc4s_records import SHARED, STDOUT, out_yaml, write_tensors
+from tests.cc4s_records import RECORDED_RUNS, STDOUT, out_yaml, write_tensors
 
 CCSD_T = {'ccsd': {}, 'triples': {}}
 ALL = {**CCSD_T, 'basis_set_correction': {}, 'finite_size_correction': {}}
@@ -32,20 +32,28 @@ def normalised(text):
     return set(files.values()), computed
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason='the recordings are not here')
 @pytest.mark.parametrize(
     ('name', 'parameters'),
     [
         ('c8-szv-ok-2ranks', {'ccsd': {'max_iterations': 20}, 'triples': {}}),
         ('lih8-dzvp-ccsd-not-converged', {'ccsd': {'max_iterations': 2}}),
+    ],
+)
+def test_input_is_that_of_the_real_run(name, parameters):
+    assert normalised(render(parameters)) == normalised((RECORDED_RUNS / name / 'cc4s.in').read_text())
+
+
+@pytest.mark.parametrize(
+    ('name', 'parameters'),
+    [
         ('upstream-h2o-dz', {'ccsd': {'max_iterations': 20}, 'triples': {}}),
         ('upstream-h2o-fno-qz', {'ccsd': {'max_iterations': 50}, 'triples': {}, 'basis_set_correction': {}}),
         ('upstream-r-bn-gamma', {**ALL, 'triples': {'star': True}}),
         ('upstream-r-bn-shifted', {**ALL, 'triples': {'star': True}}),
     ],
 )
-def test_input_is_that_of_the_real_run(name, parameters):
-    assert normalised(render(parameters)) == normalised((SHARED / name / 'cc4s.in').read_text())
+def test_input_is_that_of_the_authors_of_cc4s(upstream_cc4s_runs, name, parameters):
+    assert normalised(render(parameters)) == normalised((upstream_cc4s_runs / name / 'cc4s.in').read_text())
 
 
 def test_settings_carry_the_names_that_cc4s_has():

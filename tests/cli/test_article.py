@@ -13,7 +13,7 @@ from aiida_mlcc.science.crystal import primitive_cell
 from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
 from aiida_mlcc.science.published_data import MLPHONONS
 from tests.cli.conftest import last_line, publish
-from tests.published_files import SHARED, crystal, forces_of, structures, write
+from tests.published_files import crystal, forces_of, structures, write
 
 pytestmark = pytest.mark.usefixtures('forget')
 
@@ -81,12 +81,10 @@ def test_a_data_set_without_its_crystal_is_a_sentence(lih, monkeypatch):
         prepare('lih', lih)
 
 
-def test_the_published_files_make_a_run_of_either_crystal(aiida_profile, monkeypatch):
-    if not SHARED.is_dir():
-        pytest.skip('there is no copy of the published data')
+def test_the_published_files_make_a_run_of_either_crystal(published_data, aiida_profile, monkeypatch):
     code = _code('python@published')
     monkeypatch.setattr('aiida_mlcc.cli.inputs.read_code', lambda _: code)
     for name, base in (('diamond', 'PBE'), ('lih', 'LDA')):
-        snapshots = prepare(name, SHARED).snapshots
+        snapshots = prepare(name, published_data).snapshots
         assert snapshots.methods == [base, *WAVEFUNCTION_METHODS]
         assert snapshots.n_frames == 200

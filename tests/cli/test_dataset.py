@@ -15,7 +15,7 @@ from aiida_mlcc.science import published_data
 from aiida_mlcc.science.extxyz import read_extxyz
 from aiida_mlcc.science.snapshots import Snapshots
 from tests.cli.conftest import last_line, publish
-from tests.published_files import N_FRAMES, SHARED, crystal, forces_of, structures, write
+from tests.published_files import N_FRAMES, crystal, forces_of, structures, write
 
 SnapshotsData = DataFactory('mlcc.snapshots')
 
@@ -291,10 +291,8 @@ def test_without_a_network_the_way_round_it_is_told(dataset, collection):
     assert n_nodes() == before
 
 
-def test_the_published_diamond_is_imported_from_a_copy(dataset, forget):
-    if not SHARED.is_dir():
-        pytest.skip('there is no copy of the published data')
-    found = json.loads(dataset('fetch', 'mlphonons', '--from', SHARED, '--crystal', 'diamond', '--json').output)
+def test_the_published_diamond_is_imported_from_a_copy(published_data, dataset, forget):
+    found = json.loads(dataset('fetch', 'mlphonons', '--from', published_data, '--crystal', 'diamond', '--json').output)
     report = found['mlphonons-diamond']
     assert report['n_labelled'] == dict.fromkeys(['PBE', 'HF', 'MP2', 'CCSD', 'CCSD(T)'], 200)
     assert report['crystal']['space_group'] == 'Fd-3m'

@@ -20,7 +20,7 @@ from tests.cc4s_records import (
     CRASH,
     ITERATIONS,
     NOT_CONVERGED,
-    SHARED,
+    RECORDED_RUNS,
     STDOUT,
     TRIPLES,
     TRIPLES_BEGUN,
@@ -31,15 +31,13 @@ ASKED = ['Read', 'Read', 'DefineHolesAndParticles', 'SliceOperator', 'VertexCoul
 IN_EV = 0.036749322175638754
 """The unit that VASP's interface writes, eV in Hartree; CODATA's differs in the ninth digit."""
 
-needs_recordings = pytest.mark.skipif(not SHARED.is_dir(), reason='the recordings are not here')
 
-
-def recorded(name, check=CHECKED, other_text=''):
+def recorded(name, folder=RECORDED_RUNS):
     """Return a recorded run, whose tensors the check had passed."""
-    folder = SHARED / name
+    folder = folder / name
     texts = [path.read_text() if path.exists() else '' for path in (folder / 'cc4s.out.yaml', folder / 'cc4s.stdout')]
     asked = [step['name'] for step in yaml.safe_load((folder / 'cc4s.in').read_text())]
-    return RecordedRun(asked, check, *texts, other_text)
+    return RecordedRun(asked, CHECKED, *texts)
 
 
 def made_up(stdout=STDOUT, output='', check=CHECKED, other_text='', triples=True):
@@ -51,19 +49,17 @@ def in_hartree(run):
     return {name: energy / Hartree for name, energy in run.energies().items()}
 
 
-@needs_recordings
 @pytest.mark.parametrize('name', ['c8-szv-ok-2ranks', 'lih8-dzvp-ok-2ranks'])
 def test_good_recording_gives_the_energies_of_pyscf_on_the_same_integrals(name):
     run = recorded(name)
     assert judge(run) is None
-    reference = json.loads((SHARED / name / 'pyscf_reference.json').read_text())
+    reference = json.loads((RECORDED_RUNS / name / 'pyscf_reference.json').read_text())
     energies = in_hartree(run)
     assert set(energies) == {'mp2', 'ccsd', 'triples'}
     for ours, theirs in (('mp2', 'mp2_corr_Eh'), ('ccsd', 'ccsd_corr_Eh'), ('triples', 't_corr_Eh')):
         assert energies[ours] == pytest.approx(reference[theirs], abs=1e-8)
 
 
-@needs_recordings
 @pytest.mark.parametrize(
     ('name', 'expected'),
     [
@@ -96,13 +92,12 @@ def test_good_recording_gives_the_energies_of_pyscf_on_the_same_integrals(name):
         ),
     ],
 )
-def test_recordings_in_hartree_of_the_old_and_the_new_layout(name, expected):
-    run = recorded(name)
+def test_recordings_in_hartree_of_the_old_and_the_new_layout(upstream_cc4s_runs, name, expected):
+    run = recorded(name, upstream_cc4s_runs)
     assert judge(run) is None
     assert in_hartree(run) == pytest.approx(expected, abs=1e-12)
 
 
-@needs_recordings
 @pytest.mark.parametrize(
     ('name', 'expected'),
     [
@@ -132,8 +127,8 @@ def test_recordings_in_hartree_of_the_old_and_the_new_layout(name, expected):
         ),
     ],
 )
-def test_recordings_of_vasp_are_in_ev_and_carry_all_corrections(name, expected):
-    run = recorded(name)
+def test_recordings_of_vasp_are_in_ev_and_carry_all_corrections(upstream_cc4s_runs, name, expected):
+    run = recorded(name, upstream_cc4s_runs)
     assert judge(run) is None
     energies = run.energies()
     star = energies.pop('triples_star')
@@ -146,7 +141,6 @@ def test_recordings_of_vasp_are_in_ev_and_carry_all_corrections(name, expected):
     assert total == pytest.approx(-100.0 + sum(expected[name] for name in names), abs=1e-6)
 
 
-@needs_recordings
 @pytest.mark.parametrize(
     ('name', 'code', 'kept', 'word'),
     [
@@ -172,7 +166,36 @@ def test_bad_recording_has_its_exit_code_and_keeps_what_is_an_energy(name, code,
         assert in_hartree(run) == pytest.approx(kept, abs=1e-9)
 
 
-@needs_recordings
+def test_triples_that_were_killed_keep_the_energy_of_ccsd():
+    run = recorded('bn8-killed-in-triples')
+    verdict, message = judge(run)
+    assert verdict == 'ERROR_INTERRUPTED'
+    assert 'PerturbativeTriples' in message
+    energies = in_hartree(run)
+    assert 'triples' not in energies
+    assert energies['ccsd'] == pytest.approx(-0.6202740526, abs=1e-9)
+    assert summarise(run)['triples_percent'] == 20
+
+
+def test_continued_ccsd_and_triples_give_the_energies_at_their_end():
+    stopped, continued, triples = (
+        recorded(f'bn8-{name}')
+        for name in ('ccsd-stopped-and-written', 'ccsd-continued-from-amplitudes', 'triples-continued')
+    )
+    assert in_hartree(stopped)['mp2'] == pytest.approx(-0.7310689764, abs=1e-9)
+    assert in_hartree(continued)['ccsd'] == pytest.approx(-0.6202740526, abs=1e-9)
+    assert in_hartree(triples)['ccsd'] == in_hartree(continued)['ccsd']
+    assert in_hartree(triples)['triples'] == pytest.approx(-0.010635049843242, abs=1e-12)
+
+
+@pytest.mark.parametrize('step', ['ccsd', 'triples'])
+@pytest.mark.parametrize('arithmetic', ['real', 'complex'])
+def test_estimates_of_a_dry_run_are_those_of_its_report(arithmetic, step):
+    run = recorded(f'dry-diamond32-{arithmetic}-{step}')
+    report = parse_output((RECORDED_RUNS / f'dry-diamond32-{arithmetic}-{step}' / 'dry-cc4s.out.yaml').read_text())
+    assert summarise(run)['estimates']['operations'] == pytest.approx(report['operations'], rel=1e-4)
+
+
 def test_cost_of_a_recording():
     summary = summarise(recorded('c8-szv-ok-2ranks'))
     assert (summary['mpi_ranks'], summary['threads'], summary['converged']) == (2, 1, True)
@@ -183,8 +206,10 @@ def test_cost_of_a_recording():
     assert summary['estimates'] == pytest.approx(
         {'memory_gb': 0.0416229, 'memory_gb_per_rank': 0.0208114, 'operations': 32.828e9, 'seconds': 1.6414}
     )
-    # The old layout has neither totals nor a line for the ranks: they are counted and added up.
-    old = summarise(recorded('upstream-h2o-dz'))
+
+
+def test_ranks_are_counted_and_steps_are_added_up_where_the_old_layout_has_no_totals(upstream_cc4s_runs):
+    old = summarise(recorded('upstream-h2o-dz', upstream_cc4s_runs))
     assert old['mpi_ranks'] == 48
     assert old['operations'] == 172379971978 + 851677056
     assert old['seconds'] == pytest.approx(3.124295119 + 0.168614553 + 0.102211, abs=1e-4)

@@ -9,7 +9,7 @@ import pytest
 
 import aiida_mlcc
 from aiida_mlcc.runtime.cc4s_check import Problem, read_header
-from tests.cc4s_records import N_FIELDS, N_STATES, SHARED, header, write_tensors
+from tests.cc4s_records import N_FIELDS, N_STATES, RECORDED_RUNS, header, write_tensors
 
 SCRIPT = Path(aiida_mlcc.__file__).parent / 'runtime/cc4s_check.py'
 BASIC = ('EigenEnergies', 'CoulombVertex')
@@ -177,9 +177,8 @@ def test_line_that_is_neither_key_nor_item_is_refused():
         read_header('version: 100\nnonsense\n')
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason='the recordings are not here')
 def test_recorded_tensors_pass_and_a_truncated_vertex_does_not(tmp_path):
-    recorded = SHARED / 'lih8-szv-triples-crash'
+    recorded = RECORDED_RUNS / 'lih8-szv-triples-crash'
     for path in recorded.glob('*E*.*'):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     for path in recorded.glob('CoulombVertex.*'):
@@ -193,10 +192,9 @@ def test_recorded_tensors_pass_and_a_truncated_vertex_does_not(tmp_path):
     assert only_problem(tmp_path)['kind'] == 'size'
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason='the recordings are not here')
 @pytest.mark.parametrize('name', ['missing-vertex-elements', 'truncated-vertex-exit0-garbage', 'c8-szv-ok-2ranks'])
 def test_recordings_without_their_vertex_fail_for_that_alone(tmp_path, name):
-    for path in (SHARED / name).glob('*.*'):
+    for path in (RECORDED_RUNS / name).glob('*.*'):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     problem = only_problem(tmp_path)
     assert (problem['kind'], problem['tensor']) == ('missing', 'CoulombVertex')

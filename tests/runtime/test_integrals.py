@@ -19,6 +19,7 @@ from aiida_mlcc.runtime import integrals, pyscf_engine
 from aiida_mlcc.runtime.correlated_energies import correlated_energies
 from aiida_mlcc.runtime.pyscf_engine import PyscfSettings, hartree_fock
 from aiida_mlcc.science.snapshots import Snapshots
+from tests.cc4s_records import RECORDED_RUNS
 from tests.runtime.jobs import (
     ENGINE,
     hydrogen,
@@ -31,7 +32,7 @@ from tests.runtime.jobs import (
     write_snapshots,
 )
 
-RECORDED = Path(__file__).parents[3] / 'shared' / 'fixtures' / 'cc4s' / 'lih8-szv-triples-crash'
+RECORDED = RECORDED_RUNS / 'lih8-szv-triples-crash'
 SETTINGS = PyscfSettings.of(ENGINE)
 
 
@@ -116,7 +117,6 @@ def test_mp2_from_natural_orbitals_that_were_written_is_the_one_recorded(tmp_pat
     assert record['mp2_full'] < record['mp2_truncated'] < 0
 
 
-@pytest.mark.skipif(not RECORDED.is_dir(), reason='the recorded Cc4s runs are not in this checkout')
 def test_bytes_are_those_of_a_run_of_cc4s_up_to_the_signs_of_orbitals(tmp_path: Path) -> None:
     reference = json.loads((RECORDED / 'pyscf_reference.json').read_text())
     atoms = Atoms(reference['symbols'], cell=reference['cell_A'], positions=reference['positions_A'], pbc=True)

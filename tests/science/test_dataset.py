@@ -10,7 +10,7 @@ from aiida_mlcc.science.dataset import read_dataset
 from aiida_mlcc.science.dataset_file import DatasetError, read_labelled_file
 from aiida_mlcc.science.extxyz import to_plain_extxyz, write_extxyz, write_text
 from aiida_mlcc.science.snapshots import Snapshots, concatenate
-from tests.published_files import N_FRAMES, SHARED, crystal, forces_of, structures, write
+from tests.published_files import N_FRAMES, crystal, forces_of, structures, write
 
 ENERGIES = [-100.125, -99.5, -99.25, -98.75, -98.5, -98.0]
 HF = ['-50.125', '-49.5', '-49.251', '-48.75', '-48', '-47.999']
@@ -277,15 +277,8 @@ def test_an_unknown_method_is_refused(base, base_method, method, word):
         read_dataset(base, base_method, {method: base})
 
 
-@pytest.fixture(scope='module')
-def published() -> Path:
-    if not SHARED.is_dir():
-        pytest.skip('there is no copy of the published data')
-    return SHARED
-
-
-def test_published_lih_is_paired_less_its_two_empty_energies(published):
-    stem = published / 'lih/200222forcc'
+def test_published_lih_is_paired_less_its_two_empty_energies(published_data):
+    stem = published_data / 'lih/200222forcc'
     found = read_dataset(f'{stem}.xyz.gz', 'LDA', {'CCSD(T)': f'{stem}_ccsdt.xyz.gz'})
     account = found.report.files['CCSD(T)']
     assert (account.frames_read, account.paired, account.decimals, account.forces) == (202, 200, 3, 'base')
@@ -293,17 +286,17 @@ def test_published_lih_is_paired_less_its_two_empty_energies(published):
     assert found.report.crystal.space_group == 'Fm-3m'
 
 
-def test_published_diamond_has_a_whole_number_among_its_energies(published):
-    stem = published / 'c/200221forcc'
-    path = published / 'c/200221forcc_ccsdt.xyz.gz'
+def test_published_diamond_has_a_whole_number_among_its_energies(published_data):
+    stem = published_data / 'c/200221forcc'
+    path = published_data / 'c/200221forcc_ccsdt.xyz.gz'
     n_whole = sum('.' not in line.split('energy=')[1].split()[0] for line in _comments(path))
     label = read_dataset(f'{stem}.xyz.gz', 'PBE', {'CCSD(T)': path}).snapshots.labels['CCSD(T)']
     assert label.labelled.all()
     assert np.sum(label.energies == label.energies.round()) == n_whole
 
 
-def test_published_diamond_drifts_farther_than_half_its_cell(published):
-    motion = read_dataset(published / 'c/200221forcc.xyz.gz', 'PBE', {}).report.motion
+def test_published_diamond_drifts_farther_than_half_its_cell(published_data):
+    motion = read_dataset(published_data / 'c/200221forcc.xyz.gz', 'PBE', {}).report.motion
     assert motion.looks_like_trajectory
     assert motion.drift_angstrom > 3.5607 / 2
     assert motion.off_site == ()

@@ -7,7 +7,6 @@ import pytest
 
 from aiida_mlcc.science.dataset_file import DatasetError
 from aiida_mlcc.science.published_data import MLPHONONS, PublishedFile, address_of, locate, read_published, verify
-from tests.published_files import SHARED
 
 CONTENT = b'1\nenergy=-1\nC 0 0 0\n'
 FILE = PublishedFile('c/file.xyz', hashlib.sha256(CONTENT).hexdigest())
@@ -40,10 +39,8 @@ def test_the_address_is_at_the_pinned_commit():
 
 
 @pytest.mark.parametrize(('crystal', 'hf', 'ccsd_t'), [('diamond', 17.5, 3.95), ('lih', 2.59, 1.82)])
-def test_the_published_sets_have_the_spread_that_was_measured(crystal, hf, ccsd_t):
-    if not SHARED.is_dir():
-        pytest.skip('there is no copy of the published data')
-    found = read_published(SHARED, crystal)
+def test_the_published_sets_have_the_spread_that_was_measured(published_data, crystal, hf, ccsd_t):
+    found = read_published(published_data, crystal)
     assert found.snapshots.n_frames == 200
     assert found.report.differences['HF'].spread_mev_atom == pytest.approx(hf, rel=0.01)
     assert found.report.differences['CCSD(T)'].spread_mev_atom == pytest.approx(ccsd_t, rel=0.01)

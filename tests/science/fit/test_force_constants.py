@@ -11,7 +11,6 @@ from aiida_mlcc.science.modes import commensurate_modes
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from tests.benchmarks.data import load
 from tests.crystals import heated, hessian_of, snapshots_of, spring_label, spring_term, stretched
-from tests.published_files import SHARED
 
 CONVENTIONAL = np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]])
 SCALE, PER_ATOM = 0.08, -1.3
@@ -177,10 +176,9 @@ def test_a_cutoff_with_more_parameters_than_labels_says_how_many_labels_it_takes
         fit_delta(snapshots, diamond, 'LDA', 'HF', cutoff=4.0)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason='the published diamond data are not beside this repository')
 @pytest.mark.parametrize(('method', 'harmonic'), [('CCSD(T)', 0.179), ('CCSD', 0.155), ('HF', 0.152)])
-def test_published_diamond_labels_are_predicted_better_than_by_harmonic_force_constants(method, harmonic):
-    snapshots, primitive = load(SHARED, 'diamond')
+def test_published_diamond_labels_are_predicted_better_than_by_second_order_alone(published_data, method, harmonic):
+    snapshots, primitive = load(published_data, 'diamond')
     second, all_orders = (
         fit_delta(snapshots, primitive, 'PBE', method, cutoff=4.0, anharmonic=anharmonic, n_folds=20).errors
         for anharmonic in (False, True)
