@@ -39,6 +39,7 @@ class Rule:
     :param choices: the allowed values.
     :param check: returns why a value of the right type is not allowed, or None.
     :param required: whether stored settings must name it, so that no run depends on a default that may change.
+    :param written: whether protocols write the default into the inputs.
     """
 
     help: str
@@ -50,6 +51,7 @@ class Rule:
     choices: tuple[Any, ...] = ()
     check: Callable[[Any], str | None] | None = None
     required: bool = True
+    written: bool = True
 
     @property
     def allowed(self) -> str:
@@ -157,9 +159,9 @@ class Settings:
 
     @classmethod
     def starting_values(cls) -> dict[str, Any]:
-        """Return what a protocol starts from: the defaults of the settings that must be named."""
+        """Return what a protocol starts from: the defaults that are to be written."""
         rules = cls.rules()
-        return {name: value for name, value in cls.defaults().items() if rules[name].required}
+        return {name: value for name, value in cls.defaults().items() if rules[name].written}
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Example(Settings):
     cutoff: float | None = setting('Reach.', default=None, above=0, unit='Å')
     strain: Strain | None = setting('If asked for.', default=None)
     keep: bool = setting('Kept.', default=False, required=False)
+    aside: bool = setting('Seldom asked for.', default=False, required=False, written=False)
 
     @classmethod
     def refuse_together(cls, given):
@@ -59,7 +60,7 @@ def test_what_is_not_allowed_is_refused_in_a_sentence(changed, reason):
 
 def test_a_missing_setting_is_named_unless_it_may_be_left_out():
     given = Example.defaults()
-    del given['keep']
+    del given['keep'], given['aside']
     assert Example.refuse(given) is None
     del given['steps']
     assert Example.refuse(given) == 'the example setting `steps` is missing'
@@ -127,6 +128,7 @@ def test_another_choice_keeps_what_it_inherits_and_what_stands_beside():
     assert SHAPES.switched({'kind': 'wide', 'size': 0.01, 'along': 'y'}, 'strain') == {'kind': 'strain', 'size': 0.005}
 
 
-def test_protocols_start_from_what_must_be_named():
-    assert 'keep' in Example.defaults()
-    assert 'keep' not in Example.starting_values()
+def test_protocols_start_from_the_defaults_that_are_to_be_written():
+    assert {'keep', 'aside'} <= set(Example.defaults())
+    assert 'keep' in Example.starting_values()
+    assert 'aside' not in Example.starting_values()

@@ -109,7 +109,7 @@ class Square(Settings):
     TITLE = 'square'
     side: float = setting('How long.', default=2.0, above=0)
     edge: Edge | None = setting('Drawn if given.', default=None)
-    colour: str = setting('Of the paper.', default='white', required=False)
+    colour: str = setting('Of the paper.', default='white', required=False, written=False)
 
 
 @dataclass(frozen=True)
