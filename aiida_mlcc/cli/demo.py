@@ -21,7 +21,7 @@ here 102) that their anharmonicity spoils what a dozen energies say about the ot
 
 CRUDE = (
     'This is a demonstration and no prediction: with a minimal basis and one cell of 8 atoms (T) adds almost nothing, '
-    'L is no wave vector of the training cell, and without the non-analytic term all optical modes at Γ are TO.'
+    'L is not commensurate with the training cell, and without the non-analytic term all optical modes at Γ are TO.'
 )
 
 

@@ -53,7 +53,7 @@ def special_points_table(results: Mapping[str, Any]) -> Table | None:
     if any(results['methods'][method].get('gamma_modes') for method in methods):
         note += ' Beside the modes at Γ, their irreducible representation; a mode that LO–TO splitting moves has none.'
     if extrapolated:
-        note += ' * The training cell does not hold this wave vector: what is learnt is extrapolated there.'
+        note += ' * This wave vector is not commensurate with the training cell: frequencies are extrapolated there.'
     return Table('Frequencies at the special points (cm⁻¹)', ['modes', *methods], groups, note, ['', *methods])
 
 

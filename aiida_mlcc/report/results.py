@@ -26,7 +26,7 @@ def results_of(process: orm.ProcessNode) -> dict[str, Any]:
 
     ``methods`` → METHOD → ``special_points_cm1`` → LABEL → ``qpoint`` (fractional), ``mean``, ``min``, ``max`` (cm⁻¹,
     one number a mode), ``members`` (one list a member), ``sd`` (cm⁻¹) with the ``contributions`` to it (None where one
-    was not estimated) and ``commensurate``, whether the training cell holds the wave vector (None where it is not
+    was not estimated) and ``commensurate``, whether the wave vector is, with the training cell (None where not
     known); ``errors`` of its force fields, and of those with another kind of Δ under ``alternatives``; and what
     :func:`~aiida_mlcc.report.phonons.phonon_results` adds, where it was computed.
     ``dynamics`` → METHOD → ``peaks`` and ``sampling``, as the VACFWorkChain gives them.
@@ -114,7 +114,7 @@ def _snapshots(process: orm.ProcessNode) -> dict[str, Any]:
 def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> str:
     """Return the frequencies at the special points as text: a row a mode, a column a method; mean ± sd.
 
-    A point that the training cell does not hold is marked, with a line at the end that says what that means.
+    A point that is not commensurate with the training cell is marked, with a line at the end that says what that means.
 
     :param labels: only these points, as far as there are any of that name; all of them if None.
     """
@@ -140,7 +140,7 @@ def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> st
         lines.append('')
     if extrapolated:
         lines += [
-            f'{_MARK} The training cell does not hold this wave vector: what is learnt is extrapolated there.',
+            f'{_MARK} This wave vector is not commensurate with the training cell: frequencies are extrapolated there.',
             '',
         ]
     return '\n'.join(lines)

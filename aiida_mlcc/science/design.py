@@ -75,8 +75,8 @@ def optimal_frames(
     frames of a larger design are the design of m frames.
 
     :param seed: decides between frames that serve equally.
-    :param qpoints: fractional wave vectors whose modes count; all that the cell holds by default.
-    :raises DesignError: for more frames than carry an energy of the base, or wave vectors that the cell does not hold.
+    :param qpoints: fractional wave vectors whose modes count; all commensurate ones by default.
+    :raises DesignError: for more frames than carry an energy of the base, or incommensurate wave vectors.
     """
     base_method = base_method_of(snapshots)
     usable = snapshots.labelled_by(base_method)
@@ -151,8 +151,8 @@ def _asked(modes: list[Mode], primitive: Atoms, qpoints: Sequence[ArrayLike] | N
         there = [mode for mode in modes if _is_among(np.array(mode.qpoint), images)]
         if not there:
             raise DesignError(
-                f'the cell of the snapshots does not hold the wave vector {np.asarray(qpoint).tolist()}: no energy of '
-                'it says anything about its modes'
+                f'the wave vector {np.asarray(qpoint).tolist()} is not commensurate with the training cell, '
+                'whose energies say nothing about its modes'
             )
         found.extend(there)
     return found

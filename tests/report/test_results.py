@@ -99,7 +99,7 @@ def test_table_marks_points_that_the_training_cell_does_not_hold(run):
     text = table(results_of(run.master))
     assert 'L (0.5 0.5 0.5) *' in text
     assert 'X (0.5 0 0.5) *' not in text
-    assert 'The training cell does not hold this wave vector' in text
+    assert 'This wave vector is not commensurate with the training cell' in text
     assert '*' not in table(results_of(run.master), labels=('X',))
 
 

@@ -99,7 +99,7 @@ def test_a_wave_vector_may_be_named_by_any_of_its_star(pool):
 
 
 def test_a_wave_vector_that_the_cell_does_not_hold_is_refused(pool):
-    with pytest.raises(DesignError, match=r'does not hold the wave vector \[0.5, 0.5, 0.5\]'):
+    with pytest.raises(DesignError, match=r'wave vector \[0.5, 0.5, 0.5\] is not commensurate'):
         optimal_frames(pool, DIAMOND, 5, qpoints=[(0.5, 0.5, 0.5)])
 
 
