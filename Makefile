@@ -7,12 +7,13 @@
 #   make lint       ruff and mypy
 #
 # Variables: PYTHON (the interpreter that makes the environment), VENV (where), TORCH (the requirement to install
-# torch from), PIP_ARGS (more arguments for every pip install, an index for instance).
+# torch from), PIP_ARGS (more arguments for every pip install, an index for instance), CONSTRAINTS (the versions to take).
 
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch==2.13.0
 PIP_ARGS ?=
+CONSTRAINTS ?= constraints.txt
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -32,18 +33,18 @@ $(VENV)/bin/python:
 
 # The pip of an old Python resolves some pre-releases wrongly, so it is brought to the version of the constraints.
 # torch goes first and alone, so that TORCH may name a CPU or CUDA build of the version the constraints ask for.
-$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP_INSTALL) --constraint constraints.txt --upgrade pip
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(PIP_INSTALL) --constraint $(CONSTRAINTS) --upgrade pip
 	$(PIP_INSTALL) '$(TORCH)'
-	$(PIP_INSTALL) --constraint constraints.txt --editable '.[runtime,tests]'
+	$(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable '.[runtime,tests]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.installed
-	$(PIP_INSTALL) --constraint constraints.txt --editable '.[docs]'
+	$(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable '.[docs]'
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.installed
-	$(PIP_INSTALL) --constraint constraints.txt ruff mypy
+	$(PIP_INSTALL) --constraint $(CONSTRAINTS) ruff mypy
 	@touch $@
 
 demo: install
