@@ -63,7 +63,7 @@ def springs(primitive: Atoms, stiffness: float = SPRING, method: str = 'LDA') ->
     term = spring_term(
         primitive, nearest, 0.9 * stiffness, 0.1 * stiffness, weaken=0.0, method=method, snapshots='none'
     )
-    return ForceField((term,), constants=dict.fromkeys(primitive.get_chemical_symbols(), 0.0))
+    return ForceField((term,), dict.fromkeys(primitive.get_chemical_symbols(), 0.0), method=method)
 
 
 def optical_frequency_cm1(primitive: Atoms, stiffness: float = SPRING) -> float:

@@ -141,7 +141,7 @@ def _force_field(method: str, seed: int, weight: float) -> ForceField:
         weight=weight,
         trained_on={'method': method, 'seed': seed},
     )
-    return ForceField((term,), {'Li': 0.0, 'F': 0.0})
+    return ForceField((term,), {'Li': 0.0, 'F': 0.0}, method=method)
 
 
 def _curves(top: float) -> dict[str, orm.Data]:

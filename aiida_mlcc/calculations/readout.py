@@ -14,6 +14,7 @@ from aiida_mlcc.calculations.correlate import validate_methods
 from aiida_mlcc.calculations.parameters import refuse_settings
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.science.force_field.kinds import kind_of
 
 
 class ReadoutCalculation(RuntimeCalculation):
@@ -40,7 +41,7 @@ class ReadoutCalculation(RuntimeCalculation):
         base, base_method, there = inputs['base'], inputs['base_method'].value, inputs['snapshots'].methods
         if base.method != base_method:
             return f'`base` stands for {base.method or "no method"}, but `base_method` is {base_method}'
-        n_networks = sum(term['kind'] == 'mace' for term in base.base.attributes.get('terms'))
+        n_networks = sum(kind_of(term['kind']).gives_features for term in base.base.attributes.get('terms'))
         if n_networks != 1:
             return f'`base` has {n_networks} networks: a readout needs one whose features it reads'
         for method in (base_method, *inputs['methods'].get_list()):

@@ -15,6 +15,7 @@ from aiida_mlcc.jobs.cost import cost_of
 from aiida_mlcc.report.curves import Curves
 from aiida_mlcc.report.page_tables import Table
 from aiida_mlcc.report.trace import ancestors_of, trace
+from aiida_mlcc.science.force_field.kinds import kind_of
 
 ARTICLE = (
     'S. Schönbauer, J. P. Carbone, A. Grüneis, Machine-Learned Force Fields for Lattice Dynamics at Coupled-Cluster '
@@ -122,18 +123,18 @@ def citations_of(process: orm.ProcessNode) -> list[tuple[str, str]]:
     """Return what to cite for a run: the article, the package, and the programs behind its labels and force fields."""
     engines = ' '.join([value for name, value in settings_of(process) if name.endswith('engine')])
     jobs = {job.process_label for job in process.called_descendants}
-    kinds = set()
+    used = set()
     for link in [*process.base.links.get_incoming().all(), *process.base.links.get_outgoing().all()]:
         attributes = link.node.base.attributes
         if isinstance(link.node, DataFactory('mlcc.snapshots')):
             engines += ' ' + ' '.join(str(source.get('engine', '')) for source in attributes.get('sources').values())
         elif isinstance(link.node, DataFactory('mlcc.force_field')):
-            kinds |= {term['kind'] for term in attributes.get('terms')}
-    used = {name: name in engines for name in ('pyscf', 'cc4s', 'vasp')}
+            used |= {program for term in attributes.get('terms') for program in kind_of(term['kind']).cites}
+    used |= {name for name in ('pyscf', 'cc4s', 'vasp') if name in engines}
     # A readout is a fit to what the network of the base sees.
-    used['mace'] = bool(jobs & {'TrainCalculation', 'ReadoutCalculation'} or kinds & {'mace', 'readout'})
-    used['symfc'] = 'FitCalculation' in jobs or 'force-constants' in kinds
-    return [*CITATIONS, *(entry for name, entry in PROGRAMS.items() if used[name])]
+    used |= {'mace'} if jobs & {'TrainCalculation', 'ReadoutCalculation'} else set()
+    used |= {'symfc'} if 'FitCalculation' in jobs else set()
+    return [*CITATIONS, *(entry for name, entry in PROGRAMS.items() if name in used)]
 
 
 def _provenance(method: str, kind: str, node: orm.Data) -> Provenance:

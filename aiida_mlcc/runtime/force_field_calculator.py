@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -11,11 +11,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError
-from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.force_field.readout import refuse_missing_trunks
-
-if TYPE_CHECKING:
-    from aiida_mlcc.runtime.mace_sum import MaceSum
+from aiida_mlcc.science.force_field.kinds import BoundModel, models_of
 
 _LARGEST_STEP = 1.0
 """Å; an atom that is further from where it was at the last call has jumped: another structure, not the next step."""
@@ -27,8 +23,8 @@ _PROBE_TOLERANCE = {'float64': 1e-6, 'float32': 2e-4}
 class ForceFieldCalculator(Calculator):
     """Energy (eV) and forces (eV/Å) of a force field, for crystals. The same input gives the same bits on the CPU.
 
-    Torch and MACE are imported only where the force field has terms of kind ``mace``; readouts of a network cost no
-    second evaluation of it.
+    Torch and MACE are imported only where the force field has a network; readouts of a network cost no second
+    evaluation of it.
 
     :param device: ``cpu`` or ``cuda``, of the networks.
     :param dtype: ``float64`` or ``float32``, of the networks; finite differences of forces need ``float64``.
@@ -54,23 +50,20 @@ class ForceFieldCalculator(Calculator):
         self.dtype = dtype
         self.label_method = label
         self.label_source: dict[str, Any] = {'force_field': force_field.content_hash(), 'dtype': dtype}
-        self._networks = _networks(force_field, device, dtype)
-        self._models = [
-            (term.weight, ForceConstantsModel(term)) for term in force_field.terms if term.kind == 'force-constants'
-        ]
-        self._bound: list[tuple[float, Any]] = []
+        self._models = models_of(force_field.terms, device, dtype)
+        self._bound: list[BoundModel] = []
         self._bound_to: Atoms | None = None
         self._check_probe()
 
     def bind(self, atoms: Atoms) -> None:
-        """Fix, for terms of kind ``force-constants``, which site of the crystal each atom of `atoms` belongs to.
+        """Fix which site of the crystal each atom of `atoms` belongs to, for the terms that know sites.
 
-        That happens by itself at the first call and whenever an atom jumps. A resumed MD run calls it with the
-        structure the run began with, to go on with the same reference bit by bit.
+        That happens by itself at the first call and whenever the cell changes or an atom jumps. A resumed MD run calls
+        it with the structure the run began with, to go on with the same reference bit by bit.
 
         :raises ForceFieldError: where the atoms are another crystal.
         """
-        self._bound = [(weight, model.bind(atoms)) for weight, model in self._models]
+        self._bound = [model.bind(atoms) for model in self._models]
         self._bound_to = atoms.copy()
 
     def calculate(
@@ -86,14 +79,10 @@ class ForceFieldCalculator(Calculator):
         positions = structure.positions
         energy = self.force_field.constant_of(structure.get_chemical_symbols())
         forces: NDArray[np.float64] = np.zeros_like(positions)
-        if self._networks is not None:
-            part, pull = self._networks.energy_forces(structure.numbers, structure.cell.array, positions)
+        self._follow(structure)
+        for bound in self._bound:
+            part, pull = bound.energy_forces(positions)
             energy, forces = energy + part, forces + pull
-        if self._models:
-            self._follow(structure)
-            for weight, bound in self._bound:
-                part, pull = bound.energy_forces(positions)
-                energy, forces = energy + weight * part, forces + weight * pull
         self.results = {'energy': float(energy), 'forces': forces}
 
     def _follow(self, atoms: Atoms) -> None:
@@ -123,17 +112,6 @@ def _same_crystal(before: Atoms, after: Atoms) -> bool:
     return (
         len(before) == len(after)
         and bool((before.numbers == after.numbers).all())
-        and bool(np.allclose(before.cell.array, after.cell.array, rtol=0, atol=1e-8))
+        and bool(np.array_equal(before.cell.array, after.cell.array))
         and float(np.abs(after.positions - before.positions).max()) <= _LARGEST_STEP
     )
-
-
-def _networks(force_field: ForceField, device: str, dtype: str) -> MaceSum | None:
-    terms = [term for term in force_field.terms if term.kind in ('mace', 'readout')]
-    if not terms:
-        return None
-    # Before torch is loaded: the sentence does not need it.
-    refuse_missing_trunks(terms)
-    from aiida_mlcc.runtime.mace_sum import MaceSum
-
-    return MaceSum(terms, device, dtype)

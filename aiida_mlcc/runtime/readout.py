@@ -21,6 +21,7 @@ from aiida_mlcc.runtime.task import Job, JobError, replacing
 from aiida_mlcc.science.fit.readout import ReadoutLabels, fit_readout
 from aiida_mlcc.science.fit.ridge import RidgeError
 from aiida_mlcc.science.force_field import ForceField, Term
+from aiida_mlcc.science.force_field.kinds import kind_of
 from aiida_mlcc.science.force_field.readout import readout_term
 from aiida_mlcc.science.methods import slug_of
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
@@ -60,7 +61,7 @@ def trunk_of(base: ForceField, base_method: str) -> Term:
 
     :raises JobError: where it has none or several, or stands for another method.
     """
-    networks = [term for term in base.terms if term.kind == 'mace']
+    networks = [term for term in base.terms if kind_of(term.kind).gives_features]
     if len(networks) != 1:
         raise JobError(f'the base has {len(networks)} networks: a readout needs one whose features it reads')
     if base.method != base_method:
@@ -128,4 +129,4 @@ class ReadoutFitter:
         weights = fit.weights.reshape(len(self._symbols), -1)
         term = readout_term(self._trunk, self._symbols, weights, trained_on)
         constants = dict.fromkeys(self._symbols, fit.constant / labelled.n_atoms)
-        return ForceField((term,), constants, fit.base_scale), fit.errors
+        return ForceField((term,), constants, fit.base_scale, method=method), fit.errors

@@ -168,7 +168,8 @@ def finish(
     height = missing_height(predicted, labels, data.train)
     errors.update(root_mean_square_errors(predicted.shifted(height), labels, parts, n_atoms))
     network = shifted(term, float(term.settings['shift']) + height / n_atoms)
-    return ForceField((network, *([] if correction is None else [correction])), dict(constants)), errors
+    terms = (network,) if correction is None else (network, correction)
+    return ForceField(terms, dict(constants), method=str(term.trained_on['method'])), errors
 
 
 def with_probe(force_field: ForceField, snapshots: Snapshots) -> ForceField:

@@ -16,6 +16,7 @@ from aiida_mlcc.engines.forces import is_vasp
 from aiida_mlcc.engines.vasp.settings import refuse_potentials
 from aiida_mlcc.science.crystal import PRIMITIVE_CELLS, primitive_cell
 from aiida_mlcc.science.dispersion import band_path, mesh_breaks_symmetry
+from aiida_mlcc.science.force_field.kinds import kind_of
 from aiida_mlcc.science.thermal import temperature_grid
 
 RELAX = ('none', 'positions', 'cell')
@@ -108,11 +109,11 @@ def primitive_kind(parameters: Mapping[str, Any]) -> str:
 
 
 def of_one_cell_only(force_fields: Mapping[str, ForceFieldData]) -> list[str]:
-    """Return the force fields that know a single cell: those with force constants, which refuse a strained one."""
+    """Return the force fields that know a single cell and refuse a strained one, such as those with force constants."""
     return [
         name
         for name, node in force_fields.items()
-        if any(term['kind'] == 'force-constants' for term in node.base.attributes.get('terms'))
+        if any(kind_of(term['kind']).one_crystal for term in node.base.attributes.get('terms'))
     ]
 
 

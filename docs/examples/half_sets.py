@@ -36,6 +36,7 @@ from aiida_mlcc.runtime.task import Job, JobError
 from aiida_mlcc.science.dataset_file import DatasetError
 from aiida_mlcc.science.fit.force_constants import fit_delta
 from aiida_mlcc.science.force_field import ForceField
+from aiida_mlcc.science.force_field.kinds import kind_of
 from aiida_mlcc.science.methods import CONTROLS, WAVEFUNCTION_METHODS
 from aiida_mlcc.science.npz import write_json
 from aiida_mlcc.science.published_data import MLPHONONS, read_published
@@ -141,8 +142,9 @@ def deltas(half: Half, fitter: ReadoutFitter, method: str) -> dict[str, ForceFie
 
 def without_base(delta: ForceField, base: ForceField) -> ForceField:
     """Return what a Δ adds of its own: without the part that rescales the base. A readout takes its network along."""
-    networks = base.terms if any(term.kind == 'readout' for term in delta.terms) else ()
-    return ForceField((*(replace(term, weight=0.0) for term in networks), *delta.terms), delta.constants)
+    networks = base.terms if any(kind_of(term.kind).needs for term in delta.terms) else ()
+    terms = (*(replace(term, weight=0.0) for term in networks), *delta.terms)
+    return ForceField(terms, delta.constants, method=delta.method)
 
 
 def train(half: Half, method: str, minus: str | None, forces: bool) -> ForceField:

@@ -47,7 +47,7 @@ def springs(crystal, stiffness):
     term = force_constants_term(
         crystal, np.array(pairs), np.array(vectors), np.array([*blocks, *onsite]), 2.1, trained_on={'method': 'LDA'}
     )
-    return ForceField((term,), {'Li': 0.0, 'F': 0.0})
+    return ForceField((term,), {'Li': 0.0, 'F': 0.0}, method='LDA')
 
 
 code, uuids = orm.load_code(sys.argv[1]), sys.argv[2:]

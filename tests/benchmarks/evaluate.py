@@ -46,7 +46,7 @@ def untrained(network: Mapping[str, Any], symbols: tuple[str, ...], seed: int, m
     architecture = Architecture(**network, atomic_numbers=numbers, avg_num_neighbors=20.0)
     parameters = dict(build(architecture, seed=seed).named_parameters())
     term = term_of(architecture, parameters, trained_on={'method': method})
-    return ForceField((term,), dict.fromkeys(symbols, 0.0))
+    return ForceField((term,), dict.fromkeys(symbols, 0.0), method=method)
 
 
 def calculators(

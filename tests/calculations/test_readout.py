@@ -21,7 +21,7 @@ ReadoutCalculation = CalculationFactory('mlcc.readout')
 def untrained_base() -> ForceField:
     architecture = Architecture(**NETWORK, atomic_numbers=(3, 9), avg_num_neighbors=18.0)
     parameters = dict(build(architecture).named_parameters())
-    return ForceField((term_of(architecture, parameters, trained_on={'method': 'LDA'}),), {'Li': 0.0, 'F': 0.0})
+    return ForceField((term_of(architecture, parameters),), {'Li': 0.0, 'F': 0.0}, method='LDA')
 
 
 @pytest.fixture

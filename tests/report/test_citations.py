@@ -36,7 +36,7 @@ def snapshots_by(engine: str) -> SnapshotsData:
 
 def force_field_of(kind: str) -> ForceFieldData:
     term = Term(kind, {}, {'a': np.zeros(1)}, 1.0, {'method': 'HF', 'seed': 1})
-    return ForceFieldData(ForceField((term,), {'Li': 0.0, 'H': 0.0}))
+    return ForceFieldData(ForceField((term,), {'Li': 0.0, 'H': 0.0}, method='HF'))
 
 
 @pytest.mark.parametrize(

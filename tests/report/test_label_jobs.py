@@ -83,7 +83,7 @@ def curve_of(computer, labelled: SnapshotsData, method: str) -> orm.Data:
     field = springs(bulk('LiH', 'rocksalt', a=4.0))
     term = field.terms[0]
     term = type(term)(term.kind, term.settings, term.arrays, 1.0, {'method': method, 'seed': 1})
-    force_field = ForceFieldData(ForceField((term,), {'Li': 0.0, 'H': 0.0}))
+    force_field = ForceFieldData(ForceField((term,), {'Li': 0.0, 'H': 0.0}, method=method))
     given = {'snapshots': labelled, 'seed': orm.Int(1)}
     ran(computer, 'aiida.calculations:mlcc.fit', given, {'delta': force_field})
     curve = orm.Dict({'curve': 1})

@@ -74,7 +74,8 @@ def test_base_and_readout_take_one_pass_through_the_network(monkeypatch: pytest.
     atoms = rattled(1)[0]
     atoms.calc = ForceFieldCalculator(random_force_field(trunk, readout(trunk, 0), readout(trunk, 1)))
     passes = []
-    (inner,) = atoms.calc._networks._trunks
+    (networks,) = atoms.calc._models
+    (inner,) = networks._trunks
     inner.network.register_forward_hook(lambda *_: passes.append(1))
     backward = torch.autograd.grad
     slopes: list[int] = []

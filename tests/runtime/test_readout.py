@@ -15,14 +15,14 @@ from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.science.force_field import ForceField, add_delta
 from aiida_mlcc.science.force_field.readout import readout_term
 from aiida_mlcc.science.snapshots import Label, Snapshots
-from tests.runtime.alloy import random_term, rattled
+from tests.runtime.alloy import random_force_field, rattled
 
 N_FRAMES = 30
 SCALE = 0.2
 
 
 def base() -> ForceField:
-    return ForceField((replace(random_term(), trained_on={'method': 'LDA'}),), {'Cu': -1.0, 'Au': -2.0})
+    return replace(random_force_field(), method='LDA')
 
 
 def truth() -> ForceField:

@@ -141,7 +141,7 @@ def test_alternative_of_another_crystal_costs_its_part_of_the_budget_and_nothing
 def test_alternative_that_spoils_the_job_is_left_out_of_another(python, crystal, members):
     """A readout without its network cannot even be built."""
     readout = Term('readout', {'trunk': 'nowhere', 'symbols': ['Li', 'F']}, {'weights': np.zeros((2, 3))})
-    broken = {'seed_1': ForceFieldData(ForceField((readout,), {'Li': 0.0, 'F': 0.0}))}
+    broken = {'seed_1': ForceFieldData(ForceField((readout,), {'Li': 0.0, 'F': 0.0}, method='LDA'))}
     outputs, _ = with_evidence(python, crystal, members, alternatives={'readout': broken})
     assert outputs['error_budget']['GAMMA']['contributions']['kinds'] is None
     assert outputs['dispersion'].get_array('members').shape[0] == 2

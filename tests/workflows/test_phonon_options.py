@@ -95,7 +95,7 @@ def with_a_pull(strength):
     pull[:, 2] = [strength, -strength]
     arrays = {**term.arrays, 'first_order': pull}
     term = type(term)(term.kind, term.settings, arrays, term.weight, {'method': 'LDA'})
-    return ForceFieldData(ForceField((term,), constants={'Li': 0.0, 'F': 0.0})).store()
+    return ForceFieldData(ForceField((term,), {'Li': 0.0, 'F': 0.0}, method='LDA')).store()
 
 
 def test_members_relax_the_positions_that_symmetry_leaves_free(python):
@@ -172,7 +172,7 @@ def test_forces_that_are_no_numbers_cost_their_member_and_are_named(python, crys
     term = springs(rocksalt()).terms[0]
     arrays = {**term.arrays, 'fc': 1e200 * term.arrays['fc']}
     broken = type(term)(term.kind, term.settings, arrays, 1e200, term.trained_on)
-    members = {**members, 'seed_3': ForceFieldData(ForceField((broken,), {'Li': 0.0, 'F': 0.0}))}
+    members = {**members, 'seed_3': ForceFieldData(ForceField((broken,), {'Li': 0.0, 'F': 0.0}, method='LDA'))}
     outputs, node = phonons_of(python, crystal, members)
     assert node.exit_status == HarmonicPhononWorkChain.exit_codes.ERROR_MEMBERS_MISSING.status
     assert 'seed_3' in node.exit_message

@@ -174,7 +174,7 @@ def fit_delta(
     }
     term = solution.basis.term(solution.parameters[:-1], trained_on)
     constants = {symbol: solution.constant / labelled.n_atoms for symbol in sorted(set(labelled.symbols))}
-    field = _with_probe(ForceField((term,), constants, solution.scale), labelled)
+    field = _with_probe(ForceField((term,), constants, solution.scale, method=method), labelled)
     samples = DeltaSamples.of(basis.second, solution.parameters, solution.sampled, solution.noise_sampled)
     return DeltaFit(field, errors, samples)
 

@@ -13,12 +13,12 @@ from scipy.sparse import bsr_array, coo_array, csr_array
 
 from aiida_mlcc.science.crystal import SiteMap, map_onto_crystal, unwrap
 from aiida_mlcc.science.force_field.fourth_order import Bonds, BoundFourthOrder, check_fourth_order
+from aiida_mlcc.science.force_field.kinds import EnergyForces, ForceFieldError
 from aiida_mlcc.science.force_field.neighbours import partner_atoms
-from aiida_mlcc.science.force_field.sum import ForceFieldError, Term
+from aiida_mlcc.science.force_field.sum import Term
 from aiida_mlcc.science.force_field.third_order import BoundThirdOrder, Triplets, check_third_order
 
 KIND = 'force-constants'
-EnergyForces = tuple[float, NDArray[np.float64]]
 _SYMMETRY_TOLERANCE = 1e-6
 
 

@@ -14,8 +14,8 @@ from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import SiteMap
+from aiida_mlcc.science.force_field.kinds import ForceFieldError
 from aiida_mlcc.science.force_field.neighbours import partner_atoms
-from aiida_mlcc.science.force_field.sum import ForceFieldError
 
 TERMS_OF_A_BOND = 3
 _SAME_LENGTH = 1e-3

@@ -10,9 +10,10 @@ import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.force_field.sum import ForceFieldError, Term
+from aiida_mlcc.science.force_field.kinds import ForceFieldError
+from aiida_mlcc.science.force_field.sum import Term
 
-KIND = 'readout'
+_KIND = 'readout'
 
 
 def readout_term(
@@ -27,22 +28,7 @@ def readout_term(
     :param weights: eV per unit of a feature, shape (n_elements, n_features).
     """
     settings = {'trunk': trunk.content_hash, 'symbols': list(symbols)}
-    return Term(KIND, settings, {'weights': np.asarray(weights, dtype=float)}, trained_on=trained_on or {})
-
-
-def refuse_missing_trunks(terms: Sequence[Term]) -> None:
-    """Check that the network of every readout among `terms` stands beside it.
-
-    :raises ForceFieldError: where one is missing.
-    """
-    present = {term.content_hash for term in terms if term.kind == 'mace'}
-    for term in terms:
-        if term.kind == KIND and term.settings['trunk'] not in present:
-            raise ForceFieldError(
-                f'a readout for {term.trained_on.get("method", "a method")} reads the features of the network '
-                f'{str(term.settings["trunk"])[:12]}…, which is not part of this force field: add the Δ to the very '
-                'base that it was fitted on'
-            )
+    return Term(_KIND, settings, {'weights': np.asarray(weights, dtype=float)}, trained_on=trained_on or {})
 
 
 def combined_weights(readouts: Sequence[Term], elements: Sequence[int], n_features: int) -> NDArray[np.float64]:

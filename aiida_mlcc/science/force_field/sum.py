@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,24 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_mlcc.science.force_field.kinds import ForceFieldError, kind_of
 from aiida_mlcc.science.npz import write_json
 
 DESCRIPTION_FILE = 'force_field.json'
 WEIGHTS_FILE = 'weights.safetensors'
-FORMAT = 1
-KINDS = ('mace', 'readout', 'force-constants')
-"""The kinds of term that may be read: a white list, since a description may come from anybody's archive."""
-
-
-class ForceFieldError(ValueError):
-    """A force field that cannot be read, combined or applied."""
+FORMAT = 2
+"""Format 1 did not store the method: it was that of the last term."""
+_HASH_FORMAT = 1
+"""The content hash stands in the sources of stored labels, so it does not follow the format of the file."""
 
 
 @dataclass(frozen=True)
 class Term:
     """One term of the sum, in eV and Å.
 
-    :param kind: one of :data:`KINDS`.
+    :param kind: one of :data:`~aiida_mlcc.science.force_field.kinds.KINDS`.
     :param settings: what rebuilds the term besides its arrays, plain JSON (for ``mace`` the architecture, for
         ``readout`` the content hash of its network and the elements, for ``force-constants`` the symbols and cutoff).
     :param arrays: weights by name.
@@ -44,8 +42,7 @@ class Term:
     trained_on: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ForceFieldError(f'unknown kind of term {self.kind!r}: choose from {", ".join(KINDS)}')
+        kind_of(self.kind)
 
     @property
     def content_hash(self) -> str:
@@ -66,22 +63,19 @@ class ForceField:
     :param base_scale: for a Δ that was fitted as s·E_base + ΔE: the s by which it rescales the base it is added to.
         The fit used the base method's labels; :func:`add_delta` applies s to the base force field.
     :param probe: ``symbols``, ``cell`` (Å), ``positions`` (Å) and ``energy`` (eV) of one structure, checked on load.
+    :param method: what it stands for, such as ``CCSD(T)``; empty where it stands for no method.
     """
 
     terms: tuple[Term, ...]
     constants: Mapping[str, float] = field(default_factory=dict)
     base_scale: float = 0.0
     probe: Mapping[str, Any] | None = None
-
-    @property
-    def method(self) -> str:
-        """The method this force field stands for: that of its last term, since a Δ comes after its base."""
-        return str(self.terms[-1].trained_on.get('method', '')) if self.terms else ''
+    method: str = ''
 
     def content_hash(self) -> str:
-        """SHA-256 of all that fixes the energy: terms, weights, constants and the scale of the base."""
+        """SHA-256 of all that fixes the energy: terms, weights, constants and the scale of the base. Not the method."""
         parts = [[term.content_hash, term.weight] for term in self.terms]
-        content = [FORMAT, parts, dict(self.constants), self.base_scale]
+        content = [_HASH_FORMAT, parts, dict(self.constants), self.base_scale]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def constant_of(self, symbols: tuple[str, ...] | list[str]) -> float:
@@ -110,6 +104,7 @@ class ForceField:
         """Everything but the weights, as plain JSON."""
         return {
             'format': FORMAT,
+            'method': self.method,
             'units': {'energy': 'eV', 'length': 'Å'},
             'terms': [
                 {
@@ -142,8 +137,10 @@ class ForceField:
     @classmethod
     def rebuild(cls, description: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> ForceField:
         """Put a description and its weights (``INDEX.NAME`` → array) together again."""
-        if description.get('format') != FORMAT:
-            raise ForceFieldError(f'force field of format {description.get("format")!r}: this version reads {FORMAT}')
+        if description.get('format') not in (1, FORMAT):
+            raise ForceFieldError(
+                f'force field of format {description.get("format")!r}: this version reads the formats 1 to {FORMAT}'
+            )
         terms = []
         for number, entry in enumerate(description['terms']):
             arrays = {name: weights[f'{number}.{name}'] for name in entry['arrays']}
@@ -151,12 +148,17 @@ class ForceField:
             if term.content_hash != entry['content_hash']:
                 raise ForceFieldError(f'term {number} ({term.kind}) is damaged: its weights are not those described')
             terms.append(term)
-        constants = description['constants']
-        return cls(tuple(terms), constants, description['base_scale'], description['probe'])
+        method = description['method'] if description['format'] == FORMAT else _method_of_the_last(terms)
+        return cls(tuple(terms), description['constants'], description['base_scale'], description['probe'], method)
+
+
+def _method_of_the_last(terms: Sequence[Term]) -> str:
+    """Return the method of a force field of format 1: a Δ comes after its base."""
+    return str(terms[-1].trained_on.get('method', '')) if terms else ''
 
 
 def add_delta(base: ForceField, delta: ForceField) -> ForceField:
-    """Return base + Δ = (1 + s)·base + Δ's own terms; identical terms merge into one weight.
+    """Return base + Δ = (1 + s)·base + Δ's own terms, for the method of the Δ; identical terms merge into one weight.
 
     :raises ForceFieldError: where the base itself still needs a base.
     """
@@ -169,4 +171,4 @@ def add_delta(base: ForceField, delta: ForceField) -> ForceField:
         merged[key] = replace(term, weight=merged[key].weight + term.weight) if key in merged else term
     symbols = sorted(set(base.constants) | set(delta.constants))
     constants = {s: factor * base.constants.get(s, 0.0) + delta.constants.get(s, 0.0) for s in symbols}
-    return ForceField(tuple(merged.values()), constants)
+    return ForceField(tuple(merged.values()), constants, method=delta.method)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import SiteMap
+from aiida_mlcc.science.force_field.kinds import ForceFieldError
 from aiida_mlcc.science.force_field.neighbours import partner_atoms
-from aiida_mlcc.science.force_field.sum import ForceFieldError
 
 _TOLERANCE = 1e-6
 

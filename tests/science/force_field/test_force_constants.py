@@ -2,12 +2,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase.build import bulk
 
 from aiida_mlcc.science.crystal import CrystalError, supercell, to_phonopy
 from aiida_mlcc.science.force_field import ForceFieldError, Term
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
+from tests.crystals import rocksalt, spring_term
+from tests.science.force_field.term_examples import TermExample
 
 SKEWED = [[2, 1, 0], [0, 3, 1], [1, 0, 2]]
+
+
+def example():
+    """Return springs of lithium fluoride, of the second order."""
+    return TermExample((spring_term(rocksalt(), 3.0),), rocksalt(), bulk('LiF', 'cesiumchloride', a=2.6))
 
 
 def rattled(primitive, matrix, seed=4):
