@@ -14,8 +14,8 @@ SKEWED = [[2, 1, 0], [0, 3, 1], [1, 0, 2]]
 
 
 def example():
-    """Return springs of lithium fluoride, of the second order."""
-    return TermExample((spring_term(rocksalt(), 3.0),), rocksalt(), bulk('LiF', 'cesiumchloride', a=2.6))
+    """Return springs of lithium fluoride."""
+    return TermExample((spring_term(rocksalt(), 3.0),), rocksalt(), bulk('LiF', 'zincblende', a=4.03))
 
 
 def rattled(primitive, matrix, seed=4):
