@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from typing import Any
 from aiida import orm
 
 from aiida_mlcc import __version__
-from aiida_mlcc.report.curves import Curves, curves_of_run
+from aiida_mlcc.report.arrays import Curves, curves_of_run
+from aiida_mlcc.report.curve_table import Drawn, Findings, listed
 from aiida_mlcc.report.exports import write_band_yaml, write_csv, write_residuals
 from aiida_mlcc.report.figures import COLOURS, NothingToPlot, is_dashed
-from aiida_mlcc.report.outputs import by_method
-from aiida_mlcc.report.page_contents import Drawn, figures_of, listed, tables_of
+from aiida_mlcc.report.page_contents import figures_of, missing_from, tables_of
 from aiida_mlcc.report.page_figures import readout_data
 from aiida_mlcc.report.page_provenance import (
     citations_of,
@@ -28,8 +28,7 @@ from aiida_mlcc.report.page_provenance import (
     settings_of,
     versions_of,
 )
-from aiida_mlcc.report.page_spectra import has_full_mesh
-from aiida_mlcc.report.page_tables import budget_tables, error_rows
+from aiida_mlcc.report.page_tables import budget_tables
 from aiida_mlcc.report.print_figures import brillouin_zone, write_figures
 from aiida_mlcc.report.references import References, Residual, crystal_of, residuals, shipped_references
 from aiida_mlcc.report.results import failure_lines, imaginary_lines, results_of
@@ -56,34 +55,32 @@ def write_report(process: orm.ProcessNode, folder: Path, references: Sequence[Re
     if not curves.methods:
         raise NothingToPlot(f'{process.process_label}<{process.pk}> has no curve to report')
     folder.mkdir(parents=True, exist_ok=True)
-    files = write_csv(curves, results, folder)
+    shipped = shipped_references(crystal_of(process))
+    known = [*([shipped] if shipped else []), *references]
+    residuals = references_found(curves, results, known)
+    found = Findings(process, curves, results, residuals)
+    files = write_csv(found, folder)
     eigenvectors, without = write_band_yaml(curves, folder)
     files += eigenvectors
     reasons = {reason: [method for method in without if without[method] == reason] for reason in without.values()}
     missing = [f'no band.yaml of {listed(methods)}: {reason}' for reason, methods in reasons.items()]
-    shipped = shipped_references(crystal_of(process))
-    known = [*([shipped] if shipped else []), *references]
-    found = references_found(curves, results, known)
-    files += write_figures(process, curves, error_rows(results), found, folder)
-    if found:
-        files.append(write_residuals(found, folder))
-    page = render(process, curves, results, known, found, [file.name for file in files], missing)
+    files += write_figures(found, folder)
+    if residuals:
+        files.append(write_residuals(residuals, folder))
+    page = render(found, known, [file.name for file in files], missing)
     (folder / PAGE).write_text(page, encoding='utf-8')
-    return Written([folder / PAGE, *files], missing, found)
+    return Written([folder / PAGE, *files], missing, residuals)
 
 
 def render(
-    process: orm.ProcessNode,
-    curves: Curves,
-    results: dict[str, Any],
+    found: Findings,
     references: Sequence[References] = (),
-    found: Sequence[Residual] = (),
     files: Sequence[str] = (),
     not_written: Sequence[str] = (),
 ) -> str:
     """Return the page as HTML.
 
-    :param found: the comparison with `references`.
+    :param references: what `found` was compared with.
     :param files: names of what lies beside the page.
     :param not_written: what does not, and why.
     """
@@ -99,6 +96,7 @@ def render(
     )
     source = environment.loader.get_source
     style, script = (source(environment, f'report.{ending}')[0] for ending in ('css', 'js'))
+    process, curves, results = found.process, found.curves, found.results
     library, formula = get_plotlyjs(), formula_of(process)
     return environment.get_template('report.html').render(
         version=__version__,
@@ -107,14 +105,14 @@ def render(
         subtitle=_subtitle(process),
         notices=_notices(process, results),
         imaginary=imaginary_lines(process),
-        missing=_missing(process, curves, results),
+        missing=_missing(found),
         not_written=not_written,
         methods=[{'name': m, 'colour': COLOURS[m], 'dashed': is_dashed(m)} for m in curves.methods],
         has_elements=any(len(curve.elements) > 1 for curve in curves.vdos.values()),
-        has_full_mesh=has_full_mesh(curves),
-        has_references=bool(found),
-        figures=[_embedded(drawn) for drawn in figures_of(curves, results, found)],
-        tables=tables_of(results, found),
+        has_full_mesh=curves.has_full_mesh,
+        has_references=bool(found.residuals),
+        figures=[_embedded(drawn) for drawn in figures_of(found)],
+        tables=tables_of(found),
         budgets=budget_tables(results),
         left_out=[entry for known in references for entry in known.left_out],
         zone=_zone(curves),
@@ -130,7 +128,7 @@ def render(
     )
 
 
-def references_found(curves: Curves, results: dict[str, Any], known: Sequence[References]) -> list[Residual]:
+def references_found(curves: Curves, results: Mapping[str, Any], known: Sequence[References]) -> list[Residual]:
     """Return the residuals of all references, with the sd of the error budgets where there are any."""
     special = {method: entry['special_points_cm1'] for method, entry in results['methods'].items()}
     return residuals(curves.dispersion, [point for references in known for point in references.points], special)
@@ -149,7 +147,7 @@ def _embedded(drawn: Drawn) -> dict[str, Any]:
     }
 
 
-def _notices(process: orm.ProcessNode, results: dict[str, Any]) -> list[str]:
+def _notices(process: orm.ProcessNode, results: Mapping[str, Any]) -> list[str]:
     notices = []
     if not process.is_terminated:
         notices.append('The run is not over: this is what there is by now.')
@@ -159,25 +157,11 @@ def _notices(process: orm.ProcessNode, results: dict[str, Any]) -> list[str]:
     return [*notices, *(f'Missing: {line}' for line in failure_lines(results['failed']))]
 
 
-def _missing(process: orm.ProcessNode, curves: Curves, results: dict[str, Any]) -> list[str]:
-    checks = {
-        'a dispersion': curves.dispersion,
-        'a harmonic density of states': curves.dos,
-        'a spectrum from dynamics': curves.vdos,
-        'thermal properties': any('thermal_properties' in entry for entry in results['methods'].values()),
-        'errors of force fields': error_rows(results),
-        'an error budget': budget_tables(results),
-        'a learning curve': results['learning_curve'],
-    }
-    asked = process.base.links.get_incoming(link_label_filter='methods').all_nodes()
+def _missing(found: Findings) -> list[str]:
+    asked = found.process.base.links.get_incoming(link_label_filter='methods').all_nodes()
     wanted = asked[0].get_list() if asked and isinstance(asked[0], orm.List) else []
-    lost = [method for method in wanted if method not in curves.methods]
-    elsewhere = [method for method in by_method(process, 'gruneisen') if method not in curves.gruneisen]
-    return [
-        *(f'curves of {method}' for method in lost),
-        *(f'Grüneisen parameters of {method} on the path of its dispersion' for method in elsewhere),
-        *(name for name, there in checks.items() if not there),
-    ]
+    lost = [method for method in wanted if method not in found.curves.methods]
+    return [*(f'curves of {method}' for method in lost), *missing_from(found)]
 
 
 def _run_facts(process: orm.ProcessNode) -> list[tuple[str, str]]:

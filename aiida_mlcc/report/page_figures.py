@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aiida_mlcc.report.curves import Curves
+from aiida_mlcc.report.arrays import Curves
 from aiida_mlcc.report.figures import PRETTY
 from aiida_mlcc.report.page_traces import (
     CM1,

@@ -12,7 +12,7 @@ from aiida.common.links import LinkType
 from aiida.plugins import DataFactory
 
 from aiida_mlcc.jobs.cost import cost_of
-from aiida_mlcc.report.curves import Curves
+from aiida_mlcc.report.arrays import Curves
 from aiida_mlcc.report.page_tables import Table
 from aiida_mlcc.report.trace import ancestors_of, trace
 from aiida_mlcc.science.force_field.kinds import kind_of

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_mlcc.report.curves import AlongPath, Curve
+from aiida_mlcc.report.arrays import AlongPath, Curve
 from aiida_mlcc.report.figures import COLOURS, is_dashed
 
 if TYPE_CHECKING:

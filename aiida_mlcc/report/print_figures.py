@@ -10,7 +10,8 @@ import numpy as np
 from aiida import orm
 from ase.cell import Cell
 
-from aiida_mlcc.report.curves import Curves, Dispersion
+from aiida_mlcc.report.arrays import Curves, Dispersion
+from aiida_mlcc.report.curve_table import Findings, Printed, in_place
 from aiida_mlcc.report.figures import (
     COLOURS,
     NothingToPlot,
@@ -20,6 +21,7 @@ from aiida_mlcc.report.figures import (
     save,
     shade_style,
 )
+from aiida_mlcc.report.page_tables import error_rows
 from aiida_mlcc.report.references import Residual
 
 if TYPE_CHECKING:
@@ -30,32 +32,16 @@ _UNIT = 'cm$^{-1}$'
 _WIDTH = 6.8
 
 
-def write_figures(
-    process: orm.ProcessNode,
-    curves: Curves,
-    errors: Sequence[Mapping[str, Any]],
-    references: Sequence[Residual],
-    folder: Path,
-) -> list[Path]:
-    """Write every figure there is something to draw in; return the files.
-
-    :param references: to be drawn as points in the dispersion.
-    """
-    figures: dict[str, Figure | None] = {
-        'dispersion': _all_methods(process, references if curves.dispersion else ()),
-        'members': members_figure(curves),
-        'spectra': spectra_figure(curves),
-        'projected_spectra': projected_figure(curves),
-        'errors': errors_figure(errors),
-        'brillouin_zone': brillouin_zone(curves),
-    }
+def write_figures(found: Findings, folder: Path) -> list[Path]:
+    """Write every figure there is something to draw in; return the files."""
+    errors = Printed('errors', errors_figure(error_rows(found.results)), 50)
     written = []
-    for name, figure in figures.items():
-        if figure is None:
+    for printed in in_place('prints', found, [errors]):
+        if printed.figure is None:
             continue
         for ending in ENDINGS:
-            written.append(folder / f'{name}.{ending}')
-            save(figure, written[-1])
+            written.append(folder / f'{printed.name}.{ending}')
+            save(printed.figure, written[-1])
     return written
 
 
@@ -178,7 +164,8 @@ def _named_points(curve: Dispersion) -> dict[str, int]:
     return {_plain(PRETTY.get(label, label.replace('_', ''))): index for index, label in reversed(curve.labels)}
 
 
-def _all_methods(process: orm.ProcessNode, references: Sequence[Residual]) -> Figure | None:
+def dispersion_of_all(process: orm.ProcessNode, references: Sequence[Residual]) -> Figure | None:
+    """Draw all methods beside one another, and `references` as points in the dispersion."""
     try:
         figure = figure_of(process)
     except NothingToPlot:

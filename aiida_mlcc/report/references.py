@@ -16,7 +16,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy import constants
 
-from aiida_mlcc.report.curves import Dispersion
+from aiida_mlcc.report.arrays import Dispersion
 from aiida_mlcc.report.results import PRETTY, qpoint_text
 
 CM1_PER_UNIT = {

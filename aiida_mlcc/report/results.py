@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from aiida import orm
 
+from aiida_mlcc.jobs.inputs import merge
+from aiida_mlcc.report.curve_table import all_shown
+from aiida_mlcc.report.modes import DEGENERATE_CM1
 from aiida_mlcc.report.outputs import by_method, outputs_of, plain
-from aiida_mlcc.report.phonons import DEGENERATE_CM1, phonon_results
 from aiida_mlcc.science.dispersion import three_acoustic
 from aiida_mlcc.science.methods import METHODS
 
-_SPREAD = ('qpoint', 'mean', 'min', 'max', 'members')
-_BUDGET = ('sd', 'contributions', 'commensurate')
 _MARK = '*'
 PRETTY = {'GAMMA': 'Γ'}
 """Labels of q-points as a person writes them."""
@@ -24,33 +24,49 @@ PRETTY = {'GAMMA': 'Γ'}
 def results_of(process: orm.ProcessNode) -> dict[str, Any]:
     """Return what a master WorkChain found, as plain JSON.
 
-    ``methods`` → METHOD → ``special_points_cm1`` → LABEL → ``qpoint`` (fractional), ``mean``, ``min``, ``max`` (cm⁻¹,
-    one number a mode), ``members`` (one list a member), ``sd`` (cm⁻¹) with the ``contributions`` to it (None where one
-    was not estimated) and ``commensurate``, whether the wave vector is, with the training cell (None where not
-    known); ``errors`` of its force fields, and of those with another kind of Δ under ``alternatives``; and what
-    :func:`~aiida_mlcc.report.phonons.phonon_results` adds, where it was computed.
-    ``dynamics`` → METHOD → ``peaks`` and ``sampling``, as the VACFWorkChain gives them.
+    ``methods`` → METHOD → ``special_points_cm1``; ``errors`` of its force fields, and of those with another kind of Δ
+    under ``alternatives``; and whatever else the entries of :mod:`aiida_mlcc.report.curve_table` read, where it was
+    computed.
+    ``dynamics`` → METHOD → likewise of its dynamics.
     ``learning_curve``: of labelling in rounds, empty without. ``failed``: what is missing and why. ``snapshots``: how
     many, labelled by what, and their identity.
     """
-    errors, points = plain(process, 'errors'), by_method(process, 'special_points')
-    budgets, others = by_method(process, 'error_budget'), errors.get('alternatives', {})
-    methods = {}
-    for method, node in points.items():
-        budget = budgets[method].get_dict() if method in budgets else {}
-        methods[method] = {
-            'special_points_cm1': _special_points(node.get_dict(), budget),
+    errors, content = plain(process, 'errors'), curve_results(process, 'methods')
+    others = errors.get('alternatives', {})
+    methods = {
+        method: {
+            **found,
             'errors': errors.get(method, {}),
-            'alternatives': {kind: found[method] for kind, found in others.items() if method in found},
-            **phonon_results(process, method),
+            'alternatives': {kind: by_kind[method] for kind, by_kind in others.items() if method in by_kind},
         }
+        for method, found in content.items()
+        if 'special_points_cm1' in found
+    }
     return {
         'methods': methods,
-        'dynamics': _dynamics(process),
+        'dynamics': curve_results(process, 'dynamics'),
         'learning_curve': plain(process, 'learning_curve'),
         'failed': plain(process, 'failures').get('failed', []),
         'snapshots': _snapshots(process),
     }
+
+
+def curve_results(process: orm.ProcessNode, part: str) -> dict[str, dict[str, Any]]:
+    """Return method → what the entries of a part of the results read, in the order of the table of methods."""
+    entries = [entry for entry in all_shown().values() if entry.part == part]
+    nodes: dict[str, dict[str, orm.Data]] = {}
+    for name in dict.fromkeys(name for entry in entries for name in entry.outputs):
+        for method, node in by_method(process, name).items():
+            nodes.setdefault(method, {})[name] = node
+    found = {}
+    for method in METHODS.values():
+        content: dict[str, Any] = {}
+        for entry in entries:
+            of_entry = {name: node for name, node in nodes.get(method, {}).items() if name in entry.outputs}
+            content = merge(content, entry.read(of_entry))
+        if content:
+            found[method] = content
+    return found
 
 
 def to_json(results: Mapping[str, Any]) -> str:
@@ -72,27 +88,6 @@ def imaginary_lines(process: orm.ProcessNode) -> list[str]:
             f'at ({where}): the crystal is not stable in this model.'
         )
     return lines
-
-
-def _special_points(content: Mapping[str, Any], budget: Mapping[str, Any]) -> dict[str, Any]:
-    entries = {label: entry for label, entry in content.items() if isinstance(entry, Mapping) and 'qpoint' in entry}
-    # Without a budget, the spread of the members is all that is known.
-    unknown = {'contributions': {}, 'commensurate': None}
-    return {
-        label: {
-            **{key: entry[key] for key in _SPREAD},
-            **{key: budget.get(label, {**unknown, 'sd': entry['sd']})[key] for key in _BUDGET},
-        }
-        for label, entry in entries.items()
-    }
-
-
-def _dynamics(process: orm.ProcessNode) -> dict[str, Any]:
-    found: dict[str, dict[str, Any]] = {}
-    for name in ('peaks', 'sampling'):
-        for method, node in by_method(process, name).items():
-            found.setdefault(method, {})[name] = node.get_dict()
-    return {method: found[method] for method in METHODS.values() if method in found}
 
 
 def _snapshots(process: orm.ProcessNode) -> dict[str, Any]:

@@ -15,14 +15,10 @@ from aiida_mlcc.calculations.evaluate import EvaluateCalculation
 from aiida_mlcc.calculations.functions.born_charges import born_charges
 from aiida_mlcc.calculations.functions.build_supercell import build_supercell
 from aiida_mlcc.calculations.functions.displaced_supercells import displaced_supercells
-from aiida_mlcc.calculations.functions.error_budget import error_budget
-from aiida_mlcc.calculations.functions.gruneisen_curves import gruneisen_curves
-from aiida_mlcc.calculations.functions.phonon_curves import phonon_curves
 from aiida_mlcc.calculations.functions.phonon_from_forces import phonon_from_forces
 from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.functions.relaxed_structure import relaxed_structure
 from aiida_mlcc.calculations.functions.strained_structure import strained_structure
-from aiida_mlcc.calculations.functions.thermal_curves import thermal_curves
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.engines.forces import is_vasp
@@ -30,6 +26,7 @@ from aiida_mlcc.engines.vasp.labels import VaspLabelsWorkChain
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
 from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain
 from aiida_mlcc.science.relaxation import free_positions
+from aiida_mlcc.workflows.curve_table import AT_REST, Phonons, curves_of, draw
 from aiida_mlcc.workflows.phonon_forces import PhononForces, alternatives_of, evaluated_by, lost_in, reason_of
 from aiida_mlcc.workflows.phonon_inputs import of_one_cell_only, primitive_kind
 from aiida_mlcc.workflows.phonon_ports import phonon_inputs, phonon_outputs
@@ -64,13 +61,8 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
                 cls.look_at_forces,
             ),
             cls.collect_forces,
-            cls.draw_curves,
-            cls.calculate_thermal_properties,
-            if_(cls.has_other_volumes)(
-                cls.calculate_gruneisen_parameters,
-            ),
-            if_(cls.has_members)(
-                cls.make_error_budget,
+            while_(cls.curves_left)(
+                cls.draw_next_curve,
             ),
             cls.judge,
         )
@@ -132,7 +124,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         if not process.is_finished_ok:
             return self.exit_codes.ERROR_BORN_CHARGES.format(reason=process.exit_message)
         self.report(found.base.attributes.get('report'))
-        self.ctx.nac = {'nac': found}
+        self.ctx.nac = found
         self.out('born_charges', found)
         return None
 
@@ -201,7 +193,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         if left_out:
             self.report(f'without {", ".join(left_out)}, whose force constants know the cell before relaxation only')
         self.ctx.plan = PhononForces.of(self.inputs, self.ctx.cells, left_out)
-        self.ctx.volumes = {'at_rest': 0.0}
+        self.ctx.volumes = {AT_REST: 0.0}
         if wanted := self.inputs.parameters.get_dict().get('gruneisen'):
             if stiff := of_one_cell_only(self.inputs.get('force_fields', {})):
                 self.report(
@@ -269,7 +261,8 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
 
     def collect_forces(self) -> ExitCode | None:
         """Hand the forces of each member to phonopy."""
-        self.ctx.members, self.ctx.others, self.ctx.strained = {}, {}, {'expanded': {}, 'compressed': {}}
+        self.ctx.found, self.ctx.others = {volume: {} for volume in self.ctx.volumes}, {}
+        self.ctx.curves, self.ctx.made = list(curves_of('harmonic_phonon')), {}
         for geometry, members in self.ctx.plan.geometries.items():
             node = self.ctx[f'forces_{geometry}']
             if not node.is_finished_ok:
@@ -282,7 +275,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             self.ctx.lost |= lost
         for name, reason in self.ctx.lost.items():
             self.report(f'no forces from {name}: {reason}')
-        if not self.ctx.members:
+        if not self.ctx.found[AT_REST]:
             return self.exit_codes.ERROR_NO_FORCES.format(reason=next(iter(self.ctx.lost.values())))
         return None
 
@@ -305,92 +298,34 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
                     return {name: process.exit_message}
                 self.report(f'no Grüneisen parameters from {name}: {process.exit_message}')
             elif number:
-                self.ctx.strained[volume][name] = phonon
+                self.ctx.found[volume][name] = phonon
             elif alternative := self.ctx.plan.alternatives.get(name):
                 kind, member = alternative
                 self.ctx.others.setdefault(kind, {})[member] = phonon
             else:
-                self.ctx.members[name] = phonon
+                self.ctx.found[AT_REST][name] = phonon
                 self.out(f'phonopy_data.{name}', phonon)
         return {}
 
-    def draw_curves(self) -> None:
-        """Calculate dispersion, density of states and special points, with their spread over the members."""
-        label = {'call_link_label': 'draw_curves'}
-        curves = phonon_curves(
-            self.inputs.parameters,
-            science_hash(phonon_curves),
-            metadata=label,
-            **self.ctx.get('nac', {}),
-            **self.ctx.members,
-        )
-        self.ctx.special_points = curves['special_points']
-        self.out_many(curves)
-        if flagged := curves['special_points']['imaginary']:
-            worst = ', '.join(f'{name} {mode["frequency_cm1"]:.0f} cm⁻¹' for name, mode in sorted(flagged.items()))
-            self.report(f'imaginary modes beyond the acoustic ones, the worst of each member: {worst}')
+    def curves_left(self) -> bool:
+        """Tell whether any curve is still to be calculated."""
+        return bool(self.ctx.curves)
 
-    def calculate_thermal_properties(self) -> None:
-        """Calculate free energy, entropy, heat capacity and mean-square displacements over temperature."""
-        label = {'call_link_label': 'calculate_thermal_properties'}
-        nac = self.ctx.get('nac', {})
-        curves = thermal_curves(
-            self.inputs.parameters, science_hash(thermal_curves), metadata=label, **nac, **self.ctx.members
-        )
-        self.out_many(curves)
-        shares = curves['thermal_properties'].base.attributes.get('imaginary_share')
-        if shares := {name: share for name, share in sorted(shares.items()) if share > 0}:
-            listed = ', '.join(f'{name} {100 * share:.2g} %' for name, share in shares.items())
-            self.report(f'thermal properties leave out the imaginary modes of the mesh: {listed}')
+    def draw_next_curve(self) -> None:
+        """Calculate the next of dispersion, density of states and the others, with its spread over the members."""
+        self.ctx.made |= draw(self, self.ctx.curves.pop(0), self.phonons())
 
-    def with_other_volumes(self) -> list[str]:
-        """Return the members that have forces at the other volumes, too."""
-        return [name for name in self.ctx.members if all(name in phonons for phonons in self.ctx.strained.values())]
-
-    def has_other_volumes(self) -> bool:
-        """Tell whether any member has forces at the other volumes, too."""
-        return bool(self.with_other_volumes())
-
-    def calculate_gruneisen_parameters(self) -> None:
-        """Compare the frequencies of each member at three volumes."""
-        names = self.with_other_volumes()
-        volumes = {'at_rest': self.ctx.members, **self.ctx.strained}
-        volumes = {volume: {name: phonons[name] for name in names} for volume, phonons in volumes.items()}
-        gammas = gruneisen_curves(
-            self.inputs.parameters,
-            science_hash(gruneisen_curves),
-            metadata={'call_link_label': 'calculate_gruneisen_parameters'},
-            **self.ctx.get('nac', {}),
-            **volumes,
-        )
-        self.out('gruneisen', gammas)
-
-    def has_members(self) -> bool:
-        """Tell whether the frequencies come from force fields, whose errors can be estimated."""
-        return 'force_fields' in self.inputs
-
-    def make_error_budget(self) -> None:
-        """Say how far each frequency at the special points can be trusted."""
-        known = {name: self.inputs[name] for name in ('delta_samples', 'training_snapshots') if name in self.inputs}
-        budget, node = error_budget.run_get_node(
-            self.ctx.special_points,
-            science_hash(error_budget),
-            members=self.ctx.members,
-            alternatives=self.ctx.others,
-            primitive=self.ctx.primitive,
-            metadata={'call_link_label': 'make_error_budget'},
-            **self.ctx.get('nac', {}),
-            **known,
-        )
-        if node.is_finished_ok:
-            self.out('error_budget', budget)
-        else:
-            self.report(f'no error budget: {node.exit_message}')
+    def phonons(self) -> Phonons:
+        """Return what the curves are calculated from."""
+        volumes = {volume: self.ctx.found[volume] for volume in self.ctx.volumes}
+        nac = self.ctx.get('nac')
+        return Phonons(self.inputs, self.ctx.primitive, volumes, self.ctx.others, nac, self.ctx.made)
 
     def judge(self) -> ExitCode | None:
         """Say whether members are missing, or their Grüneisen parameters."""
         missing = [name for name in self.ctx.lost if name not in self.ctx.plan.alternatives]
         if len(self.ctx.volumes) > 1:
-            partly = set(self.ctx.members) - set(self.with_other_volumes())
+            phonons = self.phonons()
+            partly = set(phonons.members) - set(phonons.at_all_volumes)
             missing += [f'Grüneisen parameters of {name}' for name in sorted(partly)]
         return self.exit_codes.ERROR_MEMBERS_MISSING.format(members=', '.join(missing)) if missing else None

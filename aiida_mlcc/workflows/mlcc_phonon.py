@@ -15,7 +15,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.jobs.ports import count_port, structure_port
 from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, METHODS, slug_of
-from aiida_mlcc.workflows.phonon_ports import CURVES, ON_REQUEST
+from aiida_mlcc.workflows.curve_table import curve_namespaces, outputs_of_stage
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.stages import (
     SHARED,
@@ -25,7 +25,6 @@ from aiida_mlcc.workflows.stages import (
     stage_inputs,
     stages_needed,
 )
-from aiida_mlcc.workflows.vacf import SPECTRA
 
 
 class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
@@ -72,10 +71,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         spec.output_namespace('base', dynamic=True, valid_type=ForceFieldData)
         spec.output_namespace('delta_ml', dynamic=True)
         spec.output_namespace('control', dynamic=True, valid_type=ForceFieldData)
-        for name, (kind, help_text) in {**CURVES, **ON_REQUEST}.items():
-            spec.output_namespace(name, dynamic=True, valid_type=kind, help=f'By method. {help_text}')
-        for name, (kind, help_text) in SPECTRA.items():
-            spec.output_namespace(name, dynamic=True, valid_type=kind, help=f'By method. {help_text}')
+        for stage in ('harmonic_phonon', 'vacf'):
+            curve_namespaces(spec, stage)
         spec.outline(
             cls.begin,
             if_(cls.needs_snapshots)(
@@ -289,8 +286,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         for stage, slug in self.ctx.running:
             node = self.ctx[f'{stage}_{slug}']
             self.note_failure(stage, node, slug)
-            names = (*CURVES, *ON_REQUEST) if stage == 'harmonic_phonon' else SPECTRA
-            for name in names:
+            for name in outputs_of_stage(stage):
                 if name in node.outputs:
                     self.out(f'{name}.{slug}', node.outputs[name])
             self.ctx.n_dispersions += 'dispersion' in node.outputs

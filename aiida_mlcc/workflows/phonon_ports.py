@@ -12,36 +12,8 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.forces import refuse_force_engine
 from aiida_mlcc.engines.vasp.jobs import vasp_ports
 from aiida_mlcc.jobs.ports import structure_port, supercell_port, symprec_port
+from aiida_mlcc.workflows.curve_table import curve_outputs
 from aiida_mlcc.workflows.phonon_inputs import refuse_calculators, validate_parameters
-
-CURVES = {
-    'dispersion': (orm.BandsData, 'Mean over members, cm⁻¹; members, min, max, sd, matched branch by branch.'),
-    'dos': (orm.XyData, 'Density of states over frequency, modes per cm⁻¹: total and of each element.'),
-    'special_points': (orm.Dict, 'Frequencies at the special points, cm⁻¹.'),
-    'group_velocities': (orm.ArrayData, 'Along the dispersion, km/s: vectors of `members`; mean, min, max, sd of |v|.'),
-    'gamma_modes': (orm.Dict, '`modes` at Γ: irreducible `label`, `modes` and frequencies (cm⁻¹) with their spread.'),
-    'force_constants': (orm.Dict, 'Member → by how much its force constants broke the symmetry enforced, eV/Å².'),
-    'thermal_properties': (
-        orm.ArrayData,
-        'Free energy, entropy and heat capacity of a mole of cells, primitive by default.',
-    ),
-    'mean_square_displacements': (orm.ArrayData, '⟨u²⟩ of each element over temperature, Å².'),
-}
-"""What every calculation gives, with the type and what it is."""
-
-ON_REQUEST = {
-    'gruneisen': (orm.ArrayData, 'Grüneisen parameters along the dispersion: members, mean, min, max, sd.'),
-    'born_charges': (
-        orm.ArrayData,
-        'Born charges and dielectric tensor as used; the attributes say what was corrected.',
-    ),
-    'error_budget': (
-        orm.Dict,
-        'At each special point: `sd` of every mode (cm⁻¹), the `contributions` to it, and whether the training cell '
-        'holds the wave vector (`commensurate`).',
-    ),
-}
-"""What depends on the inputs."""
 
 
 def phonon_inputs(spec: WorkChainSpec) -> None:
@@ -109,6 +81,4 @@ def phonon_outputs(spec: WorkChainSpec) -> None:
     spec.output_namespace(
         'relaxed', valid_type=orm.StructureData, dynamic=True, help='The primitive cell of each member at rest.'
     )
-    for outputs, required in ((CURVES, True), (ON_REQUEST, False)):
-        for name, (kind, help_text) in outputs.items():
-            spec.output(name, valid_type=kind, required=required, help=help_text)
+    curve_outputs(spec, 'harmonic_phonon')

@@ -11,7 +11,6 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.functions.build_supercell import build_supercell
 from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
-from aiida_mlcc.calculations.functions.vibrational_spectrum import TRAJECTORY, vibrational_spectrum
 from aiida_mlcc.calculations.md import MdCalculation
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
@@ -20,30 +19,10 @@ from aiida_mlcc.jobs.inputs import Options, job_inputs
 from aiida_mlcc.jobs.ports import count_port, seed_port, structure_port, supercell_port, symprec_port
 from aiida_mlcc.jobs.restart import MdRestartWorkChain
 from aiida_mlcc.science.vdos import folding
+from aiida_mlcc.workflows.curve_table import Dynamics, curve_outputs, curves_of, draw
+from aiida_mlcc.workflows.curves.spectrum import TRAJECTORY
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.vacf_checks import distrust, refuse_inputs, validate_limits, validate_spectrum
-
-SPECTRA = {
-    'vdos': (
-        orm.XyData,
-        'Modes per cm⁻¹ of a primitive cell: `mean`, `min`, `max` and the members, `element_…` and `direction_…`; '
-        '`sampling_sd` of one member by its sampling, and `sd` of one member by all there is.',
-    ),
-    'harmonic_dos': (
-        orm.XyData,
-        'The same of the harmonic crystal at the wave vectors that the supercell holds, with the same window.',
-    ),
-    'peaks': (
-        orm.Dict,
-        'Each harmonic peak, where dynamics has it, the shift and its error, cm⁻¹; not of a structure with forces.',
-    ),
-    'sampling': (orm.Dict, 'Correlation time, independent blocks, temperature and drift of each trajectory.'),
-}
-"""What the dynamics of a method gives, with the type and what it is."""
-
-ALWAYS = ('vdos', 'sampling')
-"""What every dynamics gives; the rest needs a harmonic crystal to compare with."""
-
 
 SEEDS_OF_A_MEMBER = 1000
 """Members by name, trajectories by number: velocities of two members with one seed would share their noise, and more
@@ -106,8 +85,7 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
             dynamic=True,
             help='Frames, where `keep_trajectory` asks for them, and the last ones of a dynamics that blew up.',
         )
-        for name, (kind, help_text) in SPECTRA.items():
-            spec.output(name, valid_type=kind, required=name in ALWAYS, help=help_text)
+        curve_outputs(spec, 'vacf')
         spec.outline(
             cls.build_supercell,
             while_(cls.trajectories_left)(
@@ -223,27 +201,9 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
             return self.exit_codes.ERROR_UNRELIABLE_DYNAMICS.format(reason=reason)
         if not self.ctx.finished:
             return self.exit_codes.ERROR_NO_DYNAMICS.format(reason=next(iter(self.ctx.failed.values())))
-        found = vibrational_spectrum(
-            self.ctx.primitive,
-            self.inputs.spectrum,
-            science_hash(vibrational_spectrum),
-            metadata={'call_link_label': 'transform'},
-            **self.ctx.finished,
-        )
-        for name, node in found.items():
-            self.out(name, node)
-        sampling = found['sampling'].get_dict()
-        runs = sampling['runs']
-        picoseconds = sum(run['time_ps'] for run in runs.values())
-        n_independent = sampling['n_independent_blocks']
-        self.report(f'{picoseconds:.1f} ps in {len(runs)} trajectories know as much as {n_independent:.1f} samples')
-        if sampling['share_of_modes_cut_off']:
-            self.report(f'`highest_cm1` cuts off {100 * sampling["share_of_modes_cut_off"]:.1f} % of the modes')
-        if imaginary := {name: n for name, run in runs.items() if (n := run['n_imaginary_modes'])}:
-            told = ', '.join(f'{n} of {name}' for name, n in imaginary.items())
-            self.report(f'imaginary modes, which the harmonic spectrum lacks: {told}')
-        if sampling['no_peaks_because'] is not None:
-            self.report(f'no peaks are compared: {sampling["no_peaks_because"]}')
+        made: dict[str, orm.Data] = {}
+        for name in curves_of('vacf'):
+            made |= draw(self, name, Dynamics(self.inputs, self.ctx.primitive, self.ctx.finished, made))
         return None
 
     def judge(self) -> ExitCode | None:

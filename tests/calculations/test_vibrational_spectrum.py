@@ -8,7 +8,7 @@ from aiida import orm
 from ase.build import bulk
 from scipy import constants
 
-from aiida_mlcc.calculations.functions.vibrational_spectrum import vibrational_spectrum
+from aiida_mlcc.workflows.curves.spectrum import vibrational_spectrum
 
 N_ATOMS = 12
 MODES = np.linspace(150, 1430, 3 * N_ATOMS - 3)

@@ -3,7 +3,8 @@
 import json
 from html.parser import HTMLParser
 
-from aiida_mlcc.report.curves import curves_of_run
+from aiida_mlcc.report.arrays import curves_of_run
+from aiida_mlcc.report.curve_table import Findings
 from aiida_mlcc.report.page import render
 from aiida_mlcc.report.results import results_of
 
@@ -42,7 +43,7 @@ class Page(HTMLParser):
 
 def page_of(process):
     """Return the page of a run."""
-    return Page(render(process, curves_of_run(process), results_of(process)))
+    return Page(render(Findings(process, curves_of_run(process), results_of(process))))
 
 
 def traces(page, figure, role):

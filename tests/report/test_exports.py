@@ -14,7 +14,8 @@ from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from plumpy import ProcessState
 
-from aiida_mlcc.report.curves import curves_of_run
+from aiida_mlcc.report.arrays import curves_of_run
+from aiida_mlcc.report.curve_table import Findings
 from aiida_mlcc.report.exports import write_band_yaml, write_csv
 from aiida_mlcc.report.page import write_report
 from aiida_mlcc.report.results import results_of
@@ -36,7 +37,7 @@ def written(run, tmp_path_factory):
 def all_written(full, tmp_path_factory):
     """Return a folder with the CSV files of the run that has everything."""
     folder = tmp_path_factory.mktemp('csv')
-    write_csv(curves_of_run(full.process), results_of(full.process), folder)
+    write_csv(Findings(full.process, curves_of_run(full.process), results_of(full.process)), folder)
     return folder
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aiida_mlcc.report.page_thermal import displacement_figure, imaginary_text, thermal_figure
+from aiida_mlcc.report.curves.thermal import displacement_figure, imaginary_text, thermal_figure
 from aiida_mlcc.report.results import results_of
 from tests.report.full_run import MEMBERS, SLUGS, TEMPERATURES
 from tests.report.read_page import page_of

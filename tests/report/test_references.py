@@ -5,7 +5,7 @@ import pytest
 import yaml
 from ase.build import bulk
 
-from aiida_mlcc.report.curves import curves_of_run
+from aiida_mlcc.report.arrays import curves_of_run
 from aiida_mlcc.report.page import write_report
 from aiida_mlcc.report.page_tables import residual_table
 from aiida_mlcc.report.references import (

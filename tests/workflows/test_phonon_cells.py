@@ -8,7 +8,6 @@ from aiida import orm
 from aiida.engine import run_get_node
 from ase import Atoms
 
-from aiida_mlcc.calculations.functions.error_budget import error_budget
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.inputs import refuse_no_crystal, refuse_structure
@@ -16,6 +15,7 @@ from aiida_mlcc.science.crystal import primitive_cell, supercell
 from aiida_mlcc.science.dispersion import band_path, frequencies
 from aiida_mlcc.science.gruneisen import strained
 from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.workflows.curves.error_budget import error_budget
 from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
 from tests.crystals import optical_frequency_cm1, rocksalt, rocksalt_cube, springs
 from tests.science.test_branches import phonon_of

@@ -1,13 +1,16 @@
-"""What the page shows of dynamics: the spectra beside the harmonic ones, autocorrelations, peaks and sampling."""
+"""Of dynamics: the spectra beside the harmonic ones, autocorrelations, peaks and sampling."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from aiida_mlcc.report.curves import Curves
+from aiida_mlcc.report.arrays import Curves
+from aiida_mlcc.report.csv_files import of_density, of_rows, over
+from aiida_mlcc.report.curve_table import Content, Drawn, Files, Findings, Placed, Printed, Shown, listed
 from aiida_mlcc.report.page_tables import Table, number_text
 from aiida_mlcc.report.page_traces import CM1, PER_CM1, curve_traces, framed, layout, mean_trace
+from aiida_mlcc.report.print_figures import projected_figure, spectra_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -15,6 +18,17 @@ if TYPE_CHECKING:
 _TOLD = f'%{{x:.0f}} {CM1}: %{{y:.4f}} {PER_CM1}'
 _SHOWN_FS = 1000.0
 """The lags that are in sight at first."""
+
+
+_LAGS = (
+    'Weighted with the masses, one at lag zero: what the spectrum from dynamics is transformed from. Shaded: the range '
+    'over the trajectories. At most the first picosecond is in sight; the CSV file has all lags.'
+)
+
+
+def read(nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``peaks`` and ``sampling``, as the VACFWorkChain gives them."""
+    return {name: nodes[name].get_dict() for name in ('peaks', 'sampling') if name in nodes}
 
 
 def spectrum_figure(curves: Curves) -> go.Figure:
@@ -40,11 +54,6 @@ def spectrum_figure(curves: Curves) -> go.Figure:
     figure.update_layout(xaxis={**framed(), 'title': {'text': f'frequency ({CM1})'}, 'range': [start, 1.03 * stop]})
     figure.update_yaxes(title={'text': PER_CM1, 'standoff': 6}, rangemode='tozero')
     return figure
-
-
-def has_full_mesh(curves: Curves) -> bool:
-    """Tell whether a spectrum has both harmonic counterparts: of its supercell, and on the full mesh."""
-    return any(method in curves.harmonic and method in curves.dos for method in curves.vdos)
 
 
 def autocorrelation_figure(curves: Curves) -> go.Figure | None:
@@ -141,3 +150,85 @@ def _sampling_row(name: str, run: Mapping[str, Any]) -> list[str]:
         str(run['n_blocks']),
         number_text(run['n_independent_blocks'], 1),
     ]
+
+
+def _spectrum_caption(curves: Curves) -> str:
+    same = [method for method in curves.vdos if method in curves.harmonic]
+    others = [method for method in curves.vdos if method not in curves.harmonic and method in curves.dos]
+    told = ['Solid: from the velocity autocorrelation of dynamics.']
+    if same:
+        told.append(
+            'Dashed: harmonic, at the wave vectors that the supercell of the dynamics holds and with the same window, '
+            'so that finite size is not taken for anharmonicity.'
+        )
+    if same and any(method in curves.dos for method in same):
+        told.append('Dotted, on request: harmonic, on the full mesh.')
+    if others:
+        whose = f' ({listed(others)})' if same else ''
+        told.append(f'Dashed{whose}: harmonic, on the full mesh and not in the supercell of the dynamics.')
+    if any(curves.share_of_cell(method) != 1 for method in [*same, *others]):
+        told.append('The full mesh is that of a larger cell, scaled to the atoms of the primitive cell.')
+    widths = sorted({round(curve.resolution) for curve in curves.vdos.values() if curve.resolution})
+    if widths:
+        told.append(f'A single sharp mode would be {listed(list(map(str, widths)))} cm⁻¹ wide.')
+    return ' '.join(told)
+
+
+def _figures(found: Findings) -> list[Drawn]:
+    curves, drawn = found.curves, []
+    if curves.vdos:
+        figure = spectrum_figure(curves)
+        drawn.append(Drawn('spectrum', 'Spectrum from dynamics', figure, _spectrum_caption(curves), place=20))
+    if (figure := autocorrelation_figure(curves)) is not None:
+        drawn.append(Drawn('autocorrelation', 'Velocity autocorrelation', figure, _LAGS, place=30))
+    return drawn
+
+
+def _tables(found: Findings) -> list[Placed]:
+    dynamics = found.results['dynamics']
+    return [Placed(peaks_table(dynamics), 30), Placed(sampling_table(dynamics), 40)]
+
+
+def _files(found: Findings) -> list[Files]:
+    curves = found.curves
+    peaks, sampling = {}, {}
+    for method, entry in found.results['dynamics'].items():
+        peaks[method] = entry.get('peaks', {}).get('peaks', [])
+        sampling[method] = [{'trajectory': n, **run} for n, run in entry.get('sampling', {}).get('runs', {}).items()]
+    return [
+        Files('vdos', {method: of_density(curve) for method, curve in curves.vdos.items()}, 40),
+        Files('harmonic_dos', {method: of_density(curve) for method, curve in curves.harmonic.items()}, 50),
+        Files('vacf', {method: over(curve, 'lag_fs') for method, curve in curves.autocorrelation.items()}, 60),
+        Files('peaks', _with_rows(peaks), 100),
+        Files('sampling', _with_rows(sampling), 110),
+    ]
+
+
+def _with_rows(tables: Mapping[str, list[Mapping[str, Any]]]) -> dict[str, Content]:
+    return {method: of_rows(rows) for method, rows in tables.items() if rows}
+
+
+def _prints(found: Findings) -> list[Printed]:
+    curves = found.curves
+    return [
+        Printed('spectra', spectra_figure(curves), 30),
+        Printed('projected_spectra', projected_figure(curves), 40),
+    ]
+
+
+def _missing(found: Findings) -> list[str]:
+    return [] if found.curves.vdos else ['a spectrum from dynamics']
+
+
+SHOWN = Shown(
+    part='dynamics',
+    outputs=('vdos', 'harmonic_dos', 'peaks', 'sampling'),
+    read=read,
+    units={'peaks': 'in the names and in `units`', 'sampling': 'in the names'},
+    figures=_figures,
+    tables=_tables,
+    files=_files,
+    prints=_prints,
+    missing=_missing,
+    place=20,
+)

@@ -130,6 +130,11 @@ class Curves:
         found = self.dos.get(method)
         return None if found is None else found.times(self.share_of_cell(method))
 
+    @property
+    def has_full_mesh(self) -> bool:
+        """Tell whether a spectrum has both harmonic counterparts: of its supercell, and on the full mesh."""
+        return any(method in self.harmonic and method in self.dos for method in self.vdos)
+
     def share_of_cell(self, method: str) -> float:
         """Return the atoms of a spectrum from dynamics over those of the phonons; 1 where either is not known."""
         ours, theirs = (kind[method].n_atoms if method in kind else None for kind in (self.vdos, self.dos))

@@ -13,6 +13,7 @@ from aiida_mlcc.science.branches import Branches, branches_of, point_matrices
 from aiida_mlcc.science.crystal import CrystalError, from_phonopy
 from aiida_mlcc.science.error_budget import budget, commensurate, delta_spread
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
+from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
 
 
 @calcfunction
@@ -86,3 +87,35 @@ def _on_branches(
 ) -> np.ndarray:
     matrices = [point_matrices(phonon, qpoints, directions) for phonon in phonons.values()]
     return np.array([branches.frequencies_cm1(of_member) for of_member in matrices])
+
+
+def _arguments(phonons: Phonons) -> dict[str, Any] | None:
+    """Only the frequencies of force fields have errors that can be estimated."""
+    if 'force_fields' not in phonons.inputs:
+        return None
+    known = {name: phonons.inputs[name] for name in ('delta_samples', 'training_snapshots') if name in phonons.inputs}
+    return {
+        'special_points': phonons.made['special_points'],
+        'members': phonons.members,
+        'alternatives': phonons.alternatives,
+        'primitive': phonons.primitive,
+        **phonons.polar,
+        **known,
+    }
+
+
+CURVE = Curve(
+    stage='harmonic_phonon',
+    step='make_error_budget',
+    calculate=error_budget,
+    outputs={
+        'error_budget': Output(
+            orm.Dict,
+            'At each special point: `sd` of every mode (cm⁻¹), the `contributions` to it, and whether the training '
+            'cell holds the wave vector (`commensurate`).',
+            always=False,
+        )
+    },
+    arguments=_arguments,
+    needs=('special_points',),
+)

@@ -10,6 +10,7 @@ from aiida_mlcc.calculations.functions.curves import UNITS, curve_with_spread
 from aiida_mlcc.science.vdos import VibrationalSpectrum
 from aiida_mlcc.science.vdos_of_runs import PADDING, MemberSpectrum, Run, member_spectrum, no_peaks, reach_of_modes
 from aiida_mlcc.science.vdos_peaks import compare_peaks
+from aiida_mlcc.workflows.curve_table import Curve, Dynamics, Output
 
 TRAJECTORY = '_trajectory_'
 """Between the name of a member and the number of its trajectory."""
@@ -143,3 +144,51 @@ def _sampling(runs: dict[str, dict[str, Run]], found: dict[str, MemberSpectrum])
             }
     total = sum(entry['n_independent_blocks'] for entry in told.values())
     return {'runs': told, 'n_independent_blocks': total}
+
+
+def _arguments(dynamics: Dynamics) -> dict[str, Any]:
+    spectrum = dynamics.inputs['spectrum']
+    return {'primitive': dynamics.primitive, 'parameters': spectrum, **dynamics.autocorrelations}
+
+
+def _told(made: dict[str, Any]) -> list[str]:
+    sampling = made['sampling'].get_dict()
+    runs = sampling['runs']
+    picoseconds = sum(run['time_ps'] for run in runs.values())
+    n_independent = sampling['n_independent_blocks']
+    lines = [f'{picoseconds:.1f} ps in {len(runs)} trajectories know as much as {n_independent:.1f} samples']
+    if sampling['share_of_modes_cut_off']:
+        lines.append(f'`highest_cm1` cuts off {100 * sampling["share_of_modes_cut_off"]:.1f} % of the modes')
+    if imaginary := {name: n for name, run in runs.items() if (n := run['n_imaginary_modes'])}:
+        listed = ', '.join(f'{n} of {name}' for name, n in imaginary.items())
+        lines.append(f'imaginary modes, which the harmonic spectrum lacks: {listed}')
+    if sampling['no_peaks_because'] is not None:
+        lines.append(f'no peaks are compared: {sampling["no_peaks_because"]}')
+    return lines
+
+
+CURVE = Curve(
+    stage='vacf',
+    step='transform',
+    calculate=vibrational_spectrum,
+    outputs={
+        'vdos': Output(
+            orm.XyData,
+            'Modes per cm⁻¹ of a primitive cell: `mean`, `min`, `max` and the members, `element_…` and `direction_…`; '
+            '`sampling_sd` of one member by its sampling, and `sd` of one member by all there is.',
+        ),
+        'harmonic_dos': Output(
+            orm.XyData,
+            'The same of the harmonic crystal at the wave vectors that the supercell holds, with the same window.',
+            always=False,
+        ),
+        'peaks': Output(
+            orm.Dict,
+            'Each harmonic peak, where dynamics has it, the shift and its error, cm⁻¹; not of a structure with forces.',
+            always=False,
+        ),
+        'sampling': Output(orm.Dict, 'Correlation time, independent blocks, temperature and drift of each trajectory.'),
+    },
+    arguments=_arguments,
+    told=_told,
+)

@@ -12,6 +12,7 @@ from aiida_mlcc.science.branches import branches_of, path_matrices
 from aiida_mlcc.science.crystal import from_phonopy
 from aiida_mlcc.science.dispersion import band_path, spread
 from aiida_mlcc.science.gruneisen import mode_gruneisen
+from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
 
 
 @calcfunction
@@ -44,3 +45,25 @@ def gruneisen_curves(
         node = orm.ArrayData({'members': np.array(gammas), 'qpoints': path.qpoints, **spread(gammas)})
     node.base.attributes.set('members', names)
     return node
+
+
+def _arguments(phonons: Phonons) -> dict[str, Any] | None:
+    """Compare the members that have forces at all three volumes, if any."""
+    names = phonons.at_all_volumes
+    if len(phonons.volumes) < 2 or not names:
+        return None
+    volumes = {volume: {name: members[name] for name in names} for volume, members in phonons.volumes.items()}
+    return {'parameters': phonons.inputs['parameters'], **phonons.polar, **volumes}
+
+
+CURVE = Curve(
+    stage='harmonic_phonon',
+    step='calculate_gruneisen_parameters',
+    calculate=gruneisen_curves,
+    outputs={
+        'gruneisen': Output(
+            orm.ArrayData, 'Grüneisen parameters along the dispersion: members, mean, min, max, sd.', always=False
+        )
+    },
+    arguments=_arguments,
+)

@@ -1,5 +1,7 @@
 """Thermal properties and mean-square displacements of one method, with their spread over the members."""
 
+from typing import Any
+
 import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
@@ -14,6 +16,7 @@ from aiida_mlcc.science.thermal import (
     temperature_grid,
     thermal_properties,
 )
+from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
 
 
 @calcfunction
@@ -54,3 +57,28 @@ def _with_spread(
     node = orm.ArrayData(arrays)
     node.base.attributes.set_many({'members': names, 'quantities': list(of_members[0])})
     return node
+
+
+def _arguments(phonons: Phonons) -> dict[str, Any]:
+    return {'parameters': phonons.inputs['parameters'], **phonons.polar, **phonons.members}
+
+
+def _told(made: dict[str, orm.Data]) -> list[str]:
+    shares = made['thermal_properties'].base.attributes.get('imaginary_share')
+    listed = ', '.join(f'{name} {100 * share:.2g} %' for name, share in sorted(shares.items()) if share > 0)
+    return [f'thermal properties leave out the imaginary modes of the mesh: {listed}'] if listed else []
+
+
+CURVE = Curve(
+    stage='harmonic_phonon',
+    step='calculate_thermal_properties',
+    calculate=thermal_curves,
+    outputs={
+        'thermal_properties': Output(
+            orm.ArrayData, 'Free energy, entropy and heat capacity of a mole of cells, primitive by default.'
+        ),
+        'mean_square_displacements': Output(orm.ArrayData, '⟨u²⟩ of each element over temperature, Å².'),
+    },
+    arguments=_arguments,
+    told=_told,
+)

@@ -24,6 +24,7 @@ from aiida_mlcc.science.dispersion import (
     spread,
 )
 from aiida_mlcc.science.gamma_modes import gamma_frequencies, gamma_sets
+from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
 
 
 @calcfunction
@@ -134,3 +135,38 @@ def _gamma_modes(phonons: dict[str, Any]) -> list[dict[str, Any]]:
         )
         counted += n_equal
     return modes
+
+
+def _arguments(phonons: Phonons) -> dict[str, Any]:
+    return {'parameters': phonons.inputs['parameters'], **phonons.polar, **phonons.members}
+
+
+def _told(made: dict[str, Any]) -> list[str]:
+    flagged = made['special_points']['imaginary']
+    worst = ', '.join(f'{name} {mode["frequency_cm1"]:.0f} cm⁻¹' for name, mode in sorted(flagged.items()))
+    return [f'imaginary modes beyond the acoustic ones, the worst of each member: {worst}'] if flagged else []
+
+
+CURVE = Curve(
+    stage='harmonic_phonon',
+    step='draw_curves',
+    calculate=phonon_curves,
+    outputs={
+        'dispersion': Output(
+            orm.BandsData, 'Mean over members, cm⁻¹; members, min, max, sd, matched branch by branch.'
+        ),
+        'dos': Output(orm.XyData, 'Density of states over frequency, modes per cm⁻¹: total and of each element.'),
+        'special_points': Output(orm.Dict, 'Frequencies at the special points, cm⁻¹.'),
+        'group_velocities': Output(
+            orm.ArrayData, 'Along the dispersion, km/s: vectors of `members`; mean, min, max, sd of |v|.'
+        ),
+        'gamma_modes': Output(
+            orm.Dict, '`modes` at Γ: irreducible `label`, `modes` and frequencies (cm⁻¹) with their spread.'
+        ),
+        'force_constants': Output(
+            orm.Dict, 'Member → by how much its force constants broke the symmetry enforced, eV/Å².'
+        ),
+    },
+    arguments=_arguments,
+    told=_told,
+)

@@ -1,0 +1,142 @@
+"""Dispersion, density of states, special points with their errors, and the symmetry of the force constants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiida_mlcc.report.csv_files import along_path, of_density, safe
+from aiida_mlcc.report.curve_table import Content, Drawn, Files, Findings, Placed, Printed, Shown
+from aiida_mlcc.report.modes import label_at_gamma
+from aiida_mlcc.report.page_figures import dispersion_figure
+from aiida_mlcc.report.page_tables import Table, special_points_table
+from aiida_mlcc.report.print_figures import brillouin_zone, dispersion_of_all, members_figure
+
+_SPREAD = ('qpoint', 'mean', 'min', 'max', 'members', 'sd')
+
+_CAPTION = (
+    'Lines: mean over the members, DFT dashed. Shaded: the range over the members, or ± one sd. The density of states '
+    'shares the axis of frequency. Imaginary frequencies are drawn below zero. Point at a line to read branch, wave '
+    'vector (units of the reciprocal lattice) and spread, or move the slider.'
+)
+
+_SYMMETRY = {
+    'translation_eV_A2': 'sum over neighbours (eV/Å²)',
+    'permutation_eV_A2': 'Φᵢⱼ − Φⱼᵢᵀ (eV/Å²)',
+    'largest_eV_A2': 'largest of Φ (eV/Å²)',
+    'residual_force_eV_A': 'force at rest (eV/Å)',
+}
+
+
+def read(nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the modes at the special points and at Γ, and ``force_constants``.
+
+    ``special_points_cm1`` → LABEL → ``qpoint`` (fractional), ``mean``, ``min``, ``max``, ``sd`` (one number a mode) and
+    ``members`` (one list a member); ``contributions`` to the sd and ``commensurate`` are not known without an error
+    budget. ``gamma_modes``: label, modes and frequencies. ``force_constants``: member → how far they were from their
+    symmetry.
+    """
+    found: dict[str, Any] = {}
+    if (node := nodes.get('special_points')) is not None:
+        entries = {label: e for label, e in node.get_dict().items() if isinstance(e, Mapping) and 'qpoint' in e}
+        found['special_points_cm1'] = {
+            label: {**{key: entry[key] for key in _SPREAD}, 'contributions': {}, 'commensurate': None}
+            for label, entry in entries.items()
+        }
+    if (node := nodes.get('gamma_modes')) is not None:
+        found['gamma_modes'] = node.get_dict()['modes']
+    if (node := nodes.get('force_constants')) is not None:
+        found['force_constants'] = node.get_dict()
+    return found
+
+
+def force_constants_table(results: Mapping[str, Any]) -> Table | None:
+    """Return by how much force constants broke the symmetry that was enforced, a row a member."""
+    found = {m: entry['force_constants'] for m, entry in results['methods'].items() if entry.get('force_constants')}
+    if not found:
+        return None
+    groups = [
+        (method, [[member, *(_size(sizes.get(name)) for name in _SYMMETRY)] for member, sizes in members.items()])
+        for method, members in found.items()
+    ]
+    note = 'The largest component of each, before the symmetry of translations and permutations was enforced.'
+    header = ['member', *_SYMMETRY.values()]
+    return Table('Symmetry of the force constants', header, groups, note, group_methods=list(found), folded=True)
+
+
+def _size(value: float | None) -> str:
+    return '–' if value is None else f'{value:.2g}'
+
+
+def _points(points: Mapping[str, Any], modes_at_gamma: Sequence[Mapping[str, Any]]) -> Content:
+    header = ['label', 'q1', 'q2', 'q3', 'mode', 'mean', 'min', 'max', 'sd', 'commensurate', 'irreducible']
+    rows = (
+        [
+            safe(label),
+            *entry['qpoint'],
+            mode + 1,
+            *(entry[name][mode] for name in ('mean', 'min', 'max', 'sd')),
+            '' if entry['commensurate'] is None else entry['commensurate'],
+            safe(label_at_gamma(modes_at_gamma, entry['mean'][mode])) if label == 'GAMMA' else '',
+        ]
+        for label, entry in points.items()
+        for mode in range(len(entry['mean']))
+    )
+    return header, rows
+
+
+def _figures(found: Findings) -> list[Drawn]:
+    curves = found.curves
+    if not curves.dispersion and not curves.dos:
+        return []
+    n_points = len(next(iter(curves.dispersion.values())).qpoints) if curves.dispersion else 0
+    title = 'Dispersion and density of states' if curves.dispersion else 'Density of states'
+    return [Drawn('dispersion', title, dispersion_figure(curves, found.residuals), _CAPTION, n_points, 10)]
+
+
+def _tables(found: Findings) -> list[Placed]:
+    return [Placed(special_points_table(found.results), 10), Placed(force_constants_table(found.results), 80)]
+
+
+def _files(found: Findings) -> list[Files]:
+    points = {
+        method: _points(entry['special_points_cm1'], entry.get('gamma_modes', ()))
+        for method, entry in found.results['methods'].items()
+    }
+    return [
+        Files('bands', {method: along_path(curve) for method, curve in found.curves.dispersion.items()}, 10),
+        Files('dos', {method: of_density(curve) for method, curve in found.curves.dos.items()}, 30),
+        Files('special_points', points, 90),
+    ]
+
+
+def _prints(found: Findings) -> list[Printed]:
+    references = found.residuals if found.curves.dispersion else ()
+    return [
+        Printed('dispersion', dispersion_of_all(found.process, references), 10),
+        Printed('members', members_figure(found.curves), 20),
+        Printed('brillouin_zone', brillouin_zone(found.curves), 60),
+    ]
+
+
+def _missing(found: Findings) -> list[str]:
+    checks = {'a dispersion': found.curves.dispersion, 'a harmonic density of states': found.curves.dos}
+    return [name for name, there in checks.items() if not there]
+
+
+SHOWN = Shown(
+    part='methods',
+    outputs=('dispersion', 'dos', 'special_points', 'group_velocities', 'gamma_modes', 'force_constants'),
+    read=read,
+    units={
+        'special_points_cm1': 'cm⁻¹',
+        'gamma_modes': 'cm⁻¹',
+        'force_constants': 'in the names: eV/Å², eV/Å',
+    },
+    figures=_figures,
+    tables=_tables,
+    files=_files,
+    prints=_prints,
+    missing=_missing,
+    place=10,
+)

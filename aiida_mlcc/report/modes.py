@@ -1,0 +1,23 @@
+"""Which modes count as one, and the irreducible labels of those at Γ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+DEGENERATE_CM1 = 0.5
+"""Modes closer than this are told as one."""
+
+
+def label_at_gamma(modes: Sequence[Mapping[str, Any]], frequency_cm1: float, n_modes: int = 1) -> str:
+    """Return the irreducible label of degenerate modes at Γ, empty where it is not known.
+
+    They are found by their frequency, for the labels know nothing of dipoles: what LO–TO splitting has moved has none.
+
+    :param modes: ``gamma_modes`` of a method.
+    :param frequency_cm1: mean of `n_modes` modes that are taken for degenerate.
+    """
+    near = [entry for entry in modes if abs(entry['mean'] - frequency_cm1) < DEGENERATE_CM1]
+    labels = dict.fromkeys(entry['label'] for entry in near)
+    known = None not in labels and sum(len(entry['modes']) for entry in near) >= n_modes
+    return ' + '.join(labels) if known else ''
