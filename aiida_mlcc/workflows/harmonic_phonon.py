@@ -25,6 +25,7 @@ from aiida_mlcc.engines.forces import is_vasp
 from aiida_mlcc.engines.vasp.labels import VaspLabelsWorkChain
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
 from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain
+from aiida_mlcc.science.phonon_settings import PhononSettings
 from aiida_mlcc.science.relaxation import free_positions
 from aiida_mlcc.workflows.curve_table import AT_REST, Phonons, curves_of, draw
 from aiida_mlcc.workflows.phonon_forces import PhononForces, alternatives_of, evaluated_by, lost_in, reason_of
@@ -40,6 +41,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
     """
 
     PROTOCOL_FILE = 'harmonic_phonon.yaml'
+    SETTINGS = {'parameters': PhononSettings}
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:

@@ -7,13 +7,15 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_phonopy.data.phonopy import PhonopyData
 
 from aiida_mlcc.calculations.evaluate import EvaluateCalculation
+from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.forces import refuse_force_engine
 from aiida_mlcc.engines.vasp.jobs import vasp_ports
 from aiida_mlcc.jobs.ports import structure_port, supercell_port, symprec_port
+from aiida_mlcc.science.phonon_settings import PhononSettings
 from aiida_mlcc.workflows.curve_table import curve_outputs
-from aiida_mlcc.workflows.phonon_inputs import refuse_calculators, validate_parameters
+from aiida_mlcc.workflows.phonon_inputs import refuse_calculators
 
 
 def phonon_inputs(spec: WorkChainSpec) -> None:
@@ -58,11 +60,10 @@ def phonon_inputs(spec: WorkChainSpec) -> None:
     )
     supercell_port(spec, 'the primitive cell')
     symprec_port(spec)
-    spec.input(
+    settings_port(
+        spec,
         'parameters',
-        valid_type=orm.Dict,
-        serializer=orm.to_aiida_type,
-        validator=validate_parameters,
+        PhononSettings,
         help='Displacement (Å), which primitive cell, path and points along its longest segment, mesh, width and '
         'spacing (cm⁻¹) of the DOS, temperatures (K), what to relax, and the strain for Grüneisen parameters.',
     )

@@ -12,17 +12,19 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_mlcc.calculations.functions.build_supercell import build_supercell
 from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.md import MdCalculation
+from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.inputs import Options, job_inputs
 from aiida_mlcc.jobs.ports import count_port, seed_port, structure_port, supercell_port, symprec_port
 from aiida_mlcc.jobs.restart import MdRestartWorkChain
+from aiida_mlcc.science.spectrum_settings import DynamicsLimits, SpectrumSettings
 from aiida_mlcc.science.vdos import folding
 from aiida_mlcc.workflows.curve_table import Dynamics, curve_outputs, curves_of, draw
 from aiida_mlcc.workflows.curves.spectrum import TRAJECTORY
 from aiida_mlcc.workflows.protocol import ProtocolMixin
-from aiida_mlcc.workflows.vacf_checks import distrust, refuse_inputs, validate_limits, validate_spectrum
+from aiida_mlcc.workflows.vacf_checks import distrust, refuse_inputs
 
 SEEDS_OF_A_MEMBER = 1000
 """Members by name, trajectories by number: velocities of two members with one seed would share their noise, and more
@@ -38,6 +40,7 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
     """
 
     PROTOCOL_FILE = 'vacf.yaml'
+    SETTINGS = {'spectrum': SpectrumSettings, 'limits': DynamicsLimits}
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -47,19 +50,17 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
         supercell_port(spec, 'the primitive cell')
         symprec_port(spec)
         seed_port(spec)
-        spec.input(
+        settings_port(
+            spec,
             'spectrum',
-            valid_type=orm.Dict,
-            serializer=orm.to_aiida_type,
-            validator=validate_spectrum,
+            SpectrumSettings,
             help='Window and highest frequency (cm⁻¹; null for all harmonic modes) of the spectrum; `resolution_cm1`, '
             'if any, is what the longest lag must resolve.',
         )
-        spec.input(
+        settings_port(
+            spec,
             'limits',
-            valid_type=orm.Dict,
-            serializer=orm.to_aiida_type,
-            validator=validate_limits,
+            DynamicsLimits,
             help='By which fraction of the temperature the mean `temperature` may be off (in quadrature with two '
             'standard deviations of so small a crystal), and `energy_drift` may heat.',
         )

@@ -4,48 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
-from aiida import orm
 from aiida.engine.processes.ports import PortNamespace
 from ase import units
 
-from aiida_mlcc.science.vdos import FS_TO_CM, WINDOWS
+from aiida_mlcc.science.vdos import FS_TO_CM
 from aiida_mlcc.science.vdos_of_runs import resolution_of_lag
 
-SPECTRUM = ('window', 'highest_cm1', 'resolution_cm1')
-LIMITS = ('temperature', 'energy_drift')
 _STANDARD_DEVIATIONS = 2
 """By which the mean temperature of a small crystal may differ from that of its thermostat by chance alone."""
-
-
-def validate_spectrum(node: orm.Dict, _: Any) -> str | None:
-    """Refuse unknown settings of the spectrum, and senseless ones."""
-    settings = node.get_dict()
-    if wrong := sorted({'resolution_cm1', 'highest_cm1', *settings} ^ set(SPECTRUM)):
-        return f'unknown or missing spectrum setting `{wrong[0]}`: there are {", ".join(SPECTRUM)}'
-    if settings['window'] not in WINDOWS:
-        return f'`window` is {settings["window"]!r}: choose from {", ".join(WINDOWS)}'
-    for name in ('highest_cm1', 'resolution_cm1'):
-        if (value := settings.get(name)) is not None and not _is_positive(value):
-            return f'`{name}` is {value!r}: give a number of cm⁻¹ above 0, or null'
-    return None
-
-
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 < value < math.inf
-
-
-def validate_limits(node: orm.Dict, _: Any) -> str | None:
-    """Refuse unknown limits, and those that are no fraction of a temperature."""
-    limits = node.get_dict()
-    if wrong := sorted(set(limits) ^ set(LIMITS)):
-        return f'unknown or missing limit `{wrong[0]}`: there are {", ".join(LIMITS)}'
-    for name in LIMITS:
-        if not _is_positive(limits[name]):
-            return f'the limit `{name}` is {limits[name]!r}: give a fraction of the temperature above 0'
-    return None
 
 
 def refuse_inputs(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:

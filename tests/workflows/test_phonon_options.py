@@ -154,8 +154,8 @@ def test_a_given_path_is_followed(python, crystal, members):
     [
         ({'mesh': [6, 6, 5]}, 'the mesh 6×6×5 breaks the symmetry of the crystal'),
         ({'mesh': [6, 6]}, 'three whole numbers above 0'),
-        ({'relax': 'atoms'}, '`relax` is .atoms.: choose from none, positions, cell'),
-        ({'gruneisen': {'strain': 0.2}}, 'must be above 0 and at most 0.05'),
+        ({'relax': 'atoms'}, '`parameters.relax` is .atoms.: choose from none, positions, cell'),
+        ({'gruneisen': {'strain': 0.2}}, 'must be above 0, at most 0.05'),
         ({'temperatures_K': {'start': 300, 'stop': 0, 'step': 10}}, 'no temperatures from 300 to 0 K'),
         ({'path': {'points': {'A': [0, 0, 0]}, 'path': [['A', 'B']]}}, 'give two labels of its `points`'),
         ({'nac': BORN.replace('Li F', 'Li H')}, 'names the atoms Li H, but those of the primitive cell are Li F'),

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from aiida import orm
 
-from aiida_mlcc.workflows.vacf_checks import distrust, validate_limits, validate_spectrum
+from aiida_mlcc.science.spectrum_settings import DynamicsLimits, SpectrumSettings
+from aiida_mlcc.workflows.vacf_checks import distrust
 
 LIMITS = {'temperature': 0.1, 'energy_drift': 0.1}
 MD = {'temperature_start_K': 300.0, 'n_steps': 10000, 'time_step_fs': 1.0}
@@ -56,16 +56,15 @@ def test_of_runs_that_are_right_hardly_any_is_left_out_and_of_runs_too_hot_by_ha
 
 @pytest.mark.parametrize('value', ['0.1', None, True, [0.1], -1, float('nan')])
 @pytest.mark.parametrize('name', ['temperature', 'energy_drift'])
-def test_limits_that_are_no_fractions_are_refused_with_a_sentence(aiida_profile_clean, name, value):
-    reason = validate_limits(orm.Dict({**LIMITS, name: value}), None)
-    assert f'the limit `{name}` is {value!r}: give a fraction' in reason
-    assert validate_limits(orm.Dict(LIMITS), None) is None
+def test_limits_that_are_no_fractions_are_refused_with_a_sentence(name, value):
+    assert f'`{name}`' in DynamicsLimits.refuse({**LIMITS, name: value})
+    assert DynamicsLimits.refuse(LIMITS) is None
 
 
 @pytest.mark.parametrize(
     'change', [{'highest_cm1': '2000'}, {'highest_cm1': 0}, {'resolution_cm1': [5.0]}, {'window': None}, {'widow': 1}]
 )
-def test_settings_of_the_spectrum_that_make_no_sense_are_refused_with_a_sentence(aiida_profile_clean, change):
+def test_settings_of_the_spectrum_that_make_no_sense_are_refused_with_a_sentence(change):
     settings = {'window': 'hann', 'highest_cm1': None, 'resolution_cm1': None}
-    assert validate_spectrum(orm.Dict(settings), None) is None
-    assert f'`{next(iter(change))}`' in validate_spectrum(orm.Dict({**settings, **change}), None)
+    assert SpectrumSettings.refuse(settings) is None
+    assert f'`{next(iter(change))}`' in SpectrumSettings.refuse({**settings, **change})
