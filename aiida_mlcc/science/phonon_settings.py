@@ -65,9 +65,14 @@ class PhononSettings(Settings):
     )
     dos_width_cm1: float = setting('Width of a mode in the density of states.', default=5.0, above=0, unit='cm⁻¹')
     dos_spacing_cm1: float = setting('Spacing of the density of states.', default=1.0, above=0, unit='cm⁻¹')
-    path: Path | None = setting('The path of the dispersion; null for the standard path of seekpath.', default=None)
+    path: Path | None = setting(
+        'The path of the dispersion; null for the standard path of seekpath.', default=None, required=False
+    )
     primitive: str = setting(
-        'The cell in whose basis path, mesh and supercell are given.', default='auto', choices=PRIMITIVE_CELLS
+        'The cell in whose basis path, mesh and supercell are given.',
+        default='auto',
+        choices=PRIMITIVE_CELLS,
+        required=False,
     )
     temperatures_K: Temperatures = setting('Of the thermal properties.', default=Temperatures())
     relax: str = setting('What is relaxed before atoms are displaced.', default='positions', choices=RELAX)
@@ -75,4 +80,4 @@ class PhononSettings(Settings):
         'Largest force of a crystal that counts as relaxed.', default=1.0e-4, above=0, unit='eV/Å'
     )
     relax_max_steps: int = setting('Steps after which the relaxation gives up.', default=200, at_least=1)
-    gruneisen: Gruneisen | None = setting('Grüneisen parameters, if asked for.', default=None)
+    gruneisen: Gruneisen | None = setting('Grüneisen parameters, if asked for.', default=None, required=False)

@@ -15,10 +15,18 @@ class SpectrumSettings(Settings):
     TITLE = 'spectrum'
     window: str = setting('What the autocorrelation is multiplied with.', default='hann', choices=WINDOWS)
     highest_cm1: float | None = setting(
-        'End of the spectrum; null for somewhat above the highest harmonic mode.', default=None, above=0, unit='cm⁻¹'
+        'End of the spectrum; null for somewhat above the highest harmonic mode.',
+        default=None,
+        above=0,
+        unit='cm⁻¹',
+        required=False,
     )
     resolution_cm1: float | None = setting(
-        'What the longest lag must resolve, 1/(c·lag); null for no such demand.', default=None, above=0, unit='cm⁻¹'
+        'What the longest lag must resolve, 1/(c·lag); null for no such demand.',
+        default=None,
+        above=0,
+        unit='cm⁻¹',
+        required=False,
     )
 
 

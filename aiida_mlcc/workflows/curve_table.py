@@ -107,7 +107,7 @@ class Curve:
 
     stage: str
     step: str
-    calculate: Callable[..., Any]
+    calculate: Any
     outputs: Mapping[str, Output]
     arguments: Callable[[Any], Mapping[str, Any] | None] | None
     told: Callable[[Mapping[str, Any]], list[str]] = lambda made: []
@@ -161,7 +161,7 @@ def draw(process: WorkChain, name: str, source: Phonons | Dynamics) -> dict[str,
     arguments = None if curve.arguments is None else curve.arguments(source)
     if arguments is None:
         return {}
-    found, call = curve.calculate.run_get_node(  # type: ignore[attr-defined]
+    found, call = curve.calculate.run_get_node(
         science=science_hash(curve.calculate), metadata={'call_link_label': curve.step}, **arguments
     )
     if not call.is_finished_ok:

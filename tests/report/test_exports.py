@@ -7,13 +7,10 @@ import pytest
 import yaml
 from aiida import orm
 from aiida.common.links import LinkType
-from aiida_phonopy.data.phonopy import PhonopyData
-from aiida_phonopy.data.preprocess import PreProcessData
-from ase import Atoms
 from ase.build import bulk
-from ase.calculators.lj import LennardJones
 from plumpy import ProcessState
 
+from aiida_mlcc.calculations.functions.phonopy_instance import phonopy_of
 from aiida_mlcc.report.arrays import curves_of_run
 from aiida_mlcc.report.curve_table import Findings
 from aiida_mlcc.report.exports import write_band_yaml, write_csv
@@ -21,6 +18,7 @@ from aiida_mlcc.report.page import write_report
 from aiida_mlcc.report.results import results_of
 from aiida_mlcc.science.branches import frequencies_of, path_matrices
 from aiida_mlcc.science.dispersion import band_path
+from tests.curve_sources import argon_forces
 from tests.report.full_run import LAGS_FS, MEMBERS, PEAKS, TEMPERATURES
 
 CM1_PER_THZ = 33.35641
@@ -49,21 +47,8 @@ def _rows(path):
 @pytest.fixture(scope='module')
 def argon(aiida_profile):
     """Return a run with the dispersion of a Lennard-Jones crystal of argon, and the node of that dispersion."""
-    atoms = bulk('Ar', 'fcc', a=5.3)
-    preprocess = PreProcessData(structure=orm.StructureData(ase=atoms), supercell_matrix=[3, 3, 3])
-    preprocess.set_displacements(distance=0.01)
-    data = PhonopyData(preprocess_data=preprocess.store())
-    phonon = preprocess.get_phonopy_instance()
-    phonon.generate_displacements(distance=0.01)
-    forces = []
-    for cell in phonon.supercells_with_displacements:
-        image = Atoms(cell.symbols, cell=cell.cell, scaled_positions=cell.scaled_positions, pbc=True)
-        image.calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=7.0, smooth=True)
-        forces.append(image.get_forces())
-    data.set_forces(np.array(forces))
-    data.set_residual_forces(np.zeros_like(forces[0]))
-    phonon.forces = np.array(forces)
-    phonon.produce_force_constants()
+    atoms, data = bulk('Ar', 'fcc', a=5.3), argon_forces()
+    phonon = phonopy_of(data)
     path = band_path(atoms, points=9)
     bands = orm.BandsData()
     bands.set_cell(atoms.cell.array)
@@ -72,7 +57,7 @@ def argon(aiida_profile):
     bands.set_bands(frequencies_of(path_matrices(phonon, path)), units='cm^-1')
     creator = orm.CalcFunctionNode()
     creator.set_process_label('phonon_curves')
-    creator.base.links.add_incoming(data.store(), LinkType.INPUT_CALC, 'seed_1')
+    creator.base.links.add_incoming(data, LinkType.INPUT_CALC, 'seed_1')
     creator.store()
     bands.base.links.add_incoming(creator, LinkType.CREATE, 'dispersion')
     run = orm.WorkChainNode()

@@ -15,6 +15,7 @@ from aiida_mlcc.science.crystal import primitive_cell, supercell
 from aiida_mlcc.science.dispersion import band_path, frequencies
 from aiida_mlcc.science.gruneisen import strained
 from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.workflows.curve_table import Phonons, all_curves
 from aiida_mlcc.workflows.curves.error_budget import error_budget
 from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
 from tests.crystals import optical_frequency_cm1, rocksalt, rocksalt_cube, springs
@@ -152,19 +153,18 @@ def test_a_relaxed_cell_keeps_its_error_budget_and_is_marked_by_the_cell_before(
     assert len(unknown['X']['sd']) == 6
 
 
-def test_a_member_without_forces_at_another_volume_costs_its_own_grueneisen_parameters_only():
-    strained_forces = {'expanded': {'seed_1': 'a', 'seed_2': 'b'}, 'compressed': {'seed_1': 'c'}}
-    context = SimpleNamespace(
-        members={'seed_1': 'd', 'seed_2': 'e'},
-        strained=strained_forces,
-        volumes={'at_rest': 0.0, 'expanded': 0.01, 'compressed': -0.01},
-        lost={},
-        plan=SimpleNamespace(alternatives={}),
-    )
-    process = SimpleNamespace(ctx=context, exit_codes=HarmonicPhononWorkChain.exit_codes)
-    process.with_other_volumes = lambda: HarmonicPhononWorkChain.with_other_volumes(process)
-    assert process.with_other_volumes() == ['seed_1']
-    assert HarmonicPhononWorkChain.has_other_volumes(process)
+def test_a_member_without_forces_at_another_volume_costs_its_own_grueneisen_parameters_only(aiida_profile):
+    volumes = {
+        'at_rest': {'seed_1': 'd', 'seed_2': 'e'},
+        'expanded': {'seed_1': 'a', 'seed_2': 'b'},
+        'compressed': {'seed_1': 'c'},
+    }
+    phonons = Phonons(inputs={'parameters': orm.Dict()}, primitive=None, volumes=volumes)
+    assert phonons.at_all_volumes == ['seed_1']
+    compared = all_curves()['gruneisen'].arguments(phonons)
+    assert [list(compared[volume]) for volume in volumes] == [['seed_1']] * 3
+    context = SimpleNamespace(volumes=volumes, lost={}, plan=SimpleNamespace(alternatives={}))
+    process = SimpleNamespace(ctx=context, exit_codes=HarmonicPhononWorkChain.exit_codes, phonons=lambda: phonons)
     ended = HarmonicPhononWorkChain.judge(process)
     assert ended.status == 410
     assert 'Grüneisen parameters of seed_2' in ended.message

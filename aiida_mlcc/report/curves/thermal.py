@@ -42,7 +42,7 @@ def read(nodes: Mapping[str, Any]) -> dict[str, Any]:
         ('mean_square_displacements', 'mean_square_displacements_A2'),
     ):
         if (node := nodes.get(name)) is not None:
-            found[key] = _over_temperature(node)
+            found[key] = read_temperatures(node)
             found['imaginary_share'] = node.base.attributes.get('imaginary_share', None) or {}
     return found
 
@@ -78,7 +78,8 @@ def imaginary_text(results: Mapping[str, Any]) -> str:
     return f' Imaginary, of all modes: {", ".join(told)}.' if told else ''
 
 
-def _over_temperature(node: orm.ArrayData) -> dict[str, Any]:
+def read_temperatures(node: orm.ArrayData) -> dict[str, Any]:
+    """Return ``temperatures_K`` and QUANTITY → mean, min, max, sd over the members and the ``members`` themselves."""
     attributes = node.base.attributes
     quantities = {}
     for quantity in attributes.get('quantities'):

@@ -39,16 +39,21 @@ def thermal_curves(
             mean_square_displacements(phonon, settings['mesh'], temperatures) for phonon in phonons.values()
         ],
     }
-    nodes = {name: _with_spread(temperatures, of_members, list(phonons)) for name, of_members in found.items()}
+    nodes = {name: with_spread(temperatures, of_members, list(phonons)) for name, of_members in found.items()}
     shares = {name: imaginary_share(phonon, settings['mesh']) for name, phonon in phonons.items()}
     for node in nodes.values():
         node.base.attributes.set('imaginary_share', shares)
     return nodes
 
 
-def _with_spread(
+def with_spread(
     temperatures: NDArray[np.float64], of_members: list[dict[str, NDArray[np.float64]]], names: list[str]
 ) -> orm.ArrayData:
+    """Return quantities over temperature with their spread, as :func:`thermal_curves` describes it.
+
+    :param of_members: quantity → values, shape (n_temperatures,), of each member.
+    :param names: of the members.
+    """
     arrays = {'temperatures_K': temperatures}
     for quantity in of_members[0]:
         values = np.array([of_member[quantity] for of_member in of_members])

@@ -6,30 +6,9 @@ import numpy as np
 import pytest
 from aiida import orm
 from ase.build import bulk
-from scipy import constants
 
 from aiida_mlcc.workflows.curves.spectrum import vibrational_spectrum
-
-N_ATOMS = 12
-MODES = np.linspace(150, 1430, 3 * N_ATOMS - 3)
-"""40 cm⁻¹ apart, of which the lag resolves 17."""
-LAGS_FS = 2.0 * np.arange(1001)
-
-
-def autocorrelation(energies=None, modes=MODES, residual_force=0.0, harmonic=True, **described):
-    energies = np.ones(len(modes)) if energies is None else energies
-    phases = 2e-13 * np.pi * constants.c * modes[:, None] * LAGS_FS
-    series = energies @ np.cos(phases) / 3
-    arrays = {'time_fs': LAGS_FS, 'vacf_C_xyz': np.array([series] * 3), 'blocks': np.array([[3 * series]] * 2)}
-    if harmonic:
-        weights = np.full((1, 3, len(modes)), 1 / 3)
-        arrays |= {'harmonic_frequencies_cm1': modes, 'harmonic_weights': weights}
-        described |= {'harmonic_elements': ['C'], 'residual_force_eV_A': residual_force}
-    node = orm.ArrayData(arrays)
-    told = {'n_atoms': N_ATOMS, 'elements': ['C'], 'time_step_fs': 2.0, 'integrator_step_fs': 1e-3, 'n_steps': 2000}
-    told |= {'seed': 1, 'steps_of_a_block': 1000, 'mean_temperature_K': 300.0, 'energy_drift_mev_per_atom_ps': 0.0}
-    node.base.attributes.set_many({**told, **described})
-    return node
+from tests.curve_sources import MODES, autocorrelation
 
 
 def transformed(highest_cm1=None, **vacfs):
