@@ -15,7 +15,7 @@ def read(nodes: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the budget says at the special points.
 
     ``special_points_cm1`` → LABEL → ``sd``, the ``contributions`` to it (None where one was not estimated), and
-    ``commensurate``, whether the training cell holds the wave vector (None where it is not known).
+    ``commensurate``, whether the wave vector is, with the training cell (None where it is not known).
     """
     if (node := nodes.get('error_budget')) is None:
         return {}

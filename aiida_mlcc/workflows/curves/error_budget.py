@@ -111,8 +111,8 @@ CURVE = Curve(
     outputs={
         'error_budget': Output(
             orm.Dict,
-            'At each special point: `sd` of every mode (cm⁻¹), the `contributions` to it, and whether the training '
-            'cell holds the wave vector (`commensurate`).',
+            'At each special point: `sd` of every mode (cm⁻¹), the `contributions` to it, and whether it is '
+            'commensurate with the training cell (`commensurate`).',
             always=False,
         )
     },
