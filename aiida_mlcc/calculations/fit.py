@@ -1,4 +1,4 @@
-"""FitCalculation: Δ of several methods as symmetry-adapted force constants plus a rescaled base, in one job."""
+"""FitCalculation: Δ of several methods in one job, of any kind that is fitted in one go."""
 
 from __future__ import annotations
 
@@ -9,29 +9,64 @@ from aiida import orm
 from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 
-from aiida_mlcc.calculations.base import RuntimeCalculation, describe_primitive, write_snapshots
+from aiida_mlcc.calculations.base import (
+    RuntimeCalculation,
+    describe_primitive,
+    validate_device,
+    write_force_field,
+    write_snapshots,
+)
 from aiida_mlcc.calculations.correlate import validate_methods
-from aiida_mlcc.calculations.parameters import refuse_settings
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.runtime.delta_kinds import Kind, fitted_kinds
+from aiida_mlcc.science.force_field.kinds import kind_of
 
 
 class FitCalculation(RuntimeCalculation):
-    """Ridge regression of E_method − E_base on E_base and symmetry-adapted force constants."""
+    """Fit E_method − E_base of every method by a kind of Δ, to whose needs the optional inputs belong."""
 
     TASK = 'fit'
-    CHECKED = ('snapshots', 'base_method', 'methods')
+    CHECKED = ('kind', 'parameters', 'structure', 'base', 'snapshots', 'base_method', 'methods')
     RESULT_FILES = ('delta_*', 'samples_*')
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
         super().define(spec)
+        spec.input(
+            'kind',
+            valid_type=orm.Str,
+            serializer=orm.to_aiida_type,
+            validator=_refuse_kind,
+            help='; '.join(f'`{name}`: {kind.help}' for name, kind in fitted_kinds().items()),
+        )
+        spec.input(
+            'parameters', valid_type=orm.Dict, serializer=orm.to_aiida_type, help='The settings of the kind of Δ.'
+        )
         spec.input('snapshots', valid_type=SnapshotsData)
-        spec.input('structure', valid_type=orm.StructureData, help='The primitive cell of the crystal.')
+        spec.input(
+            'structure',
+            valid_type=orm.StructureData,
+            required=False,
+            help='The primitive cell of the crystal, for a kind that needs it.',
+        )
+        spec.input(
+            'base',
+            valid_type=ForceFieldData,
+            required=False,
+            help='The base force field, whose network stays as it is, for a kind that needs it.',
+        )
         spec.input('base_method', valid_type=orm.Str, serializer=orm.to_aiida_type)
         spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_methods)
         spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of the folds.')
-        spec.input('parameters', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=_validate_parameters)
+        spec.input(
+            'device',
+            valid_type=orm.Str,
+            required=False,
+            serializer=orm.to_aiida_type,
+            validator=validate_device,
+            help='Of a kind that evaluates a network; `cpu` by default.',
+        )
         spec.output_namespace('delta', valid_type=ForceFieldData, dynamic=True, help='Δ per method, by its slug.')
         spec.output_namespace(
             'samples',
@@ -42,6 +77,11 @@ class FitCalculation(RuntimeCalculation):
 
     @classmethod
     def refuse(cls, inputs: Mapping[str, Any]) -> str | None:
+        kind = fitted_kinds()[inputs['kind'].value]
+        if (reason := kind.settings['parameters'].refuse(inputs['parameters'].get_dict())) is not None:
+            return reason
+        if (reason := _refuse_needs(kind, inputs)) is not None:
+            return reason
         there = inputs['snapshots'].methods
         for method in (inputs['base_method'].value, *inputs['methods'].get_list()):
             if method not in there:
@@ -50,14 +90,36 @@ class FitCalculation(RuntimeCalculation):
 
     def write_task(self, folder: Folder) -> dict[str, Any]:
         return {
+            'kind': self.inputs.kind.value,
+            'parameters': self.inputs.parameters.get_dict(),
             'snapshots': write_snapshots(folder, self.inputs.snapshots, 'snapshots.npz'),
-            'primitive': describe_primitive(self.inputs.structure),
+            'primitive': describe_primitive(self.inputs.structure) if 'structure' in self.inputs else None,
+            'base': write_force_field(folder, self.inputs.base, 'base') if 'base' in self.inputs else None,
             'base_method': self.inputs.base_method.value,
             'methods': self.inputs.methods.get_list(),
             'seed': self.inputs.seed.value,
-            'parameters': self.inputs.parameters.get_dict(),
+            'device': self.inputs.device.value if 'device' in self.inputs else 'cpu',
         }
 
 
-def _validate_parameters(node: orm.Dict, _: Any) -> str | None:
-    return refuse_settings('fit', node.get_dict())
+def _refuse_kind(node: orm.Str, _: Any) -> str | None:
+    kinds = fitted_kinds()
+    if node.value in kinds:
+        return None
+    return f'{node.value!r} is not a kind of Δ that is fitted: choose from {", ".join(kinds)}'
+
+
+def _refuse_needs(kind: Kind, inputs: Mapping[str, Any]) -> str | None:
+    """Refuse what a kind lacks, or what it would not look at."""
+    for name, is_needed in (('structure', kind.needs_crystal), ('base', kind.needs_network)):
+        if is_needed != (name in inputs):
+            return f'Δ of kind {kind.name} needs {"" if is_needed else "no "}`{name}`'
+    if not kind.needs_network:
+        return None
+    base, base_method = inputs['base'], inputs['base_method'].value
+    if base.method != base_method:
+        return f'`base` stands for {base.method or "no method"}, but `base_method` is {base_method}'
+    n_networks = sum(kind_of(term['kind']).gives_features for term in base.base.attributes.get('terms'))
+    if n_networks != 1:
+        return f'`base` has {n_networks} networks: Δ of kind {kind.name} needs one whose features it reads'
+    return None

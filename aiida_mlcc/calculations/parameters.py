@@ -63,46 +63,6 @@ MD = {
 
 EVALUATE = {'forces': Setting(bool), 'dtype': _DTYPE, 'relax': Setting(dict, optional=True)}
 
-FIT = {
-    'cutoff': Setting(Real, above=0, optional=True),
-    'anharmonic': Setting(bool),
-    'ridge': Setting(list),
-    'n_folds': Setting(Integral, at_least=2),
-    'covariates': Setting(bool),
-    'n_samples': Setting(Integral, at_least=2),
-}
-
-CORRECTION = {'cutoff': Setting(Real, above=0, optional=True)}
-
-READOUT = {'ridge': Setting(list), 'n_folds': Setting(Integral, at_least=2)}
-
-NETWORK = {
-    'r_max': _POSITIVE,
-    'num_channels': _COUNT,
-    'max_L': Setting(Integral, at_least=0),
-    'max_ell': _COUNT,
-    'num_interactions': _COUNT,
-    'correlation': _COUNT,
-    'num_radial_basis': _COUNT,
-    'num_cutoff_basis': _COUNT,
-    'MLP_irreps': Setting(str),
-}
-
-TRAINING = {
-    'epochs': _COUNT,
-    'batch_size': _COUNT,
-    'learning_rate': _POSITIVE,
-    'weight_decay': _NOT_NEGATIVE,
-    'energy_weight': _NOT_NEGATIVE,
-    'forces_weight': _NOT_NEGATIVE,
-    'frame_weights': Setting(str, choices=('uniform', 'inverse-force')),
-    'ema_decay': Setting(Real, at_least=0, optional=True),
-    'schedule': Setting(str),
-    'patience': Setting(Integral, at_least=1, optional=True),
-    'valid_fraction': Setting(Real, above=0),
-    'dtype': _DTYPE,
-}
-
 _PYSCF = {
     'name': Setting(str, choices=('pyscf',)),
     'basis': Setting(str),
@@ -127,11 +87,6 @@ INTEGRALS_ENGINE = {**_PYSCF, 'natural_orbitals_per_occupied': Setting(Real, abo
 SUPPORTED = {
     'md': MD,
     'evaluate': EVALUATE,
-    'fit': FIT,
-    'readout': READOUT,
-    'correction': CORRECTION,
-    'network': NETWORK,
-    'training': TRAINING,
     'force engine': FORCE_ENGINE,
     'correlation engine': CORRELATION_ENGINE,
     'integrals engine': INTEGRALS_ENGINE,

@@ -10,9 +10,11 @@ from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 
 from aiida_mlcc.calculations.base import RuntimeCalculation, describe_primitive, validate_device, write_snapshots
-from aiida_mlcc.calculations.parameters import refuse_settings
+from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.runtime.training_settings import Network, Training
+from aiida_mlcc.science.fit.base_correction import Correction
 
 
 class TrainCalculation(RuntimeCalculation):
@@ -52,18 +54,17 @@ class TrainCalculation(RuntimeCalculation):
             required=False,
             help='The primitive cell of the crystal: the errors then tell what the base leaves to each mode.',
         )
-        spec.input(
+        settings_port(
+            spec,
             'correction',
-            valid_type=orm.Dict,
+            Correction,
             required=False,
-            serializer=orm.to_aiida_type,
-            validator=_validate_correction,
-            help='Add force constants fitted to the forces that the network leaves; `cutoff` in Å, or null.',
+            help='Add force constants fitted to the forces that the network leaves.',
         )
         spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of split, weights and order.')
         spec.input('device', valid_type=orm.Str, default=lambda: orm.Str('cpu'), validator=validate_device)
-        spec.input('network', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=_validate_network)
-        spec.input('training', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=_validate_training)
+        settings_port(spec, 'network', Network, help='The network.')
+        settings_port(spec, 'training', Training, help='How it is trained.')
         spec.output('force_field', valid_type=ForceFieldData)
         spec.exit_code(
             420,
@@ -94,28 +95,13 @@ class TrainCalculation(RuntimeCalculation):
     def write_task(self, folder: Folder) -> dict[str, Any]:
         minus = self.inputs.minus.value if 'minus' in self.inputs else None
         forces = self.inputs.forces.value if 'forces' in self.inputs else minus is None
-        training = self.inputs.training.get_dict()
-        dtype = training.pop('dtype')
         return {
             'snapshots': write_snapshots(folder, self.inputs.snapshots, 'snapshots.npz'),
             'target': {'method': self.inputs.method.value, 'minus': minus, 'forces': forces},
             'network': self.inputs.network.get_dict(),
-            'training': training,
+            'training': self.inputs.training.get_dict(),
             'seed': self.inputs.seed.value,
             'device': self.inputs.device.value,
-            'dtype': dtype,
             'primitive': describe_primitive(self.inputs.structure) if 'structure' in self.inputs else None,
             'correction': self.inputs.correction.get_dict() if 'correction' in self.inputs else None,
         }
-
-
-def _validate_correction(node: orm.Dict, _: Any) -> str | None:
-    return refuse_settings('correction', node.get_dict())
-
-
-def _validate_network(node: orm.Dict, _: Any) -> str | None:
-    return refuse_settings('network', node.get_dict())
-
-
-def _validate_training(node: orm.Dict, _: Any) -> str | None:
-    return refuse_settings('training', node.get_dict())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _CALCULATIONS = {
+    'aiida.calculations:mlcc.readout': 'mlcc.fit',
     'aiida_mlcc.calculations.functions.born_charges.born_charges': 'mlcc.born_charges',
     'aiida_mlcc.calculations.functions.build_supercell.build_supercell': 'mlcc.build_supercell',
     'aiida_mlcc.calculations.functions.choose_frames.choose_frames': 'mlcc.choose_frames',
@@ -42,9 +43,9 @@ _WORKFLOWS = {
     'aiida_mlcc.workflows.restart.IntegralsRestartWorkChain': 'mlcc.integrals_restart',
     'aiida_mlcc.workflows.restart.TrainRestartWorkChain': 'mlcc.train_restart',
     'aiida_mlcc.workflows.restart.FitRestartWorkChain': 'mlcc.fit_restart',
-    'aiida_mlcc.workflows.restart.ReadoutRestartWorkChain': 'mlcc.readout_restart',
+    'aiida_mlcc.workflows.restart.ReadoutRestartWorkChain': 'mlcc.fit_restart',
 }
-"""Old process type → entry point. Nothing needs to be added: whatever is stored today is an entry point."""
+"""Old process type → entry point. Only a process that is removed needs to be added, with what took its place."""
 
 
 def process_types(*entry_points: str) -> list[str]:

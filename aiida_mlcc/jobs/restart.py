@@ -12,7 +12,6 @@ from aiida_mlcc.calculations.evaluate import EvaluateCalculation
 from aiida_mlcc.calculations.fit import FitCalculation
 from aiida_mlcc.calculations.integrals import IntegralsCalculation
 from aiida_mlcc.calculations.md import MdCalculation
-from aiida_mlcc.calculations.readout import ReadoutCalculation
 from aiida_mlcc.calculations.train import TrainCalculation
 from aiida_mlcc.parsers.base import describe_progress, last_progress
 
@@ -129,9 +128,3 @@ class FitRestartWorkChain(RuntimeRestartWorkChain):
     """A linear fit, to its end."""
 
     _process_class = FitCalculation
-
-
-class ReadoutRestartWorkChain(RuntimeRestartWorkChain):
-    """Linear readouts of a network, to their end."""
-
-    _process_class = ReadoutCalculation

@@ -122,19 +122,29 @@ def versions_of(process: orm.ProcessNode) -> str:
 def citations_of(process: orm.ProcessNode) -> list[tuple[str, str]]:
     """Return what to cite for a run: the article, the package, and the programs behind its labels and force fields."""
     engines = ' '.join([value for name, value in settings_of(process) if name.endswith('engine')])
-    jobs = {job.process_label for job in process.called_descendants}
-    used = set()
+    used = _programs_of_jobs(process)
     for link in [*process.base.links.get_incoming().all(), *process.base.links.get_outgoing().all()]:
         attributes = link.node.base.attributes
         if isinstance(link.node, DataFactory('mlcc.snapshots')):
             engines += ' ' + ' '.join(str(source.get('engine', '')) for source in attributes.get('sources').values())
         elif isinstance(link.node, DataFactory('mlcc.force_field')):
-            used |= {program for term in attributes.get('terms') for program in kind_of(term['kind']).cites}
+            used |= _programs_of(attributes.get('terms'))
     used |= {name for name in ('pyscf', 'cc4s', 'vasp') if name in engines}
-    # A readout is a fit to what the network of the base sees.
-    used |= {'mace'} if jobs & {'TrainCalculation', 'ReadoutCalculation'} else set()
-    used |= {'symfc'} if 'FitCalculation' in jobs else set()
     return [*CITATIONS, *(entry for name, entry in PROGRAMS.items() if name in used)]
+
+
+def _programs_of_jobs(process: orm.ProcessNode) -> set[str]:
+    """Return the programs behind the force fields that the jobs of a run made."""
+    jobs = [job.pk for job in process.called_descendants if isinstance(job, orm.CalculationNode)]
+    if not jobs:
+        return set()
+    query = orm.QueryBuilder().append(orm.CalculationNode, filters={'id': {'in': jobs}}, tag='job')
+    query.append(DataFactory('mlcc.force_field'), with_incoming='job', project='attributes.terms')
+    return {program for terms in query.all(flat=True) for program in _programs_of(terms)}
+
+
+def _programs_of(terms: list[dict[str, Any]]) -> set[str]:
+    return {program for term in terms for program in kind_of(term['kind']).cites}
 
 
 def _provenance(method: str, kind: str, node: orm.Data) -> Provenance:

@@ -16,7 +16,7 @@ from aiida_mlcc.report.outputs import by_method
 from aiida_mlcc.science.pairing import pair_by_geometry
 
 _BACKWARD = [LinkType.CREATE, LinkType.INPUT_CALC]
-_TRAINING = process_types(*(f'aiida.calculations:mlcc.{task}' for task in ('train', 'fit', 'readout')))
+_TRAINING = process_types(*(f'aiida.calculations:mlcc.{task}' for task in ('train', 'fit')))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from aiida_mlcc.runtime.task import INPUT_FILE, OUTPUT_FILE, Job, JobError
 from aiida_mlcc.science.npz import write_json
 
-TASKS = ('md', 'evaluate', 'correlate', 'integrals', 'train', 'fit', 'readout')
+TASKS = ('md', 'evaluate', 'correlate', 'integrals', 'train', 'fit')
 """Each is a module of this package with a function ``run(job)``, imported when asked for and no earlier: one task's
 programs need not be installed for another's."""
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from aiida_mlcc.runtime.fit import primitive_cell
 from aiida_mlcc.runtime.task import JobError
 from aiida_mlcc.runtime.training_data import Labelled, Target
-from aiida_mlcc.science.fit.base_correction import VibratingFrames
+from aiida_mlcc.science.fit.base_correction import Correction, VibratingFrames
 from aiida_mlcc.science.force_field import Term
 
 
@@ -29,13 +29,12 @@ class BaseJudge:
     """The frames of a training as vibrations of the crystal, and whether the base shall be corrected.
 
     :param forces: labels, eV/Å, shape (n_frames, n_atoms, 3).
-    :param cutoff: of the correction, Å, or None for the one that the cell supports.
+    :param correction: how the base shall be corrected, or None.
     """
 
     vibrations: VibratingFrames
     forces: NDArray[np.float64]
-    corrects: bool
-    cutoff: float | None
+    correction: Correction | None
 
     @classmethod
     def of(cls, content: Mapping[str, Any], data: Labelled, target: Target) -> BaseJudge | None:
@@ -60,7 +59,7 @@ class BaseJudge:
                 'name no primitive cell, or leave those frames out'
             )
         vibrations = VibratingFrames.of(data.snapshots, primitive_cell(primitive), target.method)
-        return cls(vibrations, forces, correction is not None, (correction or {}).get('cutoff'))
+        return cls(vibrations, forces, None if correction is None else Correction.of(correction))
 
     def judge(
         self, pulls: NDArray[np.float64], train: NDArray[np.int64], trained_on: Mapping[str, Any]
@@ -74,12 +73,13 @@ class BaseJudge:
         left = self.forces - pulls
         alone = self.vibrations.residuals(left)
         told = {'projected_residuals': alone, 'residuals_at_rest': self.vibrations.reach_rest}
-        if not self.corrects:
+        if self.correction is None:
             return None, told
-        term, info = self.vibrations.correction(left, self.cutoff, train, trained_on)
+        cutoff = self.correction.cutoff
+        term, info = self.vibrations.correction(left, cutoff, train, trained_on)
         return term, {
             **told,
-            'projected_residuals': self.vibrations.crossed_residuals(left, self.cutoff),
+            'projected_residuals': self.vibrations.crossed_residuals(left, cutoff),
             'projected_residuals_uncorrected': alone,
             'correction': info,
         }

@@ -1,8 +1,9 @@
-"""Task ``fit``: Δ of several methods as symmetry-adapted force constants beside a rescaled base.
+"""Task ``fit``: Δ of several methods, of any kind that is fitted in one go (:mod:`aiida_mlcc.runtime.delta_kinds`).
 
-``snapshots.npz`` and the primitive cell → a folder ``delta_SLUG/`` and a file ``samples_SLUG.npz`` per method, and
-``errors`` of each in ``output.json``. A method that cannot be fitted is named under ``failures`` with the reason; the
-others go on. A fit takes seconds to minutes: nothing is kept to resume from.
+``snapshots.npz`` and what the kind needs (``primitive``, the cell; ``base``, the folder of the base force field) → a
+folder ``delta_SLUG/`` and, where the fit can tell what else the labels allow, a file ``samples_SLUG.npz`` per method,
+and ``errors`` of each in ``output.json``. A method that cannot be fitted is named under ``failures`` with the reason;
+the others go on. A fit takes seconds to minutes: nothing is kept to resume from.
 """
 
 from __future__ import annotations
@@ -12,37 +13,46 @@ from typing import Any
 
 from ase import Atoms
 
+from aiida_mlcc.runtime.delta_kinds import fitted_kinds
 from aiida_mlcc.runtime.task import Job, JobError, replacing
 from aiida_mlcc.science.crystal import CrystalError
-from aiida_mlcc.science.fit.force_constants import FitError, fit_delta
+from aiida_mlcc.science.fit.delta import FitError, FitInput
 from aiida_mlcc.science.fit.ridge import RidgeError
+from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.methods import slug_of
 from aiida_mlcc.science.npz import write_npz
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
-PARAMETERS = ('cutoff', 'anharmonic', 'ridge', 'n_folds', 'covariates', 'n_samples')
-
 
 def run(job: Job) -> None:
     """Fit one Δ after the other."""
-    snapshots = Snapshots.load(job.path_of('snapshots'))
-    primitive = primitive_cell(job.require('primitive'))
-    base_method, methods = str(job.require('base_method')), list(job.require('methods'))
-    parameters, seed = dict(job.require('parameters')), int(job.require('seed'))
-    if unknown := sorted(set(parameters) - set(PARAMETERS)):
-        raise JobError(f'unknown setting {unknown[0]!r} of the fit: choose from {", ".join(PARAMETERS)}')
+    name, kinds = str(job.require('kind')), fitted_kinds()
+    if name not in kinds:
+        raise JobError(f'{name!r} is not a kind of Δ that is fitted: choose from {", ".join(kinds)}')
+    kind, primitive = kinds[name], job.input.get('primitive')
+    given = FitInput(
+        snapshots=Snapshots.load(job.path_of('snapshots')),
+        base_method=str(job.require('base_method')),
+        settings=kind.settings['parameters'].of(job.require('parameters')),
+        seed=int(job.require('seed')),
+        primitive=None if primitive is None else primitive_cell(primitive),
+        base=None if job.input.get('base') is None else ForceField.load(job.path_of('base')),
+        device=str(job.require('device')),
+    )
+    methods, fit_method = list(job.require('methods')), kind.load_fitter()(given)
     errors: dict[str, dict[str, Any]] = {}
     failures: list[dict[str, str]] = []
     for number, method in enumerate(methods):
         if job.must_stop():
             return job.pause(errors=errors, failures=failures)
         try:
-            fit = fit_delta(snapshots, primitive, base_method, method, seed=seed, **parameters)
+            fit = fit_method(method)
         except (FitError, RidgeError, SnapshotsError, CrystalError) as error:
             failures.append({'method': method, 'reason': str(error)})
         else:
             errors[method] = fit.errors
-            write_npz(job.folder / f'samples_{slug_of(method)}.npz', fit.samples.to_arrays(), {})
+            if fit.samples is not None:
+                write_npz(job.folder / f'samples_{slug_of(method)}.npz', fit.samples.to_arrays(), {})
             with replacing(job.folder / f'delta_{slug_of(method)}') as folder:
                 fit.force_field.save(folder)
         job.progress(number + 1, len(methods), 'method')

@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,9 @@ import torch
 from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.graphs import DTYPES
+from aiida_mlcc.runtime.training_settings import Network
 from aiida_mlcc.science.force_field import ForceFieldError, Term
+from aiida_mlcc.science.settings import SettingsError, setting
 
 KIND = 'mace'
 
@@ -31,50 +33,33 @@ _SPARSE_SHARE = 0.25
 _UNSAFE_LOADING = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """What fixes a network up to its weights. The names are those of ``mace_run_train``.
+@dataclass(frozen=True, kw_only=True)
+class Architecture(Network):
+    """What fixes a network up to its weights: its settings and what it takes from the data."""
 
-    :param r_max: cutoff of one interaction, Å.
-    :param scale: eV; what one unit of the network's output is worth.
-    :param shift: eV per atom.
-    """
-
-    r_max: float
-    num_channels: int
-    max_L: int
-    num_interactions: int
-    correlation: int
-    num_radial_basis: int
-    num_cutoff_basis: int
-    max_ell: int
-    MLP_irreps: str
-    atomic_numbers: tuple[int, ...]
-    avg_num_neighbors: float
-    scale: float = 1.0
-    shift: float = 0.0
+    atomic_numbers: list[int] = setting('The elements that it knows.')
+    avg_num_neighbors: float = setting('Mean number of neighbours of an atom within `r_max`.', above=0)
+    scale: float = setting("What one unit of the network's output is worth.", default=1.0, unit='eV', required=False)
+    shift: float = setting('Added for each atom.', default=0.0, unit='eV per atom', required=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, 'atomic_numbers', tuple(int(number) for number in self.atomic_numbers))
-        if self.r_max <= 0:
-            raise ForceFieldError(f'a MACE network needs a cutoff r_max above 0 Å, not {self.r_max:g}')
+        object.__setattr__(self, 'atomic_numbers', [int(number) for number in self.atomic_numbers])
+        super().__post_init__()
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Architecture:
         """Rebuild what :meth:`settings` gave.
 
-        :raises ForceFieldError: naming a key that is unknown or missing.
+        :raises ForceFieldError: naming a setting that is unknown, missing or not allowed.
         """
-        known = {item.name for item in fields(cls)}
-        if unknown := sorted(set(settings) - known):
-            raise ForceFieldError(f'unknown network setting {unknown[0]!r}: choose from {", ".join(sorted(known))}')
-        if missing := sorted(known - set(settings) - {'scale', 'shift'}):
-            raise ForceFieldError(f'the network lacks the setting {missing[0]!r}')
-        return cls(**settings)
+        try:
+            return cls.of(settings)
+        except SettingsError as error:
+            raise ForceFieldError(str(error)) from None
 
     def settings(self) -> dict[str, Any]:
         """Return the architecture as plain JSON."""
-        return {**asdict(self), 'atomic_numbers': list(self.atomic_numbers)}
+        return self.to_dict()
 
 
 def build(architecture: Architecture, dtype: str = 'float64', seed: int = 0) -> torch.nn.Module:

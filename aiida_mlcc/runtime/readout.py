@@ -1,59 +1,43 @@
-"""Task ``readout``: Δ of several methods as linear readouts of the network of a base force field, beside its rescaling.
+"""The fit of a Δ of kind ``readout``: a linear readout of the network of a base force field, beside its rescaling.
 
-``snapshots.npz`` and the folder of the base → a folder ``delta_SLUG/`` per method, and ``errors`` of each in
-``output.json``. A method that cannot be fitted is named under ``failures`` with the reason; the others go on.
 Forces of both methods, where there are any, are fitted with the energies; ``labels`` under ``errors`` says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.node_features import FeatureExtractor
-from aiida_mlcc.runtime.task import Job, JobError, replacing
-from aiida_mlcc.science.fit.readout import ReadoutLabels, fit_readout
-from aiida_mlcc.science.fit.ridge import RidgeError
+from aiida_mlcc.runtime.task import JobError
+from aiida_mlcc.science.fit.delta import DeltaFit, FitInput
+from aiida_mlcc.science.fit.readout import Readout, ReadoutLabels, fit_readout
 from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.force_field.kinds import kind_of
 from aiida_mlcc.science.force_field.readout import readout_term
-from aiida_mlcc.science.methods import slug_of
-from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
+from aiida_mlcc.science.snapshots import Snapshots
 
 
-def run(job: Job) -> None:
-    """Extract the features once, then fit one Δ after the other."""
-    snapshots = Snapshots.load(job.path_of('snapshots'))
-    base_method, methods = str(job.require('base_method')), list(job.require('methods'))
-    base = ForceField.load(job.path_of('base'))
-    trunk = trunk_of(base, base_method)
-    ridges, n_folds = list(job.require('parameters', 'ridge')), int(job.require('parameters', 'n_folds'))
-    seed, device = int(job.require('seed')), str(job.require('device'))
-    if device != 'cpu' and not torch.cuda.is_available():
-        raise JobError(f'the device is {device!r}, but PyTorch finds no GPU on this computer: ask for one, or use cpu')
-    fitter = ReadoutFitter(snapshots, trunk, base_method, device)
-    errors: dict[str, dict[str, Any]] = {}
-    failures: list[dict[str, str]] = []
-    for number, method in enumerate(methods):
-        if job.must_stop():
-            return job.pause(errors=errors, failures=failures)
-        try:
-            delta, errors[method] = fitter.fit(method, ridges, n_folds, seed)
-        except (RidgeError, SnapshotsError) as error:
-            failures.append({'method': method, 'reason': str(error)})
-        else:
-            with replacing(job.folder / f'delta_{slug_of(method)}') as folder:
-                delta.save(folder)
-        job.progress(number + 1, len(methods), 'method')
-    if failures and not errors:
-        raise JobError(failures[0]['reason'], failures=failures)
-    return job.finish(errors=errors, failures=failures)
+def fitter(given: FitInput) -> Callable[[str], DeltaFit]:
+    """Return what fits the readout of a method; the features are extracted once for all methods.
+
+    :raises JobError: where there is no base with one network, or no GPU where one is asked for.
+    """
+    if given.base is None:
+        raise JobError('a readout needs the base force field, whose features it reads')
+    trunk = trunk_of(given.base, given.base_method)
+    if given.device != 'cpu' and not torch.cuda.is_available():
+        raise JobError(
+            f'the device is {given.device!r}, but PyTorch finds no GPU on this computer: ask for one, or use cpu'
+        )
+    assert isinstance(given.settings, Readout)
+    readouts = ReadoutFitter(given.snapshots, trunk, given.base_method, given.device)
+    return partial(readouts.fit, settings=given.settings, seed=given.seed)
 
 
 def trunk_of(base: ForceField, base_method: str) -> Term:
@@ -97,7 +81,7 @@ class ReadoutFitter:
         absent = np.full((self._snapshots.n_frames, 3 * self._snapshots.n_atoms), np.nan)
         return absent if forces is None else forces.reshape(absent.shape)
 
-    def fit(self, method: str, ridges: Sequence[float], n_folds: int, seed: int) -> tuple[ForceField, dict[str, Any]]:
+    def fit(self, method: str, settings: Readout, seed: int) -> DeltaFit:
         """Return the Δ of `method` and its errors, see :func:`~aiida_mlcc.science.fit.readout.fit_readout`.
 
         :raises RidgeError: where there are too few labels, or no motion to learn from.
@@ -115,7 +99,7 @@ class ReadoutFitter:
                 base_forces=base_forces,
                 difference_forces=difference_forces,
             )
-        fit = fit_readout(labels, labelled.n_atoms, ridges, n_folds, seed)
+        fit = fit_readout(labels, labelled.n_atoms, settings, seed)
         trained_on = {
             'method': method,
             'minus': self._base_method,
@@ -129,4 +113,5 @@ class ReadoutFitter:
         weights = fit.weights.reshape(len(self._symbols), -1)
         term = readout_term(self._trunk, self._symbols, weights, trained_on)
         constants = dict.fromkeys(self._symbols, fit.constant / labelled.n_atoms)
-        return ForceField((term,), constants, fit.base_scale, method=method), fit.errors
+        force_field = ForceField((term,), constants, fit.base_scale, method=method)
+        return DeltaFit(force_field, fit.errors)

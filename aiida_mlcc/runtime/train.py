@@ -37,7 +37,7 @@ from aiida_mlcc.runtime.training_data import (
     rescaling_error,
 )
 from aiida_mlcc.runtime.training_loop import Frames, Trainer
-from aiida_mlcc.runtime.training_settings import Training
+from aiida_mlcc.runtime.training_settings import Network, Training
 from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -51,18 +51,16 @@ _SECONDS_BETWEEN_CHECKPOINTS = 15.0
 
 def run(job: Job) -> None:
     """Train, or go on with a training that was stopped."""
-    training = Training.from_settings({k: v for k, v in job.require('training').items() if k != 'dtype'})
+    training, network = Training.of(job.require('training')), Network.of(job.require('network'))
     target = Target(*(job.require('target', key) for key in ('method', 'minus', 'forces')))
-    seed, dtype, device = int(job.require('seed')), str(job.require('dtype')), str(job.require('device'))
-    if dtype not in DTYPES:
-        raise JobError(f'unknown dtype {dtype!r}: choose from {", ".join(DTYPES)}')
+    seed, dtype, device = int(job.require('seed')), training.dtype, str(job.require('device'))
     if device != 'cpu' and not torch.cuda.is_available():
         raise JobError(f'the device is {device!r}, but PyTorch finds no GPU on this computer: ask for one, or use cpu')
     snapshots = Snapshots.load(job.path_of('snapshots'))
     data = labelled_frames(snapshots, target, training.valid_fraction, seed)
     constants = constants_of(data, target)
     judge = BaseJudge.of(job.input, data, target)
-    frames, architecture = prepare(job.require('network'), data, constants, dtype, device, training.frame_weights)
+    frames, architecture = prepare(network, data, constants, dtype, device, training.frame_weights)
     train, valid = frames.subset(data.train), frames.subset(data.valid)
     model = build(architecture, dtype, seed).to(device)
     labels = labels_of(data, constants)
@@ -85,7 +83,7 @@ def run(job: Job) -> None:
 
 
 def prepare(
-    network: Mapping[str, Any],
+    network: Network,
     data: Labelled,
     constants: Mapping[str, float],
     dtype: str,
@@ -106,8 +104,9 @@ def prepare(
     if not scale > 0:
         what = 'energies are all equal' if data.forces is None else 'forces are all zero'
         raise JobError(f'the {what} in the {len(data.train)} training frames: there is nothing to learn')
-    settings = {**network, 'atomic_numbers': sorted(set(numbers)), 'avg_num_neighbors': 1.0, 'scale': scale}
-    architecture = Architecture.from_settings(settings)
+    architecture = Architecture(
+        **network.to_dict(), atomic_numbers=sorted(set(numbers)), avg_num_neighbors=1.0, scale=scale
+    )
     graphs = graphs_of(data.snapshots, architecture.r_max, dtype, device)
     n_edges = sum(graphs[i].n_edges for i in data.train)
     if not n_edges:

@@ -94,7 +94,7 @@ def _forces(snapshots: Snapshots, method: str) -> NDArray[np.float64]:
 def frame_weights(data: Labelled, kind: str) -> NDArray[np.float64]:
     """Return how much each frame counts in the loss, with mean 1 over the training frames, shape (n_frames,).
 
-    :param kind: one of :data:`~aiida_mlcc.runtime.training_settings.FRAME_WEIGHTS`.
+    :param kind: one of the choices of :class:`~aiida_mlcc.runtime.training_settings.Training`.
     :raises JobError: for weights by force where no forces are learnt.
     """
     if kind == 'uniform':

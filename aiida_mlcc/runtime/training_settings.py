@@ -1,72 +1,82 @@
-"""How to train a network: epochs, batches, learning rate, weights of the loss."""
+"""The settings of a network and of its training."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+import re
+from dataclasses import dataclass
 
-SCHEDULES = ('constant', 'exponential', 'cosine')
-"""How the learning rate falls over the epochs; the last two end at one hundredth of where they began."""
-
-FRAME_WEIGHTS = ('uniform', 'inverse-force')
-"""How much a frame counts in the loss: all the same, or inversely to its mean square force, so that cold ones count."""
+from aiida_mlcc.science.settings import Settings, setting
 
 _FINAL_RATE = 0.01
 
 
 class TrainingError(ValueError):
-    """Settings or a course of training that leads nowhere, as a sentence."""
+    """A course of training that leads nowhere, as a sentence."""
+
+
+def _scalars(value: str) -> str | None:
+    """Check for the scalars of a readout, such as ``16x0e``, the only irreps that its nonlinearity takes."""
+    return None if re.fullmatch(r'[1-9]\d*x0e', value) else 'give a number of scalars, such as 16x0e'
 
 
 @dataclass(frozen=True)
-class Training:
-    """How to train.
+class Network(Settings):
+    """A MACE network; the names are those of ``mace_run_train``."""
 
-    :param energy_weight: weight of the mean squared error of the energy per atom, (eV/atom)⁻².
-    :param forces_weight: weight of the mean squared error of a force component, (eV/Å)⁻².
-    :param frame_weights: one of :data:`FRAME_WEIGHTS`.
-    :param ema_decay: decay per step of the running average of the weights that is validated and kept; None for none.
-    :param patience: epochs without a better validation loss after which to stop; None for never.
-    :param valid_fraction: share of the frames that is held out.
-    """
+    TITLE = 'network'
 
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    energy_weight: float
-    forces_weight: float
-    frame_weights: str
-    ema_decay: float | None
-    schedule: str
-    patience: int | None
-    valid_fraction: float
+    r_max: float = setting('Cutoff of one interaction.', default=5.0, above=0, unit='Å')
+    num_channels: int = setting('Channels of a message.', default=16, at_least=1)
+    max_L: int = setting('Highest angular momentum of a message.', default=1, at_least=0)
+    max_ell: int = setting('Highest angular momentum of the spherical harmonics of an edge.', default=3, at_least=1)
+    num_interactions: int = setting('Layers of message passing.', default=2, at_least=1)
+    correlation: int = setting('Order of the products of one layer: body order less one.', default=3, at_least=1)
+    num_radial_basis: int = setting('Bessel functions of the distance.', default=6, at_least=1)
+    num_cutoff_basis: int = setting('Order of the polynomial of the cutoff.', default=5, at_least=1)
+    MLP_irreps: str = setting('Hidden scalars of the last readout, N scalars as Nx0e.', default='16x0e', check=_scalars)
 
-    def __post_init__(self) -> None:
-        if self.schedule not in SCHEDULES:
-            raise TrainingError(f'unknown schedule {self.schedule!r}: choose from {", ".join(SCHEDULES)}')
-        if self.frame_weights not in FRAME_WEIGHTS:
-            raise TrainingError(f'unknown frame_weights {self.frame_weights!r}: choose from {", ".join(FRAME_WEIGHTS)}')
-        if self.epochs < 1 or self.batch_size < 1:
-            raise TrainingError('training takes at least one epoch and batches of at least one frame')
-        if not 0 < self.valid_fraction < 1:
-            raise TrainingError(f'valid_fraction is {self.valid_fraction:g}: give a share between 0 and 1')
 
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> Training:
-        """Read plain JSON.
+@dataclass(frozen=True)
+class Training(Settings):
+    """How to train a network."""
 
-        :raises TrainingError: naming a key that is unknown or missing.
-        """
-        known = [item.name for item in fields(cls)]
-        if unknown := sorted(set(settings) - set(known)):
-            raise TrainingError(f'unknown training setting {unknown[0]!r}: choose from {", ".join(known)}')
-        optional = {'ema_decay': None, 'patience': None}
-        if missing := [name for name in known if name not in settings and name not in optional]:
-            raise TrainingError(f'the training lacks the setting {missing[0]!r}')
-        return cls(**{**optional, **settings})
+    TITLE = 'training'
+
+    epochs: int = setting('Passes through all frames.', default=200, at_least=1)
+    batch_size: int = setting('Frames of a step.', default=5, at_least=1)
+    learning_rate: float = setting('Of the first step.', default=0.02, above=0)
+    weight_decay: float = setting(
+        'Of the linear maps after the messages and of the products.', default=5e-7, at_least=0
+    )
+    energy_weight: float = setting(
+        'Weight of the mean squared error of the energy per atom.', default=1.0, at_least=0, unit='(eV/atom)⁻²'
+    )
+    forces_weight: float = setting(
+        'Weight of the mean squared error of a force component.', default=100.0, at_least=0, unit='(eV/Å)⁻²'
+    )
+    frame_weights: str = setting(
+        'How much a frame counts in the loss: all the same, or inversely to its mean square force, so that cold ones '
+        'count.',
+        default='uniform',
+        choices=('uniform', 'inverse-force'),
+    )
+    ema_decay: float | None = setting(
+        'Decay a step of the running average of the weights that is validated and kept; null for no average.',
+        default=0.99,
+        at_least=0,
+        below=1,
+    )
+    schedule: str = setting(
+        'How the learning rate falls over the epochs; the last two end at one hundredth of where they began.',
+        default='cosine',
+        choices=('constant', 'exponential', 'cosine'),
+    )
+    patience: int | None = setting(
+        'Epochs without a better validation loss after which to stop; null for never.', default=None, at_least=1
+    )
+    valid_fraction: float = setting('Share of the frames that is held out.', default=0.1, above=0, below=1)
+    dtype: str = setting('Precision of the training.', default='float32', choices=('float32', 'float64'))
 
     def rate(self, progress: float) -> float:
         """Return the learning rate after a share `progress` of all steps."""

@@ -9,34 +9,37 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
+from aiida_mlcc.calculations.base import RuntimeCalculation
 from aiida_mlcc.calculations.correlate import validate_methods
 from aiida_mlcc.calculations.fit import FitCalculation
 from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.functions.sum_force_fields import sum_force_fields
-from aiida_mlcc.calculations.readout import ReadoutCalculation
+from aiida_mlcc.calculations.ports import settings_validator
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.calculations.train import TrainCalculation
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge, refuse_mismatch, refuse_seeds, seed_label
 from aiida_mlcc.jobs.ports import count_port, symprec_port
-from aiida_mlcc.jobs.restart import (
-    FitRestartWorkChain,
-    ReadoutRestartWorkChain,
-    RuntimeRestartWorkChain,
-    TrainRestartWorkChain,
-)
+from aiida_mlcc.jobs.restart import FitRestartWorkChain, RuntimeRestartWorkChain, TrainRestartWorkChain
+from aiida_mlcc.runtime.delta_kinds import BASE, CONTROL, DELTA, Kind, base_kind, kinds_for
+from aiida_mlcc.science.fit.base_correction import Correction
 from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, slug_of
 from aiida_mlcc.workflows.protocol import ProtocolMixin
-from aiida_mlcc.workflows.trainings import KINDS_OF_DELTA, Training, base_name, kind_slug, plan_trainings
+from aiida_mlcc.workflows.trainings import Training, base_name, plan_trainings
 
-_SET_HERE = ('snapshots', 'seed', 'runtime_source', 'parent_folder')
+_KINDS = kinds_for(DELTA)
 
 
 class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
     """Each seed is one member: its own base network, and ΔML of every method on top of it."""
 
     PROTOCOL_FILE = 'delta_train.yaml'
+    SETTINGS = {
+        **{f'base.{name}': group for name, group in base_kind().settings.items()},
+        'base.correction': Correction,
+        **{f'delta.{kind.slug}.{name}': group for kind in _KINDS.values() for name, group in kind.settings.items()},
+    }
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -48,17 +51,14 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         spec.input('seeds', valid_type=orm.List, serializer=orm.to_aiida_type, validator=refuse_seeds)
         symprec_port(spec)
         count_port(spec, 'max_concurrent', 4, 'Jobs at a time.')
-        spec.expose_inputs(
-            TrainCalculation, namespace='base', exclude=(*_SET_HERE, 'method', 'minus', 'structure', 'forces')
-        )
+        _expose_job(spec, BASE, base_kind(), BASE)
         spec.input_namespace('delta')
         spec.input(
             'delta.kind',
             valid_type=orm.Str,
             serializer=orm.to_aiida_type,
             validator=_refuse_kind,
-            help='`mace`: a second network. `readout`: a linear fit to the features of the base. `force-constants`: a '
-            'linear fit to what symmetry allows.',
+            help='; '.join(f'`{name}`: {kind.help}' for name, kind in _KINDS.items()),
         )
         spec.input(
             'delta.compare',
@@ -68,17 +68,8 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             validator=_refuse_compare,
             help='Further kinds, trained for the error budget only.',
         )
-        for kind, calculation, exclude in (
-            ('mace', TrainCalculation, ('method', 'minus', 'structure', 'correction')),
-            ('readout', ReadoutCalculation, ('base', 'base_method', 'methods')),
-            ('force-constants', FitCalculation, ('structure', 'base_method', 'methods')),
-        ):
-            spec.expose_inputs(
-                calculation,
-                namespace=f'delta.{kind_slug(kind)}',
-                exclude=(*_SET_HERE, *exclude),
-                namespace_options={'required': False, 'populate_defaults': False},
-            )
+        for kind in _KINDS.values():
+            _expose_job(spec, f'delta.{kind.slug}', kind, DELTA, required=False, populate_defaults=False)
         spec.input(
             'control',
             valid_type=orm.Bool,
@@ -130,12 +121,16 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
         gpu = merge(options or {}, train_options or {})
-        inputs['base'] = job_inputs(inputs['base'], code, gpu)
-        delta, kinds = inputs['delta'], {kind_slug(kind): kind for kind in KINDS_OF_DELTA}
-        for name, kind in kinds.items():
-            job = delta.pop(name)
-            if kind in (delta['kind'], *delta['compare']):
-                delta[name] = job_inputs(job, code, gpu if kind == 'mace' else options)
+
+        def options_of(kind: Kind) -> Options:
+            return gpu if kind.gpu else options
+
+        inputs['base'] = job_inputs(inputs['base'], code, options_of(base_kind()))
+        delta = inputs['delta']
+        for name, kind in _KINDS.items():
+            job = delta.pop(kind.slug)
+            if name in (delta['kind'], *delta['compare']):
+                delta[kind.slug] = job_inputs(job, code, options_of(kind))
         return cls.fill({'structure': structure, 'snapshots': snapshots, 'base_method': base_method, **inputs})
 
     def find_primitive_cell(self) -> None:
@@ -186,28 +181,29 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
 
     def job_of(self, training: Training) -> tuple[type[RuntimeRestartWorkChain], dict[str, Any]]:
         """Return what runs a training, and its inputs."""
-        inputs = self.inputs
+        inputs, kind = self.inputs, training.kind
+        calculation, workchain = _JOBS[kind.is_trained]
+        job = self.exposed_inputs(calculation, f'delta.{kind.slug}' if training.role == DELTA else BASE)
         seed = orm.Int(inputs.seeds[0] if training.seed is None else training.seed)
-        given = {'snapshots': inputs.snapshots, 'seed': seed}
-        of_all_methods = {'base_method': inputs.base_method, 'methods': inputs.methods}
-        if training.kind == 'force-constants':
-            job = self.exposed_inputs(FitCalculation, 'delta.force_constants')
-            job.update(**given, **of_all_methods, structure=self.ctx.primitive)
-            return FitRestartWorkChain, job
-        if training.kind == 'readout':
-            job = self.exposed_inputs(ReadoutCalculation, 'delta.readout')
-            job.update(**given, **of_all_methods, base=self.ctx.trained[training.needs].outputs.force_field)
-            return ReadoutRestartWorkChain, job
-        job = self.exposed_inputs(TrainCalculation, 'delta.mace' if training.role == 'delta' else 'base')
-        job.update(**given, method=orm.Str(training.method))
-        if training.role == 'delta':
-            job['minus'] = inputs.base_method
-        else:
-            job['structure'] = self.ctx.primitive
-        if training.role == 'control':
-            job['forces'] = orm.Bool(False)
+        job.update(snapshots=inputs.snapshots, seed=seed, **self.target_of(training))
+        if training.role == CONTROL:
             job.pop('correction', None)
-        return TrainRestartWorkChain, job
+        if kind.needs_network:
+            job['base'] = self.ctx.trained[training.needs].outputs.force_field
+        return workchain, job
+
+    def target_of(self, training: Training) -> dict[str, orm.Data]:
+        """Return what a job is to learn, and the crystal where it needs that."""
+        inputs, kind = self.inputs, training.kind
+        crystal = {'structure': self.ctx.primitive}
+        if not kind.is_trained:
+            methods = inputs.methods if training.method is None else orm.List([training.method])
+            target = {'kind': orm.Str(kind.name), 'base_method': inputs.base_method, 'methods': methods}
+            return {**target, **(crystal if kind.needs_crystal else {})}
+        method = {'method': orm.Str(training.method)}
+        if training.role == DELTA:
+            return {**method, 'minus': inputs.base_method}
+        return {**method, **crystal, **({'forces': orm.Bool(False)} if training.role == CONTROL else {})}
 
     def collect_trained(self) -> None:
         """Keep what was trained; name what was not, and what cannot be without it."""
@@ -235,7 +231,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
     def add_deltas(self) -> None:
         """Add Δ to the base of every member."""
         for training in self.trainings.values():
-            if training.role != 'delta' and training.name in self.ctx.trained:
+            if training.role != DELTA and training.name in self.ctx.trained:
                 force_field = self.ctx.trained[training.name].outputs.force_field
                 self.out(f'{training.role}.{seed_label(training.seed)}', force_field)
         for kind, method, seed, delta, _ in self.deltas():
@@ -243,15 +239,15 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             if base is None:
                 continue
             place = f'{slug_of(method)}.{seed_label(seed)}'
-            is_chosen = kind == self.inputs.delta.kind.value
-            label = place.replace('.', '_') if is_chosen else f'{kind_slug(kind)}_{place.replace(".", "_")}'
+            is_chosen = kind.name == self.inputs.delta.kind.value
+            label = place.replace('.', '_') if is_chosen else f'{kind.slug}_{place.replace(".", "_")}'
             total = sum_force_fields(
                 base.outputs.force_field,
                 delta,
                 science_hash(sum_force_fields),
                 metadata={'call_link_label': f'add_delta_{label}'},
             )
-            self.out(f'delta_ml.{place}' if is_chosen else f'alternatives.{kind_slug(kind)}.{place}', total)
+            self.out(f'delta_ml.{place}' if is_chosen else f'alternatives.{kind.slug}.{place}', total)
         for node in self.ctx.trained.values():
             for slug, samples in node.outputs.samples.items() if 'samples' in node.outputs else ():
                 self.out(f'samples.{slug}', samples)
@@ -260,29 +256,29 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         """Gather the errors of every fit, and what failed."""
         errors: dict[str, Any] = {}
         for training in self.trainings.values():
-            if training.role != 'delta' and training.name in self.ctx.trained:
-                method = training.method if training.role == 'base' else CONTROLS[training.method]
+            if training.role != DELTA and training.name in self.ctx.trained:
+                method = training.method if training.role == BASE else CONTROLS[training.method]
                 found = self.ctx.trained[training.name].outputs.summary['errors']
                 errors.setdefault(method, {})[seed_label(training.seed)] = found
         for kind, method, seed, _, found in self.deltas():
-            is_chosen = kind == self.inputs.delta.kind.value
-            of_kind = errors if is_chosen else errors.setdefault('alternatives', {}).setdefault(kind, {})
+            is_chosen = kind.name == self.inputs.delta.kind.value
+            of_kind = errors if is_chosen else errors.setdefault('alternatives', {}).setdefault(kind.name, {})
             of_kind.setdefault(method, {})[seed_label(seed)] = found
         self.out('errors', orm.Dict(errors).store())
         self.out('failures', orm.Dict({'failed': self.ctx.failed}).store())
 
-    def deltas(self) -> Iterator[tuple[str, str, int, ForceFieldData, dict[str, Any]]]:
+    def deltas(self) -> Iterator[tuple[Kind, str, int, ForceFieldData, dict[str, Any]]]:
         """Give kind, method, seed, Δ and its errors of all Δ that there are."""
         for training in self.trainings.values():
             node = self.ctx.trained.get(training.name)
-            if training.role != 'delta' or node is None:
+            if training.role != DELTA or node is None:
                 continue
             seeds = self.inputs.seeds if training.seed is None else [training.seed]
             errors = node.outputs.summary['errors']
-            if training.method is not None:
+            if training.kind.is_trained:
                 yield training.kind, training.method, training.seed, node.outputs.force_field, errors
                 continue
-            for method in self.inputs.methods:
+            for method in self.inputs.methods if training.method is None else [training.method]:
                 if slug_of(method) in node.outputs.delta:
                     for seed in seeds:
                         yield training.kind, method, seed, node.outputs.delta[slug_of(method)], errors[method]
@@ -297,15 +293,40 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         return None
 
 
+_JOBS: dict[bool, tuple[type[RuntimeCalculation], type[RuntimeRestartWorkChain]]] = {
+    True: (TrainCalculation, TrainRestartWorkChain),
+    False: (FitCalculation, FitRestartWorkChain),
+}
+"""Whether a kind is trained → what runs it."""
+
+_SET_HERE = ('snapshots', 'seed', 'runtime_source', 'parent_folder', 'structure', 'method', 'minus')
+_SET_HERE_OF_FITS = ('kind', 'base', 'base_method', 'methods')
+_OF_OTHER_ROLES = {BASE: 'forces', DELTA: 'correction'}
+
+
+def _expose_job(spec: WorkChainSpec, namespace: str, kind: Kind, role: str, **options: Any) -> None:
+    """Expose the inputs of the job of a kind, but for those that are set here or mean nothing to it.
+
+    :param options: of the namespace.
+    """
+    calculation, _ = _JOBS[kind.is_trained]
+    device = () if kind.is_trained or kind.needs_network else ('device',)
+    left_out = (*_SET_HERE, *_SET_HERE_OF_FITS, _OF_OTHER_ROLES[role], *device)
+    exclude = [name for name in left_out if name in calculation.spec().inputs]
+    spec.expose_inputs(calculation, namespace=namespace, exclude=exclude, namespace_options=options)
+    for name, group in kind.settings.items():
+        spec.inputs.get_port(f'{namespace}.{name}').validator = settings_validator(group)
+
+
 def _refuse_kind(node: orm.Str, _: Any) -> str | None:
-    if node.value in KINDS_OF_DELTA:
+    if node.value in _KINDS:
         return None
-    return f'unknown kind of Δ {node.value!r}: choose from {", ".join(KINDS_OF_DELTA)}'
+    return f'unknown kind of Δ {node.value!r}: choose from {", ".join(_KINDS)}'
 
 
 def _refuse_compare(node: orm.List, _: Any) -> str | None:
-    if unknown := [kind for kind in node if kind not in KINDS_OF_DELTA]:
-        return f'unknown kind of Δ {unknown[0]!r} to compare with: choose from {", ".join(KINDS_OF_DELTA)}'
+    if unknown := [kind for kind in node if kind not in _KINDS]:
+        return f'unknown kind of Δ {unknown[0]!r} to compare with: choose from {", ".join(_KINDS)}'
     return f'a kind of Δ is given twice in {node.get_list()}' if len(set(node)) < len(node) else None
 
 
@@ -315,8 +336,8 @@ def _refuse_kinds(delta: Mapping[str, Any]) -> str | None:
     if kind in compare:
         return f'`delta.kind` is {kind}, which `delta.compare` names, too: there is nothing to compare'
     for name in (kind, *compare):
-        if kind_slug(name) not in delta:
-            return f'Δ of kind {name} is asked for, but `delta.{kind_slug(name)}` says nothing about it'
+        if (slug := _KINDS[name].slug) not in delta:
+            return f'Δ of kind {name} is asked for, but `delta.{slug}` says nothing about it'
     return None
 
 

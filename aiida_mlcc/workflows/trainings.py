@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiida_mlcc.jobs.inputs import seed_label
+from aiida_mlcc.runtime.delta_kinds import BASE, CONTROL, DELTA, KINDS, Kind, base_kind
 from aiida_mlcc.science.methods import slug_of
-
-KINDS_OF_DELTA = ('mace', 'readout', 'force-constants')
-"""A network of its own; a linear readout of the base's network; symmetry-adapted force constants."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +15,7 @@ class Training:
     """One job.
 
     :param name: its link label.
-    :param role: ``base``, ``delta`` or ``control``.
-    :param kind: of Δ; a base and the control are networks.
+    :param role: :data:`~aiida_mlcc.runtime.delta_kinds.BASE`, ``DELTA`` or ``CONTROL``.
     :param method: None where one job serves all methods.
     :param seed: None where one job serves all seeds.
     :param needs: the name of the training whose result it starts from.
@@ -27,7 +24,7 @@ class Training:
 
     name: str
     role: str
-    kind: str
+    kind: Kind
     method: str | None
     seed: int | None
     needs: str | None = None
@@ -47,14 +44,15 @@ def plan_trainings(
     :param kind: of the Δ that the results are made with.
     :param compare: further kinds, for the error budget only.
     """
-    bases = [Training(base_name(base_method, seed), 'base', 'mace', base_method, seed) for seed in seeds]
+    of_base = base_kind()
+    bases = [Training(base_name(base_method, seed), BASE, of_base, base_method, seed) for seed in seeds]
     deltas = [
-        training for one in (kind, *compare) for training in _deltas(base_method, methods, seeds, one, one != kind)
+        training
+        for name in (kind, *compare)
+        for training in _deltas(base_method, methods, seeds, KINDS[name], name != kind)
     ]
     controls = [
-        Training(
-            f'control_{slug_of(base_method)}_{seed_label(seed)}', 'control', 'mace', base_method, seed, optional=True
-        )
+        Training(_name(CONTROL, base_method, seed), CONTROL, of_base, base_method, seed, optional=True)
         for seed in (seeds if control else ())
     ]
     return [*bases, *deltas, *controls]
@@ -62,27 +60,27 @@ def plan_trainings(
 
 def base_name(base_method: str, seed: int) -> str:
     """Return the name of the training of a base."""
-    return f'base_{slug_of(base_method)}_{seed_label(seed)}'
-
-
-def kind_slug(kind: str) -> str:
-    """Return a kind of Δ as it is written in links and inputs (``force-constants`` → ``force_constants``)."""
-    return kind.replace('-', '_')
+    return _name(BASE, base_method, seed)
 
 
 def _deltas(
-    base_method: str, methods: Sequence[str], seeds: Sequence[int], kind: str, optional: bool
+    base_method: str, methods: Sequence[str], seeds: Sequence[int], kind: Kind, optional: bool
 ) -> list[Training]:
-    name = f'delta_{kind_slug(kind)}'
-    if kind == 'mace':
-        return [
-            Training(f'{name}_{slug_of(method)}_{seed_label(seed)}', 'delta', kind, method, seed, optional=optional)
-            for method in methods
-            for seed in seeds
-        ]
-    if kind == 'readout':
-        return [
-            Training(f'{name}_{seed_label(seed)}', 'delta', kind, None, seed, base_name(base_method, seed), optional)
-            for seed in seeds
-        ]
-    return [Training(name, 'delta', kind, None, None, optional=optional)]
+    return [
+        Training(
+            _name(f'{DELTA}_{kind.slug}', method, seed),
+            DELTA,
+            kind,
+            method,
+            seed,
+            None if seed is None or not kind.needs_network else base_name(base_method, seed),
+            optional,
+        )
+        for method in (methods if kind.per_method else (None,))
+        for seed in (seeds if kind.per_seed else (None,))
+    ]
+
+
+def _name(what: str, method: str | None, seed: int | None) -> str:
+    parts = (what, None if method is None else slug_of(method), None if seed is None else seed_label(seed))
+    return '_'.join(part for part in parts if part)

@@ -35,6 +35,7 @@ from aiida_mlcc.runtime.readout import ReadoutFitter
 from aiida_mlcc.runtime.task import Job, JobError
 from aiida_mlcc.science.dataset_file import DatasetError
 from aiida_mlcc.science.fit.force_constants import fit_delta
+from aiida_mlcc.science.fit.readout import Readout
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.force_field.kinds import kind_of
 from aiida_mlcc.science.methods import CONTROLS, WAVEFUNCTION_METHODS
@@ -129,11 +130,11 @@ def deltas(half: Half, fitter: ReadoutFitter, method: str) -> dict[str, ForceFie
 
     :param fitter: of readouts of the base, on the frames of the half.
     """
-    readout = half.protocol['delta']['readout']['parameters']
+    readout = Readout.of(half.protocol['delta']['readout']['parameters'])
     force_constants = half.protocol['delta']['force_constants']['parameters']
     return {
         'mace': train(half, method, half.base_method, forces=False),
-        'readout': fitter.fit(method, readout['ridge'], readout['n_folds'], half.seed)[0],
+        'readout': fitter.fit(method, readout, half.seed).force_field,
         'force-constants': fit_delta(
             half.known, half.primitive, half.base_method, method, **force_constants, seed=half.seed
         ).force_field,
@@ -154,7 +155,6 @@ def train(half: Half, method: str, minus: str | None, forces: bool) -> ForceFiel
     """
     settings = half.protocol['base' if forces else 'delta']
     settings = settings if forces else settings['mace']
-    training = {name: value for name, value in settings['training'].items() if name != 'dtype'}
     started = time.process_time()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -165,10 +165,9 @@ def train(half: Half, method: str, minus: str | None, forces: bool) -> ForceFiel
             'snapshots': 'snapshots.npz',
             'target': {'method': method, 'minus': minus, 'forces': forces},
             'network': settings['network'],
-            'training': training,
+            'training': settings['training'],
             'seed': half.seed,
             'device': settings['device'],
-            'dtype': settings['training']['dtype'],
         }
         write_json(folder / 'input.json', content)
         try:

@@ -44,7 +44,7 @@ print(f'dispersion {dispersion.uuid}')
 methods = {node.method for node in above(dispersion, ForceFieldData)}
 print(f'force fields of {", ".join(sorted(methods))}')
 
-trainings = process_types(*(f'aiida.calculations:mlcc.{task}' for task in ('train', 'fit', 'readout')))
+trainings = process_types(*(f'aiida.calculations:mlcc.{task}' for task in ('train', 'fit')))
 for job in above(dispersion, orm.CalcJobNode, process_type={'in': trainings}):
     snapshots = job.inputs.snapshots
     print(f'  {job.process_label} {job.uuid}: seed {job.inputs.seed.value}')

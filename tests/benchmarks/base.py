@@ -40,8 +40,6 @@ def train(folder: Path, snapshots: Snapshots, primitive: Atoms, **content: Any) 
         'device': 'cpu',
         **content,
     }
-    # Written as the calculation does: the precision stands beside the settings of the training.
-    job['dtype'] = job['training'].pop('dtype')
     (folder / 'input.json').write_text(json.dumps(job))
     started = time.process_time()
     if run_task(['train'], folder):

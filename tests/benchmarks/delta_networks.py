@@ -17,7 +17,7 @@ from aiida_mlcc.runtime.__main__ import main as run_task
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.readout import ReadoutFitter
 from aiida_mlcc.science.design import frozen_pattern
-from aiida_mlcc.science.fit.readout import RIDGES
+from aiida_mlcc.science.fit.readout import Readout
 from aiida_mlcc.science.force_field import ForceField, add_delta
 from aiida_mlcc.science.modes import Mode, curvature_of, frequency_of
 from tests.benchmarks.learning_curve import Crystal
@@ -53,9 +53,11 @@ def kinds_with_networks(
         sys.stderr.write(f'base of seed {seed} done\n')
         if 'readout' in kinds:
             started = time.process_time()
+            settings = Readout(n_folds=N_FOLDS)
             fitter = ReadoutFitter(crystal.snapshots, base.terms[0], crystal.base_method)
             for method in methods:
-                delta, errors = fitter.fit(method, RIDGES, N_FOLDS, seed)
+                fit = fitter.fit(method, settings, seed)
+                delta, errors = fit.force_field, fit.errors
                 entry = {
                     'cv_meV_atom': errors['cv_rmse_mev_atom'],
                     'blocked_cv_meV_atom': errors['blocked_cv_rmse_mev_atom'],
@@ -92,10 +94,9 @@ def train(
             'snapshots': 'snapshots.npz',
             'target': {'method': method, 'minus': minus, 'forces': minus is None},
             'network': dict(network),
-            'training': {name: value for name, value in TRAINING.items() if name != 'dtype'} | {'epochs': epochs},
+            'training': {**TRAINING, 'epochs': epochs},
             'seed': seed,
             'device': 'cpu',
-            'dtype': TRAINING['dtype'],
         }
         (folder / 'input.json').write_text(json.dumps(content))
         run_task(['train'], folder)

@@ -25,7 +25,7 @@ from aiida_mlcc.runtime.mace_model import Architecture, build, term_of
 from aiida_mlcc.runtime.readout import ReadoutFitter
 from aiida_mlcc.science.crystal import supercell
 from aiida_mlcc.science.fit.force_constants import fit_delta
-from aiida_mlcc.science.fit.readout import RIDGES
+from aiida_mlcc.science.fit.readout import Readout
 from aiida_mlcc.science.force_field import ForceField, add_delta
 from aiida_mlcc.science.snapshots import Snapshots
 from tests.benchmarks.data import base_method_of, load
@@ -57,7 +57,7 @@ def calculators(
     base = untrained(network, snapshots.symbols, seed, base_method)
     deltas = {
         'mace': untrained(network, snapshots.symbols, seed + 1, METHOD),
-        'readout': ReadoutFitter(snapshots, base.terms[0], base_method).fit(METHOD, RIDGES, 5, seed)[0],
+        'readout': ReadoutFitter(snapshots, base.terms[0], base_method).fit(METHOD, Readout(), seed).force_field,
         'force-constants': fit_delta(snapshots, primitive, base_method, METHOD, seed=seed).force_field,
     }
     fused = {kind: ForceFieldCalculator(add_delta(base, delta), device, dtype) for kind, delta in deltas.items()}

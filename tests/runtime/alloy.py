@@ -41,6 +41,7 @@ TRAINING: dict[str, Any] = {
     'schedule': 'cosine',
     'patience': None,
     'valid_fraction': 0.2,
+    'dtype': 'float32',
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from aiida_mlcc.runtime.__main__ import main
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
+from aiida_mlcc.science.fit.force_constants import ForceConstants
 from aiida_mlcc.science.force_field import ForceField, add_delta
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from tests.crystals import rocksalt, rocksalt_cube, springs
@@ -43,6 +44,7 @@ def run(folder: Path, methods: list[str], **changes: Any) -> tuple[int, dict[str
     data.save(folder / 'snapshots.npz')
     content = {
         'task': 'fit',
+        'kind': 'force-constants',
         'max_seconds': None,
         'snapshots': 'snapshots.npz',
         'primitive': {
@@ -52,8 +54,9 @@ def run(folder: Path, methods: list[str], **changes: Any) -> tuple[int, dict[str
         },
         'base_method': 'LDA',
         'methods': methods,
-        'parameters': {'cutoff': 2.5, 'ridge': [1e-8, 1e-4], 'n_folds': 5},
+        'parameters': {**ForceConstants.defaults(), 'cutoff': 2.5, 'ridge': [1e-8, 1e-4], 'n_folds': 5},
         'seed': 7,
+        'device': 'cpu',
         **changes,
     }
     (folder / 'input.json').write_text(json.dumps(content))
@@ -88,7 +91,7 @@ def test_where_nothing_can_be_fitted_the_reason_is_the_message(tmp_path: Path) -
 
 def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
     _, output = run(tmp_path, ['HF'], parameters={'cut_off': 3.0})
-    assert "unknown setting 'cut_off'" in output['message']
+    assert 'unknown force-constants setting `cut_off`' in output['message']
 
 
 def test_a_primitive_cell_without_positions_is_named(tmp_path: Path) -> None:

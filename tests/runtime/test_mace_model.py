@@ -138,12 +138,12 @@ def test_an_entry_outside_a_sparse_array_is_refused() -> None:
 
 
 def test_an_unknown_network_setting_is_named() -> None:
-    with pytest.raises(ForceFieldError, match="unknown network setting 'num_chanels'"):
+    with pytest.raises(ForceFieldError, match='unknown network setting `num_chanels`'):
         Architecture.from_settings({**ARCHITECTURE.settings(), 'num_chanels': 4})
 
 
 def test_a_missing_network_setting_is_named() -> None:
     settings = ARCHITECTURE.settings()
     del settings['correlation']
-    with pytest.raises(ForceFieldError, match="lacks the setting 'correlation'"):
+    with pytest.raises(ForceFieldError, match='the network setting `correlation` is missing'):
         Architecture.from_settings(settings)

@@ -51,7 +51,8 @@ def run(folder: Path, methods: list[str], data: Snapshots | None = None, **chang
     (snapshots() if data is None else data).save(folder / 'snapshots.npz')
     base().save(folder / 'base')
     content = {
-        'task': 'readout',
+        'task': 'fit',
+        'kind': 'readout',
         'max_seconds': None,
         'snapshots': 'snapshots.npz',
         'base': 'base',
@@ -63,7 +64,7 @@ def run(folder: Path, methods: list[str], data: Snapshots | None = None, **chang
         **changes,
     }
     (folder / 'input.json').write_text(json.dumps(content))
-    main(['readout'], folder)
+    main(['fit'], folder)
     return json.loads((folder / 'output.json').read_text())
 
 
@@ -103,5 +104,5 @@ def test_a_base_of_another_method_is_refused(tmp_path: Path) -> None:
 def test_a_base_without_a_network_is_refused(tmp_path: Path) -> None:
     run(tmp_path, ['HF'])
     ForceField((), {'Cu': 0.0, 'Au': 0.0}).save(tmp_path / 'base')
-    main(['readout'], tmp_path)
+    main(['fit'], tmp_path)
     assert 'the base has 0 networks' in json.loads((tmp_path / 'output.json').read_text())['message']

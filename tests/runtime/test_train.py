@@ -37,7 +37,6 @@ def prepare(folder: Path, snapshots: Snapshots | None = None, **changes: Any) ->
         'training': TRAINING,
         'seed': 5192,
         'device': 'cpu',
-        'dtype': 'float32',
         **changes,
     }
     (folder / 'input.json').write_text(json.dumps(content))
@@ -157,7 +156,7 @@ def test_training_on_energies_never_evaluates_forces(tmp_path: Path, monkeypatch
 def test_a_training_stopped_and_resumed_is_bit_by_bit_the_one_that_was_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: dict[str, Any], dtype: str
 ) -> None:
-    changes = {'target': target, 'dtype': dtype, 'training': {**TRAINING, 'epochs': 5}}
+    changes = {'target': target, 'training': {**TRAINING, 'epochs': 5, 'dtype': dtype}}
     whole = prepare(tmp_path / 'whole', **changes)
     assert main_in(whole) == 0
 

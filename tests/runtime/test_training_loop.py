@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from aiida_mlcc.runtime.training_settings import SCHEDULES, Training, TrainingError
-from tests.runtime.alloy import TRAINING
+from aiida_mlcc.runtime.training_settings import Network, Training
+from aiida_mlcc.science.settings import SettingsError
+from tests.runtime.alloy import NETWORK, TRAINING
 
 
 def test_a_constant_rate_stays() -> None:
-    training = Training.from_settings({**TRAINING, 'schedule': 'constant', 'learning_rate': 0.02})
+    training = Training.of({**TRAINING, 'schedule': 'constant', 'learning_rate': 0.02})
     assert [training.rate(progress) for progress in (0.0, 0.5, 1.0)] == [0.02, 0.02, 0.02]
 
 
 @pytest.mark.parametrize('schedule', ['exponential', 'cosine'])
 def test_a_falling_rate_ends_at_a_hundredth(schedule: str) -> None:
-    training = Training.from_settings({**TRAINING, 'schedule': schedule, 'learning_rate': 0.02})
+    training = Training.of({**TRAINING, 'schedule': schedule, 'learning_rate': 0.02})
     rates = [training.rate(progress / 10) for progress in range(11)]
     assert rates[0] == pytest.approx(0.02)
     assert rates[-1] == pytest.approx(0.0002)
@@ -23,8 +26,8 @@ def test_a_falling_rate_ends_at_a_hundredth(schedule: str) -> None:
 
 
 def test_half_way_the_exponential_has_fallen_to_a_tenth_and_the_cosine_to_half() -> None:
-    exponential = Training.from_settings({**TRAINING, 'schedule': 'exponential', 'learning_rate': 1.0})
-    cosine = Training.from_settings({**TRAINING, 'schedule': 'cosine', 'learning_rate': 1.0})
+    exponential = Training.of({**TRAINING, 'schedule': 'exponential', 'learning_rate': 1.0})
+    cosine = Training.of({**TRAINING, 'schedule': 'cosine', 'learning_rate': 1.0})
     assert exponential.rate(0.5) == pytest.approx(0.1)
     assert cosine.rate(0.5) == pytest.approx(0.505)
 
@@ -32,25 +35,28 @@ def test_half_way_the_exponential_has_fallen_to_a_tenth_and_the_cosine_to_half()
 @pytest.mark.parametrize(
     ('change', 'sentence'),
     [
-        ({'schedule': 'stepwise'}, f'choose from {", ".join(SCHEDULES)}'),
-        ({'epochs': 0}, 'at least one epoch'),
-        ({'frame_weights': 'hot'}, "unknown frame_weights 'hot'"),
-        ({'valid_fraction': 1.0}, 'valid_fraction is 1'),
-        ({'learning_rat': 0.1}, "unknown training setting 'learning_rat'"),
+        ({'schedule': 'cosin'}, 'choose from constant, exponential, cosine'),
+        ({'epochs': 0}, '`epochs` is 0, but must be at least 1'),
+        ({'frame_weights': 'hot'}, 'choose from uniform, inverse-force'),
+        ({'valid_fraction': 1.0}, '`valid_fraction` is 1.0, but must be above 0, below 1'),
+        ({'ema_decay': 1.0}, '`ema_decay` is 1.0, but must be at least 0, below 1'),
+        ({'dtype': 'float16'}, 'choose from float32, float64'),
+        ({'learning_rat': 0.1}, 'unknown training setting `learning_rat`'),
     ],
 )
 def test_a_wrong_setting_is_named(change: dict[str, object], sentence: str) -> None:
-    with pytest.raises(TrainingError, match=sentence):
-        Training.from_settings({**TRAINING, **change})
+    with pytest.raises(SettingsError, match=sentence):
+        Training.of({**TRAINING, **change})
 
 
-def test_a_missing_setting_is_named() -> None:
-    with pytest.raises(TrainingError, match="lacks the setting 'forces_weight'"):
-        Training.from_settings({name: value for name, value in TRAINING.items() if name != 'forces_weight'})
+@pytest.mark.parametrize('irreps', ['x', '16x1o', '0x0e', '8x0e + 8x1o', '16'])
+def test_irreps_of_the_last_readout_are_scalars(irreps: str) -> None:
+    assert Network.refuse({**NETWORK, 'MLP_irreps': '8x0e'}) is None
+    with pytest.raises(SettingsError, match=re.escape(f'`MLP_irreps` is {irreps!r}: give a number of scalars')):
+        Network.of({**NETWORK, 'MLP_irreps': irreps})
 
 
-def test_patience_and_averaging_may_be_left_out() -> None:
-    settings = {name: value for name, value in TRAINING.items() if name not in ('patience', 'ema_decay')}
-    training = Training.from_settings(settings)
-    assert training.patience is None
-    assert training.ema_decay is None
+def test_nothing_is_left_to_a_default_that_may_change() -> None:
+    for name in TRAINING:
+        with pytest.raises(SettingsError, match=f'the training setting `{name}` is missing'):
+            Training.of({key: value for key, value in TRAINING.items() if key != name})

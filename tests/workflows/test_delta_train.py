@@ -65,7 +65,7 @@ def test_readouts_read_the_network_of_their_own_member(python, crystal):
             terms = outputs['delta_ml'][slug][seed].get_force_field().terms
             assert [term.kind for term in terms] == ['mace', 'readout']
             assert terms[1].settings['trunk'] == network.content_hash
-    jobs = [process for process in node.called_descendants if process.process_label == 'ReadoutCalculation']
+    jobs = [process for process in node.called_descendants if process.process_label == 'FitCalculation']
     assert len(jobs) == 2, 'one job a member serves all methods'
 
 

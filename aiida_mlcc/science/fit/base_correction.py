@@ -25,12 +25,28 @@ from aiida_mlcc.science.fit.ridge import Problem, blocked_folds, choose_ridges, 
 from aiida_mlcc.science.force_field import Term
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 from aiida_mlcc.science.modes import Mode, inverse_force_weights, projected_residuals
+from aiida_mlcc.science.settings import Settings, setting
 from aiida_mlcc.science.snapshots import Snapshots
 
 _STRETCHES = 20
 _FOLDS = 5
 _SAME_DISTANCE = 1e-3
 _LEAST_SPREAD = 0.3
+
+
+@dataclass(frozen=True)
+class Correction(Settings):
+    """How a base is corrected by force constants."""
+
+    TITLE = 'correction'
+
+    cutoff: float | None = setting(
+        'Of the force constants; null for one that lets any two atoms of the training cell interact.',
+        default=None,
+        above=0,
+        unit='Å',
+        required=False,
+    )
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,16 @@ these differences are fitted to all the frames that they label.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput
 from aiida_mlcc.science.fit.delta_features import candidate_bases, delta_problem, frames_with_forces
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames, mapped_frames
@@ -37,10 +39,8 @@ from aiida_mlcc.science.fit.ridge import (
 )
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
+from aiida_mlcc.science.settings import Settings, positive_numbers, setting
 from aiida_mlcc.science.snapshots import Snapshots
-
-RIDGES = (1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Penalties tried, relative to the variance of the features."""
 
 CHEAPER = ('HF', 'MP2')
 """Methods whose energies serve as covariates of costlier ones."""
@@ -55,17 +55,40 @@ _COLDEST_AT_LEAST = 4
 _LEAST_LEFT = 0.1
 
 
-class FitError(ValueError):
-    """Labels from which nothing can be fitted."""
-
-
 @dataclass(frozen=True)
-class DeltaFit:
-    """A Δ, how wrong it is, and what else the labels would allow."""
+class ForceConstants(Settings):
+    """How force constants are fitted."""
 
-    force_field: ForceField
-    errors: dict[str, Any]
-    samples: DeltaSamples
+    TITLE = 'force-constants'
+
+    cutoff: float | None = setting(
+        'Of the second order; null for the longest whose force constants the training cell tells apart, or a longer '
+        'one if the evidence of the labels supports it.',
+        default=None,
+        above=0,
+        unit='Å',
+    )
+    anharmonic: bool = setting(
+        'Whether force constants of third and fourth order between near neighbours are tried too.', default=True
+    )
+    ridge: list[float] = setting(
+        'Penalties to choose from, relative to the variance of the features.',
+        default=[1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0],
+        check=positive_numbers,
+    )
+    n_folds: int = setting('Folds of the cross-validation, random and blocked.', default=10, at_least=2)
+    covariates: bool = setting(
+        'Whether HF and MP2 energies serve as covariates where they label half as many frames again.', default=True
+    )
+    n_samples: int = setting('How many other Δ to draw that the labels allow too.', default=100, at_least=2)
+
+
+def fitter(given: FitInput) -> Callable[[str], DeltaFit]:
+    """Return what fits the Δ of a method, see :func:`fit_delta`."""
+    if given.primitive is None:
+        raise FitError('force constants need the primitive cell of the crystal')
+    settings = given.settings.to_dict()
+    return partial(fit_delta, given.snapshots, given.primitive, given.base_method, seed=given.seed, **settings)
 
 
 @dataclass(frozen=True)
@@ -105,26 +128,16 @@ def fit_delta(
     primitive: Atoms,
     base_method: str,
     method: str,
-    cutoff: float | None = None,
-    anharmonic: bool = True,
-    ridge: Sequence[float] | None = None,
-    n_folds: int = 10,
-    covariates: bool = True,
-    n_samples: int = 100,
+    *,
     seed: int = 0,
+    **settings: Any,
 ) -> DeltaFit:
     """Fit E_method − E_base to the frames that both methods label, and to their forces where both have them.
 
     The force constants are symmetry-adapted; s is fitted on labels of `base_method` and stored as ``base_scale``: it
     acts on the base force field that the Δ is added to.
 
-    :param cutoff: of the second order, Å; by default the longest whose force constants the training cell tells apart,
-        or a longer one where the labels clearly speak for it.
-    :param anharmonic: whether force constants of third and fourth order between near neighbours are tried too.
-    :param ridge: penalties to choose from, relative to the variance of the features; default :data:`RIDGES`.
-    :param n_folds: of the cross-validation, random and blocked.
-    :param covariates: whether HF and MP2 energies serve as covariates where they label half as many frames again.
-    :param n_samples: how many other Δ to draw that the labels allow too.
+    :param settings: of :class:`ForceConstants`, by name; those that are not given have their defaults.
     :returns: the Δ; ``samples``; and ``errors``: ``n_labels``, ``labels`` (what was fitted: energies, forces),
         ``n_parameters``, ``rank`` of the fit, ``undetermined`` (directions that the ridge alone sets),
         ``cutoff_angstrom``, ``third_order_cutoff_angstrom``, ``fourth_order`` (whether there
@@ -134,34 +147,34 @@ def fit_delta(
         ``rmse_mev_atom``, ``cv_rmse_mev_atom`` and ``blocked_cv_rmse_mev_atom`` (frames left out; covariates, if any,
         are known there), ``cv_rescaling_mev_atom`` (E_base rescaled and nothing else); ``label_noise_mev_cell``, what
         is left over of the coldest frames.
+    :raises aiida_mlcc.science.settings.SettingsError: for a setting that is unknown or not allowed.
     :raises FitError: where there are too few labels or no motion to learn from.
     :raises aiida_mlcc.science.crystal.CrystalError: where a frame is no supercell of `primitive`.
     """
-    choices = tuple(RIDGES if ridge is None else ridge)
-    if not choices or min(choices) <= 0:
-        raise FitError(f'the ridge is one or more positive numbers, not {choices}')
-    settings = _Settings(choices, n_folds, n_samples, seed)
+    given = ForceConstants.of({**ForceConstants.defaults(), **settings})
+    cutoff, n_folds = given.cutoff, given.n_folds
+    chosen = _Settings(tuple(given.ridge), n_folds, given.n_samples, seed)
     labelled = _labelled(snapshots, base_method, method, n_folds)
-    cheaper = _cheaper(snapshots, base_method, method, labelled) if covariates else []
+    cheaper = _cheaper(snapshots, base_method, method, labelled) if given.covariates else []
     frames = mapped_frames(labelled, primitive)
     n_free = 2 + len(cheaper)
     n_labels = labelled.n_frames
     if not cheaper:
         pulled = frames_with_forces(labelled.labels[base_method], labelled.labels[method])
         n_labels += 3 * labelled.n_atoms * len(pulled)
-    bases = candidate_bases(primitive, frames, n_labels, cutoff, anharmonic)
+    bases = candidate_bases(primitive, frames, n_labels, cutoff, given.anharmonic)
     if cutoff is not None and bases[0].n_parameters + n_free > n_labels:
         raise FitError(
             f'{n_labels} labels of {method} for {bases[0].n_parameters + n_free} parameters within '
             f'{cutoff:g} Å: at least {bases[0].n_parameters + n_free} labels are needed, or a shorter cutoff'
         )
-    basis, problem, ridges = _best(bases, labelled, frames, base_method, method, cheaper, settings)
+    basis, problem, ridges = _best(bases, labelled, frames, base_method, method, cheaper, chosen)
     below = {}
     for name in cheaper:
         more = _labelled(snapshots, base_method, name, n_folds)
-        below[name] = _solve_alone(bases, basis, more, primitive, base_method, name, settings)
-    solution = _fold_in(basis, labelled, problem, ridges, below, settings)
-    errors = _errors(solution, base_method, method, settings)
+        below[name] = _solve_alone(bases, basis, more, primitive, base_method, name, chosen)
+    solution = _fold_in(basis, labelled, problem, ridges, below, chosen)
+    errors = _errors(solution, base_method, method, chosen)
     trained_on = {
         'method': method,
         'minus': base_method,
@@ -181,10 +194,10 @@ def fit_delta(
 
 def _labelled(snapshots: Snapshots, base_method: str, method: str, n_folds: int) -> Snapshots:
     labelled = snapshots.select(snapshots.labelled_by(base_method, method))
-    if n_folds < 2 or labelled.n_frames < max(n_folds, _FEWEST):
+    if labelled.n_frames < max(n_folds, _FEWEST):
         raise FitError(
             f'{labelled.n_frames} frames carry both {method} and {base_method} energies: {n_folds}-fold '
-            f'cross-validation needs at least {max(n_folds, _FEWEST)} of them and two folds'
+            f'cross-validation needs at least {max(n_folds, _FEWEST)} of them'
         )
     if np.ptp(labelled.labels[base_method].energies) == 0:
         raise FitError('all labelled frames are the same structure: there is no motion to learn from')

@@ -36,7 +36,8 @@ def frequency_estimate(
     :returns: ``n_labels``; ``frequencies_cm1`` and ``sd_cm1``: label → one number a mode, ascending, the acoustic modes
         at Γ among them.
     """
-    fit = fit_delta(snapshots, primitive, base_method, method, cutoff, covariates=covariates, seed=seed)
+    fit = fit_delta(snapshots, primitive, base_method, method, cutoff=cutoff, covariates=covariates, seed=seed)
+    assert fit.samples is not None
     model = harmonic_model(snapshots, primitive, base_method)
     return {'n_labels': fit.errors['n_labels'], **frequencies_of_samples(model, fit.samples, qpoints)}
 

@@ -20,12 +20,24 @@ from aiida_mlcc.science.fit.ridge import (
     prepare,
     random_folds,
 )
-
-RIDGES = (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
-"""Penalties tried, relative to the variance of the features over the frames."""
+from aiida_mlcc.science.settings import Settings, positive_numbers, setting
 
 _FEWEST_FRAMES = 4
 _MEV = 1000.0
+
+
+@dataclass(frozen=True)
+class Readout(Settings):
+    """How a readout is fitted."""
+
+    TITLE = 'readout'
+
+    ridge: list[float] = setting(
+        'Penalties to choose from, relative to the variance of the features over the frames.',
+        default=[1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3],
+        check=positive_numbers,
+    )
+    n_folds: int = setting('Folds of the cross-validation, random and blocked.', default=5, at_least=2)
 
 
 @dataclass(frozen=True)
@@ -64,9 +76,7 @@ class ReadoutFit:
     errors: dict[str, Any]
 
 
-def fit_readout(
-    labels: ReadoutLabels, n_atoms: int, ridges: Sequence[float] = RIDGES, n_folds: int = 5, seed: int = 0
-) -> ReadoutFit:
+def fit_readout(labels: ReadoutLabels, n_atoms: int, settings: Readout, seed: int = 0) -> ReadoutFit:
     """Fit the weights w, the scale s and the constant; the ridge on w is chosen by cross-validation over random folds.
 
     Where there are forces, energies and forces each weigh by the inverse of the mean square error with which a fit to
@@ -81,11 +91,11 @@ def fit_readout(
         and the constant alone).
     :raises RidgeError: where there are too few labels, or no motion to learn from.
     """
-    n_frames = len(labels.difference)
-    if n_folds < 2 or n_frames < max(n_folds, _FEWEST_FRAMES):
+    n_frames, ridges, n_folds = len(labels.difference), settings.ridge, settings.n_folds
+    if n_frames < max(n_folds, _FEWEST_FRAMES):
         raise RidgeError(
             f'{n_frames} frames carry the labels of both methods: {n_folds}-fold cross-validation needs at least '
-            f'{max(n_folds, _FEWEST_FRAMES)} of them and two folds'
+            f'{max(n_folds, _FEWEST_FRAMES)} of them'
         )
     if np.ptp(labels.base) == 0 or not np.any(np.ptp(labels.features, axis=0) > 0):
         raise RidgeError('all labelled frames are the same structure: there is no motion to learn from')

@@ -5,9 +5,11 @@ import pytest
 from ase.build import bulk
 
 from aiida_mlcc.science.crystal import map_onto_crystal, supercell
-from aiida_mlcc.science.fit.force_constants import FitError, fit_delta
+from aiida_mlcc.science.fit.delta import FitError
+from aiida_mlcc.science.fit.force_constants import fit_delta
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 from aiida_mlcc.science.modes import commensurate_modes
+from aiida_mlcc.science.settings import SettingsError
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from tests.benchmarks.data import load
 from tests.crystals import heated, hessian_of, snapshots_of, spring_label, spring_term, stretched
@@ -163,7 +165,7 @@ def test_what_cannot_be_fitted_is_refused(springs, diamond):
         fit_delta(snapshots.select([0, 1, 2]), diamond, 'LDA', 'HF')
     with pytest.raises(FitError, match='no motion'):
         fit_delta(snapshots.select([0] * 10), diamond, 'LDA', 'HF', cutoff=2.0)
-    with pytest.raises(FitError, match='positive numbers'):
+    with pytest.raises(SettingsError, match='give one or more numbers above 0'):
         fit_delta(snapshots, diamond, 'LDA', 'HF', cutoff=2.0, ridge=[0.0])
     with pytest.raises(FitError, match='5-fold cross-validation needs'):
         fit_delta(snapshots.select([0, 1, 2, 3]), diamond, 'LDA', 'HF', cutoff=2.0, n_folds=5)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_mlcc.science.fit.readout import ReadoutFit, ReadoutLabels, fit_readout
+from aiida_mlcc.science.fit.readout import Readout, ReadoutFit, ReadoutLabels, fit_readout
 from aiida_mlcc.science.fit.ridge import RidgeError
 
 N_FRAMES, N_ATOMS, N_FEATURES = 60, 4, 6
 WEIGHTS = np.array([0.5, -1.2, 0.3, 2.0, 0.0, -0.7])
 SCALE, CONSTANT = 0.1, -3.0
+SETTINGS = Readout()
 
 
 def labels(noise: float = 0.0, forces: int = 0, force_noise: float = 0.0, n_frames: int = N_FRAMES) -> ReadoutLabels:
@@ -36,13 +37,13 @@ def deviation(fit: ReadoutFit) -> float:
 
 
 def test_labels_without_noise_give_back_weights_scale_and_constant() -> None:
-    fit = fit_readout(labels(), N_ATOMS)
+    fit = fit_readout(labels(), N_ATOMS, SETTINGS)
     assert fit.weights == pytest.approx(WEIGHTS, abs=1e-6)
     assert (fit.base_scale, fit.constant) == pytest.approx((SCALE, CONSTANT), abs=1e-6)
 
 
 def test_frames_left_out_err_by_about_the_noise_per_atom() -> None:
-    errors = fit_readout(labels(noise=0.2), N_ATOMS).errors
+    errors = fit_readout(labels(noise=0.2), N_ATOMS, SETTINGS).errors
     expected = 1000 * 0.2 / N_ATOMS
     for name in ('cv_rmse_mev_atom', 'blocked_cv_rmse_mev_atom'):
         assert errors[name] == pytest.approx(expected, rel=0.3)
@@ -50,29 +51,31 @@ def test_frames_left_out_err_by_about_the_noise_per_atom() -> None:
 
 
 def test_rescaling_errs_by_what_the_features_explain() -> None:
-    errors = fit_readout(labels(), N_ATOMS).errors
+    errors = fit_readout(labels(), N_ATOMS, SETTINGS).errors
     assert errors['cv_rescaling_mev_atom'] == pytest.approx(1000 * np.linalg.norm(WEIGHTS) / N_ATOMS, rel=0.3)
 
 
 def test_forces_sharpen_the_weights() -> None:
-    assert deviation(fit_readout(labels(0.2, 20, 0.02), N_ATOMS)) < 0.3 * deviation(fit_readout(labels(0.2), N_ATOMS))
+    assert deviation(fit_readout(labels(0.2, 20, 0.02), N_ATOMS, SETTINGS)) < 0.3 * deviation(
+        fit_readout(labels(0.2), N_ATOMS, SETTINGS)
+    )
 
 
 def test_forces_that_are_only_noise_do_no_harm() -> None:
-    alone = deviation(fit_readout(labels(0.02), N_ATOMS))
-    assert deviation(fit_readout(labels(0.02, 20, 50.0), N_ATOMS)) < 2 * alone
+    alone = deviation(fit_readout(labels(0.02), N_ATOMS, SETTINGS))
+    assert deviation(fit_readout(labels(0.02, 20, 50.0), N_ATOMS, SETTINGS)) < 2 * alone
 
 
 @pytest.mark.parametrize(('forces', 'told'), [(0, ['energies']), (5, ['energies', 'forces'])])
 def test_the_labels_it_learnt_from_are_told(forces: int, told: list[str]) -> None:
-    assert fit_readout(labels(forces=forces), N_ATOMS).errors['labels'] == told
+    assert fit_readout(labels(forces=forces), N_ATOMS, SETTINGS).errors['labels'] == told
 
 
 def test_too_few_labels_are_counted() -> None:
     with pytest.raises(RidgeError, match='3 frames carry the labels of both methods'):
-        fit_readout(labels(n_frames=3), N_ATOMS)
+        fit_readout(labels(n_frames=3), N_ATOMS, SETTINGS)
 
 
 def test_one_structure_over_and_over_holds_no_motion() -> None:
     with pytest.raises(RidgeError, match='no motion to learn from'):
-        fit_readout(ReadoutLabels(np.ones((8, 2)), np.ones(8), np.ones(8)), N_ATOMS)
+        fit_readout(ReadoutLabels(np.ones((8, 2)), np.ones(8), np.ones(8)), N_ATOMS, SETTINGS)

@@ -1,4 +1,4 @@
-"""Readouts as a job: one Δ a method on the network of a base, which has to have one."""
+"""Fits as a job: one Δ a method; what the kind of Δ needs has to be there, and nothing else."""
 
 import sys
 
@@ -15,7 +15,7 @@ from tests.crystals import rocksalt, springs
 from tests.runtime.alloy import NETWORK
 from tests.workflows.data import snapshots_of_springs
 
-ReadoutCalculation = CalculationFactory('mlcc.readout')
+FitCalculation = CalculationFactory('mlcc.fit')
 
 
 def untrained_base() -> ForceField:
@@ -28,9 +28,10 @@ def untrained_base() -> ForceField:
 def builder(aiida_profile_clean, aiida_localhost):
     """Readouts of a random network, fitted to springs."""
     aiida_localhost.set_minimum_job_poll_interval(0)
-    builder = ReadoutCalculation.get_builder()
+    builder = FitCalculation.get_builder()
     builder.code = orm.InstalledCode(label='python', computer=aiida_localhost, filepath_executable=sys.executable)
     builder.snapshots = SnapshotsData(snapshots_of_springs(methods={'HF': 3.6, 'CCSD(T)': 3.3}))
+    builder.kind = 'readout'
     builder.base = ForceFieldData(untrained_base())
     builder.base_method, builder.methods, builder.seed = 'LDA', ['HF', 'CCSD(T)'], 1
     builder.parameters = {'ridge': [1e-8, 1e-4], 'n_folds': 4}
@@ -50,6 +51,7 @@ def test_every_method_gets_a_delta_that_adds_to_the_base(builder):
 
 
 def test_a_base_without_a_network_is_refused_at_submission(builder):
+    builder.kind = 'readout'
     builder.base = ForceFieldData(springs(rocksalt()))
     with pytest.raises(ValueError, match='`base` has 0 networks'):
         run_get_node(builder)
@@ -59,6 +61,25 @@ def test_a_method_without_labels_is_refused_at_submission(builder):
     builder.methods = ['MP2']
     with pytest.raises(ValueError, match='no MP2 labels to fit'):
         run_get_node(builder)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'sentence'),
+    [
+        ({'kind': 'mace'}, "'mace' is not a kind of Δ that is fitted: choose from readout, force-constants"),
+        ({'kind': 'force-constants'}, 'unknown force-constants setting|force-constants setting .* is missing'),
+        ({'parameters': {'ridge': [0.0], 'n_folds': 4}}, 'give one or more numbers above 0'),
+        ({'parameters': {'ridge': [1e-8]}}, 'the readout setting `n_folds` is missing'),
+        ({'structure': True}, 'Δ of kind readout needs no `structure`'),
+        ({'base': None}, 'Δ of kind readout needs `base`'),
+    ],
+)
+def test_inputs_that_do_not_belong_to_the_kind_are_refused_at_submission(builder, changes, sentence):
+    inputs = {**builder._inputs(prune=True), **changes}
+    if 'structure' in changes:
+        inputs['structure'] = orm.StructureData(ase=rocksalt())
+    with pytest.raises(ValueError, match=sentence):
+        run_get_node(FitCalculation, **{name: value for name, value in inputs.items() if value is not None})
 
 
 def test_a_base_of_another_method_is_refused_at_submission(builder):

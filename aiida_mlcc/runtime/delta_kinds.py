@@ -1,0 +1,125 @@
+"""The kinds of base and of Δ: the one place that lists them.
+
+A kind is trained, as a network, by the task ``train``, or fitted in one go by the task ``fit``. The inputs of jobs and
+WorkChains, the protocols and the plan of jobs are read from :data:`KINDS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiida_mlcc.runtime.training_settings import Network, Training
+from aiida_mlcc.science.fit.delta import Fitter
+from aiida_mlcc.science.fit.force_constants import ForceConstants
+from aiida_mlcc.science.fit.readout import Readout
+from aiida_mlcc.science.settings import Settings
+
+BASE, DELTA, CONTROL = 'base', 'delta', 'control'
+"""What a job can make: the base of a member, a Δ on it, or the base without its forces, for comparison."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of base or of Δ.
+
+    :param help: what it is, a clause.
+    :param settings: input of its job → the group of settings in it; of what is fitted, ``parameters`` alone.
+    :param roles: what it can make: :data:`BASE`, :data:`DELTA`, :data:`CONTROL`.
+    :param fitter: ``module:attribute`` of a :data:`~aiida_mlcc.science.fit.delta.Fitter`; None for a trained network.
+    :param needs_crystal: whether a fit takes the primitive cell of the crystal.
+    :param needs_network: whether a fit takes the base force field, with exactly one network in it.
+    :param per_method: whether each method has a job of its own.
+    :param per_seed: whether each seed has a job of its own.
+    :param gpu: whether its jobs profit from a GPU.
+    :param held_out: the key of its errors with the error on frames held out, meV/atom.
+    :param rescaling: the key of its errors with that of a rescaled base on the same frames, meV/atom.
+    """
+
+    name: str
+    help: str
+    settings: Mapping[str, type[Settings]]
+    roles: tuple[str, ...] = (DELTA,)
+    fitter: str | None = None
+    needs_crystal: bool = False
+    needs_network: bool = False
+    per_method: bool = False
+    per_seed: bool = False
+    gpu: bool = False
+    held_out: str = 'cv_rmse_mev_atom'
+    rescaling: str = 'cv_rescaling_mev_atom'
+
+    def __post_init__(self) -> None:
+        if (self.is_trained or self.needs_network) and not self.per_seed:
+            raise ValueError(f'{self.name}: what is trained or reads a network has a job for each seed')
+
+    @property
+    def slug(self) -> str:
+        """The name as it is written in links and inputs (``force-constants`` → ``force_constants``)."""
+        return self.name.replace('-', '_')
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it is a network, trained by the task ``train``, and not a fit."""
+        return self.fitter is None
+
+    def load_fitter(self) -> Fitter:
+        """Import what fits it.
+
+        :raises TypeError: for a kind that is trained.
+        """
+        if self.fitter is None:
+            raise TypeError(f'{self.name} is trained, not fitted')
+        module, attribute = self.fitter.split(':')
+        found: Fitter = getattr(importlib.import_module(module), attribute)
+        return found
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            'mace',
+            'a second network',
+            {'network': Network, 'training': Training},
+            roles=(BASE, DELTA, CONTROL),
+            per_method=True,
+            per_seed=True,
+            gpu=True,
+            held_out='valid_energy_rmse_mev_atom',
+            rescaling='rescaling_mev_atom',
+        ),
+        Kind(
+            'readout',
+            'a linear fit to the features of the base',
+            {'parameters': Readout},
+            fitter='aiida_mlcc.runtime.readout:fitter',
+            needs_network=True,
+            per_seed=True,
+        ),
+        Kind(
+            'force-constants',
+            'a linear fit to what symmetry allows',
+            {'parameters': ForceConstants},
+            fitter='aiida_mlcc.science.fit.force_constants:fitter',
+            needs_crystal=True,
+        ),
+    )
+}
+"""All kinds by name."""
+
+
+def kinds_for(role: str) -> dict[str, Kind]:
+    """Return the kinds that can make `role`, by name."""
+    return {name: kind for name, kind in KINDS.items() if role in kind.roles}
+
+
+def base_kind() -> Kind:
+    """Return the kind that bases are made of."""
+    return next(iter(kinds_for(BASE).values()))
+
+
+def fitted_kinds() -> dict[str, Kind]:
+    """Return the kinds that the task ``fit`` fits, by name."""
+    return {name: kind for name, kind in KINDS.items() if not kind.is_trained}

@@ -1,0 +1,60 @@
+"""What a fit of Δ starts from and what it gives, whatever the kind of Δ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ase import Atoms
+
+from aiida_mlcc.science.fit.delta_samples import DeltaSamples
+from aiida_mlcc.science.force_field import ForceField
+from aiida_mlcc.science.settings import Settings
+from aiida_mlcc.science.snapshots import Snapshots
+
+
+class FitError(ValueError):
+    """Labels from which nothing can be fitted."""
+
+
+@dataclass(frozen=True)
+class DeltaFit:
+    """A Δ, how wrong it is, and what else the labels would allow, where the fit can tell.
+
+    :param errors: in meV/atom at least ``spread_mev_atom`` (standard deviation of E_method − E_base),
+        ``cv_rmse_mev_atom`` (cross-validation) and ``cv_rescaling_mev_atom`` (E_base rescaled and nothing else).
+    """
+
+    force_field: ForceField
+    errors: dict[str, Any]
+    samples: DeltaSamples | None = None
+
+
+@dataclass(frozen=True)
+class FitInput:
+    """What the fits of one job have in common.
+
+    :param settings: of the kind of Δ that is fitted.
+    :param seed: of everything random.
+    :param primitive: the primitive cell of the crystal, for kinds that need it.
+    :param base: the force field that the Δ will be added to, for kinds that need it.
+    :param device: ``cpu`` or ``cuda``, for kinds that evaluate a network.
+    """
+
+    snapshots: Snapshots
+    base_method: str
+    settings: Settings
+    seed: int
+    primitive: Atoms | None = None
+    base: ForceField | None = None
+    device: str = 'cpu'
+
+
+Fitter = Callable[[FitInput], Callable[[str], DeltaFit]]
+"""What does once what all methods share, and returns what fits E_method − E_base for the name of a method.
+
+The latter raises :class:`FitError`, :class:`~aiida_mlcc.science.fit.ridge.RidgeError`,
+:class:`~aiida_mlcc.science.snapshots.SnapshotsError` or :class:`~aiida_mlcc.science.crystal.CrystalError` where the
+labels of that method allow no fit.
+"""
