@@ -33,7 +33,7 @@ def read_structure(source: str) -> StructureData:
     from ase.io import read
 
     try:
-        atoms = read(path)
+        atoms: Any = read(path)
     except Exception as error:  # ASE's readers raise whatever their parsers do
         raise click.UsageError(f'ASE cannot read a structure from {source}: {error}') from None
     if not all(atoms.pbc) or atoms.cell.rank < 3:

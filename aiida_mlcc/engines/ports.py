@@ -81,7 +81,7 @@ def engine_inputs(
     :param default: the settings of PySCF.
     :param engines: name → what another engine needs besides.
     """
-    if name not in engines:
+    if name is None or name not in engines:
         return dict(default)
     kept = default if name == PYSCF_CC4S else {}
     return {**kept, **engines[name], 'name': name}

@@ -90,8 +90,8 @@ class Density(Curve):
 
     def times(self, factor: float) -> Density:
         """Return the density of states of a cell that is larger by a factor."""
-        parts = {name: factor * getattr(self, name) for name in ('mean', 'low', 'high', 'sd')}
-        several = {
+        parts: dict[str, Any] = {name: factor * getattr(self, name) for name in ('mean', 'low', 'high', 'sd')}
+        several: dict[str, Any] = {
             name: {key: factor * values for key, values in getattr(self, name).items()}
             for name in ('members', 'elements', 'more')
         }
@@ -177,9 +177,10 @@ def over_temperature(results: Mapping[str, Any], kind: str) -> dict[str, dict[st
         for quantity, values in content.items():
             if quantity == 'temperatures_K':
                 continue
-            arrays = (np.asarray(values[name], dtype=float) for name in ('mean', 'min', 'max', 'sd'))
+            mean, low, high, sd = (np.asarray(values[name], dtype=float) for name in ('mean', 'min', 'max', 'sd'))
             members = {name: np.asarray(curve, dtype=float) for name, curve in values['members'].items()}
-            curve = Curve(method, np.asarray(content['temperatures_K'], dtype=float), *arrays, members)
+            temperatures = np.asarray(content['temperatures_K'], dtype=float)
+            curve = Curve(method, temperatures, mean, low, high, sd, members)
             found.setdefault(quantity, {})[method] = curve
     return found
 

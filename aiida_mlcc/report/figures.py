@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from aiida import orm
@@ -151,13 +151,13 @@ def is_dashed(method: str) -> bool:
     return method in _DASHED
 
 
-def line_style(method: str) -> dict[str, object]:
+def line_style(method: str) -> dict[str, Any]:
     """Return how matplotlib draws the line of a method."""
     style = '--' if is_dashed(method) else '-'
     return {'color': COLOURS[method], 'linestyle': style, 'linewidth': 1.2}
 
 
-def shade_style(method: str) -> dict[str, object]:
+def shade_style(method: str) -> dict[str, Any]:
     """Return how matplotlib draws the range over the members of a method."""
     return {'color': COLOURS[method], 'alpha': 0.25, 'linewidth': 0.0}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +83,7 @@ class Provenance:
 
 def provenance_of(curves: Curves) -> list[Provenance]:
     """Return the provenance of every curve; dispersion and density of states of a method come from the same forces."""
-    kinds = {
+    kinds: dict[str, Mapping[str, Any]] = {
         'dispersion and density of states': {**curves.dos, **curves.dispersion},
         'spectrum from dynamics': curves.vdos,
     }

@@ -48,8 +48,8 @@ def branches(curve: AlongPath, unit: str, digits: int) -> list[go.Scatter]:
         pieces = [piece for part, mode in parts for piece in _known(part, mode, low, high)]
         shade = _ribbons([(curve.path.distances[part], low[part, mode], high[part, mode]) for part, mode in pieces])
         traces.append(_shade(shade, curve.method, role))
-    ends = f'%{{customdata[3]:.{digits}f}} to %{{customdata[4]:.{digits}f}}'
-    several = f'sd %{{customdata[2]:.{digits}f}}<br>members {ends}'
+    span = f'%{{customdata[3]:.{digits}f}} to %{{customdata[4]:.{digits}f}}'
+    several = f'sd %{{customdata[2]:.{digits}f}}<br>members {span}'
     hover = (
         f'<b>{escape(curve.method)}</b>, branch %{{customdata[0]}}<br>q = (%{{customdata[1]}})<br>'
         f'%{{y:.{digits}f}}{unit}, {several if len(curve.members) > 1 else "one member"}<extra></extra>'
@@ -72,7 +72,7 @@ def curve_traces(
     width: float = 2.0,
     sideways: bool = False,
     sd_digits: int | None = None,
-    **axes: str,
+    **axes: Any,
 ) -> list[go.Scatter]:
     """Return one trace each for range, sd, every member, the mean, and each element where there are several.
 
@@ -94,14 +94,21 @@ def curve_traces(
         traces.append(_shade(shade, curve.method, role, **axes))
     for number, (member, values) in enumerate(curve.members.items()):
         traces.append(_member(*laid(values), curve.method, member, number, **axes))
-    look = {'digits': digits, 'dash': dash, 'width': width, 'sideways': sideways, 'sd_digits': sd_digits}
+    look: dict[str, Any] = {
+        'digits': digits,
+        'dash': dash,
+        'width': width,
+        'sideways': sideways,
+        'sd_digits': sd_digits,
+    }
     traces.append(mean_trace(curve, name, told, **look, **axes))
     for number, (element, values) in enumerate(curve.elements.items()):
         if len(curve.elements) < 2 or sideways:
             continue
         label = escape(f'{name}, {element}')
         look = {'dash': DASHES[number % len(DASHES)], 'width': 1.4, 'role': 'element', 'visible': False}
-        traces.append(_line(*laid(values), curve.method, hover=_hover(label, told), name=label, **look, **axes))
+        x, y = laid(values)
+        traces.append(_line(x, y, curve.method, hover=_hover(label, told), name=label, **look, **axes))
     return traces
 
 
@@ -116,13 +123,13 @@ def mean_trace(
     sideways: bool = False,
     sd_digits: int | None = None,
     role: str = 'line',
-    **axes: str,
+    **axes: Any,
 ) -> go.Scatter:
     """Return the mean of a curve on its own; the arguments are those of :func:`curve_traces`."""
     laid = (rounded(curve.x), rounded(curve.mean, digits))
     x, y = laid[::-1] if sideways else laid
     name = escape(name)
-    look = {'dash': dash, 'width': width, 'role': role, 'visible': role == 'line'}
+    look: dict[str, Any] = {'dash': dash, 'width': width, 'role': role, 'visible': role == 'line'}
     if sd_digits is None or len(curve.members) < 2:
         return _line(x, y, curve.method, hover=_hover(name, told), name=name, **look, **axes)
     hover = _hover(name, f'{told}, sd %{{customdata:.{sd_digits}f}}')
@@ -147,8 +154,8 @@ def stacked(
     for number, (title, curves) in enumerate(panels.items()):
         place = str(number + 1) if number else ''
         for curve in curves:
-            axes = {'yaxis': f'y{place}'}
-            figure.add_traces(curve_traces(curve, curve.method, told[title], sd_digits=sd_digits, **axes))
+            traces = curve_traces(curve, curve.method, told[title], sd_digits=sd_digits, yaxis=f'y{place}')
+            figure.add_traces(traces)
         top = 1.0 - number * share
         domain = [max(top - share * (1.0 if number == len(panels) - 1 else 0.9), 0.0), top]
         labelled = {'title': {'text': title, 'standoff': 6}, 'automargin': True, 'nticks': 5}
@@ -169,7 +176,8 @@ def joined(parts: Iterable[NDArray[np.float64]]) -> list[float | None]:
 def rounded(values: Any, digits: int = _DIGITS) -> list[Any]:
     """Return numbers as JSON has them: there is no NaN, and a gap is drawn where there is no number."""
     short = np.round(np.asarray(values, dtype=float), digits)
-    return np.where(np.isfinite(short), short, None).tolist()
+    nothing: Any = None
+    return np.where(np.isfinite(short), short, nothing).tolist()
 
 
 def colour_of(method: str) -> str:
@@ -227,7 +235,7 @@ def _line(
     width: float,
     role: str = 'line',
     visible: bool = True,
-    **axes: str,
+    **axes: Any,
 ) -> go.Scatter:
     import plotly.graph_objects as go
 
@@ -244,13 +252,13 @@ def _line(
     )
 
 
-def _member(x: Any, y: Any, method: str, member: str, number: int, **axes: str) -> go.Scatter:
+def _member(x: Any, y: Any, method: str, member: str, number: int, **axes: Any) -> go.Scatter:
     name = escape(f'{method} {member}')
-    look = {'dash': DASHES[number % len(DASHES)], 'width': 0.9, 'role': 'member', 'visible': False}
+    look: dict[str, Any] = {'dash': DASHES[number % len(DASHES)], 'width': 0.9, 'role': 'member', 'visible': False}
     return _line(x, y, method, hover=f'<b>{name}</b><extra></extra>', name=name, **look, **axes)
 
 
-def _shade(shade: Mapping[str, Any], method: str, role: str, **axes: str) -> go.Scatter:
+def _shade(shade: Mapping[str, Any], method: str, role: str, **axes: Any) -> go.Scatter:
     import plotly.graph_objects as go
 
     colour = colour_of(method)

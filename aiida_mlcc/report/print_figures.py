@@ -56,12 +56,12 @@ def members_figure(curves: Curves) -> Figure | None:
     n_rows = -(-len(curves.dispersion) // n_columns)
     figure = Figure(figsize=(_WIDTH, 2.6 * n_rows), layout='constrained')
     axes = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False).ravel()
-    dashes = ('-', '--', ':', '-.', (0, (5, 1, 1, 1, 1, 1)))
+    dashes: tuple[Any, ...] = ('-', '--', ':', '-.', (0, (5, 1, 1, 1, 1, 1)))
     names = list(dict.fromkeys(name for curve in curves.dispersion.values() for name in curve.members))
     styles = {name: dashes[number % len(dashes)] for number, name in enumerate(names)}
     for axis, (method, curve) in zip(axes, curves.dispersion.items(), strict=False):
         for name, values in curve.members.items():
-            style = {'color': COLOURS[method], 'linestyle': styles[name], 'linewidth': 0.9}
+            style: dict[str, Any] = {'color': COLOURS[method], 'linestyle': styles[name], 'linewidth': 0.9}
             for part in curve.path.segments:
                 axis.plot(curve.path.distances[part], values[part], **style)
         draw_path(axis, curve.path)
@@ -142,7 +142,7 @@ def brillouin_zone(curves: Curves) -> Figure | None:
     if curve is None:
         return None
     figure = Figure(figsize=(3.6, 3.6))
-    axis = figure.add_axes((0, 0, 1, 1), projection='3d', computed_zorder=False)
+    axis: Any = figure.add_axes((0, 0, 1, 1), projection='3d', computed_zorder=False)
     cell = Cell(np.asarray(orm.load_node(curve.uuid).cell))
     bz_plot(cell, ax=axis, azim=np.pi / 9, elev=np.pi / 8, linewidth=0.8)
     axis.set_box_aspect((1, 1, 1), zoom=1.1)
@@ -171,7 +171,7 @@ def dispersion_of_all(process: orm.ProcessNode, references: Sequence[Residual]) 
     except NothingToPlot:
         return None
     for point, distance in dict.fromkeys((entry.point, entry.distance) for entry in references):
-        style = {
+        style: dict[str, Any] = {
             'fmt': 'D',
             'color': 'black',
             'markerfacecolor': 'white',

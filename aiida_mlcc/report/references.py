@@ -163,7 +163,7 @@ def residual_lines(found: Iterable[Residual]) -> list[str]:
     lines = []
     for entry in found:
         point = entry.point
-        place = PRETTY.get(point.label, point.label) if point.label else f'({qpoint_text(point.qpoint)})'
+        place = PRETTY.get(point.label, point.label) if point.label else f'({qpoint_text(point.qpoint or ())})'
         modes = ' '.join(map(str, point.modes))
         lines.append(
             f'{entry.method} at {place}, modes {modes}: {entry.calculated_text}, '
@@ -226,7 +226,7 @@ def _point(entry: Any, where: str) -> ReferencePoint:
         value, error = float(entry['value']), entry.get('uncertainty')
         uncertainty = None if error is None else float(error) * CM1_PER_UNIT[unit]
         modes = tuple(int(mode) for mode in entry['modes'])
-        place = None if qpoint is None else tuple(float(component) for component in qpoint)
+        place: Any = None if qpoint is None else tuple(float(component) for component in qpoint)
     except (TypeError, ValueError):
         raise UnreadableReferences(
             f'{where} has a value that is no number, or modes that are no list of numbers'

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, ToContext, WorkChain, if_, while_
+from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.correlate import validate_methods
@@ -173,7 +173,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
         options: Options = None,
         cc4s_code: orm.AbstractCode | None = None,
         vasp_code: orm.AbstractCode | None = None,
-    ):
+    ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
 
         :param code: a Python that has PySCF.
@@ -355,7 +355,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
             science_hash(estimate_frequencies),
             metadata={'call_link_label': 'estimate_frequencies'},
         )
-        entry = {'method': method, 'n_asked': len(self.ctx.chosen[method])}
+        entry: dict[str, Any] = {'method': method, 'n_asked': len(self.ctx.chosen[method])}
         if node.is_finished_ok:
             entry.update(estimate.get_dict())
             largest = max(sd for modes in entry['sd_cm1'].values() for sd in modes)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, ToContext, WorkChain, while_
+from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.base import RuntimeCalculation
@@ -110,7 +110,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         overrides: Mapping[str, Any] | None = None,
         options: Options = None,
         train_options: Options = None,
-    ):
+    ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
 
         :param code: a Python that has MACE, symfc and phonopy.

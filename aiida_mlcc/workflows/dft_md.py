@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, ToContext, WorkChain
+from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain
 from aiida.engine.processes.ports import PortNamespace
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
@@ -71,7 +71,7 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
         overrides: Mapping[str, Any] | None = None,
         options: Options = None,
         vasp_code: orm.AbstractCode | None = None,
-    ):
+    ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
 
         :param code: a Python that has ASE and PySCF, or VASP.

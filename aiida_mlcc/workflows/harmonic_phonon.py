@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from aiida import orm
-from aiida.engine import ExitCode, ToContext, WorkChain, if_, while_
+from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_phonopy.data.preprocess import PreProcessData
 
@@ -85,7 +85,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         protocol: str | None = None,
         overrides: Mapping[str, Any] | None = None,
         options: Options = None,
-    ):
+    ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
 
         :param code: a Python that has ASE and, by the calculator, MACE or PySCF; or VASP, for the engine of that name.

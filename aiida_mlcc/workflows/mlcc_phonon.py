@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, ToContext, WorkChain, if_, while_
+from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.correlate import validate_methods
@@ -116,7 +116,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         cc4s_code: orm.AbstractCode | None = None,
         vasp_code: orm.AbstractCode | None = None,
         nac: orm.SinglefileData | orm.ArrayData | None = None,
-    ):
+    ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
 
         :param code: a Python that has the packages of the ``runtime`` extra.

@@ -14,7 +14,7 @@ optional is absent until a layer names it. ``default_inputs`` must name the grou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any, ClassVar
 
@@ -38,6 +38,10 @@ class ProtocolMixin:
     """Give a WorkChain its protocols, from ``protocols/PROTOCOL_FILE``."""
 
     PROTOCOL_FILE: ClassVar[str]
+
+    # Of the WorkChain that this class is mixed into.
+    spec: ClassVar[Callable[[], Any]]
+    get_builder: ClassVar[Callable[[], ProcessBuilder]]
 
     SETTINGS: ClassVar[Mapping[str, Group]] = {}
     """Path of an input → the group of settings it holds."""
@@ -175,7 +179,7 @@ def _start(group: Group, below: Any, above: Mapping[str, Any], path: str) -> dic
     there = isinstance(below, Mapping) and group.key in below
     if there and above.get(group.key, below[group.key]) == below[group.key]:
         return dict(below)
-    name = above.get(group.key)
+    name: Any = above.get(group.key)
     if (reason := group.refuse_name(name, path)) is not None:
         raise ProtocolError(reason)
     return group.switched(below, name) if there else group.starting_values(name)
@@ -183,7 +187,7 @@ def _start(group: Group, below: Any, above: Mapping[str, Any], path: str) -> dic
 
 def _of_kind(below: Mapping[str, Any], above: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
     """Return `below` as settings of the kind that `above` asks for: those of another kind would mean nothing to it."""
-    kind = above.get('kind') if isinstance(above, Mapping) else None
+    kind: Any = above.get('kind') if isinstance(above, Mapping) else None
     if kind not in kinds or kind == below['kind']:
         return dict(below)
     of_any_kind = {key for settings in kinds.values() for key in settings}

@@ -84,7 +84,7 @@ def base_engine_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
     :raises ValueError: where there is none, or ``base_engine`` has other settings.
     """
-    method = base_method_of(inputs['snapshots'])
+    method: Any = base_method_of(inputs['snapshots'])
     return base_engine_like(method, inputs['snapshots'].get_snapshots().labels[method].source, inputs)
 
 

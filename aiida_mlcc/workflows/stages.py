@@ -30,7 +30,7 @@ from aiida_mlcc.workflows.selections import (
 )
 from aiida_mlcc.workflows.vacf import VACFWorkChain
 
-STAGES = {
+STAGES: Mapping[str, Any] = {
     'dft_md': DFTMDWorkChain,
     'cc_energies': CCEnergiesWorkChain,
     'delta_train': DeltaTrainWorkChain,
@@ -91,7 +91,7 @@ def stage_inputs(
     if own := [name for name in SHARED[stage] if name in (overrides or {})]:
         raise ProtocolError(f'the override `{stage}.{own[0]}` has no effect: `{own[0]}` is set for all stages')
     # What only the run itself can give.
-    later = {'delta_train': {'snapshots': None, 'base_method': None}, 'vacf': {'force_fields': {}}}
+    later: dict[str, Any] = {'delta_train': {'snapshots': None, 'base_method': None}, 'vacf': {'force_fields': {}}}
     try:
         builder = STAGES[stage].get_builder_from_protocol(
             code=code, protocol=protocol, overrides=overrides, options=options, **later.get(stage, {}), **given

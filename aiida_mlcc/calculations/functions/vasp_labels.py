@@ -28,6 +28,7 @@ def vasp_labels(
     parts = []
     for name, run in runs.items():
         step = run.steps[0]
+        assert step.forces is not None
         label = Label(
             np.array([step.energies[energy.value]]),
             step.forces[None, back],

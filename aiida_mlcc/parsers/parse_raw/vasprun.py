@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -53,7 +54,11 @@ class VaspRun:
     def converged(self, step: int) -> bool:
         """Tell whether the electrons of an ionic step converged before the allowed steps were used up."""
         found = self.steps[step]
-        numbers = [found.fractional, list(found.energies.values()), *([] if found.forces is None else [found.forces])]
+        numbers: list[Any] = [
+            found.fractional,
+            list(found.energies.values()),
+            *([] if found.forces is None else [found.forces]),
+        ]
         return found.n_electronic < self.nelm and all(np.isfinite(n).all() for n in numbers)
 
 
@@ -62,7 +67,8 @@ def parse_vasprun(content: bytes) -> VaspRun:
 
     :raises ValueError: where not even the head of the file is there.
     """
-    version, symbols, nelm, steps = '', (), None, []
+    version, nelm, steps = '', None, []
+    symbols: tuple[str, ...] = ()
     complete = True
     try:
         for _, element in ElementTree.iterparse(io.BytesIO(content), events=('end',)):
