@@ -9,6 +9,7 @@ import pytest
 from aiida_mlcc.science.dataset import read_dataset
 from aiida_mlcc.science.dataset_file import DatasetError, read_labelled_file
 from aiida_mlcc.science.extxyz import to_plain_extxyz, write_extxyz, write_text
+from aiida_mlcc.science.published_data import MLPHONONS, locate
 from aiida_mlcc.science.snapshots import Snapshots, concatenate
 from tests.published_files import N_FRAMES, crystal, forces_of, structures, write
 
@@ -278,8 +279,8 @@ def test_an_unknown_method_is_refused(base, base_method, method, word):
 
 
 def test_published_lih_is_paired_less_its_two_empty_energies(published_data):
-    stem = published_data / 'lih/200222forcc'
-    found = read_dataset(f'{stem}.xyz.gz', 'LDA', {'CCSD(T)': f'{stem}_ccsdt.xyz.gz'})
+    files = _located(published_data, 'lih')
+    found = read_dataset(files['LDA'], 'LDA', {'CCSD(T)': files['CCSD(T)']})
     account = found.report.files['CCSD(T)']
     assert (account.frames_read, account.paired, account.decimals, account.forces) == (202, 200, 3, 'base')
     assert set(account.dropped) == {'200', '201'}
@@ -287,20 +288,25 @@ def test_published_lih_is_paired_less_its_two_empty_energies(published_data):
 
 
 def test_published_diamond_has_a_whole_number_among_its_energies(published_data):
-    stem = published_data / 'c/200221forcc'
-    path = published_data / 'c/200221forcc_ccsdt.xyz.gz'
-    n_whole = sum('.' not in line.split('energy=')[1].split()[0] for line in _comments(path))
-    label = read_dataset(f'{stem}.xyz.gz', 'PBE', {'CCSD(T)': path}).snapshots.labels['CCSD(T)']
+    files = _located(published_data, 'diamond')
+    n_whole = sum('.' not in line.split('energy=')[1].split()[0] for line in _comments(files['CCSD(T)']))
+    label = read_dataset(files['PBE'], 'PBE', {'CCSD(T)': files['CCSD(T)']}).snapshots.labels['CCSD(T)']
     assert label.labelled.all()
     assert np.sum(label.energies == label.energies.round()) == n_whole
 
 
 def test_published_diamond_drifts_farther_than_half_its_cell(published_data):
-    motion = read_dataset(published_data / 'c/200221forcc.xyz.gz', 'PBE', {}).report.motion
+    motion = read_dataset(_located(published_data, 'diamond')['PBE'], 'PBE', {}).report.motion
     assert motion.looks_like_trajectory
     assert motion.drift_angstrom > 3.5607 / 2
     assert motion.off_site == ()
 
 
+def _located(folder: Path, crystal: str) -> dict[str, Path]:
+    return {method: locate(folder, file) for method, file in MLPHONONS[crystal].files.items()}
+
+
 def _comments(path: Path) -> list[str]:
-    return [line for line in gzip.decompress(path.read_bytes()).decode().splitlines() if 'energy=' in line]
+    content = path.read_bytes()
+    text = (gzip.decompress(content) if path.suffix == '.gz' else content).decode()
+    return [line for line in text.splitlines() if 'energy=' in line]
