@@ -88,14 +88,14 @@ def render(
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
+    loader = PackageLoader('aiida_mlcc.report', 'templates')
     environment = Environment(
-        loader=PackageLoader('aiida_mlcc.report', 'templates'),
+        loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    source = environment.loader.get_source
-    style, script = (source(environment, f'report.{ending}')[0] for ending in ('css', 'js'))
+    style, script = (loader.get_source(environment, f'report.{ending}')[0] for ending in ('css', 'js'))
     process, curves, results = found.process, found.curves, found.results
     library, formula = get_plotlyjs(), formula_of(process)
     return environment.get_template('report.html').render(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aiida_mlcc.report.arrays import Curves
-from aiida_mlcc.report.figures import PRETTY
 from aiida_mlcc.report.page_traces import (
     CM1,
     DASHES,
@@ -25,6 +24,7 @@ from aiida_mlcc.report.page_traces import (
     wave_vector,
 )
 from aiida_mlcc.report.references import Residual
+from aiida_mlcc.report.results import PRETTY
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -38,9 +38,9 @@ def dispersion_figure(curves: Curves, references: Iterable[Residual] = ()) -> go
     for curve in curves.dispersion.values():
         figure.add_traces(branches(curve, f' {CM1}', 1))
     figure.add_traces(_reference_points(references))
-    for curve in curves.dos.values():
+    for density in curves.dos.values():
         told = f'%{{y:.0f}} {CM1}: %{{x:.4f}} {PER_CM1}'
-        figure.add_traces(curve_traces(curve, f'{curve.method}, DOS', told, width=1.4, sideways=True, xaxis='x2'))
+        figure.add_traces(curve_traces(density, f'{density.method}, DOS', told, width=1.4, sideways=True, xaxis='x2'))
     split = 0.76 if curves.dos and curves.dispersion else 1.0 if curves.dispersion else 0.0
     figure.update_yaxes(title={'text': f'frequency ({CM1})', 'standoff': 6}, zeroline=True, zerolinecolor='#9aa2ab')
     if curves.dispersion:

@@ -232,6 +232,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         """Add Δ to the base of every member."""
         for training in self.trainings.values():
             if training.role != DELTA and training.name in self.ctx.trained:
+                assert training.seed is not None
                 force_field = self.ctx.trained[training.name].outputs.force_field
                 self.out(f'{training.role}.{seed_label(training.seed)}', force_field)
         for kind, method, seed, delta, _ in self.deltas():
@@ -257,6 +258,8 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         errors: dict[str, Any] = {}
         for training in self.trainings.values():
             if training.role != DELTA and training.name in self.ctx.trained:
+                assert training.method is not None
+                assert training.seed is not None
                 method = training.method if training.role == BASE else CONTROLS[training.method]
                 found = self.ctx.trained[training.name].outputs.summary['errors']
                 errors.setdefault(method, {})[seed_label(training.seed)] = found
@@ -276,6 +279,8 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             seeds = self.inputs.seeds if training.seed is None else [training.seed]
             errors = node.outputs.summary['errors']
             if training.kind.is_trained:
+                assert training.method is not None
+                assert training.seed is not None
                 yield training.kind, training.method, training.seed, node.outputs.force_field, errors
                 continue
             for method in self.inputs.methods if training.method is None else [training.method]:

@@ -204,7 +204,7 @@ def _files(found: Findings) -> list[Files]:
     ]
 
 
-def _with_rows(tables: Mapping[str, list[Mapping[str, Any]]]) -> dict[str, Content]:
+def _with_rows(tables: Mapping[str, list[dict[str, Any]]]) -> dict[str, Content]:
     return {method: of_rows(rows) for method, rows in tables.items() if rows}
 
 

@@ -1,5 +1,6 @@
 """Dispersion, density of states and special points of one method, with their spread over the members."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -141,7 +142,7 @@ def _arguments(phonons: Phonons) -> dict[str, Any]:
     return {'parameters': phonons.inputs['parameters'], **phonons.polar, **phonons.members}
 
 
-def _told(made: dict[str, Any]) -> list[str]:
+def _told(made: Mapping[str, Any]) -> list[str]:
     flagged = made['special_points']['imaginary']
     worst = ', '.join(f'{name} {mode["frequency_cm1"]:.0f} cm⁻¹' for name, mode in sorted(flagged.items()))
     return [f'imaginary modes beyond the acoustic ones, the worst of each member: {worst}'] if flagged else []

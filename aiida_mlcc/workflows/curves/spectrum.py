@@ -1,5 +1,6 @@
 """The vibrational density of states of one method from the autocorrelations of its members, beside the harmonic one."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -151,7 +152,7 @@ def _arguments(dynamics: Dynamics) -> dict[str, Any]:
     return {'primitive': dynamics.primitive, 'parameters': spectrum, **dynamics.autocorrelations}
 
 
-def _told(made: dict[str, Any]) -> list[str]:
+def _told(made: Mapping[str, Any]) -> list[str]:
     sampling = made['sampling'].get_dict()
     runs = sampling['runs']
     picoseconds = sum(run['time_ps'] for run in runs.values())

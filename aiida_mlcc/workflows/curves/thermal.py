@@ -1,5 +1,6 @@
 """Thermal properties and mean-square displacements of one method, with their spread over the members."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def _arguments(phonons: Phonons) -> dict[str, Any]:
     return {'parameters': phonons.inputs['parameters'], **phonons.polar, **phonons.members}
 
 
-def _told(made: dict[str, orm.Data]) -> list[str]:
+def _told(made: Mapping[str, orm.Data]) -> list[str]:
     shares = made['thermal_properties'].base.attributes.get('imaginary_share')
     listed = ', '.join(f'{name} {100 * share:.2g} %' for name, share in sorted(shares.items()) if share > 0)
     return [f'thermal properties leave out the imaginary modes of the mesh: {listed}'] if listed else []
