@@ -12,8 +12,10 @@ from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 from aiida_mlcc.calculations.base import RuntimeCalculation, validate_device, write_snapshots
 from aiida_mlcc.calculations.md import engine_calculator, force_field_calculator
 from aiida_mlcc.calculations.parameters import refuse_settings
+from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.runtime.evaluate_settings import Evaluate
 
 
 class EvaluateCalculation(RuntimeCalculation):
@@ -31,7 +33,7 @@ class EvaluateCalculation(RuntimeCalculation):
         spec.input('engine', valid_type=orm.Dict, required=False, serializer=orm.to_aiida_type)
         spec.input_namespace('force_fields', valid_type=ForceFieldData, required=False, dynamic=True)
         spec.input('device', valid_type=orm.Str, default=lambda: orm.Str('cpu'), validator=validate_device)
-        spec.input('parameters', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=_validate_parameters)
+        settings_port(spec, 'parameters', Evaluate, help='What is computed, and how.')
         spec.output_namespace(
             'evaluated',
             valid_type=SnapshotsData,
@@ -59,10 +61,5 @@ class EvaluateCalculation(RuntimeCalculation):
         return {
             'snapshots': write_snapshots(folder, self.inputs.snapshots, 'snapshots.npz'),
             'calculators': calculators,
-            'forces': parameters['forces'],
-            'relax': parameters.get('relax'),
+            'parameters': parameters,
         }
-
-
-def _validate_parameters(node: orm.Dict, _: Any) -> str | None:
-    return refuse_settings('evaluate', node.get_dict())

@@ -17,8 +17,10 @@ from aiida_mlcc.calculations.base import (
     write_snapshots,
 )
 from aiida_mlcc.calculations.parameters import refuse_settings
+from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.runtime.md_settings import MD
 
 
 class MdCalculation(RuntimeCalculation):
@@ -44,7 +46,7 @@ class MdCalculation(RuntimeCalculation):
         )
         spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of velocities and thermostat.')
         spec.input('device', valid_type=orm.Str, default=lambda: orm.Str('cpu'), validator=validate_device)
-        spec.input('parameters', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=_validate_parameters)
+        settings_port(spec, 'parameters', MD, help='How to move.')
         spec.output(
             'trajectory',
             valid_type=SnapshotsData,
@@ -70,9 +72,8 @@ class MdCalculation(RuntimeCalculation):
 
     def write_task(self, folder: Folder) -> dict[str, Any]:
         parameters = self.inputs.parameters.get_dict()
-        dtype = parameters.pop('dtype')
         return {
-            'calculator': write_calculator(folder, self.inputs, dtype),
+            'calculator': write_calculator(folder, self.inputs, parameters['dtype']),
             'start': write_snapshots(folder, self.inputs.start, 'start.npz'),
             'frame': 0,
             'seed': self.inputs.seed.value,
@@ -103,7 +104,3 @@ def engine_calculator(engine: orm.Dict) -> dict[str, Any]:
     """Describe an engine as the calculator of a task."""
     settings = engine.get_dict()
     return {'kind': settings.pop('name'), **settings}
-
-
-def _validate_parameters(node: orm.Dict, _: Any) -> str | None:
-    return refuse_settings('md', node.get_dict())

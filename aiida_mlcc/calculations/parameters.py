@@ -43,26 +43,6 @@ _NOT_NEGATIVE = Setting(Real, at_least=0)
 _MEMORY = Setting(Real, above=0, optional=True)
 _DTYPE = Setting(str, choices=('float32', 'float64'))
 
-MD = {
-    'ensemble': Setting(str, choices=('langevin', 'nve')),
-    'n_steps': _COUNT,
-    'time_step_fs': _POSITIVE,
-    'friction_per_ps': _NOT_NEGATIVE,
-    'temperature_start_K': _NOT_NEGATIVE,
-    'temperature_end_K': _NOT_NEGATIVE,
-    'initial_temperature_K': _NOT_NEGATIVE,
-    'equilibration_steps': Setting(Integral, at_least=0),
-    'record_every': _COUNT,
-    'record': Setting(str, choices=('snapshots', 'vacf')),
-    'max_lag_steps': Setting(Integral, at_least=1, optional=True),
-    'checkpoint_every': _COUNT,
-    'production_friction_per_ps': Setting(Real, at_least=0, optional=True),
-    'keep_trajectory': Setting(bool, optional=True),
-    'dtype': _DTYPE,
-}
-
-EVALUATE = {'forces': Setting(bool), 'dtype': _DTYPE, 'relax': Setting(dict, optional=True)}
-
 _PYSCF = {
     'name': Setting(str, choices=('pyscf',)),
     'basis': Setting(str),
@@ -85,8 +65,6 @@ CORRELATION_ENGINE = dict(_PYSCF)
 INTEGRALS_ENGINE = {**_PYSCF, 'natural_orbitals_per_occupied': Setting(Real, above=0, optional=True)}
 
 SUPPORTED = {
-    'md': MD,
-    'evaluate': EVALUATE,
     'force engine': FORCE_ENGINE,
     'correlation engine': CORRELATION_ENGINE,
     'integrals engine': INTEGRALS_ENGINE,

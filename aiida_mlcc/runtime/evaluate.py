@@ -1,9 +1,10 @@
 """The task ``evaluate``: energies and forces of many structures, with one or several calculators, in one job.
 
-Input: ``{"snapshots": FILE, "calculators": {NAME: SPEC}, "forces": bool, "relax": {…} or null}``; SPEC as in
-:mod:`aiida_mlcc.runtime.calculators`. With ``relax``, as in :mod:`aiida_mlcc.runtime.relax`, each calculator relaxes
-the structures first. Output: ``evaluated_NAME.npz``, the snapshots, relaxed or as they were, with the label of that
-calculator; a structure that failed has none and is named in ``output.json`` under ``failures``.
+Input: ``{"snapshots": FILE, "calculators": {NAME: SPEC}, "parameters": {…}}``; SPEC as in
+:mod:`aiida_mlcc.runtime.calculators`, parameters as in :class:`~aiida_mlcc.runtime.evaluate_settings.Evaluate`. With
+``relax``, as in :mod:`aiida_mlcc.runtime.relax`, each calculator relaxes the structures first. Output:
+``evaluated_NAME.npz``, the snapshots, relaxed or as they were, with the label of that calculator; a structure that
+failed has none and is named in ``output.json`` under ``failures``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from aiida_mlcc.runtime.calculators import build_calculator, energy_and_forces
+from aiida_mlcc.runtime.evaluate_settings import Evaluate
 from aiida_mlcc.runtime.pyscf_engine import EngineError
 from aiida_mlcc.runtime.relax import relaxed
 from aiida_mlcc.runtime.task import Job, JobError
@@ -30,12 +32,12 @@ _SECONDS_BETWEEN_CHECKPOINTS = 10.0
 def run(job: Job) -> None:
     """Evaluate what no earlier job has; a structure that is finished is never computed again."""
     snapshots = Snapshots.load(job.path_of('snapshots')).without_labels()
-    with_forces, relax = bool(job.require('forces')), job.input.get('relax')
+    settings = job.settings(Evaluate, 'parameters')
     specs = job.require('calculators')
     if not specs:
         raise JobError('there is no calculator to evaluate with')
     evaluations = {
-        name: Evaluation(job.checkpoint / f'evaluated_{name}.npz', snapshots, spec, with_forces, relax)
+        name: Evaluation(job.checkpoint / f'evaluated_{name}.npz', snapshots, spec, settings)
         for name, spec in specs.items()
     }
     total = len(specs) * snapshots.n_frames
@@ -61,18 +63,17 @@ class Evaluation:
         path: Path,
         snapshots: Snapshots,
         spec: Mapping[str, Any],
-        with_forces: bool,
-        relax: Mapping[str, Any] | None = None,
+        settings: Evaluate,
     ) -> None:
         self.path = path
         self.snapshots = snapshots
-        self.relax = relax
+        self.relax = settings.relax
         self.identity = hashlib.sha256(
-            json.dumps([snapshots.content_hash(), spec, with_forces, relax], sort_keys=True).encode()
+            json.dumps([snapshots.content_hash(), spec, settings.to_dict()], sort_keys=True).encode()
         ).hexdigest()
         self.cells, self.positions = snapshots.cells.copy(), snapshots.positions.copy()
         self.energies = np.full(snapshots.n_frames, np.nan)
-        self.forces = np.full(snapshots.positions.shape, np.nan) if with_forces else None
+        self.forces = np.full(snapshots.positions.shape, np.nan) if settings.forces else None
         self.failures: dict[int, str] = {}
         if path.exists():
             self._read()

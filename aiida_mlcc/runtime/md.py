@@ -2,7 +2,7 @@
 
 Input: ``{"calculator": SPEC, "start": FILE, "frame": int, "seed": int, "parameters": {…}, "primitive": {…}}``, SPEC as
 in :mod:`aiida_mlcc.runtime.calculators`, parameters as in
-:class:`~aiida_mlcc.runtime.md_parameters.MDParameters`; the primitive cell may be left out.
+:class:`~aiida_mlcc.runtime.md_settings.MD`; the primitive cell may be left out.
 
 Output: ``trajectory.npz`` (``record`` is ``snapshots``, or ``keep_trajectory``): the structures after every
 `record_every` steps, labelled by the calculator; the start is not among them. ``vacf.npz`` (``record`` is ``vacf``):
@@ -36,7 +36,7 @@ from aiida_mlcc.runtime.integrators import (
     thermal_velocities,
     verlet_step,
 )
-from aiida_mlcc.runtime.md_parameters import MDParameters
+from aiida_mlcc.runtime.md_settings import MD
 from aiida_mlcc.runtime.md_state import MDState, Recording
 from aiida_mlcc.runtime.md_vacf import VelocityRecord
 from aiida_mlcc.runtime.pyscf_engine import EngineError
@@ -89,7 +89,7 @@ class MolecularDynamics:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.parameters = MDParameters.of(job.require('parameters'))
+        self.parameters = job.settings(MD, 'parameters')
         start = Snapshots.load(job.path_of('start'))
         frame = int(job.require('frame'))
         if not 0 <= frame < start.n_frames:

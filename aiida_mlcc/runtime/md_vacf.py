@@ -10,7 +10,7 @@ import numpy as np
 from ase import units
 from numpy.typing import NDArray
 
-from aiida_mlcc.runtime.md_parameters import MDParameters
+from aiida_mlcc.runtime.md_settings import MD
 from aiida_mlcc.runtime.task import JobError
 from aiida_mlcc.science.commensurate import NormalModes
 from aiida_mlcc.science.npz import write_npz
@@ -27,7 +27,7 @@ class VelocityRecord:
 
     def __init__(
         self,
-        parameters: MDParameters,
+        parameters: MD,
         symbols: Sequence[str],
         masses: NDArray[np.float64],
         state: Mapping[str, NDArray[Any]],

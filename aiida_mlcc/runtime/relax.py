@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
+from aiida_mlcc.runtime.evaluate_settings import Relax
 from aiida_mlcc.runtime.pyscf_engine import EngineError
 from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.force_field import ForceFieldError
@@ -17,12 +17,10 @@ _STRAIN = 1e-4
 """Of the central differences that give the stress: far above the rounding of energies, far below any strain itself."""
 
 
-def relaxed(calculator: Calculator, atoms: Atoms, settings: Mapping[str, Any]) -> Atoms:
+def relaxed(calculator: Calculator, atoms: Atoms, settings: Relax) -> Atoms:
     """Return `atoms` at rest, in the symmetry they had.
 
-    :param settings: ``cell`` (whether the cell relaxes, too), ``fmax`` (the largest force left, eV/Å), ``max_steps``
-        and ``symprec`` (Å).
-    :raises EngineError: where `max_steps` do not suffice, or a structure on the way has no energy or forces.
+    :raises EngineError: where ``max_steps`` do not suffice, or a structure on the way has no energy or forces.
     """
     from ase.calculators.fd import FiniteDifferenceCalculator
     from ase.constraints import FixSymmetry
@@ -30,8 +28,8 @@ def relaxed(calculator: Calculator, atoms: Atoms, settings: Mapping[str, Any]) -
     from ase.optimize import BFGS
 
     moving = atoms.copy()
-    moving.set_constraint(FixSymmetry(moving, symprec=settings['symprec'], adjust_cell=settings['cell']))
-    if settings['cell']:
+    moving.set_constraint(FixSymmetry(moving, symprec=settings.symprec, adjust_cell=settings.cell))
+    if settings.cell:
         moving.calc = FiniteDifferenceCalculator(calculator, eps_disp=None, eps_strain=_STRAIN, force_consistent=False)
         target: Any = FrechetCellFilter(moving)
     else:
@@ -44,17 +42,17 @@ def relaxed(calculator: Calculator, atoms: Atoms, settings: Mapping[str, Any]) -
         raise EngineError(str(error)) from error
     if not found:
         raise EngineError(
-            f'the structure is not at rest after {settings["max_steps"]} steps: the largest force is '
-            f'{_largest_force(moving):.2g} eV/Å, more than {settings["fmax"]:g}'
+            f'the structure is not at rest after {settings.max_steps} steps: the largest force is '
+            f'{_largest_force(moving):.2g} eV/Å, more than {settings.fmax:g}'
         )
     at_rest = moving.copy()
     at_rest.set_constraint()
     return at_rest
 
 
-def _run(optimiser: Any, moving: Atoms, settings: Mapping[str, Any]) -> bool:
+def _run(optimiser: Any, moving: Atoms, settings: Relax) -> bool:
     """Take steps until the atoms are at rest, and say whether they are."""
-    for at_rest in optimiser.irun(fmax=settings['fmax'], steps=settings['max_steps']):
+    for at_rest in optimiser.irun(fmax=settings.fmax, steps=settings.max_steps):
         if not np.isfinite(_largest_force(moving)):
             raise EngineError('a force is not a number')
         if at_rest:

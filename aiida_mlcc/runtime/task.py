@@ -32,9 +32,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from aiida_mlcc.science.npz import write_json
+from aiida_mlcc.science.settings import Settings, SettingsError
 
 INPUT_FILE = 'input.json'
 OUTPUT_FILE = 'output.json'
@@ -43,6 +44,8 @@ CHECKPOINT_FOLDER = 'checkpoint'
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 _SECONDS_BETWEEN_LINES = 1.0
+
+Group = TypeVar('Group', bound=Settings)
 
 
 class JobError(Exception):
@@ -107,6 +110,19 @@ class Job:
                 raise JobError(f'{INPUT_FILE} lacks {".".join(keys[: depth + 1])}')
             value = value[key]
         return value
+
+    def settings(self, group: type[Group], *keys: str) -> Group:
+        """Return the group of settings at ``input[keys[0]][keys[1]]…``.
+
+        :raises JobError: naming the key that is missing, or the setting that is not allowed.
+        """
+        given = self.require(*keys)
+        if not isinstance(given, Mapping):
+            raise JobError(f'{".".join(keys)} in {INPUT_FILE} is {given!r}: give a mapping of settings')
+        try:
+            return group.of(given)
+        except SettingsError as error:
+            raise JobError(str(error)) from error
 
     def path_of(self, *keys: str) -> Path:
         """Return the path in the job's folder that an input names.

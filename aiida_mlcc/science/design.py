@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,22 +23,41 @@ from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.force_field.force_constants import fold
 from aiida_mlcc.science.methods import DFT_METHODS
 from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE, Mode, curvature_of, star
+from aiida_mlcc.science.settings import Settings, SettingsError, setting
 from aiida_mlcc.science.snapshots import Snapshots
-
-ENERGY_MEV_ATOM = 62.5
-"""Harmonic energy of a frozen phonon: 2 eV in the 32 atoms of diamond, where the quartic part of Δ is about 1 cm⁻¹."""
-
-LARGEST_DISPLACEMENT = 0.045
-"""Of an atom in a frozen phonon, as a share of the shortest distance: soft modes stay where they are harmonic."""
-
-SECOND_AMPLITUDE = 0.7
-REFERENCES = 3
 
 # Of the parameters of force constants, in frames: as much as a quarter of a typical frame says about each.
 _PRIOR = 0.25
 _FREE_PRIOR = 1e-8
 _SAME = 1e-6
 _ORIGIN_SHIFT = 0.25
+
+
+@dataclass(frozen=True)
+class FrozenPhonon(Settings):
+    """New structures: each mode of the crystal frozen in, and the crystal at rest as a reference."""
+
+    TITLE = "selection of kind 'frozen-phonon'"
+
+    # 2 eV in the 32 atoms of diamond, where the quartic part of Δ is about 1 cm⁻¹.
+    energy_mev_atom: float = setting(
+        'Harmonic energy of a frozen phonon per atom.', default=62.5, above=0, unit='meV', required=False
+    )
+    # Soft modes stay where they are harmonic.
+    largest_displacement: float = setting(
+        'Largest displacement of an atom, as a share of the shortest distance.', default=0.045, above=0, required=False
+    )
+    references: int = setting(
+        'Copies of the crystal at rest, each shifted as a whole.', default=3, at_least=1, required=False
+    )
+    second_amplitude: float | None = setting(
+        'Factor of a second structure of each mode, a check of anharmonicity; null for none.',
+        default=None,
+        above=0,
+        below=1,
+        required=False,
+    )
+    seed: int = setting('Seed of the shifts.', default=5192, at_least=0, required=False)
 
 
 class DesignError(ValueError):
@@ -172,20 +192,18 @@ def design_frozen_phonons(snapshots: Snapshots, primitive: Atoms, selection: Map
     mode is frozen in with both signs. References are the crystal at rest, shifted as a whole by random vectors: their
     energies differ by what an engine's mesh makes of that.
 
-    :param selection: ``energy_mev_atom`` (harmonic energy per atom, meV), ``largest_displacement`` (share of the
-        shortest distance that no atom exceeds), ``references`` (how many), ``second_amplitude`` (factor of a second
-        frame of each mode, a check of anharmonicity; None for none), ``seed``.
+    :param selection: settings of :class:`FrozenPhonon`.
     :raises DesignError: where a mode is imaginary, or settings make no sense.
     """
     settings = frozen_phonon_settings(selection)
     model = harmonic_model(snapshots, primitive, base_method_of(snapshots))
     reference = snapshots.atoms(0)
     at_rest = model.site_map.reference_positions
-    random = np.random.default_rng(settings['seed'])
-    shifts = random.uniform(-_ORIGIN_SHIFT, _ORIGIN_SHIFT, (settings['references'], 3))
+    random = np.random.default_rng(settings.seed)
+    shifts = random.uniform(-_ORIGIN_SHIFT, _ORIGIN_SHIFT, (settings.references, 3))
     positions = [at_rest + shift for shift in shifts]
-    limit = settings['largest_displacement'] * shortest_distance(primitive)
-    energy = 1e-3 * settings['energy_mev_atom'] * len(reference)
+    limit = settings.largest_displacement * shortest_distance(primitive)
+    energy = 1e-3 * settings.energy_mev_atom * len(reference)
     for mode in model.modes():
         if mode.frequency_cm1 <= 0:
             raise DesignError(
@@ -197,38 +215,21 @@ def design_frozen_phonons(snapshots: Snapshots, primitive: Atoms, selection: Map
         displacement = amplitude * pattern
         displacement *= min(1.0, limit / float(np.linalg.norm(displacement, axis=1).max()))
         signs = (1.0,) if is_even(mode, pattern, model) else (1.0, -1.0)
-        factors = (1.0,) if settings['second_amplitude'] is None else (1.0, settings['second_amplitude'])
+        factors = (1.0,) if settings.second_amplitude is None else (1.0, settings.second_amplitude)
         positions += [at_rest + sign * factor * displacement for factor in factors for sign in signs]
     cells = np.repeat(reference.cell.array[None], len(positions), axis=0)
     return Snapshots(snapshots.symbols, cells, np.array(positions))
 
 
-def frozen_phonon_settings(selection: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a frozen-phonon design with what is not given filled in.
+def frozen_phonon_settings(selection: Mapping[str, Any]) -> FrozenPhonon:
+    """Return the settings of a frozen-phonon design; those that are not given have their defaults.
 
-    :raises DesignError: naming the setting that is unknown or makes no sense.
+    :raises DesignError: naming the setting that is unknown or not allowed.
     """
-    known = {
-        'energy_mev_atom': ENERGY_MEV_ATOM,
-        'largest_displacement': LARGEST_DISPLACEMENT,
-        'references': REFERENCES,
-        'second_amplitude': None,
-        'seed': 0,
-    }
-    given = {key: value for key, value in selection.items() if key != 'kind'}
-    if unknown := sorted(set(given) - set(known)):
-        raise DesignError(f'a frozen-phonon design has no {", ".join(unknown)}: it has {", ".join(known)}')
-    settings = {**known, **given}
-    for name in ('energy_mev_atom', 'largest_displacement'):
-        if not _is_number(settings[name]) or not settings[name] > 0:
-            raise DesignError(f'{name} of a frozen-phonon design is a positive number, not {settings[name]!r}')
-    for name, least in (('references', 1), ('seed', 0)):
-        if isinstance(settings[name], bool) or not isinstance(settings[name], int) or settings[name] < least:
-            raise DesignError(f'{name} of a frozen-phonon design is a whole number from {least} on')
-    factor = settings['second_amplitude']
-    if factor is not None and not (_is_number(factor) and 0 < factor < 1):
-        raise DesignError(f'second_amplitude of a frozen-phonon design lies between 0 and 1, not {factor!r}')
-    return settings
+    try:
+        return FrozenPhonon.of({key: value for key, value in selection.items() if key != 'kind'})
+    except SettingsError as error:
+        raise DesignError(str(error)) from error
 
 
 def frozen_pattern(mode: Mode, model: HarmonicModel) -> NDArray[np.float64]:
@@ -279,10 +280,6 @@ def _order(qpoint: NDArray[np.float64]) -> int:
         if np.abs(order * qpoint - np.rint(order * qpoint)).max() < 1e-4:
             return order
     raise CrystalError(f'the wave vector {qpoint.tolist()} fits no supercell of a sensible size')
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _written(qpoint: Sequence[float]) -> str:

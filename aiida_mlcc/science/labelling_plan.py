@@ -3,12 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
+from aiida_mlcc.science.settings import Settings, setting
 
 PER_METHOD = 'per_method'
 """The key of a selection under which methods have a selection of their own."""
+
+
+def _named_qpoints(value: dict[str, Any]) -> str | None:
+    if not value:
+        return 'give at least one, such as GAMMA: [0, 0, 0]'
+    for label, qpoint in value.items():
+        numbers = isinstance(qpoint, list | tuple) and all(isinstance(x, int | float) for x in qpoint)
+        if not numbers or len(qpoint) != 3:
+            return f'the q-point {label} is {qpoint!r}: give three numbers'
+    return None
+
+
+@dataclass(frozen=True)
+class Rounds(Settings):
+    """Labelling in rounds: frames are added until the frequencies are known well enough."""
+
+    TITLE = 'rounds'
+
+    target_sd_cm1: float = setting('Standard deviation that all modes must reach.', above=0, unit='cm⁻¹')
+    qpoints: dict[str, Any] = setting('Whose modes: label → three fractions.', check=_named_qpoints)
+    first: int = setting('Frames in the first round.', at_least=1)
+    step: int = setting('Frames that each further round adds.', at_least=1)
+    most: int = setting('Frames after which labelling ends.', at_least=1)
+
+    @classmethod
+    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+        """Refuse fewer frames in all than in the first round."""
+        if given['most'] < given['first']:
+            return f'`most` is {given["most"]}, fewer than the {given["first"]} of the first round'
+        return None
 
 
 def selections_of(methods: Sequence[str], selection: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

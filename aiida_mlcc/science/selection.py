@@ -3,18 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.design import DesignError, frozen_phonon_settings, optimal_frames
+from aiida_mlcc.science.design import DesignError, FrozenPhonon, optimal_frames
+from aiida_mlcc.science.labelling_plan import PER_METHOD
+from aiida_mlcc.science.settings import Choice, Settings, setting
 from aiida_mlcc.science.snapshots import Snapshots
 
-_KEYS = {'random': ('n', 'seed'), 'every': ('n',), 'all': (), 'optimal': ('n', 'seed', 'qpoints')}
-_OPTIONAL = ('qpoints',)
 DESIGNED = 'frozen-phonon'
+
+
+def three_fractions_each(value: list[Any]) -> str | None:
+    """Check for a list of wave vectors."""
+    try:
+        valid = np.array(value, dtype=float).shape[1:] == (3,)
+    except (TypeError, ValueError):
+        valid = False
+    return None if valid else 'give a list of wave vectors, three fractions each'
+
+
+@dataclass(frozen=True)
+class All(Settings):
+    """All snapshots."""
+
+    TITLE = "selection of kind 'all'"
+
+
+@dataclass(frozen=True)
+class Every(Settings):
+    """Snapshots evenly spaced along the trajectory, the first and the last among them."""
+
+    TITLE = "selection of kind 'every'"
+
+    n: int = setting('How many snapshots.', default=50, at_least=1)
+
+
+@dataclass(frozen=True)
+class Random(Settings):
+    """Snapshots drawn at random; a larger selection with the same seed contains a smaller one."""
+
+    TITLE = "selection of kind 'random'"
+
+    n: int = setting('How many snapshots.', default=50, at_least=1)
+    seed: int = setting('Seed of the draw.', default=5192, at_least=0)
+
+
+@dataclass(frozen=True)
+class Optimal(Settings):
+    """Snapshots whose energies fix the frequencies best."""
+
+    TITLE = "selection of kind 'optimal'"
+
+    n: int = setting('How many snapshots.', default=25, at_least=1)
+    seed: int = setting('Decides between snapshots that serve equally.', default=5192, at_least=0)
+    qpoints: list[Any] | None = setting(
+        'Fractional wave vectors whose modes count; null for all that the cell holds.',
+        default=None,
+        check=three_fractions_each,
+        required=False,
+    )
+
+
+KINDS = Choice(
+    'selection', 'kind', {'random': Random, 'every': Every, 'all': All, 'optimal': Optimal, DESIGNED: FrozenPhonon}
+)
+"""A selection by its kind."""
+
+SELECTION = replace(KINDS, beside=(PER_METHOD,))
+"""A selection, and selections of their own for some methods."""
 
 
 class SelectionError(ValueError):
@@ -74,25 +135,7 @@ def refuse_selection(n_frames: int, selection: Mapping[str, Any]) -> None:
     :raises SelectionError: for an unknown kind or key, a missing one, a value that makes no sense, or more frames than
         there are.
     """
-    settings = dict(selection)
-    kind = settings.pop('kind', None)
-    if kind == DESIGNED:
-        try:
-            frozen_phonon_settings(selection)
-        except DesignError as error:
-            raise SelectionError(str(error)) from error
-        return
-    if not isinstance(kind, str) or kind not in _KEYS:
-        raise SelectionError(f'unknown kind of selection {kind!r}: choose from {", ".join((*_KEYS, DESIGNED))}')
-    if unknown := sorted(set(settings) - set(_KEYS[kind])):
-        raise SelectionError(f'a selection of kind {kind!r} has no {", ".join(unknown)}')
-    if missing := [key for key in _KEYS[kind] if key not in settings and key not in _OPTIONAL]:
-        raise SelectionError(f'a selection of kind {kind!r} needs {" and ".join(missing)}')
-    for key in ('n', 'seed'):
-        value = settings.get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise SelectionError(f'{key} of a selection is a whole number, not {value!r}')
-    if 'n' in settings and not 1 <= settings['n'] <= n_frames:
-        raise SelectionError(f'{settings["n"]} frames asked for, of {n_frames} there are')
-    if settings.get('qpoints') is not None and np.shape(settings['qpoints'])[1:] != (3,):
-        raise SelectionError('qpoints of a selection is a list of wave vectors, three fractions each')
+    if (reason := KINDS.refuse(selection)) is not None:
+        raise SelectionError(reason)
+    if (n := selection.get('n')) is not None and n > n_frames:
+        raise SelectionError(f'{n} frames asked for, of {n_frames} there are')

@@ -127,7 +127,7 @@ class Settings:
         :param at: path of the group among the inputs, such as ``md.parameters``: the sentence then names the path of
             the setting, not the title of the group.
         """
-        rules, kinds = cls.rules(), _types(cls)
+        rules, kinds = cls.rules(), cls.types()
         path, what, start = (f'{at}.', '', '') if at else ('', f'{cls.TITLE} ', f'{cls.TITLE}: ')
         if unknown := sorted(set(given) - set(rules)):
             return f'unknown {what}setting `{path}{unknown[0]}`: choose from {", ".join(rules)}'
@@ -151,6 +151,17 @@ class Settings:
     def rules(cls) -> dict[str, Rule]:
         """Return name → rule, in the order of declaration."""
         return {item.name: item.metadata[_RULE] for item in fields(cls)}
+
+    @classmethod
+    def types(cls) -> dict[str, tuple[type, ...]]:
+        """Return name → the types a value may have."""
+        hints = typing.get_type_hints(cls)
+        found = {}
+        for name in cls.rules():
+            hint = hints[name]
+            options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+            found[name] = tuple(typing.get_origin(option) or option for option in options)
+        return found
 
     @classmethod
     def groups(cls) -> dict[str, type[Settings]]:
@@ -177,7 +188,7 @@ class Settings:
     @classmethod
     def described(cls) -> Iterator[tuple[str, str, str, str, str]]:
         """Give name, type, what is allowed, default and meaning of every setting, as text for a reference page."""
-        defaults, types_of = cls.defaults(), _types(cls)
+        defaults, types_of = cls.defaults(), cls.types()
         for name, rule in cls.rules().items():
             kinds = ' or '.join(_NAMES.get(kind, 'mapping') for kind in types_of[name])
             kind = f'{kinds}, {rule.unit}' if rule.unit else kinds
@@ -249,19 +260,8 @@ _NAMES = {
 _ARTICLES = {'true or false': '', 'text': ''}
 
 
-def _types(cls: type[Settings]) -> dict[str, tuple[type, ...]]:
-    """Return name → the types a value may have."""
-    hints = typing.get_type_hints(cls)
-    found = {}
-    for name in cls.rules():
-        hint = hints[name]
-        options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-        found[name] = tuple(typing.get_origin(option) or option for option in options)
-    return found
-
-
 def _groups(cls: type[Settings]) -> Iterator[tuple[str, type[Settings]]]:
-    for name, options in _types(cls).items():
+    for name, options in cls.types().items():
         for option in options:
             if issubclass(option, Settings):
                 yield name, option

@@ -54,5 +54,5 @@ def count_frozen_phonons(primitive: Atoms, cell: Atoms, selection: Mapping[str, 
     settings = frozen_phonon_settings(selection)
     model = spring_model(primitive, cell)
     signs = [1 if is_even(mode, frozen_pattern(mode, model), model) else 2 for mode in model.modes()]
-    n_amplitudes = 1 if settings['second_amplitude'] is None else 2
-    return int(settings['references']) + n_amplitudes * sum(signs)
+    n_amplitudes = 1 if settings.second_amplitude is None else 2
+    return settings.references + n_amplitudes * sum(signs)

@@ -15,6 +15,7 @@ from aiida_mlcc.calculations.functions.choose_frames import choose_frames
 from aiida_mlcc.calculations.functions.estimate_frequencies import estimate_frequencies
 from aiida_mlcc.calculations.functions.merge_labels import merge_labels
 from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
+from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.correlation import CC4S, source_of
@@ -23,12 +24,13 @@ from aiida_mlcc.engines.pyscf import refuse_force_engine
 from aiida_mlcc.jobs.cost import add_costs
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge, refuse_fraction
 from aiida_mlcc.jobs.ports import symprec_port
+from aiida_mlcc.runtime.evaluate_settings import Evaluate
 from aiida_mlcc.science.labelling import made_with
-from aiida_mlcc.science.labelling_plan import PER_METHOD, costliest, selections_of, with_cheaper
-from aiida_mlcc.science.selection import DESIGNED
+from aiida_mlcc.science.labelling_plan import PER_METHOD, Rounds, costliest, selections_of, with_cheaper
+from aiida_mlcc.science.selection import DESIGNED, KINDS, SELECTION
 from aiida_mlcc.workflows.label_frames import LabelFramesWorkChain
 from aiida_mlcc.workflows.new_structures import NewStructuresWorkChain
-from aiida_mlcc.workflows.protocol import ProtocolMixin
+from aiida_mlcc.workflows.protocol import ProtocolError, ProtocolMixin
 from aiida_mlcc.workflows.selections import (
     NEEDS_CRYSTAL,
     base_engine_of,
@@ -43,6 +45,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
     """Label a selection of snapshots in batches; a snapshot that fails is named and does not stop the others."""
 
     PROTOCOL_FILE = 'cc_energies.yaml'
+    SETTINGS = {'selection': SELECTION, 'rounds': Rounds, 'evaluate.parameters': Evaluate}
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -56,17 +59,17 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
         )
         symprec_port(spec)
         spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_methods)
-        spec.input(
+        settings_port(
+            spec,
             'selection',
-            valid_type=orm.Dict,
-            serializer=orm.to_aiida_type,
+            SELECTION,
             help='Which frames: `kind` and its settings; under `per_method` another selection for a method.',
         )
-        spec.input(
+        settings_port(
+            spec,
             'rounds',
-            valid_type=orm.Dict,
+            Rounds,
             required=False,
-            serializer=orm.to_aiida_type,
             help='Label `first` frames, then `step` more at a time, until the modes at `qpoints` (label: q-point) are '
             'known to `target_sd_cm1`, or `most` frames are labelled.',
         )
@@ -142,8 +145,8 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
     ) -> dict[str, Any]:
         """Return the inputs of a protocol, with the settings of the engine that is named.
 
-        What the selection of a method leaves out comes from the table of kinds, what another engine needs besides from
-        the table of engines.
+        What the selection of a method leaves out has its default; what another engine needs besides comes from the
+        table of engines.
         """
         content = cls.protocol_content()
         overrides = dict(overrides or {})
@@ -153,12 +156,9 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
         ours = {key: value for key, value in engine.items() if key != CC4S}
         cls.refuse_unknown({'engine': ours}, {'engine': default}, None)
         inputs['engine'] = merge(default, engine)
-        kinds = content['kinds']['selection']
-        own = inputs['selection'].get(PER_METHOD)
-        if isinstance(own, Mapping):
+        if isinstance(own := inputs['selection'].get(PER_METHOD), Mapping):
             inputs['selection'][PER_METHOD] = {
-                method: {**kinds.get(asked.get('kind'), {}), **asked} if isinstance(asked, Mapping) else asked
-                for method, asked in own.items()
+                method: _completed(asked, f'selection.{PER_METHOD}.{method}') for method, asked in own.items()
             }
         return inputs
 
@@ -397,3 +397,19 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
     def failed_frames(self, method: str) -> set[int]:
         """Return the frames for which the energy of a method was tried in vain."""
         return {entry['snapshot'] for entry in self.ctx.failed if method in entry['methods']}
+
+
+def _completed(selection: Any, path: str) -> dict[str, Any]:
+    """Return the selection of a method with the defaults of its kind.
+
+    :raises ProtocolError: where it is not allowed.
+    """
+    if not isinstance(selection, Mapping):
+        raise ProtocolError(f'`{path}` is {selection!r}: give a selection with its kind')
+    reason = KINDS.refuse_name(selection.get(KINDS.key), path)
+    if reason is None:
+        selection = {**KINDS.starting_values(selection[KINDS.key]), **selection}
+        reason = KINDS.refuse(selection, path)
+    if reason is not None:
+        raise ProtocolError(reason)
+    return dict(selection)

@@ -21,6 +21,7 @@ from aiida_mlcc.engines.vasp.settings import is_vasp_code, refuse_potentials
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
 from aiida_mlcc.jobs.ports import seed_port, structure_port, supercell_port
 from aiida_mlcc.jobs.restart import MdRestartWorkChain
+from aiida_mlcc.runtime.md_settings import MD
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 
 
@@ -28,6 +29,7 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
     """Langevin dynamics of a supercell through a sweep of temperatures: structures, energies and forces."""
 
     PROTOCOL_FILE = 'dft_md.yaml'
+    SETTINGS = {'md.parameters': MD}
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -132,6 +134,7 @@ class _VaspProtocol(ProtocolMixin):
     """The same inputs, with VASP's settings."""
 
     PROTOCOL_FILE = 'dft_md_vasp.yaml'
+    SETTINGS = DFTMDWorkChain.SETTINGS
     spec = DFTMDWorkChain.spec
 
     @classmethod

@@ -25,6 +25,7 @@ from aiida_mlcc.engines.forces import is_vasp
 from aiida_mlcc.engines.vasp.labels import VaspLabelsWorkChain
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
 from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain
+from aiida_mlcc.runtime.evaluate_settings import Evaluate, Relax
 from aiida_mlcc.science.phonon_settings import PhononSettings
 from aiida_mlcc.science.relaxation import free_positions
 from aiida_mlcc.workflows.curve_table import AT_REST, Phonons, curves_of, draw
@@ -41,7 +42,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
     """
 
     PROTOCOL_FILE = 'harmonic_phonon.yaml'
-    SETTINGS = {'parameters': PhononSettings}
+    SETTINGS = {'parameters': PhononSettings, 'evaluate.parameters': Evaluate}
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -153,13 +154,13 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             self.ctx.primitive, self.inputs.supercell_matrix, science_hash(build_supercell), metadata=label
         )
         job = self.exposed_inputs(EvaluateCalculation, 'evaluate')
-        relax = {
-            'cell': settings['relax'] == 'cell',
-            'fmax': settings['relax_fmax_eV_A'],
-            'max_steps': settings['relax_max_steps'],
-            'symprec': self.inputs.symprec.value,
-        }
-        job['parameters'] = orm.Dict({**job['parameters'].get_dict(), 'relax': relax})
+        relax = Relax(
+            cell=settings['relax'] == 'cell',
+            fmax=settings['relax_fmax_eV_A'],
+            max_steps=settings['relax_max_steps'],
+            symprec=self.inputs.symprec.value,
+        )
+        job['parameters'] = orm.Dict({**job['parameters'].get_dict(), 'relax': relax.to_dict()})
         job['snapshots'] = self.ctx.ideal
         job |= {name: self.inputs[name] for name in ('engine', 'force_fields') if name in self.inputs}
         return ToContext(at_rest=self.submit(EvaluateRestartWorkChain, job=job, metadata={'call_link_label': 'relax'}))

@@ -26,7 +26,7 @@ from aiida.engine.processes.ports import PortNamespace
 from aiida_mlcc.jobs.inputs import deepcopy_plain
 from aiida_mlcc.science.settings import Choice, Group
 
-_FREE = ('metadata', 'options', 'resources', 'per_method', 'potential_mapping', 'incar')
+_FREE = ('metadata', 'options', 'resources', 'potential_mapping', 'incar')
 """Mappings whose keys a protocol cannot know; they are checked elsewhere."""
 
 
@@ -79,8 +79,6 @@ class ProtocolMixin:
         inputs = cls._lay(inputs, content['default_inputs'])
         chosen = {key: value for key, value in content['protocols'][name].items() if key != 'description'}
         for layer in (chosen, overrides or {}):
-            for key, kinds in content.get('kinds', {}).items():
-                inputs[key] = _of_kind(inputs[key], layer.get(key), kinds)
             if layer is not chosen:
                 cls.refuse_unknown(layer, inputs, cls.spec().inputs)
             inputs = cls._lay(inputs, layer)
@@ -183,16 +181,6 @@ def _start(group: Group, below: Any, above: Mapping[str, Any], path: str) -> dic
     if (reason := group.refuse_name(name, path)) is not None:
         raise ProtocolError(reason)
     return group.switched(below, name) if there else group.starting_values(name)
-
-
-def _of_kind(below: Mapping[str, Any], above: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `below` as settings of the kind that `above` asks for: those of another kind would mean nothing to it."""
-    kind: Any = above.get('kind') if isinstance(above, Mapping) else None
-    if kind not in kinds or kind == below['kind']:
-        return dict(below)
-    of_any_kind = {key for settings in kinds.values() for key in settings}
-    kept = {key: value for key, value in below.items() if key not in of_any_kind}
-    return {**kept, 'kind': kind, **kinds[kind]}
 
 
 def _fill_namespace(builder: ProcessBuilderNamespace, inputs: Mapping[str, Any]) -> None:

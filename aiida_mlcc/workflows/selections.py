@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
 from typing import Any
 
-from aiida_mlcc.calculations.parameters import Setting
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.correlation import BASIS_SET_CORRECTION, CC4S, source_of
 from aiida_mlcc.engines.forces import force_engine_like, refuse_other_settings
 from aiida_mlcc.engines.ports import refuse_jobs
 from aiida_mlcc.jobs.inputs import refuse_mismatch
 from aiida_mlcc.science.labelling import made_with
-from aiida_mlcc.science.labelling_plan import PER_METHOD, common_selection, selections_of
+from aiida_mlcc.science.labelling_plan import PER_METHOD, Rounds, common_selection, selections_of
 from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
 from aiida_mlcc.science.selection import DESIGNED, SelectionError, refuse_selection
 
@@ -22,14 +20,6 @@ NEEDS_CRYSTAL = (DESIGNED, 'optimal')
 
 GROWING = ('random', 'optimal')
 """Kinds whose larger selections contain the smaller ones: rounds label no frame twice."""
-
-_ROUNDS = {
-    'target_sd_cm1': Setting(Real, above=0),
-    'qpoints': Setting(dict),
-    'first': Setting(Integral, at_least=1),
-    'step': Setting(Integral, at_least=1),
-    'most': Setting(Integral, at_least=1),
-}
 
 
 def refuse_selections(
@@ -47,7 +37,9 @@ def refuse_selections(
         return f'`{PER_METHOD}` names {unknown[0]!r}: choose from {", ".join(WAVEFUNCTION_METHODS)}'
     common = common_selection(selection)
     if rounds is not None:
-        if (reason := _refuse_rounds(rounds, methods, common, own)) is not None:
+        if (reason := Rounds.refuse(rounds)) is not None:
+            return reason
+        if (reason := _refuse_rounds(methods, common, own)) is not None:
             return f'rounds: {reason}'
         common['n'] = rounds['most']
     for where, asked in {'': common, **{f'{PER_METHOD}.{method}: ': one for method, one in own.items()}}.items():
@@ -170,22 +162,7 @@ def _refuse_other_settings(inputs: Mapping[str, Any], methods: Sequence[str], ha
     return None
 
 
-def _refuse_rounds(
-    rounds: Mapping[str, Any], methods: Sequence[str], common: Mapping[str, Any], own: Mapping[str, Any]
-) -> str | None:
-    if set(rounds) != set(_ROUNDS):
-        wrong = sorted(set(rounds) ^ set(_ROUNDS))[0]
-        return f'unknown or missing setting `{wrong}`: there are {", ".join(_ROUNDS)}'
-    for name, setting in _ROUNDS.items():
-        if (reason := setting.refuse(name, rounds[name])) is not None:
-            return reason
-    if rounds['most'] < rounds['first']:
-        return f'`most` is {rounds["most"]}, fewer than the {rounds["first"]} of the first round'
-    if not rounds['qpoints']:
-        return '`qpoints` names none: give at least one, such as GAMMA: [0, 0, 0]'
-    for label, qpoint in rounds['qpoints'].items():
-        if not isinstance(qpoint, list) or len(qpoint) != 3 or not all(isinstance(x, Real) for x in qpoint):
-            return f'the q-point {label} is {qpoint!r}: give three numbers'
+def _refuse_rounds(methods: Sequence[str], common: Mapping[str, Any], own: Mapping[str, Any]) -> str | None:
     if common.get('kind') not in GROWING:
         return f'a selection of kind {common.get("kind")!r} cannot grow: choose from {", ".join(GROWING)}'
     if all(method in own for method in methods):

@@ -19,6 +19,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.inputs import Options, job_inputs
 from aiida_mlcc.jobs.ports import count_port, seed_port, structure_port, supercell_port, symprec_port
 from aiida_mlcc.jobs.restart import MdRestartWorkChain
+from aiida_mlcc.runtime.md_settings import MD
 from aiida_mlcc.science.spectrum_settings import DynamicsLimits, SpectrumSettings
 from aiida_mlcc.science.vdos import folding
 from aiida_mlcc.workflows.curve_table import Dynamics, curve_outputs, curves_of, draw
@@ -40,7 +41,7 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
     """
 
     PROTOCOL_FILE = 'vacf.yaml'
-    SETTINGS = {'spectrum': SpectrumSettings, 'limits': DynamicsLimits}
+    SETTINGS = {'md.parameters': MD, 'spectrum': SpectrumSettings, 'limits': DynamicsLimits}
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:

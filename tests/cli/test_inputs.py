@@ -139,7 +139,7 @@ def test_rounds_are_counted_to_their_end(command, lif, code):
         (['--set', 'cc_energies.selection.kind=frozen-phonon', '--set', 'cc_energies.selection.n=3'], 'selection.n`'),
         (['--set', 'cc_energies.selection.per_method.CCSDT.kind=all'], "`per_method` names 'CCSDT'"),
         (['--set', 'delta_train.delta.compare=[linear]'], "unknown kind of Δ 'linear' to compare with"),
-        (['--set', 'cc_energies.selection.m=1'], 'unknown override `selection.m`: choose from'),
+        (['--set', 'cc_energies.selection.m=1'], 'unknown setting `selection.m`: choose from'),
         (['--set', 'nothing=1'], 'unknown override `nothing`: choose from'),
         (['--methods', 'MP5'], "Unknown method 'MP5'"),
         (['--set', 'dft_md.md.parameters.n_steps=-3'], '`n_steps` is -3, but must be at least 1'),

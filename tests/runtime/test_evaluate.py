@@ -10,6 +10,7 @@ import pytest
 from ase import Atoms
 
 from aiida_mlcc.runtime.calculators import PyscfCalculator
+from aiida_mlcc.runtime.evaluate_settings import Evaluate
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.science.crystal import supercell
 from aiida_mlcc.science.force_field import ForceField
@@ -20,6 +21,11 @@ from tests.runtime.jobs import ENGINE, hydrogen, lithium_hydride, run, stop_afte
 from tests.runtime.test_force_field_calculator import springs
 
 
+def evaluation(calculators: dict[str, Any], forces: bool) -> dict[str, Any]:
+    parameters = Evaluate(forces=forces).to_dict()
+    return {'task': 'evaluate', 'snapshots': 'snapshots.npz', 'calculators': calculators, 'parameters': parameters}
+
+
 def force_field_job(folder: Path, checkpoint_of: Path | None = None, forces: bool = True) -> Path:
     """Five rattled cells on springs of two strengths."""
     write_snapshots(folder, 'snapshots.npz', *rattled(5))
@@ -27,14 +33,14 @@ def force_field_job(folder: Path, checkpoint_of: Path | None = None, forces: boo
     for name, stiffness, label in (('soft', 1.0, 'LDA'), ('stiff', 4.0, 'CCSD(T)')):
         random_force_field(springs(stiffness)).save(folder / 'force_fields' / name)
         calculators[name] = {'kind': 'force-field', 'path': f'force_fields/{name}', 'label': label}
-    content = {'task': 'evaluate', 'snapshots': 'snapshots.npz', 'calculators': calculators, 'forces': forces}
+    content = evaluation(calculators, forces)
     return write_job(folder, content, checkpoint_of)
 
 
 def engine_job(folder: Path, *images: Atoms, checkpoint_of: Path | None = None) -> Path:
     write_snapshots(folder, 'snapshots.npz', *images)
     spec = {'kind': 'pyscf', 'method': 'HF', **ENGINE}
-    content = {'task': 'evaluate', 'snapshots': 'snapshots.npz', 'calculators': {'engine': spec}, 'forces': False}
+    content = evaluation({'engine': spec}, forces=False)
     return write_job(folder, content, checkpoint_of)
 
 
@@ -116,7 +122,7 @@ def test_a_structure_that_force_constants_refuse_is_named_and_costs_nothing_else
     calculators = {
         name: {'kind': 'force-field', 'path': f'force_fields/{name}', 'label': 'LDA'} for name in ('one', 'two')
     }
-    content = {'task': 'evaluate', 'snapshots': 'snapshots.npz', 'calculators': calculators, 'forces': True}
+    content = evaluation(calculators, forces=True)
     output = run(write_job(tmp_path, content))
     assert output['final']
     assert [(entry['calculator'], entry['snapshot']) for entry in output['failures']] == [('one', 1), ('two', 1)]

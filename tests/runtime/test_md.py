@@ -13,10 +13,10 @@ import pytest
 from ase import Atoms, units
 
 from aiida_mlcc.runtime.md import MolecularDynamics
-from aiida_mlcc.runtime.md_parameters import MDParameters
+from aiida_mlcc.runtime.md_settings import MD
 from aiida_mlcc.runtime.pyscf_engine import EngineError
-from aiida_mlcc.runtime.task import JobError
 from aiida_mlcc.science.npz import read_npz
+from aiida_mlcc.science.settings import SettingsError
 from aiida_mlcc.science.snapshots import Snapshots
 from tests.crystals import hessian_of
 from tests.runtime.alloy import cell, random_force_field
@@ -46,6 +46,7 @@ PARAMETERS: dict[str, Any] = {
     'record': 'snapshots',
     'max_lag_steps': None,
     'checkpoint_every': 7,
+    'dtype': 'float64',
 }
 
 
@@ -315,9 +316,9 @@ def test_the_frames_beside_a_spectrum_are_kept_on_request(tmp_path: Path) -> Non
 
 
 def test_the_production_may_be_coupled_more_weakly() -> None:
-    parameters = MDParameters.of({**PARAMETERS, 'equilibration_steps': 3, 'production_friction_per_ps': 0.1})
+    parameters = MD.of({**PARAMETERS, 'equilibration_steps': 3, 'production_friction_per_ps': 0.1})
     assert [parameters.friction(step) for step in (0, 2, 3, 9)] == [10.0, 10.0, 0.1, 0.1]
-    assert MDParameters.of(PARAMETERS).friction(9) == 10.0
+    assert MD.of(PARAMETERS).friction(9) == 10.0
 
 
 def test_the_harmonic_modes_beside_a_spectrum_are_those_of_the_hessian(tmp_path: Path) -> None:
@@ -336,7 +337,7 @@ def test_the_harmonic_modes_beside_a_spectrum_are_those_of_the_hessian(tmp_path:
 
 
 def test_the_temperature_goes_linearly_from_start_to_end() -> None:
-    parameters = MDParameters.of({**PARAMETERS, 'equilibration_steps': 3, 'n_steps': 4})
+    parameters = MD.of({**PARAMETERS, 'equilibration_steps': 3, 'n_steps': 4})
     assert [parameters.target_temperature(step) for step in range(7)] == [100, 100, 100, 125, 175, 225, 275]
 
 
@@ -345,8 +346,8 @@ def test_the_temperature_goes_linearly_from_start_to_end() -> None:
     [({'enseble': 'nve'}, 'enseble'), ({'n_steps': 0}, 'n_steps'), ({'record': 'film'}, 'film')],
 )
 def test_senseless_parameters_are_named(change: dict[str, Any], named: str) -> None:
-    with pytest.raises(JobError, match=named):
-        MDParameters.of({**PARAMETERS, **change})
+    with pytest.raises(SettingsError, match=named):
+        MD.of({**PARAMETERS, **change})
 
 
 def test_a_frame_that_is_not_there_is_refused(tmp_path: Path) -> None:

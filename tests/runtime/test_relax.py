@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.morse import MorsePotential
 
+from aiida_mlcc.runtime.evaluate_settings import Relax
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.pyscf_engine import EngineError
 from aiida_mlcc.runtime.relax import relaxed
@@ -19,7 +21,7 @@ from tests import crystals
 from tests.runtime.jobs import run
 from tests.runtime.test_evaluate import force_field_job, rattled
 
-SETTINGS = {'cell': False, 'fmax': 1e-3, 'max_steps': 100, 'symprec': 1e-5}
+SETTINGS = Relax(cell=False, fmax=1e-3, max_steps=100, symprec=1e-5)
 
 
 def morse() -> MorsePotential:
@@ -39,7 +41,7 @@ def test_wurtzite_comes_to_rest_along_its_free_coordinate_only() -> None:
 
 def test_a_cubic_cell_relaxes_to_the_minimum_of_the_energy_and_stays_cubic() -> None:
     start = bulk('Cu', 'sc', a=2.1) * (3, 3, 3)
-    found = relaxed(morse(), start, {**SETTINGS, 'cell': True})
+    found = relaxed(morse(), start, replace(SETTINGS, cell=True))
     lengths = found.cell.lengths() / 3
     assert np.ptp(lengths) < 1e-6
 
@@ -55,13 +57,13 @@ def test_a_cubic_cell_relaxes_to_the_minimum_of_the_energy_and_stays_cubic() -> 
 def test_too_few_steps_are_an_error_that_says_what_force_is_left() -> None:
     start = bulk('ZnO', 'wurtzite', a=3.3, c=5.4, u=0.39) * (2, 2, 1)
     with pytest.raises(EngineError, match='not at rest after 1 steps: the largest force is'):
-        relaxed(morse(), start, {**SETTINGS, 'max_steps': 1})
+        relaxed(morse(), start, replace(SETTINGS, max_steps=1))
 
 
 def test_an_evaluation_relaxes_each_structure_with_each_calculator(tmp_path: Path) -> None:
     folder = force_field_job(tmp_path)
     content = json.loads((folder / 'input.json').read_text())
-    content['relax'] = SETTINGS
+    content['parameters']['relax'] = SETTINGS.to_dict()
     (folder / 'input.json').write_text(json.dumps(content))
     output = run(folder)
     assert output['final']
@@ -71,7 +73,7 @@ def test_an_evaluation_relaxes_each_structure_with_each_calculator(tmp_path: Pat
         assert label.forces is not None
         labelled = label.labelled
         assert labelled.any()
-        assert np.linalg.norm(label.forces[labelled], axis=2).max() < SETTINGS['fmax']
+        assert np.linalg.norm(label.forces[labelled], axis=2).max() < SETTINGS.fmax
         assert (
             np.abs(frames.positions[labelled] - [rattled(5)[i].positions for i in np.flatnonzero(labelled)]).max() > 0
         )

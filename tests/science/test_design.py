@@ -262,13 +262,13 @@ def test_an_imaginary_mode_has_no_amplitude():
 @pytest.mark.parametrize(
     ('settings', 'sentence'),
     [
-        ({'energy': 1.0}, 'has no energy'),
-        ({'energy_mev_atom': -1.0}, 'energy_mev_atom of a frozen-phonon design is a positive number'),
-        ({'energy_mev_atom': True}, 'positive number'),
+        ({'energy': 1.0}, 'unknown .* setting `energy`'),
+        ({'energy_mev_atom': -1.0}, '`energy_mev_atom` is -1.0, but must be above 0'),
+        ({'energy_mev_atom': True}, 'not a number'),
         ({'largest_displacement': 0}, 'largest_displacement'),
-        ({'references': 0}, 'references of a frozen-phonon design is a whole number from 1 on'),
+        ({'references': 0}, '`references` is 0, but must be at least 1'),
         ({'seed': 1.5}, 'seed'),
-        ({'second_amplitude': 1.0}, 'between 0 and 1'),
+        ({'second_amplitude': 1.0}, 'but must be above 0, below 1'),
     ],
 )
 def test_settings_that_make_no_sense_are_named(settings, sentence):

@@ -77,17 +77,17 @@ def test_a_frozen_phonon_design_selects_none_of_the_frames_but_can_be_checked(sn
 @pytest.mark.parametrize(
     ('selection', 'sentence'),
     [
-        ({'kind': 'best', 'n': 3}, 'unknown kind'),
-        ({'n': 3, 'seed': 1}, 'unknown kind'),
-        ({'kind': ['random'], 'n': 3, 'seed': 1}, r"unknown kind of selection \['random'\]: choose from random"),
-        ({'kind': 'random', 'n': 3, 'seed': 1, 'sed': 2}, 'has no sed'),
-        ({'kind': 'random', 'n': 3}, 'needs seed'),
+        ({'kind': 'best', 'n': 3}, "`kind` is 'best': choose from random, every, all, optimal, frozen-phonon"),
+        ({'n': 3, 'seed': 1}, '`kind` is None'),
+        ({'kind': ['random'], 'n': 3, 'seed': 1}, r"`kind` is \['random'\]: choose from random"),
+        ({'kind': 'random', 'n': 3, 'seed': 1, 'sed': 2}, 'unknown .* setting `sed`'),
+        ({'kind': 'random', 'n': 3}, 'setting `seed` is missing'),
         ({'kind': 'random', 'n': 41, 'seed': 1}, '41 frames asked for, of 40'),
-        ({'kind': 'random', 'n': 0, 'seed': 1}, '0 frames'),
+        ({'kind': 'random', 'n': 0, 'seed': 1}, '`n` is 0, but must be at least 1'),
         ({'kind': 'random', 'n': 2.5, 'seed': 1}, 'whole number'),
-        ({'kind': 'random', 'n': 3, 'seed': None}, 'whole number'),
+        ({'kind': 'random', 'n': 3, 'seed': None}, '`seed` must have a value'),
         ({'kind': 'optimal', 'n': 3, 'seed': 1, 'qpoints': [0, 0, 0]}, 'three fractions each'),
-        ({'kind': 'frozen-phonon', 'amplitude': 3}, 'has no amplitude'),
+        ({'kind': 'frozen-phonon', 'amplitude': 3}, 'unknown .* setting `amplitude`'),
     ],
 )
 def test_a_selection_that_cannot_be_made_is_an_error(snapshots, selection, sentence):

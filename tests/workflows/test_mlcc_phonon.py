@@ -200,9 +200,8 @@ def test_inputs_that_cannot_reach_the_end_are_refused_at_submission(python, crys
 @pytest.mark.parametrize(
     ('selection', 'reason'),
     [
-        ({'kind': 'random', 'n': 0}, '0 frames asked for'),
         ({'kind': 'random', 'n': 99}, '99 frames asked for, of 40'),
-        ({'kind': 'best'}, 'unknown kind'),
+        ({'kind': 'every', 'n': 41}, '41 frames asked for, of 40'),
     ],
 )
 def test_selection_that_the_dynamics_cannot_serve_is_refused_before_it_runs(python, crystal, selection, reason):
@@ -225,7 +224,6 @@ def test_selection_that_the_dynamics_cannot_serve_is_refused_before_it_runs(pyth
             'per_method.MP2: 13',
         ),
         ({'selection': {'kind': 'frozen-phonon'}}, 'the LDA labels come neither from PySCF nor from VASP'),
-        ({'rounds': {'first': 2}, 'selection': {'kind': 'random'}}, 'rounds: unknown or missing setting `most`'),
     ],
 )
 def test_labelling_that_the_snapshots_cannot_serve_is_refused_at_submission(python, crystal, labelling, reason):

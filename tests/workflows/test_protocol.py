@@ -48,6 +48,7 @@ def test_article_settings_are_in_the_paper_protocol():
     [
         ('dft_md', {'md': {'parameters': {'n_stepz': 3}}}, 'md.parameters.n_stepz'),
         ('cc_energies', {'selction': {}}, 'selction'),
+        ('cc_energies', {'selection': {'m': 3}}, 'selection.m'),
         ('delta_train', {'base': {'training': {'epoch': 3}}}, 'base.training.epoch'),
         ('vacf', {'spectrum': {'windw': 'hann'}}, 'spectrum.windw'),
     ],

@@ -98,10 +98,10 @@ def test_round_that_gives_no_estimate_is_told_and_the_next_one_follows(python, c
     [
         ({'most': 3}, '`most` is 3, fewer than the 4'),
         ({'most': 17}, '17 frames asked for, of 3'),
-        ({'qpoints': {}}, '`qpoints` names none'),
+        ({'qpoints': {}}, 'give at least one, such as GAMMA'),
         ({'qpoints': {'X': [0.5]}}, 'give three numbers'),
         ({'target_sd_cm1': 0}, 'must be above 0'),
-        ({'stepp': 1}, 'unknown or missing setting `stepp`'),
+        ({'stepp': 1}, 'unknown rounds setting `stepp`'),
     ],
 )
 def test_rounds_that_cannot_be_are_refused_at_submission(python, crystal_of_helium, rounds, reason):

@@ -13,7 +13,6 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_mlcc.calculations.functions.vasp_structures import vasp_structures
 from aiida_mlcc.calculations.functions.vasp_trajectory import vasp_trajectory
 from aiida_mlcc.calculations.functions.vasp_velocities import draw_velocities, hand_over_velocities
-from aiida_mlcc.calculations.parameters import refuse_settings
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.calculations.vasp_md import VaspMdCalculation
 from aiida_mlcc.data.snapshots import SnapshotsData
@@ -21,6 +20,7 @@ from aiida_mlcc.engines.vasp.incar import langevin, next_segment
 from aiida_mlcc.engines.vasp.jobs import retrieved_run, segment_port, vasp_job, vasp_ports, why
 from aiida_mlcc.engines.vasp.settings import refuse_force_settings, refuse_potentials, source_of
 from aiida_mlcc.jobs.ports import seed_port
+from aiida_mlcc.runtime.md_settings import MD
 
 _IDLE_JOBS = 2
 """A job that made no step is tried once more."""
@@ -188,7 +188,7 @@ class VaspMdWorkChain(WorkChain):
 def refuse_dynamics(node: orm.Dict, _: Any) -> str | None:
     """Refuse a dynamics that VASP is not asked for here."""
     settings = node.get_dict()
-    if (reason := refuse_settings('md', settings)) is not None:
+    if (reason := MD.refuse(settings)) is not None:
         return reason
     if settings['ensemble'] != 'langevin' or settings['record'] != 'snapshots':
         return (
