@@ -2,8 +2,10 @@
 # ruff: noqa: E402
 
 import os
+import sys
 import tempfile
 import warnings
+from pathlib import Path
 
 # The WorkChains' specifications are read from the classes, for which AiiDA wants a profile: one that lives in memory.
 os.environ['AIIDA_PATH'] = tempfile.mkdtemp()
@@ -14,6 +16,7 @@ from aiida.storage.sqlite_temp import SqliteTempBackend
 
 import aiida_mlcc
 
+sys.path.insert(0, str(Path(__file__).parent))
 load_profile(SqliteTempBackend.create_profile('docs'), allow_switch=True)
 warnings.simplefilter('ignore')
 
@@ -29,6 +32,7 @@ extensions = [
     'sphinx_click',
     'sphinx_design',
     'aiida.sphinxext',
+    'settings_page',
 ]
 myst_enable_extensions = ['colon_fence', 'deflist', 'dollarmath']
 myst_heading_anchors = 3

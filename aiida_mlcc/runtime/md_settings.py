@@ -15,7 +15,7 @@ _BLOW_UP_FLOOR_K = 1000.0
 class MD(Settings):
     """Molecular dynamics at constant volume."""
 
-    TITLE = 'md'
+    TITLE = 'MD'
 
     ensemble: str = setting(
         '`langevin`: the temperature goes linearly from start to end over `n_steps`; `nve`: constant energy.',

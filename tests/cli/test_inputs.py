@@ -142,8 +142,25 @@ def test_rounds_are_counted_to_their_end(command, lif, code):
         (['--set', 'cc_energies.selection.m=1'], 'unknown setting `selection.m`: choose from'),
         (['--set', 'nothing=1'], 'unknown override `nothing`: choose from'),
         (['--methods', 'MP5'], "Unknown method 'MP5'"),
-        (['--set', 'dft_md.md.parameters.n_steps=-3'], '`n_steps` is -3, but must be at least 1'),
-        (['--set', 'dft_md.md.parameters.n_steps=0'], '`n_steps` is 0, but must be at least 1'),
+        (
+            ['--set', 'cc_energies.selection.kind=foo'],
+            "cc_energies: `selection.kind` is 'foo': choose from random, every, all, optimal, frozen-phonon",
+        ),
+        (
+            ['--set', 'cc_energies.selection.per_method.HF.kind=foo'],
+            "cc_energies: `selection.per_method.HF.kind` is 'foo': choose from random",
+        ),
+        (
+            ['--set', 'cc_energies.rounds.first=2'],
+            'cc_energies: the setting `rounds.target_sd_cm1` is missing',
+        ),
+        (
+            ['--set', 'vacf.md.parameters.ensemble=npt'],
+            "vacf: `md.parameters.ensemble` is 'npt': choose from langevin, nve",
+        ),
+        (['--set', 'dft_md.md.parameters.keep_trajectory=maybe'], "`md.parameters.keep_trajectory` is 'maybe'"),
+        (['--set', 'dft_md.md.parameters.n_steps=-3'], '`md.parameters.n_steps` is -3, but must be at least 1'),
+        (['--set', 'dft_md.md.parameters.n_steps=0'], '`md.parameters.n_steps` is 0, but must be at least 1'),
         (['--set', 'delta_train.seeds=[1,1]'], 'a seed is given twice'),
         (['--set', 'harmonic_phonon.supercell_matrix=[1,2]'], 'supercell matrix'),
         (['--code', 'nowhere'], 'There is no code nowhere'),
@@ -153,6 +170,14 @@ def test_what_cannot_be_is_one_sentence(command, lif, code, words, sentence):
     result = command('launch', lif, '--code', code, '--dry-run', *words)
     assert result.exit_code != 0
     assert sentence in last_line(result)
+
+
+def test_a_file_of_overrides_is_checked_as_single_settings_are(command, lif, code, tmp_path):
+    path = tmp_path / 'overrides.yaml'
+    path.write_text('dft_md:\n  md:\n    parameters: {record_every: 0}\n')
+    result = command('launch', lif, '--code', code, '--dry-run', '--overrides', path)
+    assert result.exit_code != 0
+    assert 'dft_md: `md.parameters.record_every` is 0, but must be at least 1' in last_line(result)
 
 
 def test_without_a_daemon_nothing_is_submitted(command, lif, code):
