@@ -15,6 +15,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from aiida_mlcc.runtime.__main__ import main as run_task
+from aiida_mlcc.runtime.evaluate_settings import Evaluate
 from aiida_mlcc.science.crystal import primitive_cell
 from aiida_mlcc.science.design import design_frozen_phonons
 from aiida_mlcc.science.extxyz import write_extxyz
@@ -39,6 +40,7 @@ DYNAMICS: dict[str, Any] = {
     'record': 'snapshots',
     'max_lag_steps': None,
     'checkpoint_every': 5,
+    'dtype': 'float64',
 }
 
 FROZEN_PHONONS: dict[str, Any] = {'kind': 'frozen-phonon', 'second_amplitude': 0.7, 'references': 2, 'seed': 7}
@@ -103,7 +105,7 @@ def frozen_phonons(name: str, snapshots: Snapshots, folder: Path) -> Snapshots:
     primitive = primitive_cell(conventional_cell(name))
     design_frozen_phonons(snapshots, primitive, FROZEN_PHONONS).save(folder / 'snapshots.npz')
     calculators = {'lda': {'kind': 'pyscf', **engines(name)[0]}}
-    run(folder, 'evaluate', snapshots='snapshots.npz', forces=True, calculators=calculators)
+    run(folder, 'evaluate', snapshots='snapshots.npz', parameters=Evaluate().to_dict(), calculators=calculators)
     return Snapshots.load(folder / 'evaluated_lda.npz')
 
 

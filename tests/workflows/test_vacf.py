@@ -70,7 +70,7 @@ def test_no_member_is_refused_at_submission(python, crystal):
 
 @pytest.mark.parametrize('n_steps', [0, -5])
 def test_dynamics_without_steps_is_refused_at_submission(python, crystal, members, n_steps):
-    with pytest.raises(ValueError, match=f'`n_steps` is {n_steps}, but must be at least 1'):
+    with pytest.raises(ValueError, match=f'parameters.n_steps` is {n_steps}, but must be at least 1'):
         run_get_node(builder_of(python, crystal, members, md={'parameters': {'n_steps': n_steps}}))
 
 
