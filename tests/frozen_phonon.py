@@ -13,7 +13,8 @@ from scipy import constants
 
 from aiida_mlcc.cli.demo import LATTICE_CONSTANT
 from aiida_mlcc.runtime.correlated_energies import correlated_energies
-from aiida_mlcc.runtime.pyscf_engine import PyscfSettings, density_functional, density_functional_forces
+from aiida_mlcc.runtime.pyscf_engine import density_functional, density_functional_forces
+from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation, PyscfForces, PyscfSettings
 from aiida_mlcc.science.methods import compose_energy
 from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
@@ -23,10 +24,9 @@ AMPLITUDE = 0.04
 """Å of relative displacement: about 25 meV a cell, where the quartic term is still a fraction of a percent."""
 
 
-def settings(workchain: type, *without: str) -> PyscfSettings:
+def settings(workchain: type, kind: type[PyscfSettings]) -> PyscfSettings:
     """Return the demo's settings of the engine."""
-    engine = workchain.get_protocol_inputs('fast')['engine']
-    return PyscfSettings.of({name: value for name, value in engine.items() if name not in ('name', *without)})
+    return kind.of(workchain.get_protocol_inputs('fast')['engine'])
 
 
 def displaced(amplitude: float) -> Atoms:
@@ -53,7 +53,7 @@ def from_energies(energies: tuple[float, float]) -> float:
 
 def lda() -> tuple[float, float]:
     """Return the frequency from energies and that from forces."""
-    engine = settings(DFTMDWorkChain, 'method')
+    engine = settings(DFTMDWorkChain, PyscfForces)
     found = [density_functional(displaced(u), engine, 'LDA') for u in (0.0, AMPLITUDE)]
     energies = [mean_field.e_tot * units.Hartree for mean_field in found]
     pull = density_functional_forces(found[1])[:, 0] - density_functional_forces(found[0])[:, 0]
@@ -63,7 +63,7 @@ def lda() -> tuple[float, float]:
 
 def wave_function(*methods: str) -> dict[str, float]:
     """Return the frequency of each method, from energies."""
-    engine = settings(CCEnergiesWorkChain)
+    engine = settings(CCEnergiesWorkChain, PyscfCorrelation)
     found = [correlated_energies(displaced(u), engine, methods).contributions for u in (0.0, AMPLITUDE)]
     return {method: from_energies(tuple(float(compose_energy(method, c)) for c in found)) for method in methods}
 

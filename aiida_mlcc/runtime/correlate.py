@@ -1,7 +1,7 @@
-"""The task ``correlate``: HF, MP2, CCSD and CCSD(T) energies of many structures with PySCF, in one job.
+"""The task ``correlate``: HF, MP2, CCSD and CCSD(T) energies of many structures in one job.
 
-Input: ``{"snapshots": FILE, "methods": [METHOD, …], "engine": {"name": "pyscf", …}}``, the engine's settings as in
-:class:`~aiida_mlcc.runtime.pyscf_engine.PyscfSettings`. Each structure is one file in ``checkpoint/``; a finished one
+Input: ``{"snapshots": FILE, "methods": [METHOD, …], "engine": {"name": "pyscf", …}}``, the engine with its settings for
+energies, as :mod:`aiida_mlcc.runtime.programs` has them. Each structure is one file in ``checkpoint/``; a finished one
 is never computed again. Output: ``labelled.npz``, the snapshots with a label for each method that succeeded somewhere,
 its contributions beside it; ``output.json`` lists under ``failures`` what is missing and why.
 """
@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from aiida_mlcc.runtime.correlated_energies import correlated_energies
-from aiida_mlcc.runtime.pyscf_engine import EngineError, PyscfSettings
+from aiida_mlcc.runtime.programs import ENERGIES, EngineError, run_of, settings_of
 from aiida_mlcc.runtime.task import Job, JobError
 from aiida_mlcc.science.labelling import label_by_contributions
 from aiida_mlcc.science.methods import CONTRIBUTIONS, WAVEFUNCTION_METHODS
 from aiida_mlcc.science.npz import write_json
+from aiida_mlcc.science.settings import SettingsError
 from aiida_mlcc.science.snapshots import Snapshots
 
 LABELLED_FILE = 'labelled.npz'
@@ -57,7 +57,7 @@ def run(job: Job) -> None:
 
 
 def assemble(
-    snapshots: Snapshots, methods: Sequence[str], settings: PyscfSettings, results: Sequence[dict[str, Any] | None]
+    snapshots: Snapshots, methods: Sequence[str], settings: Any, results: Sequence[dict[str, Any] | None]
 ) -> tuple[Snapshots, list[dict[str, Any]]]:
     """Make labels of the contributions of each snapshot, and say of each that lacks one why.
 
@@ -91,20 +91,16 @@ def _methods(job: Job) -> list[str]:
     return list(methods)
 
 
-def _settings(job: Job) -> PyscfSettings:
-    engine = dict(job.require('engine'))
-    name = engine.pop('name', None)
-    if name != 'pyscf':
-        raise JobError(f'unknown engine {name!r}: this task runs pyscf')
+def _settings(job: Job) -> Any:
     try:
-        return PyscfSettings.of(engine)
-    except EngineError as error:
+        return settings_of(ENERGIES, job.require('engine'))
+    except SettingsError as error:
         raise JobError(str(error)) from error
 
 
-def _compute(snapshots: Snapshots, frame: int, settings: PyscfSettings, methods: Sequence[str]) -> dict[str, Any]:
+def _compute(snapshots: Snapshots, frame: int, settings: Any, methods: Sequence[str]) -> dict[str, Any]:
     try:
-        found = correlated_energies(snapshots.atoms(frame), settings, methods)
+        found = run_of(ENERGIES, settings.name)(snapshots.atoms(frame), settings, methods)
     except EngineError as error:
         return {'contributions': {}, 'missing': {}, 'seconds': {}, 'error': str(error)}
     return {
@@ -115,7 +111,7 @@ def _compute(snapshots: Snapshots, frame: int, settings: PyscfSettings, methods:
     }
 
 
-def _identity(snapshots: Snapshots, frame: int, settings: PyscfSettings, methods: Sequence[str]) -> str:
+def _identity(snapshots: Snapshots, frame: int, settings: Any, methods: Sequence[str]) -> str:
     """Hash of what fixes the result, so that the checkpoint of other structures or settings is not taken for this."""
     one = snapshots.select([frame]).content_hash()
     content = [one, settings.source('HF'), settings.max_cycle, list(methods)]

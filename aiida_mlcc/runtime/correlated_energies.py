@@ -19,7 +19,9 @@ from ase.units import Hartree
 from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.natural_orbitals import first_order_amplitudes
-from aiida_mlcc.runtime.pyscf_engine import EngineError, PyscfSettings, failures_in_a_sentence, hartree_fock
+from aiida_mlcc.runtime.programs import EngineError
+from aiida_mlcc.runtime.pyscf_engine import failures_in_a_sentence, hartree_fock
+from aiida_mlcc.runtime.pyscf_settings import PyscfSettings
 from aiida_mlcc.science.methods import CONTRIBUTIONS
 
 _CCSD_ENERGY_TOLERANCE = 1e-8

@@ -20,7 +20,7 @@ import numpy as np
 
 from aiida_mlcc.runtime.calculators import build_calculator, energy_and_forces
 from aiida_mlcc.runtime.evaluate_settings import Evaluate
-from aiida_mlcc.runtime.pyscf_engine import EngineError
+from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.relax import relaxed
 from aiida_mlcc.runtime.task import Job, JobError
 from aiida_mlcc.science.npz import read_npz, write_npz

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from aiida_mlcc.runtime.calculators import energy_and_forces
-from aiida_mlcc.runtime.pyscf_engine import EngineError
+from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.science.commensurate import NormalModes, normal_modes, one_atom_of_each_site
 from aiida_mlcc.science.crystal import SiteMap
 

@@ -1,8 +1,7 @@
 """The task ``integrals``: Hartree–Fock of many structures, and the integrals over its orbitals as Cc4s reads them.
 
 Input: ``{"snapshots": FILE, "label_hf": true, "engine": {"name": "pyscf", …, "natural_orbitals_per_occupied": 10}}``.
-The engine's settings are those of :class:`~aiida_mlcc.runtime.pyscf_engine.PyscfSettings`, and how many natural
-orbitals of MP2 are kept as virtual orbitals (null: all virtual orbitals are kept, as they are).
+The engine's settings are those of :class:`~aiida_mlcc.runtime.pyscf_settings.PyscfIntegrals`.
 
 Each structure has a folder ``frames/0007`` with ``CoulombVertex`` and ``EigenEnergies``, which appears when it is
 complete, and a file in ``checkpoint/``. A job that goes on from another's checkpoint finds that one's folders under
@@ -28,22 +27,18 @@ from ase.units import Hartree
 from aiida_mlcc.runtime.cc4s_tensors import TENSOR_FILES, write_coulomb_vertex, write_eigen_energies
 from aiida_mlcc.runtime.fitted_factors import blocks_of_factors, fitted_factors
 from aiida_mlcc.runtime.natural_orbitals import natural_orbitals, second_order
-from aiida_mlcc.runtime.pyscf_engine import (
-    EngineError,
-    PyscfSettings,
-    build_cell,
-    failures_in_a_sentence,
-    hartree_fock,
-)
+from aiida_mlcc.runtime.programs import INTEGRALS, EngineError, settings_of
+from aiida_mlcc.runtime.pyscf_engine import build_cell, failures_in_a_sentence, hartree_fock
+from aiida_mlcc.runtime.pyscf_settings import NATURAL_ORBITALS, PyscfIntegrals, PyscfSettings
 from aiida_mlcc.runtime.task import Job, JobError, replacing
 from aiida_mlcc.science.npz import write_json
+from aiida_mlcc.science.settings import SettingsError
 from aiida_mlcc.science.snapshots import Label, Snapshots
 
 LABELLED_FILE = 'labelled.npz'
 FRAMES_FOLDER = 'frames'
 PREVIOUS_FRAMES_FOLDER = 'previous_frames'
 
-_NATURAL_ORBITALS = 'natural_orbitals_per_occupied'
 _SHARE_OF_MEMORY = 0.5
 _BYTES_OF_A_MEGABYTE = 1e6
 
@@ -114,18 +109,12 @@ def _write_output(
     }
 
 
-def _settings(job: Job) -> tuple[PyscfSettings, float | None]:
-    engine = dict(job.require('engine'))
-    name = engine.pop('name', None)
-    if name != 'pyscf':
-        raise JobError(f'unknown engine {name!r}: this task runs pyscf')
-    if _NATURAL_ORBITALS not in engine:
-        raise JobError(f'the engine lacks {_NATURAL_ORBITALS}: give a number, or null for all virtual orbitals')
-    per_occupied = engine.pop(_NATURAL_ORBITALS)
+def _settings(job: Job) -> tuple[PyscfIntegrals, float | None]:
     try:
-        return PyscfSettings.of(engine), per_occupied
-    except EngineError as error:
+        settings = settings_of(INTEGRALS, job.require('engine'))
+    except SettingsError as error:
         raise JobError(str(error)) from error
+    return settings, settings.natural_orbitals_per_occupied
 
 
 def _refuse_more_orbitals_than_there_are(
@@ -151,7 +140,7 @@ def _n_kept(n_occupied: int, n_virtual: int, per_occupied: float | None) -> int:
     wanted = max(1, round(per_occupied * n_occupied))
     if wanted > n_virtual:
         raise EngineError(
-            f'{_NATURAL_ORBITALS} = {per_occupied:g} asks for {wanted} virtual orbitals for {n_occupied} occupied, '
+            f'{NATURAL_ORBITALS} = {per_occupied:g} asks for {wanted} virtual orbitals for {n_occupied} occupied, '
             f'but the basis has only {n_virtual}: ask for at most {n_virtual / n_occupied:.4g}, take a larger basis, '
             'or give null to keep all'
         )

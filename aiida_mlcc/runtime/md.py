@@ -27,7 +27,7 @@ import numpy as np
 from ase import Atoms, units
 from numpy.typing import NDArray
 
-from aiida_mlcc.runtime.calculators import PyscfCalculator, build_calculator, energy_and_forces
+from aiida_mlcc.runtime.calculators import build_calculator, energy_and_forces
 from aiida_mlcc.runtime.hessian import modes_at_rest, primitive_atoms
 from aiida_mlcc.runtime.integrators import (
     kinetic_energy,
@@ -39,7 +39,7 @@ from aiida_mlcc.runtime.integrators import (
 from aiida_mlcc.runtime.md_settings import MD
 from aiida_mlcc.runtime.md_state import MDState, Recording
 from aiida_mlcc.runtime.md_vacf import VelocityRecord
-from aiida_mlcc.runtime.pyscf_engine import EngineError
+from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.task import Job, JobError
 from aiida_mlcc.science.commensurate import NormalModes
 from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal
@@ -98,7 +98,7 @@ class MolecularDynamics:
         self.atoms: Atoms = self.start.atoms(0)
         self.masses: NDArray[np.float64] = self.atoms.get_masses()
         self.calculator = build_calculator(job.require('calculator'), job.folder)
-        if isinstance(self.calculator, PyscfCalculator):
+        if hasattr(self.calculator, 'follow'):
             self.calculator.follow = True
         if hasattr(self.calculator, 'bind'):
             # The reference sites of a force-constants term are those of the start, also for a resumed run.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,27 +13,15 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
 from aiida_mlcc.runtime.density_extrapolation import DensityExtrapolation
+from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.pseudopotential_forces import trusted_integrals
-
-FUNCTIONALS = {'LDA': 'lda_xc_teter93', 'PBE': 'pbe,pbe'}
-"""Method → functional. Teter's Padé form is the LDA that the gth-pade pseudopotentials were made with (Goedecker, Teter
-and Hutter, Phys. Rev. B 54, 1703 (1996)), and the cheapest to evaluate."""
-
-PSEUDOPOTENTIALS = {'LDA': 'gth-pade', 'PBE': 'gth-pbe', 'HF': 'gth-hf-rev'}
-"""What a method uses where the settings name none. There is no set for correlated methods: they take Hartree–Fock's."""
-
-DFT_PRECISION = 1e-7
-"""Of the integrals on the multigrid. Forces move by 1e-5 eV/Å when it is 1e-8, and a step takes a third longer."""
+from aiida_mlcc.runtime.pyscf_settings import DFT_PRECISION, FUNCTIONALS, PyscfForces, PyscfSettings
 
 SMALLEST_GAP_EV = 0.1
 """Below it a cell is taken for a metal: perturbation theory has no meaning there, and Γ alone is no sampling."""
 
 
 _SMALLEST_OVERLAP = 1e-9
-
-
-class EngineError(Exception):
-    """What keeps one structure from having an energy, in a sentence."""
 
 
 @contextmanager
@@ -44,62 +31,6 @@ def failures_in_a_sentence(what: str) -> Iterator[None]:
         yield
     except (ArithmeticError, ValueError, RuntimeError, np.linalg.LinAlgError, MemoryError) as error:
         raise EngineError(f'PySCF stopped in {what}: {error or type(error).__name__}') from error
-
-
-@dataclass(frozen=True)
-class PyscfSettings:
-    """What fixes an energy of PySCF besides the method.
-
-    :param pseudo: None for the pseudopotentials of :data:`PSEUDOPOTENTIALS`.
-    :param exp_to_discard: primitives with smaller exponents (1/Bohr²) are left out; they make the overlap of a crystal
-        singular. None keeps all.
-    :param conv_tol: of the SCF energy, Hartree.
-    :param ke_cutoff: of the density's mesh in DFT, Hartree; None for PySCF's own choice.
-    """
-
-    basis: str
-    pseudo: str | None = None
-    exp_to_discard: float | None = None
-    exxdiv: str = 'ewald'
-    conv_tol: float = 1e-9
-    max_cycle: int = 50
-    ke_cutoff: float | None = None
-    max_memory_mb: float | None = None
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> PyscfSettings:
-        """Take the settings from a job's input.
-
-        :raises EngineError: naming a setting that is unknown or missing.
-        """
-        known = set(cls.__dataclass_fields__)
-        if unknown := sorted(set(settings) - known):
-            raise EngineError(f'PySCF has no setting {unknown[0]!r} here: choose from {", ".join(sorted(known))}')
-        if 'basis' not in settings:
-            raise EngineError('PySCF needs a basis')
-        return cls(**settings)
-
-    def source(self, method: str) -> dict[str, Any]:
-        """Return what is stored with a label of `method`: program, version, and every setting that counts."""
-        import pyscf
-
-        source = {
-            'engine': 'pyscf',
-            'version': pyscf.__version__,
-            'basis': self.basis,
-            'pseudo': self.pseudopotential(method),
-            'exp_to_discard': self.exp_to_discard,
-            'kpoints': 'Γ',
-            'conv_tol_hartree': self.conv_tol,
-        }
-        if method in FUNCTIONALS:
-            mesh = {'ke_cutoff_hartree': self.ke_cutoff, 'precision': DFT_PRECISION}
-            return {**source, **mesh, 'functional': FUNCTIONALS[method]}
-        return {**source, 'exxdiv': self.exxdiv, 'two_electron_integrals': 'Gaussian density fitting'}
-
-    def pseudopotential(self, method: str) -> str:
-        """Return the name of the pseudopotentials that `method` uses."""
-        return self.pseudo or PSEUDOPOTENTIALS.get(method, PSEUDOPOTENTIALS['HF'])
 
 
 def build_cell(atoms: Atoms, settings: PyscfSettings, method: str) -> Any:
@@ -122,7 +53,7 @@ def build_cell(atoms: Atoms, settings: PyscfSettings, method: str) -> Any:
         cell.max_memory = settings.max_memory_mb
     if method in FUNCTIONALS:
         cell.precision = DFT_PRECISION
-        cell.ke_cutoff = settings.ke_cutoff
+        cell.ke_cutoff = settings.ke_cutoff if isinstance(settings, PyscfForces) else None
     try:
         cell.build(dump_input=False, parse_arg=False)
     except Exception as error:

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from aiida_mlcc.runtime.evaluate_settings import Relax
-from aiida_mlcc.runtime.pyscf_engine import EngineError
+from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.force_field import ForceFieldError
 

@@ -14,7 +14,8 @@ from ase.units import Hartree
 
 from aiida_mlcc.runtime import pyscf_engine
 from aiida_mlcc.runtime.correlated_energies import CoupledCluster, correlated_energies
-from aiida_mlcc.runtime.pyscf_engine import EngineError, PyscfSettings
+from aiida_mlcc.runtime.programs import EngineError
+from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation
 from aiida_mlcc.science.snapshots import Snapshots
 from tests.runtime.jobs import (
     ENGINE,
@@ -29,7 +30,7 @@ from tests.runtime.jobs import (
 )
 
 METHODS = ['HF', 'MP2', 'CCSD', 'CCSD(T)']
-SETTINGS = PyscfSettings.of(ENGINE)
+SETTINGS = PyscfCorrelation.of(ENGINE)
 
 # Cc4s gives these MP2, CCSD and (T) from the same integrals to 1e-8 Hartree. Positions in Å, energies in Hartree.
 LITHIUM_HYDRIDE = Atoms(
@@ -191,7 +192,7 @@ def test_ccsd_that_does_not_converge_costs_ccsd_and_triples_alone(
 
 def test_hartree_fock_that_does_not_converge_is_an_error_of_the_structure() -> None:
     with pytest.raises(EngineError, match='HF did not converge'):
-        correlated_energies(lithium_hydride(), PyscfSettings.of({**ENGINE, 'max_cycle': 1}), METHODS)
+        correlated_energies(lithium_hydride(), PyscfCorrelation.of({**ENGINE, 'max_cycle': 1}), METHODS)
 
 
 @pytest.mark.parametrize(

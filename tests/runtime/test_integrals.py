@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.runtime import integrals, pyscf_engine
 from aiida_mlcc.runtime.correlated_energies import correlated_energies
-from aiida_mlcc.runtime.pyscf_engine import PyscfSettings, hartree_fock
+from aiida_mlcc.runtime.pyscf_engine import hartree_fock
+from aiida_mlcc.runtime.pyscf_settings import PyscfSettings
 from aiida_mlcc.science.snapshots import Snapshots
 from tests.cc4s_records import RECORDED_RUNS
 from tests.runtime.jobs import (

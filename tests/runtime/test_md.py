@@ -14,7 +14,7 @@ from ase import Atoms, units
 
 from aiida_mlcc.runtime.md import MolecularDynamics
 from aiida_mlcc.runtime.md_settings import MD
-from aiida_mlcc.runtime.pyscf_engine import EngineError
+from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.science.npz import read_npz
 from aiida_mlcc.science.settings import SettingsError
 from aiida_mlcc.science.snapshots import Snapshots

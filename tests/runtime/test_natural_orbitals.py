@@ -11,7 +11,8 @@ from pyscf.pbc import mp
 from aiida_mlcc.runtime.correlated_energies import mp2_energy
 from aiida_mlcc.runtime.fitted_factors import fitted_factors
 from aiida_mlcc.runtime.natural_orbitals import SecondOrder, natural_orbitals, second_order
-from aiida_mlcc.runtime.pyscf_engine import PyscfSettings, hartree_fock
+from aiida_mlcc.runtime.pyscf_engine import hartree_fock
+from aiida_mlcc.runtime.pyscf_settings import PyscfSettings
 from tests.runtime.jobs import ENGINE, lithium_hydride
 
 

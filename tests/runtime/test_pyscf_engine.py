@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,21 +12,17 @@ from ase import Atoms
 from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
 
-from aiida_mlcc.runtime.calculators import PyscfCalculator, build_calculator, energy_and_forces
+from aiida_mlcc.runtime.calculators import build_calculator, energy_and_forces
 from aiida_mlcc.runtime.density_extrapolation import DensityExtrapolation
 from aiida_mlcc.runtime.pseudopotential_forces import short_ranged_local_gradient, trusted_integrals
-from aiida_mlcc.runtime.pyscf_engine import (
-    EngineError,
-    PyscfSettings,
-    build_cell,
-    check_ground_state,
-    density_functional,
-    hartree_fock,
-)
+from aiida_mlcc.runtime.programs import EngineError
+from aiida_mlcc.runtime.pyscf_calculator import PyscfCalculator
+from aiida_mlcc.runtime.pyscf_engine import build_cell, check_ground_state, density_functional, hartree_fock
+from aiida_mlcc.runtime.pyscf_settings import PyscfForces, PyscfSettings
 from aiida_mlcc.runtime.task import JobError
 from tests.runtime.jobs import ENGINE, lithium_hydride
 
-SETTINGS = PyscfSettings.of({**ENGINE, 'ke_cutoff': 100.0})
+SETTINGS = PyscfForces.of({**ENGINE, 'method': 'LDA', 'ke_cutoff': 100.0})
 
 
 def slope(energy_of: Any, atoms: Atoms, atom: int, axis: int, step: float = 0.01) -> float:
@@ -41,7 +38,7 @@ def slope(energy_of: Any, atoms: Atoms, atom: int, axis: int, step: float = 0.01
 @pytest.mark.parametrize('method', ['LDA', 'PBE'])
 def test_dft_forces_are_the_slope_of_the_energy(method: str) -> None:
     atoms = lithium_hydride(0.05)
-    calculator = PyscfCalculator(method, PyscfSettings.of({**ENGINE, 'ke_cutoff': 200.0}), follow=True)
+    calculator = PyscfCalculator(PyscfForces.of({**ENGINE, 'method': method, 'ke_cutoff': 200.0}), follow=True)
     forces = energy_and_forces(calculator, atoms)[1]
     assert forces is not None
     expected = slope(lambda a: energy_and_forces(calculator, a, with_forces=False)[0], atoms, atom=0, axis=1)
@@ -51,7 +48,7 @@ def test_dft_forces_are_the_slope_of_the_energy(method: str) -> None:
 
 def test_hartree_fock_forces_are_the_slope_of_the_energy() -> None:
     atoms = lithium_hydride(0.05)
-    calculator = PyscfCalculator('HF', SETTINGS)
+    calculator = PyscfCalculator(replace(SETTINGS, method='HF'))
     forces = energy_and_forces(calculator, atoms)[1]
     assert forces is not None
     expected = slope(lambda a: hartree_fock(a, SETTINGS).e_tot * Hartree, atoms, 1, 0, step=0.02)
@@ -118,7 +115,7 @@ def test_an_extrapolated_density_is_closer_than_the_last_one() -> None:
 
 
 def test_an_energy_does_not_depend_on_what_was_computed_before() -> None:
-    calculator = PyscfCalculator('LDA', SETTINGS)
+    calculator = PyscfCalculator(SETTINGS)
     fresh = energy_and_forces(calculator, lithium_hydride(0.1), with_forces=False)[0]
     energy_and_forces(calculator, lithium_hydride(0.0), with_forces=False)
     assert energy_and_forces(calculator, lithium_hydride(0.1), with_forces=False)[0] == pytest.approx(fresh, abs=1e-11)

@@ -13,7 +13,7 @@ from ase.calculators.morse import MorsePotential
 
 from aiida_mlcc.runtime.evaluate_settings import Relax
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
-from aiida_mlcc.runtime.pyscf_engine import EngineError
+from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.relax import relaxed
 from aiida_mlcc.science.crystal import supercell
 from aiida_mlcc.science.snapshots import Snapshots

@@ -8,8 +8,9 @@ from aiida import orm
 from aiida.engine import run_get_node
 from ase.build import bulk
 
-from aiida_mlcc.runtime.calculators import PyscfCalculator, energy_and_forces
-from aiida_mlcc.runtime.pyscf_engine import PyscfSettings
+from aiida_mlcc.runtime.calculators import energy_and_forces
+from aiida_mlcc.runtime.pyscf_calculator import PyscfCalculator
+from aiida_mlcc.runtime.pyscf_settings import PyscfForces
 from aiida_mlcc.science.selection import select
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
@@ -29,7 +30,7 @@ def lih(aiida_profile_clean) -> orm.StructureData:
 @pytest.fixture(scope='module')
 def vibrating() -> Snapshots:
     """Frames of LiH with LDA energies and forces of PySCF, as a dynamics leaves them."""
-    calculator = PyscfCalculator('LDA', PyscfSettings(**ENGINE, conv_tol=1e-9, ke_cutoff=60.0))
+    calculator = PyscfCalculator(PyscfForces(**ENGINE, conv_tol=1e-9, ke_cutoff=60.0))
     frames = [LIH.copy() for _ in range(4)]
     for seed, atoms in enumerate(frames):
         atoms.rattle(0.04, seed=seed)

@@ -1,0 +1,70 @@
+"""PySCF as an ASE calculator: energies and forces of LDA, PBE and Hartree–Fock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.units import Hartree
+from numpy.typing import NDArray
+
+from aiida_mlcc.runtime.density_extrapolation import DensityExtrapolation
+from aiida_mlcc.runtime.pyscf_engine import (
+    density_functional,
+    density_functional_forces,
+    hartree_fock,
+    hartree_fock_forces,
+)
+from aiida_mlcc.runtime.pyscf_settings import PyscfForces
+
+
+class PyscfCalculator(Calculator):
+    """PySCF at the Γ point: LDA or PBE with analytic forces, HF with forces by central differences.
+
+    HF forces cost six energies an atom. See :mod:`aiida_mlcc.runtime.pyscf_engine`.
+
+    :param follow: start each SCF from the density matrices of the last structures, as the steps of a trajectory allow.
+        Without it an energy does not depend on what was computed before.
+    """
+
+    implemented_properties = ['energy', 'forces']
+
+    def __init__(self, settings: PyscfForces, follow: bool = False) -> None:
+        super().__init__()
+        self.settings = settings
+        self.follow = follow
+        self.label_method = settings.method
+        self.label_source = settings.source(settings.method)
+        self.extrapolation = DensityExtrapolation()
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ('energy', 'forces'),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        assert self.atoms is not None
+        if not self.follow:
+            self.extrapolation.forget()
+        if self.label_method == 'HF':
+            mean_field = hartree_fock(self.atoms, self.settings, self.extrapolation)
+        else:
+            mean_field = density_functional(self.atoms, self.settings, self.label_method, self.extrapolation)
+        self.results = {'energy': float(mean_field.e_tot) * Hartree}
+        if 'forces' not in properties:
+            return
+        if self.label_method == 'HF':
+            self.results['forces'] = hartree_fock_forces(self.atoms, self.settings, mean_field.make_rdm1())
+        else:
+            self.results['forces'] = density_functional_forces(mean_field)
+
+    def state(self) -> dict[str, NDArray[np.float64]]:
+        """Return what the next SCF starts from."""
+        return self.extrapolation.state()
+
+    def restore(self, state: Mapping[str, NDArray[np.float64]]) -> None:
+        """Go on from what :meth:`state` gave."""
+        self.extrapolation.restore(state)

@@ -1,0 +1,133 @@
+"""The settings of PySCF: what fixes its energies, and what its labels say of their source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from aiida_mlcc.science.methods import DFT_METHODS
+from aiida_mlcc.science.settings import Settings, setting
+
+FUNCTIONALS = {'LDA': 'lda_xc_teter93', 'PBE': 'pbe,pbe'}
+"""Method → functional. Teter's Padé form is the LDA that the gth-pade pseudopotentials were made with (Goedecker, Teter
+and Hutter, Phys. Rev. B 54, 1703 (1996)), and the cheapest to evaluate."""
+
+PSEUDOPOTENTIALS = {'LDA': 'gth-pade', 'PBE': 'gth-pbe', 'HF': 'gth-hf-rev'}
+"""What a method uses where the settings name none. There is no set for correlated methods: they take Hartree–Fock's."""
+
+DFT_PRECISION = 1e-7
+"""Of the integrals on the multigrid. Forces move by 1e-5 eV/Å when it is 1e-8, and a step takes a third longer."""
+
+NATURAL_ORBITALS = 'natural_orbitals_per_occupied'
+
+_NAMES_OF_A_MESH = ('kpoints', 'kpoints_mesh', 'k_points', 'k_mesh', 'kmesh', 'kpts', 'mesh')
+
+
+@dataclass(frozen=True)
+class PyscfSettings(Settings):
+    """What all energies of PySCF have in common: the Γ point of the cell, density-fitted."""
+
+    TITLE = 'PySCF'
+
+    name: str = setting('The program.', default='pyscf', choices=('pyscf',))
+    basis: str = setting('Basis set.', default='gth-szv')
+    pseudo: str | None = setting('Pseudopotentials; null: those made for the method.', default=None, required=False)
+    exp_to_discard: float | None = setting(
+        'Primitives with smaller exponents are left out: they make the overlap of a crystal singular; null keeps all.',
+        default=0.05,
+        at_least=0,
+        unit='1/Bohr²',
+        required=False,
+    )
+    exxdiv: str = setting('Treatment of the divergence of the exchange.', default='ewald', choices=('ewald',))
+    conv_tol: float = setting('Convergence of the SCF energy.', default=1e-9, above=0, unit='Hartree')
+    max_cycle: int = setting('Cycles of the SCF.', default=50, at_least=1)
+    max_memory_mb: float | None = setting(
+        "Memory PySCF may take; null: PySCF's default.", default=None, above=0, unit='MB', required=False
+    )
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Build the settings of a job, in which a setting that is left out is null, not what a protocol starts from.
+
+        :raises aiida_mlcc.science.settings.SettingsError: naming the first setting that is not allowed.
+        """
+        nulls = {name: None for name, rule in cls.rules().items() if not rule.required}
+        return super().of({'name': 'pyscf', **nulls, **given})
+
+    def source(self, method: str) -> dict[str, Any]:
+        """Return what is stored with a label of `method`: program, version, and every setting that counts."""
+        import pyscf
+
+        return {
+            'engine': 'pyscf',
+            'version': pyscf.__version__,
+            'basis': self.basis,
+            'pseudo': self.pseudopotential(method),
+            'exp_to_discard': self.exp_to_discard,
+            'kpoints': 'Γ',
+            'conv_tol_hartree': self.conv_tol,
+            **self.source_of_method(method),
+        }
+
+    def source_of_method(self, method: str) -> dict[str, Any]:
+        """Return the part of a source that the method decides."""
+        return {'exxdiv': self.exxdiv, 'two_electron_integrals': 'Gaussian density fitting'}
+
+    def pseudopotential(self, method: str) -> str:
+        """Return the name of the pseudopotentials that `method` uses."""
+        return self.pseudo or PSEUDOPOTENTIALS.get(method, PSEUDOPOTENTIALS['HF'])
+
+
+@dataclass(frozen=True)
+class PyscfForces(PyscfSettings):
+    """Energies and forces: LDA, PBE, or HF."""
+
+    TITLE = 'force engine'
+
+    conv_tol: float = setting('Convergence of the SCF energy.', default=1e-8, above=0, unit='Hartree')
+    method: str = setting('Whose energies and forces.', default='LDA', choices=(*DFT_METHODS, 'HF'))
+    ke_cutoff: float | None = setting(
+        "Of the density's mesh; null: PySCF's choice.", default=None, above=0, unit='Hartree', required=False
+    )
+
+    def source_of_method(self, method: str) -> dict[str, Any]:
+        """Return the part of a source that the method decides."""
+        if method not in FUNCTIONALS:
+            return super().source_of_method(method)
+        mesh = {'ke_cutoff_hartree': self.ke_cutoff, 'precision': DFT_PRECISION}
+        return {**mesh, 'functional': FUNCTIONALS[method]}
+
+
+@dataclass(frozen=True)
+class PyscfCorrelation(PyscfSettings):
+    """HF, MP2, CCSD and CCSD(T)."""
+
+    TITLE = 'correlation engine'
+
+    pseudo: str | None = setting(
+        'Pseudopotentials; null: those made for Hartree–Fock.', default='gth-hf-rev', required=False
+    )
+
+    @classmethod
+    def refuse(cls, given: Mapping[str, Any], at: str = '') -> str | None:
+        """Return why `given` is not a complete and valid group, in a sentence, or None."""
+        if asked := [name for name in _NAMES_OF_A_MESH if name in given]:
+            return (
+                f'PySCF computes correlation at the Γ point alone: leave out `{asked[0]}`, or take a larger supercell'
+            )
+        return super().refuse(given, at)
+
+
+@dataclass(frozen=True)
+class PyscfIntegrals(PyscfCorrelation):
+    """Integrals for Cc4s."""
+
+    TITLE = 'integrals engine'
+
+    natural_orbitals_per_occupied: float | None = setting(
+        'MP2 natural orbitals kept for each occupied one; null: all virtual orbitals are kept, as they are.',
+        default=None,
+        above=0,
+    )
