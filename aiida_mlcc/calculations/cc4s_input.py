@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral, Real
+from dataclasses import dataclass
 from typing import Any
 
-from aiida_mlcc.calculations.parameters import Setting
+from aiida_mlcc.science.settings import Settings, setting
 
 MP2, CCSD, TRIPLES = 'mp2', 'ccsd', 'triples'
 BASIS_SET_CORRECTION, FINITE_SIZE_CORRECTION = 'basis_set_correction', 'finite_size_correction'
@@ -15,51 +15,82 @@ OPTIMIZED, REFERENCE = 'optimized', 'reference'
 MIXERS = {'diis': 'DiisMixer', 'linear': 'LinearMixer'}
 """Mixer → its name in Cc4s."""
 
-_CCSD = {
-    'max_iterations': Setting(Integral, at_least=2),
-    'energy_convergence': Setting(Real, above=0),
-    'amplitudes_convergence': Setting(Real, above=0),
-    'integrals_slice_size': Setting(Integral, at_least=1),
-    'level_shift': Setting(Real, at_least=0),
-    'mixer': Setting(dict),
-}
-_MIXER = {
-    'type': Setting(str, choices=tuple(MIXERS)),
-    'max_residua': Setting(Integral, at_least=1),
-    'ratio': Setting(Real, above=0),
-}
-_TRIPLES = {
-    'algorithm': Setting(str, choices=(OPTIMIZED, REFERENCE)),
-    'star': Setting(bool),
-    'checkpoint_at_percentage': Setting(Real, above=0),
-}
-_FINITE_SIZE = {'interpolation_grid_size': Setting(Integral, at_least=1)}
 
-SECTIONS: dict[str, dict[str, Setting]] = {
-    MP2: {},
-    CCSD: _CCSD,
-    TRIPLES: _TRIPLES,
-    BASIS_SET_CORRECTION: {},
-    FINITE_SIZE_CORRECTION: _FINITE_SIZE,
-}
-"""What a calculation may consist of, and the settings of each part. The level shift is in the unit of the tensors'
-orbital energies: Hartree from PySCF, eV from VASP. The convergence thresholds are in that unit, too."""
+@dataclass(frozen=True)
+class Mixer(Settings):
+    """How the amplitudes of the next iteration are made."""
 
-DEFAULTS: dict[str, dict[str, Any]] = {
-    MP2: {},
-    CCSD: {
-        'max_iterations': 30,
-        'energy_convergence': 1e-8,
-        'amplitudes_convergence': 1e-8,
-        'integrals_slice_size': 100,
-        'level_shift': 0.0,
-        'mixer': {'type': 'diis', 'max_residua': 4},
-    },
-    TRIPLES: {'algorithm': OPTIMIZED, 'star': False, 'checkpoint_at_percentage': 1.0},
-    BASIS_SET_CORRECTION: {},
-    FINITE_SIZE_CORRECTION: {'interpolation_grid_size': 20},
+    TITLE = 'mixer'
+
+    type: str = setting('Kind of mixer.', default='diis', choices=tuple(MIXERS), required=False)
+    max_residua: int | None = setting('Residua of `diis`.', default=4, at_least=1, required=False)
+    ratio: float | None = setting('Ratio of `linear`.', default=1.0, above=0, required=False)
+
+
+@dataclass(frozen=True)
+class Ccsd(Settings):
+    """The amplitude equations."""
+
+    TITLE = 'ccsd'
+
+    max_iterations: int = setting('Iterations at most.', default=30, at_least=2, required=False)
+    energy_convergence: float = setting(
+        'Of the energy, in the unit of the orbital energies.', default=1e-8, above=0, required=False
+    )
+    amplitudes_convergence: float = setting('Of the amplitudes.', default=1e-8, above=0, required=False)
+    integrals_slice_size: int = setting('Slice of the four-virtual integrals.', default=100, at_least=1, required=False)
+    level_shift: float = setting('Added to every energy difference.', default=0.0, at_least=0, required=False)
+    mixer: dict = setting(
+        'How the next amplitudes are made.', default={'type': 'diis', 'max_residua': 4}, required=False
+    )
+
+
+@dataclass(frozen=True)
+class Triples(Settings):
+    """(T)."""
+
+    TITLE = 'triples'
+
+    algorithm: str = setting('Algorithm.', default=OPTIMIZED, choices=(OPTIMIZED, REFERENCE), required=False)
+    star: bool = setting('Whether (T*) is computed, too.', default=False, required=False)
+    checkpoint_at_percentage: float = setting(
+        'How often a checkpoint is written.', default=1.0, above=0, unit='%', required=False
+    )
+
+
+@dataclass(frozen=True)
+class FiniteSize(Settings):
+    """The finite-size correction."""
+
+    TITLE = FINITE_SIZE_CORRECTION
+
+    interpolation_grid_size: int = setting('Points of the interpolation.', default=20, at_least=1, required=False)
+
+
+@dataclass(frozen=True)
+class Mp2(Settings):
+    """Second order, which has nothing to set."""
+
+    TITLE = MP2
+
+
+@dataclass(frozen=True)
+class BasisSet(Settings):
+    """The basis-set correction, which has nothing to set."""
+
+    TITLE = BASIS_SET_CORRECTION
+
+
+SECTIONS: dict[str, type[Settings]] = {
+    MP2: Mp2,
+    CCSD: Ccsd,
+    TRIPLES: Triples,
+    BASIS_SET_CORRECTION: BasisSet,
+    FINITE_SIZE_CORRECTION: FiniteSize,
 }
-"""What a setting is where a calculation does not name it; all of it is written into ``cc4s.in``."""
+"""What a calculation may consist of, and the settings of each part; what is not named is the default, and all of it is
+written into ``cc4s.in``. The level shift and the thresholds are in the unit of the tensors' orbital energies: Hartree
+from PySCF, eV from VASP."""
 
 _MIXER_DEFAULTS: dict[str, dict[str, Any]] = {'diis': {'max_residua': 4}, 'linear': {'ratio': 1.0}}
 _NEED_CCSD = (TRIPLES, BASIS_SET_CORRECTION, FINITE_SIZE_CORRECTION)
@@ -84,23 +115,20 @@ def refuse_parameters(parameters: Mapping[str, Any]) -> str | None:
     for name, settings in parameters.items():
         if not isinstance(settings, Mapping):
             return f'`{name}` is {settings!r}; it must be a mapping of settings, which may be empty'
-        if (reason := _refuse_settings(name, settings, SECTIONS[name])) is not None:
+        if (reason := _refuse_section(name, settings)) is not None:
             return reason
     return _refuse_mixer(parameters.get(CCSD, {}).get('mixer', {}))
 
 
-def _refuse_settings(name: str, settings: Mapping[str, Any], known: Mapping[str, Setting]) -> str | None:
-    for key, value in settings.items():
-        if key not in known:
-            there_are = f'choose from {", ".join(known)}' if known else 'there is nothing to set'
-            return f'unknown setting `{key}` of `{name}`: {there_are}'
-        if (reason := known[key].refuse(key, value)) is not None:
-            return f'{name}: {reason}'
-    return None
+def _refuse_section(name: str, settings: Mapping[str, Any]) -> str | None:
+    section = SECTIONS[name]
+    if settings and not section.rules():
+        return f'unknown setting `{next(iter(settings))}` of `{name}`: there is nothing to set'
+    return section.refuse(settings)
 
 
 def _refuse_mixer(mixer: Mapping[str, Any]) -> str | None:
-    if (reason := _refuse_settings('mixer', mixer, _MIXER)) is not None:
+    if (reason := Mixer.refuse(mixer)) is not None:
         return reason
     kind = mixer.get('type', 'diis')
     for key in mixer:
@@ -111,7 +139,7 @@ def _refuse_mixer(mixer: Mapping[str, Any]) -> str | None:
 
 def with_defaults(parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return a described calculation with every setting of its parts."""
-    filled = {name: {**DEFAULTS[name], **parameters[name]} for name in SECTIONS if name in parameters}
+    filled = {name: {**SECTIONS[name].defaults(), **parameters[name]} for name in SECTIONS if name in parameters}
     if CCSD in filled:
         mixer = filled[CCSD]['mixer']
         kind = mixer.get('type', 'diis')

@@ -10,8 +10,8 @@ from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 
 from aiida_mlcc.calculations.base import RuntimeCalculation, write_snapshots
-from aiida_mlcc.calculations.parameters import refuse_settings
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.runtime import programs
 from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
 
 
@@ -58,4 +58,4 @@ class CorrelateCalculation(RuntimeCalculation):
 
 
 def _validate_engine(node: orm.Dict, _: Any) -> str | None:
-    return refuse_settings('correlation engine', node.get_dict())
+    return programs.refuse(programs.ENERGIES, node.get_dict())

@@ -11,10 +11,10 @@ from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 
 from aiida_mlcc.calculations.base import RuntimeCalculation, validate_device, write_snapshots
 from aiida_mlcc.calculations.md import engine_calculator, force_field_calculator
-from aiida_mlcc.calculations.parameters import refuse_settings
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.runtime import programs
 from aiida_mlcc.runtime.evaluate_settings import Evaluate
 
 
@@ -46,7 +46,7 @@ class EvaluateCalculation(RuntimeCalculation):
         engine, force_fields = inputs.get('engine'), inputs.get('force_fields')
         if (engine is None) == (not force_fields):
             return 'give one of `engine` and `force_fields`'
-        return refuse_settings('force engine', engine.get_dict()) if engine is not None else None
+        return programs.refuse(programs.FORCES, engine.get_dict()) if engine is not None else None
 
     def write_task(self, folder: Folder) -> dict[str, Any]:
         parameters = self.inputs.parameters.get_dict()

@@ -12,12 +12,9 @@ from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 from ase import Atoms
 
 from aiida_mlcc.calculations.base import RuntimeCalculation, write_snapshots
-from aiida_mlcc.calculations.parameters import refuse_settings
+from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.snapshots import SnapshotsData
-
-NATURAL_ORBITALS = 'natural_orbitals_per_occupied'
-
-_NAMES_OF_A_MESH = ('kpoints', 'kpoints_mesh', 'k_points', 'k_mesh', 'kmesh', 'kpts', 'mesh')
+from aiida_mlcc.runtime.pyscf_settings import PyscfIntegrals
 
 
 class IntegralsCalculation(RuntimeCalculation):
@@ -38,7 +35,7 @@ class IntegralsCalculation(RuntimeCalculation):
     def define(cls, spec: CalcJobProcessSpec) -> None:
         super().define(spec)
         spec.input('snapshots', valid_type=SnapshotsData)
-        spec.input('engine', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=validate_integrals_engine)
+        settings_port(spec, 'engine', PyscfIntegrals, help='PySCF.')
         spec.input(
             'label_hf',
             valid_type=orm.Bool,
@@ -84,23 +81,6 @@ class IntegralsCalculation(RuntimeCalculation):
             origin = f'{parent.get_remote_path()}/{self.FRAMES_FOLDER}'
             calc_info.remote_symlink_list = [(parent.computer.uuid, origin, self.PREVIOUS_FRAMES_FOLDER)]
         return calc_info
-
-
-def validate_integrals_engine(node: orm.Dict, _: Any) -> str | None:
-    """Refuse a k-mesh, a setting that is unknown or missing, or one with a senseless value."""
-    settings = node.get_dict()
-    if (reason := refuse_mesh(settings)) is not None:
-        return reason
-    if NATURAL_ORBITALS not in settings:
-        return f'the integrals engine setting `{NATURAL_ORBITALS}` is missing: null keeps all virtual orbitals'
-    return refuse_settings('integrals engine', settings)
-
-
-def refuse_mesh(settings: Mapping[str, Any]) -> str | None:
-    """Return that PySCF knows no k-mesh here, in a sentence, or None where none is asked for."""
-    if asked := [name for name in _NAMES_OF_A_MESH if name in settings]:
-        return f'PySCF computes correlation at the Γ point alone: leave out `{asked[0]}`, or take a larger supercell'
-    return None
 
 
 def refuse_open_shell(atoms: Atoms) -> str | None:

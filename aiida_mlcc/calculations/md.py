@@ -16,10 +16,10 @@ from aiida_mlcc.calculations.base import (
     write_force_field,
     write_snapshots,
 )
-from aiida_mlcc.calculations.parameters import refuse_settings
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.runtime import programs
 from aiida_mlcc.runtime.md_settings import MD
 
 
@@ -68,7 +68,7 @@ class MdCalculation(RuntimeCalculation):
         engine, force_field = inputs.get('engine'), inputs.get('force_field')
         if (engine is None) == (force_field is None):
             return 'give one of `engine` and `force_field`'
-        return refuse_settings('force engine', engine.get_dict()) if engine is not None else None
+        return programs.refuse(programs.FORCES, engine.get_dict()) if engine is not None else None
 
     def write_task(self, folder: Folder) -> dict[str, Any]:
         parameters = self.inputs.parameters.get_dict()

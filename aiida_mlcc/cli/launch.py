@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,20 @@ import click
 from aiida_mlcc.cli.nodes import find, lines_to_open
 from aiida_mlcc.cli.profiles import load
 from aiida_mlcc.cli.root import profile_option
+from aiida_mlcc.engines.table import CODES
 
 if TYPE_CHECKING:
     from aiida.engine import ProcessBuilder
     from aiida.orm import ProcessNode, StructureData
 
     from aiida_mlcc.data.snapshots import SnapshotsData
+
+
+def _code_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add an option for the code of each engine that has a program of its own."""
+    for place, what in reversed(CODES.items()):
+        command = click.option(f'--{place}-code', metavar='LABEL', help=what)(command)
+    return command
 
 
 @click.command()
@@ -49,8 +58,7 @@ if TYPE_CHECKING:
     'node.',
 )
 @click.option('--code', metavar='LABEL', help='The Python that runs the jobs; mlcc-python@localhost if not given.')
-@click.option('--cc4s-code', metavar='LABEL', help='Cc4s, for the engines pyscf+cc4s and vasp+cc4s of cc_energies.')
-@click.option('--vasp-code', metavar='LABEL', help='VASP, for dft_md.engine.name=vasp and the engine vasp+cc4s.')
+@_code_options
 @click.option(
     '--vasp-kpoints-code',
     metavar='LABEL',
@@ -91,8 +99,6 @@ def launch(
     reuse_labels: bool,
     nac: str | None,
     code: str | None,
-    cc4s_code: str | None,
-    vasp_code: str | None,
     vasp_kpoints_code: str | None,
     options: tuple[str, ...],
     train_options: tuple[str, ...],
@@ -101,6 +107,7 @@ def launch(
     wait: bool,
     report_folder: Path | None,
     profile: str | None,
+    **codes: str | None,
 ) -> None:
     """Compute the phonons of a crystal.
 
@@ -118,8 +125,7 @@ def launch(
     if methods is not None:
         overrides['methods'] = read_methods(methods)
     load(profile)
-    others = {'cc4s_code': cc4s_code, 'vasp_code': vasp_code}
-    given: dict[str, Any] = {name: read_code(label) for name, label in others.items() if label is not None}
+    given: dict[str, Any] = {name: read_code(label) for name, label in codes.items() if label is not None}
     if vasp_kpoints_code is not None:
         overrides = merge(overrides, {'cc_energies': {'vasp': {'code_kpoints': read_code(vasp_kpoints_code)}}})
     if snapshots is not None:

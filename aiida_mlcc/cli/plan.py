@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiida_mlcc.cli.labelling_plan import expected_frames
+
+if TYPE_CHECKING:
+    from aiida_mlcc.engines.engine import ForceEngine
 
 
 def plan(inputs: Mapping[str, Any]) -> list[tuple[str, int, str]]:
@@ -41,14 +43,10 @@ def lines(inputs: Mapping[str, Any]) -> list[str]:
 
 
 def _dynamics(inputs: Mapping[str, Any]) -> tuple[int, str]:
-    from aiida_mlcc.engines.forces import is_vasp
+    from aiida_mlcc.engines.table import force_engine
 
     parameters, engine = inputs['md']['parameters'].get_dict(), inputs['engine'].get_dict()
-    n_jobs = 1
-    if is_vasp(inputs['engine']) and 'segment_steps' in inputs['vasp']:
-        n_steps = parameters['equilibration_steps'] + parameters['n_steps']
-        n_jobs = ceil(n_steps / inputs['vasp']['segment_steps'].value)
-    return n_jobs, (
+    return force_engine(engine).n_dynamics_jobs(inputs), (
         f'{engine["method"]} dynamics, {parameters["n_steps"]} steps of {parameters["time_step_fs"]:g} fs, '
         f'{parameters["temperature_start_K"]:g} to {parameters["temperature_end_K"]:g} K'
     )
@@ -68,10 +66,13 @@ def _trainings(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]
 
 
 def _energies(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]:
+    from aiida_mlcc.engines.table import correlation_engine
+
     expected, labelling = expected_frames(inputs), inputs['cc_energies']
-    n_jobs = _labelling_jobs(labelling, expected.groups)
+    settings = labelling['engine'].get_dict()
+    n_jobs = correlation_engine(settings).n_jobs(settings, expected.groups, labelling['batch_size'].value)
     if expected.n_new:
-        n_jobs += expected.n_new if _is_labelled_by_vasp(inputs) else 1
+        n_jobs += _base_engine(inputs).n_label_jobs(expected.n_new)
     numbers: dict[int, list[str]] = {}
     for method in methods:
         numbers.setdefault(expected.of(method), []).append(method)
@@ -82,29 +83,12 @@ def _energies(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]:
     return n_jobs, f'{new}{"at most " if expected.at_most else ""}{what}{reused}'
 
 
-def _labelling_jobs(labelling: Mapping[str, Any], groups: Mapping[tuple[str, ...], list[int]]) -> int:
-    """Return how many jobs label frames: PySCF takes a batch in one, VASP's steps and Cc4s a frame each."""
-    from aiida_mlcc.engines.correlation import VASP_CC4S, integral_settings, name_of, uses_cc4s
-    from aiida_mlcc.engines.vasp.incar import CHAIN, MESH
-    from aiida_mlcc.engines.vasp.integrals import own_mesh
-
-    engine, size = labelling['engine'].get_dict(), labelling['batch_size'].value
-    if name_of(engine) == VASP_CC4S:
-        n_steps = len(CHAIN) + len(MESH) * own_mesh(integral_settings(engine))
-        n_jobs = n_steps * sum(len(frames) for frames in groups.values())
-    else:
-        n_jobs = sum(ceil(len(frames) / size) for frames in groups.values())
-    if uses_cc4s(engine):
-        n_jobs += sum(len(frames) for methods, frames in groups.items() if set(methods) != {'HF'})
-    return n_jobs
-
-
-def _is_labelled_by_vasp(inputs: Mapping[str, Any]) -> bool:
-    """Tell whether DFT energies of new structures, which are made like those of the snapshots, come from VASP."""
-    from aiida_mlcc.engines.forces import is_vasp
+def _base_engine(inputs: Mapping[str, Any]) -> ForceEngine:
+    """Return the engine of the DFT energies of new structures, which are made like those of the snapshots."""
+    from aiida_mlcc.engines.table import force_engine, force_engine_of
     from aiida_mlcc.workflows.selections import base_method_of
 
     if 'snapshots' not in inputs:
-        return is_vasp(inputs['dft_md']['engine'])
-    snapshots = inputs['snapshots']
-    return snapshots.get_snapshots().labels[base_method_of(snapshots)].source.get('engine') == 'vasp'
+        return force_engine(inputs['dft_md']['engine'])
+    method, snapshots = base_method_of(inputs['snapshots']), inputs['snapshots'].get_snapshots()
+    return force_engine_of(snapshots.labels[method].source, method)

@@ -1,53 +1,98 @@
-"""PySCF as the engine: Γ point, density-fitted, settings checked at submission."""
+"""PySCF as the engine: Γ point, density-fitted, in the jobs of the runtime."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 from aiida import orm
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_mlcc.calculations.integrals import refuse_mesh
-from aiida_mlcc.calculations.parameters import refuse_settings
+from aiida_mlcc.calculations.correlate import CorrelateCalculation
+from aiida_mlcc.calculations.integrals import refuse_open_shell
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, Step
+from aiida_mlcc.engines.runtime_jobs import OPTIONAL, RuntimeForces
+from aiida_mlcc.jobs.inputs import Options, job_inputs
+from aiida_mlcc.jobs.restart import CorrelateRestartWorkChain
+from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation
 
+CORRELATE = 'correlate'
 
-def refuse_force_engine(node: orm.Dict, _: Any) -> str | None:
-    """Return why `node` cannot give energies and forces, in a sentence, or None."""
-    return refuse_settings('force engine', node.get_dict())
-
-
-def refuse_correlation_engine(node: orm.Dict, _: Any) -> str | None:
-    """Return why `node` cannot give correlated energies, in a sentence, or None."""
-    settings = node.get_dict()
-    return refuse_mesh(settings) or refuse_settings('correlation engine', settings)
+_SOURCE_NAMES = {'name': 'engine', 'conv_tol': 'conv_tol_hartree', 'ke_cutoff': 'ke_cutoff_hartree'}
+_UNCOUNTED = ('max_memory_mb', 'max_cycle')
 
 
 def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the labels of an engine with these settings say of their source; memory does not count."""
-    counted = {_SOURCE_NAMES.get(name, name): value for name, value in settings.items()}
-    return {name: value for name, value in counted.items() if name not in ('max_memory_mb', 'max_cycle')}
+    """Return what the labels of PySCF with these settings say of their source; memory does not count."""
+    return {_SOURCE_NAMES.get(name, name): value for name, value in settings.items() if name not in _UNCOUNTED}
 
 
-def force_engine_like(method: str, source: Mapping[str, Any], engine: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings with which PySCF labels new structures as the labels of `source` were made.
+class PyscfForces(RuntimeForces):
+    """LDA, PBE and Hartree–Fock of PySCF."""
 
-    :param source: what labels of `method` say of their source.
-    :param engine: settings from which the rest is taken, which does not count for an energy.
-    :raises ValueError: where the labels are not PySCF's, or do not say how they were made.
-    """
-    counted = ('basis', 'pseudo', 'exp_to_discard', 'conv_tol', 'ke_cutoff')
-    if source.get('engine') != 'pyscf':
-        raise ValueError(
-            f'the {method} labels come neither from PySCF nor from VASP but from '
-            f'{source.get("engine", "an unknown source")}: nothing here can label new structures in the same way'
+    uncounted = (*_UNCOUNTED, 'exxdiv')
+
+    def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the labels say of their source."""
+        return source_of(settings)
+
+    def said(self, name: str, method: str, source: Mapping[str, Any]) -> Any:
+        """Return what labels say of a setting, which some of them call by another name."""
+        renamed = _SOURCE_NAMES.get(name, name)
+        return super().said(name, method, {name: source[renamed]} if renamed in source else {})
+
+    def like(self, method: str, source: Mapping[str, Any], engine: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings that label new structures as the labels of `source` were made."""
+        found = super().like(method, source, engine)
+        # An engine that takes its integrals from another program says nothing of these.
+        return {**found, **{name: engine[name] for name in self.uncounted if name in engine}}
+
+    def is_same(self, name: str, ours: Any, theirs: Any) -> bool:
+        """Tell whether two values give the same energies: labels name the pseudopotentials that null stands for."""
+        return ours == theirs or (name == 'pseudo' and None in (ours, theirs))
+
+
+class PyscfEnergies(CorrelationEngine):
+    """HF, MP2, CCSD and CCSD(T) of a batch of snapshots in one job."""
+
+    name, title = 'pyscf', 'PySCF'
+    settings = PyscfCorrelation
+    programs = ('pyscf',)
+    places = (CORRELATE,)
+
+    def declare_ports(self, spec: WorkChainSpec) -> None:
+        """Declare `correlate`, the job in which PySCF computes all energies."""
+        spec.expose_inputs(
+            CorrelateCalculation,
+            namespace=CORRELATE,
+            exclude=('snapshots', 'methods', 'engine', 'runtime_source', 'parent_folder'),
+            namespace_options=dict(OPTIONAL),
         )
-    if missing := [name for name in counted if _SOURCE_NAMES.get(name, name) not in source]:
-        raise ValueError(f'the {method} labels do not say with which `{missing[0]}` they were made')
-    settings = {name: source[_SOURCE_NAMES.get(name, name)] for name in counted}
-    # An engine that takes its integrals from another program says nothing of these.
-    rest = {'exxdiv': 'ewald', 'max_cycle': 50, 'max_memory_mb': None}
-    rest = {name: engine.get(name, default) for name, default in rest.items()}
-    return {'name': 'pyscf', **rest, 'method': method, **settings}
+
+    def fill(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
+        """Return `correlate` with the code and options of the job."""
+        assert codes['code'] is not None
+        return {CORRELATE: job_inputs(inputs[CORRELATE], codes['code'], options)}
+
+    def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the labels say of their source."""
+        return source_of(settings)
+
+    def refuse_jobs(self, inputs: Inputs) -> str | None:
+        """Return that the code is missing, or that the snapshots have no closed shells."""
+        return super().refuse_jobs(inputs) or refuse_open_shell(inputs['snapshots'].get_ase(0))
+
+    def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
+        """Return the job that labels a batch."""
+        job = {**inputs[CORRELATE], 'snapshots': snapshots, 'methods': methods, 'engine': inputs['engine']}
+        return CorrelateRestartWorkChain, {'job': job}
+
+    def n_jobs(self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int) -> int:
+        """Return the number of batches."""
+        return sum(ceil(len(frames) / size) for frames in groups.values())
 
 
-_SOURCE_NAMES = {'name': 'engine', 'conv_tol': 'conv_tol_hartree', 'ke_cutoff': 'ke_cutoff_hartree'}
+FORCES = PyscfForces('pyscf', 'PySCF', ('pyscf',))
+CORRELATION = PyscfEnergies()

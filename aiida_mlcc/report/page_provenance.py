@@ -12,7 +12,9 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.plugins import DataFactory
 
-from aiida_mlcc.jobs.cost import cost_of
+from aiida_mlcc.engines.citations import PROGRAMS as ENGINE_PROGRAMS
+from aiida_mlcc.engines.cost import cost_of
+from aiida_mlcc.engines.table import programs_of
 from aiida_mlcc.report.arrays import Curves
 from aiida_mlcc.report.page_tables import Table
 from aiida_mlcc.report.trace import ancestors_of, trace
@@ -44,16 +46,7 @@ CITATIONS = (
 """What a person cites who uses the curves: text and address."""
 
 PROGRAMS = {
-    'pyscf': (
-        'Q. Sun et al., Recent developments in the PySCF program package, J. Chem. Phys. 153, 024109 (2020)',
-        'https://doi.org/10.1063/5.0006074',
-    ),
-    'cc4s': ('Cc4s, Coupled Cluster for Solids, and what its manual asks to cite', 'https://manuals.cc4s.org'),
-    'vasp': (
-        'G. Kresse, J. Furthmüller, Efficient iterative schemes for ab initio total-energy calculations using a '
-        'plane-wave basis set, Phys. Rev. B 54, 11169 (1996)',
-        'https://doi.org/10.1103/PhysRevB.54.11169',
-    ),
+    **ENGINE_PROGRAMS,
     'mace': (
         'I. Batatia et al., MACE: Higher order equivariant message passing neural networks, NeurIPS 35 (2022)',
         'https://arxiv.org/abs/2206.07697',
@@ -122,15 +115,15 @@ def versions_of(process: orm.ProcessNode) -> str:
 
 def citations_of(process: orm.ProcessNode) -> list[tuple[str, str]]:
     """Return what to cite for a run: the article, the package, and the programs behind its labels and force fields."""
-    engines = ' '.join([value for name, value in settings_of(process) if name.endswith('engine')])
+    engines = {json.loads(value).get('name') for name, value in settings_of(process) if name.endswith('engine')}
     used = _programs_of_jobs(process)
     for link in [*process.base.links.get_incoming().all(), *process.base.links.get_outgoing().all()]:
         attributes = link.node.base.attributes
         if isinstance(link.node, DataFactory('mlcc.snapshots')):
-            engines += ' ' + ' '.join(str(source.get('engine', '')) for source in attributes.get('sources').values())
+            engines |= {source.get('engine') for source in attributes.get('sources').values()}
         elif isinstance(link.node, DataFactory('mlcc.force_field')):
             used |= _programs_of(attributes.get('terms'))
-    used |= {name for name in ('pyscf', 'cc4s', 'vasp') if name in engines}
+    used |= set(programs_of(engines))
     return [*CITATIONS, *(entry for name, entry in PROGRAMS.items() if name in used)]
 
 

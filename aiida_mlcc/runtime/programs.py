@@ -1,7 +1,7 @@
 """The programs that run in the jobs of the runtime, and what each of them gives.
 
-A new program is a file and a line here; how AiiDA sees it is in :mod:`aiida_mlcc.engines.table`. Neither its settings nor
-this table import the program.
+A new program is a file and a line here; how AiiDA sees it is in :mod:`aiida_mlcc.engines.table`. Neither this table nor
+the module of its settings imports the program.
 """
 
 from __future__ import annotations

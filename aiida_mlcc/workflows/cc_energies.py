@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.correlate import validate_methods
-from aiida_mlcc.calculations.evaluate import EvaluateCalculation
 from aiida_mlcc.calculations.functions.choose_frames import choose_frames
 from aiida_mlcc.calculations.functions.estimate_frequencies import estimate_frequencies
 from aiida_mlcc.calculations.functions.merge_labels import merge_labels
@@ -18,19 +17,28 @@ from aiida_mlcc.calculations.functions.primitive_structure import primitive_stru
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.correlation import CC4S, source_of
-from aiida_mlcc.engines.ports import engine_inputs, with_jobs
-from aiida_mlcc.engines.pyscf import refuse_force_engine
-from aiida_mlcc.jobs.cost import add_costs
-from aiida_mlcc.jobs.inputs import Options, job_inputs, merge, refuse_fraction
+from aiida_mlcc.engines.cost import add_costs
+from aiida_mlcc.engines.runtime_jobs import EVALUATE
+from aiida_mlcc.engines.table import (
+    CORRELATION,
+    FORCES,
+    codes_by_place,
+    correlation_engine,
+    label_ports,
+    places_of_labels,
+    refuse_force_engine,
+    with_jobs,
+)
+from aiida_mlcc.jobs.inputs import Options, job_inputs, refuse_fraction
 from aiida_mlcc.jobs.ports import symprec_port
 from aiida_mlcc.runtime.evaluate_settings import Evaluate
 from aiida_mlcc.science.labelling import made_with
 from aiida_mlcc.science.labelling_plan import PER_METHOD, Rounds, costliest, selections_of, with_cheaper
 from aiida_mlcc.science.selection import DESIGNED, KINDS, SELECTION
+from aiida_mlcc.workflows.engine_protocol import EngineProtocolMixin
 from aiida_mlcc.workflows.label_frames import LabelFramesWorkChain
 from aiida_mlcc.workflows.new_structures import NewStructuresWorkChain
-from aiida_mlcc.workflows.protocol import ProtocolError, ProtocolMixin
+from aiida_mlcc.workflows.protocol import ProtocolError
 from aiida_mlcc.workflows.selections import (
     NEEDS_CRYSTAL,
     base_engine_of,
@@ -41,11 +49,17 @@ from aiida_mlcc.workflows.selections import (
 )
 
 
-class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
+class CCEnergiesWorkChain(EngineProtocolMixin, WorkChain):
     """Label a selection of snapshots in batches; a snapshot that fails is named and does not stop the others."""
 
     PROTOCOL_FILE = 'cc_energies.yaml'
-    SETTINGS = {'selection': SELECTION, 'rounds': Rounds, 'evaluate.parameters': Evaluate}
+    SETTINGS: ClassVar = {
+        'engine': CORRELATION,
+        'base_engine': FORCES,
+        'selection': SELECTION,
+        'rounds': Rounds,
+        'evaluate.parameters': Evaluate,
+    }
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -97,12 +111,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
             validator=refuse_fraction,
             help='The share of the frames selected for a method that must be labelled for this to count as a success.',
         )
-        spec.expose_inputs(
-            EvaluateCalculation,
-            namespace='evaluate',
-            exclude=('snapshots', 'engine', 'force_fields', 'runtime_source', 'parent_folder'),
-            namespace_options={'required': False, 'populate_defaults': False},
-        )
+        label_ports(spec)
         spec.inputs.validator = refuse_labelling
         spec.output('snapshots', valid_type=SnapshotsData, help='The snapshots, and new ones, with all labels.')
         spec.output('failures', valid_type=orm.Dict, help='Which snapshots failed, and why.')
@@ -145,17 +154,9 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
     ) -> dict[str, Any]:
         """Return the inputs of a protocol, with the settings of the engine that is named.
 
-        What the selection of a method leaves out has its default; what another engine needs besides comes from the
-        table of engines.
+        What the selection of a method leaves out has its default.
         """
-        content = cls.protocol_content()
-        overrides = dict(overrides or {})
-        engine = overrides.pop('engine', None) or {}
         inputs = super().get_protocol_inputs(protocol, overrides)
-        default = engine_inputs(inputs['engine'], engine.get('name'), content['engines'])
-        ours = {key: value for key, value in engine.items() if key != CC4S}
-        cls.refuse_unknown({'engine': ours}, {'engine': default}, None)
-        inputs['engine'] = merge(default, engine)
         if isinstance(own := inputs['selection'].get(PER_METHOD), Mapping):
             inputs['selection'][PER_METHOD] = {
                 method: _completed(asked, f'selection.{PER_METHOD}.{method}') for method, asked in own.items()
@@ -171,8 +172,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
         overrides: Mapping[str, Any] | None = None,
         structure: orm.StructureData | None = None,
         options: Options = None,
-        cc4s_code: orm.AbstractCode | None = None,
-        vasp_code: orm.AbstractCode | None = None,
+        **codes: orm.AbstractCode | None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
 
@@ -180,18 +180,15 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
         :param structure: the crystal, for selections that look at its phonons.
         :param options: scheduler options of all jobs, as in ``metadata.options``; those of Cc4s and VASP themselves go
             before them.
-        :param cc4s_code: Cc4s, for the engines that end in it; ``cc4s.metadata.options`` go before `options`.
-        :param vasp_code: VASP, for the engine ``vasp+cc4s``; ``vasp.options`` go before `options`.
+        :param codes: the codes of engines with a program of their own: ``cc4s_code``, ``vasp_code``.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
+        places = codes_by_place(code, codes)
         inputs = cls.get_protocol_inputs(protocol, overrides)
-        evaluate = inputs.pop('evaluate')
-        inputs = with_jobs(
-            inputs, {'correlate': code, 'integrals': code, 'cc4s': cc4s_code, 'vasp': vasp_code}, options
-        )
+        chosen = with_jobs(inputs, places, options)
         if DESIGNED in kinds_of(inputs['methods'], inputs['selection']):
-            inputs['evaluate'] = job_inputs(evaluate, code, options)
-        return cls.fill({'snapshots': snapshots, 'structure': structure, **inputs})
+            chosen[EVALUATE] = job_inputs(inputs[EVALUATE], code, options)
+        return cls.fill({'snapshots': snapshots, 'structure': structure, **chosen})
 
     def begin(self) -> None:
         """Start with what is given, and find the primitive cell where the selection looks at phonons."""
@@ -222,7 +219,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
             structure=self.ctx.primitive,
             selection=orm.Dict(asked),
             engine=orm.Dict(base_engine_of(self.inputs)),
-            **{name: self.inputs[name] for name in ('evaluate', 'vasp') if name in self.inputs},
+            **places_of_labels(self.inputs),
             metadata={'call_link_label': 'make_new_structures'},
         )
         return ToContext(new_structures=node)
@@ -238,7 +235,7 @@ class CCEnergiesWorkChain(ProtocolMixin, WorkChain):
 
     def use_known_labels(self) -> None:
         """Take what earlier runs labelled with the same settings."""
-        settings = source_of(self.inputs.engine.get_dict())
+        settings = correlation_engine(self.inputs.engine).source_of(self.inputs.engine.get_dict())
         own = self.inputs.snapshots.get_snapshots().labels
         known = {}
         for name, node in sorted(self.inputs.get('known_labels', {}).items()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain
@@ -11,47 +11,33 @@ from aiida.engine.processes.ports import PortNamespace
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.functions.build_supercell import build_supercell
-from aiida_mlcc.calculations.md import MdCalculation
+from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.forces import is_vasp, refuse_force_engine
-from aiida_mlcc.engines.vasp.dynamics import VaspMdWorkChain, refuse_dynamics
-from aiida_mlcc.engines.vasp.jobs import segment_port, vasp_ports
-from aiida_mlcc.engines.vasp.settings import is_vasp_code, refuse_potentials
-from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
+from aiida_mlcc.engines.runtime_jobs import md_port
+from aiida_mlcc.engines.table import FORCES, codes_by_place, dynamics_ports, engine_named, force_engine
+from aiida_mlcc.jobs.inputs import Options, merge
 from aiida_mlcc.jobs.ports import seed_port, structure_port, supercell_port
-from aiida_mlcc.jobs.restart import MdRestartWorkChain
 from aiida_mlcc.runtime.md_settings import MD
-from aiida_mlcc.workflows.protocol import ProtocolMixin
+from aiida_mlcc.workflows.engine_protocol import EngineProtocolMixin
 
 
-class DFTMDWorkChain(ProtocolMixin, WorkChain):
+class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
     """Langevin dynamics of a supercell through a sweep of temperatures: structures, energies and forces."""
 
     PROTOCOL_FILE = 'dft_md.yaml'
-    SETTINGS = {'md.parameters': MD}
+    SETTINGS: ClassVar = {'engine': FORCES, 'md.parameters': MD}
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
         structure_port(spec)
         supercell_port(spec, '`structure`')
-        spec.input(
-            'engine',
-            valid_type=orm.Dict,
-            serializer=orm.to_aiida_type,
-            validator=refuse_force_engine,
-            help='Where energies and forces come from, PySCF or VASP, with all its settings.',
-        )
+        settings_port(spec, 'engine', FORCES, help='Where energies and forces come from, with all its settings.')
         seed_port(spec)
-        spec.expose_inputs(
-            MdCalculation,
-            namespace='md',
-            exclude=('start', 'primitive', 'engine', 'force_field', 'seed', 'device', 'runtime_source'),
-        )
-        spec.inputs['md']['code'].help = 'A Python that has ASE and PySCF; not for VASP.'
-        vasp_ports(spec, required=False)
-        segment_port(spec)
+        md_port(spec)
+        spec.inputs['md']['code'].help = 'A Python that has ASE and the program, for an engine that the runtime runs.'
+        dynamics_ports(spec)
         spec.inputs.validator = _refuse_places
         spec.output('snapshots', valid_type=SnapshotsData, help='The frames with energies and forces.')
         spec.outline(
@@ -72,23 +58,20 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
         protocol: str | None = None,
         overrides: Mapping[str, Any] | None = None,
         options: Options = None,
-        vasp_code: orm.AbstractCode | None = None,
+        **codes: orm.AbstractCode | None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
 
-        :param code: a Python that has ASE and PySCF, or VASP.
-        :param vasp_code: VASP, which runs where `overrides` name the engine ``vasp``.
+        :param code: a Python that has ASE and PySCF, or the program of an engine.
         :param options: scheduler options of the job, as in ``metadata.options``.
+        :param codes: the codes of engines with a program of their own, such as ``vasp_code``.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
-        named = (overrides or {}).get('engine') or {}
-        if is_vasp_code(code) or named.get('name') == 'vasp':
-            inputs = _VaspProtocol.get_protocol_inputs(protocol, overrides)
-            inputs['vasp'] = merge({'code': vasp_code or code, 'options': {}}, inputs['vasp'])
-            inputs['vasp']['options'] = merge(options or {}, inputs['vasp']['options'])
-        else:
-            inputs = cls.get_protocol_inputs(protocol, overrides)
-            inputs['md'] = job_inputs(inputs['md'], code, options)
+        places = codes_by_place(code, codes)
+        named = engine_named((overrides or {}).get('engine') or {}, code)
+        given = merge(overrides or {}, {} if named is None else {'engine': {'name': named}})
+        inputs = cls.get_protocol_inputs(protocol, given)
+        inputs = force_engine(inputs['engine']).fill(inputs, places, options, dynamics=True)
         return cls.fill({'structure': structure, **inputs})
 
     def build_supercell(self) -> None:
@@ -108,13 +91,8 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
             f'{parameters["time_step_fs"]} fs, {parameters["temperature_start_K"]} to '
             f'{parameters["temperature_end_K"]} K'
         )
-        common = {'start': self.ctx.start, 'engine': engine, 'seed': self.inputs.seed}
-        label = {'call_link_label': 'md'}
-        if is_vasp(engine):
-            inputs = {**common, 'parameters': parameters, 'vasp': self.inputs.vasp}
-            return ToContext(md=self.submit(VaspMdWorkChain, **inputs, metadata=label))
-        job = {**self.exposed_inputs(MdCalculation, 'md'), **common}
-        return ToContext(md=self.submit(MdRestartWorkChain, job=job, metadata=label))
+        process, inputs = force_engine(engine).dynamics(self.inputs, self.ctx.start)
+        return ToContext(md=self.submit(process, **inputs, metadata={'call_link_label': 'md'}))
 
     def collect_snapshots(self) -> ExitCode | None:
         """Keep every frame, also of a dynamics that ended early."""
@@ -130,34 +108,15 @@ class DFTMDWorkChain(ProtocolMixin, WorkChain):
         return None
 
 
-class _VaspProtocol(ProtocolMixin):
-    """The same inputs, with VASP's settings."""
-
-    PROTOCOL_FILE = 'dft_md_vasp.yaml'
-    SETTINGS = DFTMDWorkChain.SETTINGS
-    spec = DFTMDWorkChain.spec
-
-    @classmethod
-    def refuse_unknown(
-        cls, overrides: Mapping[str, Any], known: Mapping[str, Any], ports: PortNamespace | None, path: str = ''
-    ) -> None:
-        # Elements and INCAR tags are no names of ours: the engine checks them.
-        if path not in ('engine.potential_mapping', 'engine.incar'):
-            super().refuse_unknown(overrides, known, ports, path)
-
-
 def _refuse_places(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
-    """Refuse an engine without the code that runs it, and what VASP cannot do."""
+    """Refuse an engine without the code that runs it, and what it cannot do."""
     if not {'engine', 'md'} <= set(inputs):
         return None
-    engine, parameters = inputs['engine'], inputs['md'].get('parameters')
-    if not is_vasp(engine):
-        return None if 'code' in inputs['md'] else '`md.code` is missing: a Python that has ASE and PySCF'
-    if 'vasp' not in inputs or 'code' not in inputs['vasp']:
-        return 'the engine is VASP, but `vasp.code` is missing: give the code to run it'
-    if parameters is not None and (reason := refuse_dynamics(parameters, None)) is not None:
+    engine, parameters = force_engine(inputs['engine']), inputs['md'].get('parameters')
+    if (reason := engine.refuse_places(inputs, dynamics=True)) is not None:
+        return reason
+    if parameters is not None and (reason := engine.refuse_dynamics(parameters)) is not None:
         return f'md.parameters: {reason}'
     if 'structure' not in inputs:
         return None
-    symbols = [inputs['structure'].get_kind(site.kind_name).symbol for site in inputs['structure'].sites]
-    return refuse_potentials(symbols, engine.get_dict())
+    return engine.refuse_crystal(inputs['engine'].get_dict(), inputs['structure'].get_ase())

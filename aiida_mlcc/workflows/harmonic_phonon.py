@@ -21,9 +21,8 @@ from aiida_mlcc.calculations.functions.relaxed_structure import relaxed_structur
 from aiida_mlcc.calculations.functions.strained_structure import strained_structure
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
-from aiida_mlcc.engines.forces import is_vasp
-from aiida_mlcc.engines.vasp.labels import VaspLabelsWorkChain
-from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
+from aiida_mlcc.engines.table import FORCES, codes_by_place, force_engine
+from aiida_mlcc.jobs.inputs import Options, job_inputs
 from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain
 from aiida_mlcc.runtime.evaluate_settings import Evaluate, Relax
 from aiida_mlcc.science.phonon_settings import PhononSettings
@@ -89,17 +88,18 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
 
-        :param code: a Python that has ASE and, by the calculator, MACE or PySCF; or VASP, for the engine of that name.
+        :param code: a Python that has ASE and, by the calculator, MACE or PySCF; or the program of the engine.
         :param force_fields: members by name, such as ``seed_5192``; or else an `engine`.
         :param nac: Born charges and the dielectric tensor, a ``BORN`` file or arrays.
-        :param options: scheduler options of the job, as in ``metadata.options``; `vasp.options` go before them.
+        :param options: scheduler options of the job, as in ``metadata.options``; those of an engine's
+            own place go before them.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
-        if engine is not None and engine.get('name') == 'vasp':
-            inputs['vasp'] = merge({'code': code, 'options': options or {}}, inputs.get('vasp', {}))
-        else:
+        if engine is None:
             inputs['evaluate'] = job_inputs(inputs['evaluate'], code, options)
+        elif FORCES.refuse(engine) is None:
+            inputs = force_engine(engine).fill(inputs, codes_by_place(code, {}), options)
         given = {'structure': structure, 'force_fields': force_fields, 'engine': engine, 'nac': nac}
         return cls.fill({**given, **inputs})
 
@@ -145,9 +145,10 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             return self.exit_codes.ERROR_ONE_CELL_ONLY.format(
                 reason=f'{", ".join(stiff)} hold force constants, which know one cell only: set `relax` to positions'
             )
-        if 'engine' in self.inputs and is_vasp(self.inputs.engine):
+        if 'engine' in self.inputs and not (engine := force_engine(self.inputs.engine)).relaxes:
             return self.exit_codes.ERROR_NOT_AT_REST.format(
-                reason='Symmetry leaves positions free: relax them with VASP beforehand and set `relax` to none.'
+                reason=f'Symmetry leaves positions free: relax them with {engine.title} beforehand and set `relax` to '
+                'none.'
             )
         label = {'call_link_label': 'build_supercell'}
         self.ctx.ideal = build_supercell(
@@ -241,13 +242,9 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         jobs = {}
         for geometry in self.ctx.plan.waiting:
             label = {'call_link_label': self.ctx.plan.label(geometry)}
-            if 'engine' in self.inputs and is_vasp(self.inputs.engine):
-                inputs = {
-                    'snapshots': self.ctx.displaced[geometry],
-                    'engine': self.inputs.engine,
-                    'vasp': self.inputs.vasp,
-                }
-                jobs[geometry] = self.submit(VaspLabelsWorkChain, **inputs, metadata=label)
+            if 'engine' in self.inputs:
+                process, inputs = force_engine(self.inputs.engine).labels(self.inputs, self.ctx.displaced[geometry])
+                jobs[geometry] = self.submit(process, **inputs, metadata=label)
                 continue
             job = self.exposed_inputs(EvaluateCalculation, 'evaluate')
             job['snapshots'] = self.ctx.displaced[geometry]

@@ -9,17 +9,14 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_mlcc.calculations.correlate import CorrelateCalculation
 from aiida_mlcc.calculations.functions.merge_labels import merge_labels
 from aiida_mlcc.calculations.functions.take_frames import take_frames
+from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.cc4s.batch import Cc4sBatchWorkChain
-from aiida_mlcc.engines.correlation import uses_cc4s
-from aiida_mlcc.engines.ports import correlate_port, refuse_jobs
-from aiida_mlcc.jobs.cost import add_costs, cost_of, forecast, ran_anew
+from aiida_mlcc.engines.cost import add_costs, cost_of, forecast, ran_anew
+from aiida_mlcc.engines.table import CORRELATION, correlation_engine, correlation_ports, refuse_jobs
 from aiida_mlcc.jobs.ports import count_port
-from aiida_mlcc.jobs.restart import CorrelateRestartWorkChain
 from aiida_mlcc.science.labelling import missing_labels
 from aiida_mlcc.science.labelling_plan import plan_batches
 
@@ -42,9 +39,8 @@ class LabelFramesWorkChain(WorkChain):
             validator=refuse_budget,
             help='Stop, with what is finished, where the first snapshot shows that all would cost more than this.',
         )
-        correlate_port(spec)
-        spec.expose_inputs(Cc4sBatchWorkChain, exclude=('snapshots', 'methods', 'metadata'))
-        spec.inputs['cc4s'].required = False
+        settings_port(spec, 'engine', CORRELATION, help='The program, with all its settings.')
+        correlation_ports(spec)
         spec.inputs.validator = _refuse
         spec.output('snapshots', valid_type=SnapshotsData, help='The snapshots of the input with the new labels.')
         spec.output('failures', valid_type=orm.Dict, help='Which frames failed, for which methods, and why.')
@@ -102,13 +98,8 @@ class LabelFramesWorkChain(WorkChain):
 
     def submit_batch(self, name: str, snapshots: SnapshotsData, methods: orm.List) -> orm.ProcessNode:
         """Submit what labels a batch with the engine."""
-        asked = {'snapshots': snapshots, 'methods': methods, 'engine': self.inputs.engine}
-        label = {'call_link_label': name}
-        if uses_cc4s(self.inputs.engine):
-            inputs = {**self.exposed_inputs(Cc4sBatchWorkChain), **asked}
-            return self.submit(Cc4sBatchWorkChain, **{**inputs, 'metadata': label})
-        job = {**self.exposed_inputs(CorrelateCalculation, 'correlate'), **asked}
-        return self.submit(CorrelateRestartWorkChain, job=job, metadata=label)
+        process, inputs = correlation_engine(self.inputs.engine).batch(self.inputs, snapshots, methods)
+        return self.submit(process, **inputs, metadata={'call_link_label': name})
 
     def collect_batches(self) -> None:
         """Keep every energy that was finished, and the reason for every one that was not."""

@@ -12,6 +12,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_mlcc.calculations.correlate import validate_methods
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.table import refuse_code_names
 from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.jobs.ports import count_port, structure_port
 from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, METHODS, slug_of
@@ -113,9 +114,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         known_labels: Mapping[str, SnapshotsData] | None = None,
         options: Options = None,
         train_options: Options = None,
-        cc4s_code: orm.AbstractCode | None = None,
-        vasp_code: orm.AbstractCode | None = None,
         nac: orm.SinglefileData | orm.ArrayData | None = None,
+        **codes: orm.AbstractCode | None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
 
@@ -125,11 +125,12 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         :param known_labels: energies of earlier runs, which are not computed again.
         :param options: scheduler options of all jobs, as in ``metadata.options``.
         :param train_options: what differs for the training of networks, such as a GPU partition.
-        :param cc4s_code: Cc4s, for the engines ``pyscf+cc4s`` and ``vasp+cc4s`` of the energies.
-        :param vasp_code: VASP, for its dynamics (``dft_md.engine.name``: ``vasp``) and the engine ``vasp+cc4s``.
         :param nac: Born charges and the dielectric tensor for the harmonic phonons, a ``BORN`` file or arrays.
+        :param codes: the codes of engines with a program of their own: ``cc4s_code`` for the engines ``pyscf+cc4s`` and
+            ``vasp+cc4s`` of the energies, ``vasp_code`` for ``vasp+cc4s`` and the engine ``vasp`` of the dynamics.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
+        refuse_code_names(codes)
         overrides = dict(overrides or {})
         below = {stage: overrides.pop(stage, None) for stage in STAGES}
         inputs = cls.get_protocol_inputs(protocol, overrides)
@@ -141,9 +142,9 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         for stage in needed:
             given: dict[str, Any] = {'structure': structure}
             if stage == 'cc_energies':
-                given.update(snapshots=snapshots, cc4s_code=cc4s_code, vasp_code=vasp_code)
+                given.update(snapshots=snapshots, **codes)
             if stage == 'dft_md':
-                given['vasp_code'] = vasp_code
+                given.update(codes)
             if stage == 'delta_train':
                 given['train_options'] = train_options
             if stage == 'harmonic_phonon':

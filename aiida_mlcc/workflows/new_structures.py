@@ -9,12 +9,10 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_mlcc.calculations.evaluate import EvaluateCalculation
 from aiida_mlcc.calculations.functions.design_structures import design_structures
 from aiida_mlcc.calculations.functions.join_snapshots import join_snapshots
+from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.forces import is_vasp, refuse_force_engine
-from aiida_mlcc.engines.vasp.jobs import vasp_ports
-from aiida_mlcc.engines.vasp.labels import VaspLabelsWorkChain
-from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain
+from aiida_mlcc.engines.table import FORCES, force_engine, label_ports
 
 
 class NewStructuresWorkChain(WorkChain):
@@ -26,14 +24,8 @@ class NewStructuresWorkChain(WorkChain):
         spec.input('snapshots', valid_type=SnapshotsData, help='Frames with DFT forces, which give the modes.')
         spec.input('structure', valid_type=orm.StructureData, help='The primitive cell of the crystal.')
         spec.input('selection', valid_type=orm.Dict, help='Settings of the design, as of a selection.')
-        spec.input('engine', valid_type=orm.Dict, validator=refuse_force_engine, help='Of the DFT labels.')
-        spec.expose_inputs(
-            EvaluateCalculation,
-            namespace='evaluate',
-            exclude=('snapshots', 'engine', 'force_fields', 'runtime_source', 'parent_folder'),
-            namespace_options={'required': False, 'populate_defaults': False},
-        )
-        vasp_ports(spec, required=False)
+        settings_port(spec, 'engine', FORCES, help='Of the DFT labels.')
+        label_ports(spec)
         spec.output('snapshots', valid_type=SnapshotsData, help='The frames of the input, then the new structures.')
         spec.outline(
             cls.design_structures,
@@ -58,14 +50,10 @@ class NewStructuresWorkChain(WorkChain):
         return None
 
     def evaluate_base_method(self) -> ToContext:
-        """Get their DFT energies and forces: by PySCF in one job, by VASP in one for each."""
+        """Get their DFT energies and forces."""
+        process, inputs = force_engine(self.inputs.engine).labels(self.inputs, self.ctx.designed)
         label = {'call_link_label': 'evaluate_base_method'}
-        asked = {'snapshots': self.ctx.designed, 'engine': self.inputs.engine}
-        if is_vasp(self.inputs.engine):
-            asked['vasp'] = self.inputs.vasp
-            return ToContext(evaluated=self.submit(VaspLabelsWorkChain, **asked, metadata=label))
-        job = {**self.exposed_inputs(EvaluateCalculation, 'evaluate'), **asked}
-        return ToContext(evaluated=self.submit(EvaluateRestartWorkChain, job=job, metadata=label))
+        return ToContext(evaluated=self.submit(process, **inputs, metadata=label))
 
     def join_snapshots(self) -> ExitCode | None:
         """Put the new structures behind the snapshots; one whose DFT energy failed is of no use."""

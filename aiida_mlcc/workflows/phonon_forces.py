@@ -55,8 +55,6 @@ class PhononForces:
 
     def calculators(self, geometry: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs of a job that say where its forces come from."""
-        if 'engine' in inputs:
-            return {'engine': inputs['engine']}
         found = {name: inputs['force_fields'][name] for name in self.geometries[geometry]}
         for name in self.alternatives_in(geometry):
             kind, member = self.alternatives[name]
@@ -89,7 +87,7 @@ def alternatives_of(inputs: Mapping[str, Any]) -> dict[str, ForceFieldData]:
 
 
 def evaluated_by(node: orm.ProcessNode) -> dict[str, SnapshotsData]:
-    """Return the labelled cells of a job by the name of the calculator: of an evaluation, or of VASP."""
+    """Return the labelled cells of a job by the name of the calculator: of an evaluation, or of an engine."""
     if 'evaluated' in node.outputs:
         return dict(node.outputs.evaluated.items())
     return {'engine': node.outputs.snapshots}

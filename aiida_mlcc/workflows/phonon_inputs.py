@@ -10,8 +10,7 @@ from aiida.engine.processes.ports import PortNamespace
 
 from aiida_mlcc.calculations.functions.born_charges import born_of
 from aiida_mlcc.data.force_field import ForceFieldData
-from aiida_mlcc.engines.forces import is_vasp
-from aiida_mlcc.engines.vasp.settings import refuse_potentials
+from aiida_mlcc.engines.table import force_engine
 from aiida_mlcc.science.crystal import primitive_cell
 from aiida_mlcc.science.dispersion import band_path, mesh_breaks_symmetry
 from aiida_mlcc.science.force_field.kinds import kind_of
@@ -66,13 +65,13 @@ def of_one_cell_only(force_fields: Mapping[str, ForceFieldData]) -> list[str]:
 
 
 def _refuse_places(inputs: Mapping[str, Any]) -> str | None:
-    """Refuse an engine without the code that runs it, and what VASP cannot do."""
-    code_of_job = 'code' in inputs.get('evaluate', {})
-    if 'engine' not in inputs or not is_vasp(inputs['engine']):
-        return None if code_of_job else '`evaluate.code` is missing: a Python that has ASE and MACE or PySCF'
-    if 'code' not in inputs.get('vasp', {}):
-        return 'the engine is VASP, but `vasp.code` is missing: give the code to run it'
-    if inputs['parameters']['relax'] == 'cell':
-        return 'the engine is VASP, which relaxes no cell here: relax it beforehand and set `relax` to none'
-    symbols = inputs['structure'].get_ase().get_chemical_symbols()
-    return refuse_potentials(symbols, inputs['engine'].get_dict())
+    """Refuse forces without the code that gives them, and what an engine cannot do."""
+    if 'engine' not in inputs:
+        found = 'code' in inputs.get('evaluate', {})
+        return None if found else '`evaluate.code` is missing: a Python that has ASE and MACE'
+    engine = force_engine(inputs['engine'])
+    if (reason := engine.refuse_places(inputs)) is not None:
+        return reason
+    if inputs['parameters']['relax'] == 'cell' and not engine.relaxes:
+        return f'the engine is {engine.title}, which relaxes no cell here: relax it beforehand and set `relax` to none'
+    return engine.refuse_crystal(inputs['engine'].get_dict(), inputs['structure'].get_ase())

@@ -6,12 +6,11 @@ from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_phonopy.data.phonopy import PhonopyData
 
-from aiida_mlcc.calculations.evaluate import EvaluateCalculation
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.forces import refuse_force_engine
-from aiida_mlcc.engines.vasp.jobs import vasp_ports
+from aiida_mlcc.engines.runtime_jobs import evaluate_port
+from aiida_mlcc.engines.table import label_ports, refuse_force_engine
 from aiida_mlcc.jobs.ports import structure_port, supercell_port, symprec_port
 from aiida_mlcc.science.phonon_settings import PhononSettings
 from aiida_mlcc.workflows.curve_table import curve_outputs
@@ -30,7 +29,7 @@ def phonon_inputs(spec: WorkChainSpec) -> None:
         required=False,
         serializer=orm.to_aiida_type,
         validator=refuse_force_engine,
-        help='Take the forces from an engine instead, PySCF or VASP: a reference dispersion.',
+        help='Take the forces from an engine instead: a reference dispersion.',
     )
     spec.input(
         'nac',
@@ -67,12 +66,8 @@ def phonon_inputs(spec: WorkChainSpec) -> None:
         help='Displacement (Å), which primitive cell, path and points along its longest segment, mesh, width and '
         'spacing (cm⁻¹) of the DOS, temperatures (K), what to relax, and the strain for Grüneisen parameters.',
     )
-    spec.expose_inputs(
-        EvaluateCalculation,
-        namespace='evaluate',
-        exclude=('snapshots', 'engine', 'force_fields', 'runtime_source', 'parent_folder'),
-    )
-    vasp_ports(spec, required=False)
+    evaluate_port(spec, required=True)
+    label_ports(spec)
     spec.inputs.validator = refuse_calculators
 
 

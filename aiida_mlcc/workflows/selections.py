@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.correlation import BASIS_SET_CORRECTION, CC4S, source_of
-from aiida_mlcc.engines.forces import force_engine_like, refuse_other_settings
-from aiida_mlcc.engines.ports import refuse_jobs
+from aiida_mlcc.engines.table import correlation_engine, force_engine, force_engine_of, refuse_jobs
 from aiida_mlcc.jobs.inputs import refuse_mismatch
 from aiida_mlcc.science.labelling import made_with
 from aiida_mlcc.science.labelling_plan import PER_METHOD, Rounds, common_selection, selections_of
@@ -85,11 +83,12 @@ def base_engine_like(method: str, source: Mapping[str, Any], inputs: Mapping[str
 
     :raises ValueError: where there is none, or ``base_engine`` has other settings.
     """
-    like = force_engine_like(method, source, inputs['engine'])
+    engine = force_engine_of(source, method)
+    like = engine.like(method, source, inputs['engine'])
     if 'base_engine' not in inputs:
         return like
     given = inputs['base_engine'].get_dict()
-    if (reason := refuse_other_settings(given, like)) is not None:
+    if (reason := engine.refuse_other_settings(given, like)) is not None:
         raise ValueError(reason)
     return given
 
@@ -105,7 +104,7 @@ def refuse_labelling(inputs: Mapping[str, Any], _: Any) -> str | None:
     rounds = inputs['rounds'].get_dict() if 'rounds' in inputs else None
     if (reason := refuse_selections(snapshots.n_frames, methods, selection, rounds)) is not None:
         return reason
-    if (reason := refuse_uncorrected(inputs['engine'].get_dict(), methods, selection)) is not None:
+    if (reason := refuse_methods(inputs['engine'].get_dict(), methods, selection)) is not None:
         return reason
     kinds = kinds_of(methods, selection)
     if kinds & set(NEEDS_CRYSTAL) or rounds is not None:
@@ -116,7 +115,7 @@ def refuse_labelling(inputs: Mapping[str, Any], _: Any) -> str | None:
             return reason
     if DESIGNED in kinds:
         try:
-            job = 'vasp' if base_engine_of(inputs)['name'] == 'vasp' else 'evaluate'
+            job = force_engine(base_engine_of(inputs)).place
         except ValueError as error:
             return str(error)
         if job not in inputs:
@@ -124,18 +123,9 @@ def refuse_labelling(inputs: Mapping[str, Any], _: Any) -> str | None:
     return _refuse_other_settings(inputs, methods, has_new_frames=DESIGNED in kinds)
 
 
-def refuse_uncorrected(engine: Mapping[str, Any], methods: Sequence[str], selection: Mapping[str, Any]) -> str | None:
-    """Refuse MP2 of frames without coupled cluster, where a correction is asked for that comes from its amplitudes."""
-    if 'MP2' not in methods or BASIS_SET_CORRECTION not in engine.get(CC4S, {}):
-        return None
-    coupled = [method for method in ('CCSD', 'CCSD(T)') if method in methods]
-    asked = selections_of(methods, selection)
-    if coupled and all(asked['MP2'] == asked[method] for method in coupled):
-        return None
-    return (
-        f'Cc4s corrects MP2 for its basis set (`engine.{CC4S}.{BASIS_SET_CORRECTION}`) in runs of CCSD alone: '
-        'give MP2 the selection of CCSD and CCSD(T), or leave the correction out'
-    )
+def refuse_methods(engine: Mapping[str, Any], methods: Sequence[str], selection: Mapping[str, Any]) -> str | None:
+    """Return why the engine cannot give each method for the frames selected for it, in a sentence, or None."""
+    return correlation_engine(engine).refuse_methods(engine, methods, selections_of(methods, selection))
 
 
 def _refuse_without_crystal(inputs: Mapping[str, Any], what: str) -> str | None:
@@ -150,7 +140,7 @@ def _refuse_without_crystal(inputs: Mapping[str, Any], what: str) -> str | None:
 
 def _refuse_other_settings(inputs: Mapping[str, Any], methods: Sequence[str], has_new_frames: bool) -> str | None:
     """Refuse to add to labels that were made with other settings; those of all frames are taken as they are."""
-    settings = source_of(inputs['engine'].get_dict())
+    settings = correlation_engine(inputs['engine']).source_of(inputs['engine'].get_dict())
     for method, label in inputs['snapshots'].get_snapshots().labels.items():
         complete = label.labelled.all() and not has_new_frames
         if method in methods and not complete and not made_with(label.source, settings):

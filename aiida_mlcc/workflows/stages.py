@@ -8,8 +8,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.forces import source_of
-from aiida_mlcc.engines.ports import refuse_jobs
+from aiida_mlcc.engines.table import force_engine, refuse_jobs
 from aiida_mlcc.jobs.inputs import Options, refuse_mismatch
 from aiida_mlcc.science.crystal import expand_matrix, supercell
 from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
@@ -25,8 +24,8 @@ from aiida_mlcc.workflows.selections import (
     base_engine_like,
     kinds_of,
     refuse_labelling,
+    refuse_methods,
     refuse_selections,
-    refuse_uncorrected,
 )
 from aiida_mlcc.workflows.vacf import VACFWorkChain
 
@@ -155,13 +154,13 @@ def _refuse_before_dynamics(inputs: Mapping[str, Any]) -> str | None:
     cell = supercell(inputs['structure'].get_ase(), expand_matrix(inputs['dft_md']['supercell_matrix'].get_list()))
     to_come = {**labelling, 'snapshots': SnapshotsData(Snapshots.from_atoms([cell]))}
     if (
-        reason := refuse_jobs(to_come) or refuse_uncorrected(labelling['engine'].get_dict(), methods, selection)
+        reason := refuse_jobs(to_come) or refuse_methods(labelling['engine'].get_dict(), methods, selection)
     ) is not None:
         return f'cc_energies: {reason}'
     if DESIGNED in kinds_of(methods, selection):
         engine = inputs['dft_md']['engine'].get_dict()
         try:
-            base_engine_like(engine['method'], source_of(engine), labelling)
+            base_engine_like(engine['method'], force_engine(engine).source_of(engine), labelling)
         except ValueError as error:
             return f'cc_energies: {error}'
     return None

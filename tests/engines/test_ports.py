@@ -70,7 +70,7 @@ def test_mesh_of_the_program_for_gamma(campaign):
 def test_unknown_engine(campaign):
     builder = campaign.builder(helium(1))
     there_are = r'choose from pyscf, pyscf\+cc4s, vasp\+cc4s'
-    refused(lambda: changed(builder, name='psi4'), f"unknown correlation engine 'psi4': {there_are}")
+    refused(lambda: changed(builder, name='psi4'), f"correlation engine: `name` is 'psi4': {there_are}")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_parts_of_cc4s_that_cannot_be(campaign, parts, reason):
 
 def test_settings_of_cc4s_that_are_missing(campaign):
     builder = campaign.builder(helium(1))
-    refused(lambda: changed(builder, cc4s=None), 'setting `cc4s` is missing')
+    refused(lambda: changed(builder, cc4s=None), '`cc4s` must have a value')
 
 
 def test_more_points_at_a_time_than_a_worker_holds(campaign):

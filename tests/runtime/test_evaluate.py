@@ -10,8 +10,8 @@ import pytest
 from ase import Atoms
 
 from aiida_mlcc.runtime.evaluate_settings import Evaluate
-from aiida_mlcc.runtime.pyscf_calculator import PyscfCalculator
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
+from aiida_mlcc.runtime.pyscf_calculator import PyscfCalculator
 from aiida_mlcc.science.crystal import supercell
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.snapshots import Snapshots

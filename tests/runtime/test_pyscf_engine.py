@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.calculators import build_calculator, energy_and_forces
 from aiida_mlcc.runtime.density_extrapolation import DensityExtrapolation
-from aiida_mlcc.runtime.pseudopotential_forces import short_ranged_local_gradient, trusted_integrals
 from aiida_mlcc.runtime.programs import EngineError
+from aiida_mlcc.runtime.pseudopotential_forces import short_ranged_local_gradient, trusted_integrals
 from aiida_mlcc.runtime.pyscf_calculator import PyscfCalculator
 from aiida_mlcc.runtime.pyscf_engine import build_cell, check_ground_state, density_functional, hartree_fock
 from aiida_mlcc.runtime.pyscf_settings import PyscfForces, PyscfSettings

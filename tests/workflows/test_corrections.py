@@ -7,8 +7,8 @@ from aiida import orm
 from aiida_mlcc.calculations.functions.label_point import label_point
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.correlation import source_of
-from aiida_mlcc.workflows.selections import refuse_uncorrected
+from aiida_mlcc.engines.cc4s.settings import source_of
+from aiida_mlcc.workflows.selections import refuse_methods
 from tests.workflows.energies import helium
 
 VASP = {
@@ -74,9 +74,9 @@ def test_without_corrections_in_the_settings_none_is_needed(aiida_profile_clean)
 def test_second_order_of_frames_without_coupled_cluster_cannot_be_corrected() -> None:
     chosen = {'kind': 'optimal', 'n': 25, 'seed': 1}
     mixed = {**chosen, 'per_method': {'HF': {'kind': 'all'}, 'MP2': {'kind': 'all'}}}
-    reason = refuse_uncorrected(VASP, ALL, mixed)
+    reason = refuse_methods(VASP, ALL, mixed)
     assert reason is not None
     assert 'give MP2 the selection of CCSD' in reason
-    assert refuse_uncorrected(VASP, ALL, chosen) is None
-    assert refuse_uncorrected({**VASP, 'cc4s': {}}, ALL, mixed) is None
-    assert refuse_uncorrected(VASP, ['HF', 'MP2'], chosen) is not None
+    assert refuse_methods(VASP, ALL, chosen) is None
+    assert refuse_methods({**VASP, 'cc4s': {}}, ALL, mixed) is None
+    assert refuse_methods(VASP, ['HF', 'MP2'], chosen) is not None

@@ -81,7 +81,7 @@ def test_selection_that_these_forces_do_not_allow_ends_with_the_reason(python, l
 
 def test_new_structures_of_snapshots_from_elsewhere_are_refused(python, lih, vibrating):
     from_elsewhere = vibrating.with_label('LDA', replace(vibrating.labels['LDA'], source={'engine': 'cp2k'}))
-    with pytest.raises(ValueError, match='the LDA labels come neither from PySCF nor from VASP but from cp2k'):
+    with pytest.raises(ValueError, match='the LDA labels come from cp2k, not from one of pyscf, vasp'):
         run_get_node(of_lih(python, lih, from_elsewhere))
 
 

@@ -55,7 +55,7 @@ def test_a_job_that_alternatives_may_have_spoilt_is_tried_again_without_them():
 def test_an_engine_is_alone():
     plan = PhononForces.of({'engine': 'LDA'}, [])
     assert plan.geometries == {SHARED: ['engine']}
-    assert plan.calculators(SHARED, {'engine': 'LDA'}) == {'engine': 'LDA'}
+    assert plan.alternatives_in(SHARED) == []
 
 
 def test_a_checkpoint_keeps_the_plan():

@@ -11,8 +11,8 @@ from aiida_mlcc.calculations.integrals import IntegralsCalculation
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.cc4s.point import Cc4sPointWorkChain, reason_of, remove
-from aiida_mlcc.engines.correlation import PYSCF_CC4S, integral_settings, name_of
-from aiida_mlcc.engines.ports import integrals_port
+from aiida_mlcc.engines.cc4s.ports import integrals_port
+from aiida_mlcc.engines.cc4s.settings import has_integrals_of_vasp, integral_settings
 from aiida_mlcc.jobs.restart import IntegralsRestartWorkChain
 
 
@@ -48,7 +48,7 @@ class Cc4sBatchWorkChain(WorkChain):
 
     def takes_integrals_of_pyscf(self) -> bool:
         """Tell whether one job makes the integrals of all."""
-        return name_of(self.inputs.engine) == PYSCF_CC4S
+        return not has_integrals_of_vasp(self.inputs.engine)
 
     def make_integrals(self) -> ToContext:
         """Run Hartree–Fock of all snapshots, and write the integrals over its orbitals."""

@@ -14,8 +14,9 @@ from aiida_mlcc.calculations.functions.label_point import label_point
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.cc4s.base import Cc4sBaseWorkChain
-from aiida_mlcc.engines.correlation import cc4s_parameters, integral_settings, refuse_correlation_engine, source_of
-from aiida_mlcc.engines.ports import cc4s_ports, clean_tensors_port
+from aiida_mlcc.engines.cc4s.ports import cc4s_ports, clean_tensors_port
+from aiida_mlcc.engines.cc4s.settings import cc4s_parameters, integral_settings, source_of
+from aiida_mlcc.engines.table import refuse_correlation_engine
 from aiida_mlcc.engines.vasp.integrals import VaspIntegralsWorkChain
 
 
@@ -63,7 +64,7 @@ class Cc4sPointWorkChain(WorkChain):
 
     def make_integrals(self) -> ToContext:
         """Run the steps of VASP, from the density functional to the Coulomb vertex."""
-        inputs = self.exposed_inputs(VaspIntegralsWorkChain)
+        inputs = {'vasp': self.inputs.vasp}
         inputs.update(snapshots=self.inputs.snapshots, frame=self.inputs.frame)
         inputs['engine'] = orm.Dict(integral_settings(self.inputs.engine.get_dict()))
         inputs['metadata'] = {'call_link_label': 'integrals'}

@@ -13,12 +13,13 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_mlcc.calculations.functions.vasp_structures import vasp_structures
 from aiida_mlcc.calculations.functions.vasp_trajectory import vasp_trajectory
 from aiida_mlcc.calculations.functions.vasp_velocities import draw_velocities, hand_over_velocities
+from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.calculations.vasp_md import VaspMdCalculation
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.vasp.incar import langevin, next_segment
 from aiida_mlcc.engines.vasp.jobs import retrieved_run, segment_port, vasp_job, vasp_ports, why
-from aiida_mlcc.engines.vasp.settings import refuse_force_settings, refuse_potentials, source_of
+from aiida_mlcc.engines.vasp.settings import VaspForces, refuse_potentials, source_of
 from aiida_mlcc.jobs.ports import seed_port
 from aiida_mlcc.runtime.md_settings import MD
 
@@ -45,9 +46,7 @@ class VaspMdWorkChain(WorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
         spec.input('start', valid_type=SnapshotsData, help='The structure to start from: its first frame.')
-        spec.input(
-            'engine', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=refuse_force_settings, help='VASP.'
-        )
+        settings_port(spec, 'engine', VaspForces, help='VASP.')
         spec.input(
             'parameters',
             valid_type=orm.Dict,

@@ -13,11 +13,12 @@ from aiida_vasp.calcs.vasp import VaspCalculation
 
 from aiida_mlcc.calculations.functions.vasp_integrals_summary import vasp_integrals_summary
 from aiida_mlcc.calculations.functions.vasp_structures import vasp_structures
+from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH, chain_step
 from aiida_mlcc.engines.vasp.jobs import GAMMA, retrieved_run, vasp_job, vasp_ports, why
-from aiida_mlcc.engines.vasp.settings import refuse_integral_settings, refuse_open_shell, source_of
+from aiida_mlcc.engines.vasp.settings import VaspIntegrals, refuse_open_shell, source_of
 from aiida_mlcc.parsers.parse_raw.outcar import parse_outcar
 
 PAIR_ENERGIES = ('Mp2PairEnergies.yaml', 'Mp2PairEnergies.elements')
@@ -48,13 +49,7 @@ class VaspIntegralsWorkChain(WorkChain):
         super().define(spec)
         spec.input('snapshots', valid_type=SnapshotsData, help='The structure is one of these frames.')
         spec.input('frame', valid_type=orm.Int, default=lambda: orm.Int(0), serializer=orm.to_aiida_type)
-        spec.input(
-            'engine',
-            valid_type=orm.Dict,
-            serializer=orm.to_aiida_type,
-            validator=refuse_integral_settings,
-            help='VASP.',
-        )
+        settings_port(spec, 'engine', VaspIntegrals, help='VASP.')
         vasp_ports(spec)
         spec.input(
             'clean_workdir',

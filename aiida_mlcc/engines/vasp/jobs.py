@@ -9,8 +9,11 @@ from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.engines.vasp.settings import potentials, refuse_code
-from aiida_mlcc.jobs.inputs import refuse_count
+from aiida_mlcc.jobs.inputs import Options, merge, refuse_count
 from aiida_mlcc.parsers.parse_raw.vasprun import VaspRun, parse_vasprun
+
+PLACE = 'vasp'
+"""The namespace that says where VASP runs."""
 
 VASPRUN = 'vasprun.xml'
 GAMMA = [1, 1, 1]
@@ -34,6 +37,11 @@ def vasp_ports(spec: WorkChainSpec, required: bool = True) -> None:
         serializer=orm.to_aiida_type,
         help='Scheduler options of each job, as in ``metadata.options``.',
     )
+
+
+def vasp_inputs(inputs: Mapping[str, Any], code: orm.AbstractCode | None, options: Options) -> dict[str, Any]:
+    """Return `vasp` from a protocol with its code; its own options go before those of all jobs."""
+    return {'code': code, **inputs, 'options': merge(options or {}, inputs.get('options') or {})}
 
 
 def segment_port(spec: WorkChainSpec) -> None:

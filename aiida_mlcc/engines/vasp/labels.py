@@ -14,11 +14,12 @@ from aiida_vasp.calcs.vasp import VaspCalculation
 from aiida_mlcc.calculations.functions.merge_labels import merge_labels
 from aiida_mlcc.calculations.functions.vasp_labels import vasp_labels
 from aiida_mlcc.calculations.functions.vasp_structures import vasp_structures
+from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.vasp.incar import single_point
 from aiida_mlcc.engines.vasp.jobs import retrieved_run, vasp_job, vasp_ports, why
-from aiida_mlcc.engines.vasp.settings import refuse_force_settings, refuse_potentials, source_of
+from aiida_mlcc.engines.vasp.settings import VaspForces, refuse_potentials, source_of
 from aiida_mlcc.jobs.inputs import batches
 from aiida_mlcc.jobs.ports import count_port
 from aiida_mlcc.science.labelling import common_source
@@ -38,9 +39,7 @@ class VaspLabelsWorkChain(WorkChain):
             serializer=orm.to_aiida_type,
             help='Indices of the frames to be labelled; all of them where it is not given.',
         )
-        spec.input(
-            'engine', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=refuse_force_settings, help='VASP.'
-        )
+        settings_port(spec, 'engine', VaspForces, help='VASP.')
         vasp_ports(spec)
         count_port(spec, 'max_concurrent', 4, 'Jobs at a time.')
         spec.inputs.validator = _refuse

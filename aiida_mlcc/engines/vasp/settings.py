@@ -3,77 +3,103 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral, Real
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from aiida import orm
 
-from aiida_mlcc.calculations.parameters import Setting
 from aiida_mlcc.engines.vasp.incar import RESERVED_TAGS
 from aiida_mlcc.parsers.parse_raw.vasprun import ENERGIES
 from aiida_mlcc.science.methods import DFT_METHODS
+from aiida_mlcc.science.settings import Settings, setting, three_counts
 
 PLUGIN = 'vasp.'
 """How the calculation plugins begin that a VASP code may be set up for."""
 
-_POSITIVE = Setting(Real, above=0)
-
-_COMMON = {
-    'encut': _POSITIVE,
-    'ediff': _POSITIVE,
-    'nelm': Setting(Integral, at_least=1),
-    'prec': Setting(str, choices=('Normal', 'Single', 'SingleN', 'Accurate', 'Low', 'Medium', 'High')),
-    'ismear': Setting(Integral, choices=(-5, -4, -1, 0, 1, 2)),
-    'sigma': Setting(Real, at_least=0),
-    'energy': Setting(str, choices=ENERGIES),
-    'potential_family': Setting(str),
-    'potential_mapping': Setting(dict),
-    'incar': Setting(dict),
-}
-
-FORCES = {
-    'name': Setting(str, choices=('vasp',)),
-    'method': Setting(str, choices=(*DFT_METHODS, 'HF')),
-    'algo': Setting(str, choices=('Normal', 'Fast', 'VeryFast', 'All', 'Damped')),
-    'kpoints': Setting(list),
-    **_COMMON,
-}
-"""Settings of energies and forces. ``encut``, ``ediff`` and ``sigma`` in eV; ``kpoints`` a Γ-centred mesh; ``energy``
-says which energy is the label; ``potential_mapping`` is element → full name of the POTCAR in ``potential_family``;
-``incar`` holds further tags."""
-
-INTEGRALS = {
-    'name': Setting(str, choices=('vasp', 'vasp+cc4s')),
-    'gamma_only': Setting(bool),
-    'natural_orbitals_per_occupied': Setting(Integral, at_least=1),
-    'encutgw': _POSITIVE,
-    'hf_kpoints': Setting(list),
-    'hf_encut': _POSITIVE,
-    **_COMMON,
-}
-"""Settings of the integrals for Cc4s. ``gamma_only``: the code is the program for real orbitals at Γ; ``encutgw`` (eV)
-cuts off the Coulomb vertex; ``hf_kpoints`` and ``hf_encut`` (eV) are those of the Hartree–Fock energy."""
-
-_JOB_ONLY = ('nelm', 'algo')
-_PARALLEL_TAGS = ('NCORE', 'NPAR', 'KPAR', 'NSIM', 'LPLANE', 'LSCALAPACK', 'MAXMEM')
+_FORCE_ALGORITHMS = ('Normal', 'Fast', 'VeryFast', 'All', 'Damped')
+_PRECISIONS = ('Normal', 'Single', 'SingleN', 'Accurate', 'Low', 'Medium', 'High')
 
 
-def refuse_force_settings(node: orm.Dict, _: Any) -> str | None:
-    """Return why `node` cannot give energies and forces, in a sentence, or None."""
-    settings = node.get_dict()
-    if (reason := _refuse('VASP engine', FORCES, settings)) is not None:
-        return reason
-    if settings['method'] == 'HF' and settings['algo'] in ('Fast', 'VeryFast'):
-        return (
-            f'VASP engine: `algo` is {settings["algo"]!r}, with which VASP has no exchange: take All, Damped or Normal'
-        )
+def _refuse_tags(tags: Mapping[str, Any]) -> str | None:
+    from parsevasp.constants import incar_tags
+
+    for tag in tags:
+        if not isinstance(tag, str):
+            return f'{tag!r} in `incar` is not the name of an INCAR tag'
+        if tag.upper() in RESERVED_TAGS:
+            return f'the INCAR tag {tag.upper()} is set by the other settings and cannot be given in `incar`'
+        if tag.lower() not in incar_tags:
+            return f'unknown INCAR tag {tag.upper()} in `incar`'
     return None
 
 
-def refuse_integral_settings(node: orm.Dict, _: Any) -> str | None:
-    """Return why `node` cannot give integrals, in a sentence, or None."""
-    return _refuse('VASP integrals', INTEGRALS, node.get_dict())
+@dataclass(frozen=True)
+class VaspSettings(Settings):
+    """What all calculations of VASP have in common."""
+
+    TITLE = 'VASP'
+
+    name: str = setting('The program.', default='vasp', choices=('vasp',))
+    encut: float = setting('Cutoff of the plane waves.', default=500.0, above=0, unit='eV')
+    ediff: float = setting('Convergence of the electrons.', default=1e-6, above=0, unit='eV')
+    nelm: int = setting('Electronic steps at most.', default=60, at_least=1)
+    prec: str = setting('Precision of meshes and projectors.', default='Accurate', choices=_PRECISIONS)
+    ismear: int = setting('Smearing of the occupations.', default=0, choices=(-5, -4, -1, 0, 1, 2))
+    sigma: float = setting('Width of the smearing.', default=0.01, at_least=0, unit='eV')
+    energy: str = setting(
+        'Which energy is the label; the forces are the derivative of `free`.', default='free', choices=ENERGIES
+    )
+    potential_family: str = setting('Family of potentials in the database.', default='PBE.64')
+    potential_mapping: dict = setting('Element → full name of its POTCAR in the family.', default={})
+    incar: dict = setting('Further INCAR tags.', default={})
+
+    @classmethod
+    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+        """Refuse what is not a tag of INCAR, or one that the other settings decide."""
+        return _refuse_tags(given['incar'])
+
+
+@dataclass(frozen=True)
+class VaspForces(VaspSettings):
+    """Energies and forces: single points and dynamics."""
+
+    TITLE = 'VASP engine'
+
+    method: str = setting('Whose energies and forces.', default='PBE', choices=(*DFT_METHODS, 'HF'))
+    algo: str = setting('Electronic minimisation.', default='Normal', choices=_FORCE_ALGORITHMS)
+    kpoints: list = setting('Γ-centred mesh.', default=[1, 1, 1], check=three_counts)
+
+    @classmethod
+    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+        """Refuse Hartree–Fock with an algorithm that has no exchange."""
+        if given['method'] == 'HF' and given['algo'] in ('Fast', 'VeryFast'):
+            return f'`algo` is {given["algo"]!r}, with which VASP has no exchange: take All, Damped or Normal'
+        return super().refuse_together(given)
+
+
+@dataclass(frozen=True)
+class VaspIntegrals(VaspSettings):
+    """Hartree–Fock and the integrals for Cc4s."""
+
+    TITLE = 'VASP integrals'
+
+    name: str = setting('The program.', default='vasp', choices=('vasp', 'vasp+cc4s'))
+    encut: float = setting('Cutoff of the plane waves.', default=400.0, above=0, unit='eV')
+    nelm: int = setting('Electronic steps at most.', default=100, at_least=1)
+    gamma_only: bool = setting('Whether the code is the program for real orbitals at Γ.', default=False)
+    natural_orbitals_per_occupied: int = setting(
+        'MP2 natural orbitals kept for each occupied one.', default=10, at_least=1
+    )
+    encutgw: float = setting('Cutoff of the Coulomb vertex.', default=150.0, above=0, unit='eV')
+    hf_kpoints: list = setting('Mesh of the Hartree–Fock energy.', default=[3, 3, 3], check=three_counts)
+    hf_encut: float = setting('Cutoff of the Hartree–Fock energy.', default=400.0, above=0, unit='eV')
+
+
+JOB_ONLY = ('nelm', 'algo')
+"""Settings on which no energy depends."""
+
+_PARALLEL_TAGS = ('NCORE', 'NPAR', 'KPAR', 'NSIM', 'LPLANE', 'LSCALAPACK', 'MAXMEM')
 
 
 def refuse_code(code: orm.AbstractCode, _: Any = None) -> str | None:
@@ -138,25 +164,12 @@ def refuse_open_shell(symbols: list[str], engine: Mapping[str, Any]) -> str | No
     return None
 
 
-def force_engine_like(method: str, source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings with which VASP labels new structures as the labels of `source` were made.
-
-    :raises ValueError: where the labels do not say how they were made.
-    """
-    engine = {'name': 'vasp', 'method': method, 'algo': 'Normal', 'nelm': 60}
-    for name in FORCES:
-        if name not in engine and name not in source:
-            raise ValueError(f'the {method} labels do not say with which `{name}` they were made')
-        engine.setdefault(name, source.get(name))
-    return engine
-
-
 def source_of(engine: Mapping[str, Any], version: str = '') -> dict[str, Any]:
     """Return what the labels of an engine with these settings say of their source.
 
     How hard the electrons were tried and how the work was spread do not count.
     """
-    kept = {name: value for name, value in engine.items() if name not in (*_JOB_ONLY, 'name', 'method', 'incar')}
+    kept = {name: value for name, value in engine.items() if name not in (*JOB_ONLY, 'name', 'method', 'incar')}
     source = {'engine': 'vasp', **kept, 'incar': tags_that_count(engine['incar'])}
     return {**source, 'version': f'VASP {version}'} if version else source
 
@@ -165,35 +178,3 @@ def tags_that_count(incar: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tags of `incar` in capitals, without those that only spread the work."""
     tags = {str(tag).upper(): value for tag, value in incar.items()}
     return {tag: value for tag, value in tags.items() if tag not in _PARALLEL_TAGS}
-
-
-def _refuse(what: str, known: Mapping[str, Setting], settings: Mapping[str, Any]) -> str | None:
-    if unknown := sorted(set(settings) - set(known)):
-        return f'unknown {what} setting `{unknown[0]}`: choose from {", ".join(known)}'
-    if missing := [name for name in known if name not in settings]:
-        return f'the {what} setting `{missing[0]}` is missing'
-    for name, setting in known.items():
-        if (reason := setting.refuse(name, settings[name])) is not None:
-            return f'{what}: {reason}'
-        if name.endswith('kpoints') and (reason := _refuse_mesh(name, settings[name])) is not None:
-            return f'{what}: {reason}'
-    return _refuse_tags(what, settings['incar'])
-
-
-def _refuse_mesh(name: str, mesh: list[Any]) -> str | None:
-    if len(mesh) == 3 and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in mesh):
-        return None
-    return f'`{name}` is {mesh!r}: give three whole numbers above 0'
-
-
-def _refuse_tags(what: str, tags: Mapping[str, Any]) -> str | None:
-    from parsevasp.constants import incar_tags
-
-    for tag in tags:
-        if not isinstance(tag, str):
-            return f'{what}: {tag!r} in `incar` is not the name of an INCAR tag'
-        if tag.upper() in RESERVED_TAGS:
-            return f'{what}: the INCAR tag {tag.upper()} is set by the other settings and cannot be given in `incar`'
-        if tag.lower() not in incar_tags:
-            return f'{what}: unknown INCAR tag {tag.upper()} in `incar`'
-    return None

@@ -126,7 +126,7 @@ def kill_after_its_second_frame(work_folder: Path, patience: float = 120.0) -> N
     [
         ({'kpoints': [2, 2, 2]}, 'at the Γ point alone: leave out `kpoints`'),
         ({'natural_orbitals_per_occupied': 0}, 'must be above 0'),
-        ({'natural_orbitals_per_occupied': 'ten'}, 'no number'),
+        ({'natural_orbitals_per_occupied': 'ten'}, 'not a number'),
         ({'name': 'vasp'}, 'choose from pyscf'),
         ({'nbands': 3}, 'unknown integrals engine setting `nbands`'),
     ],
@@ -139,7 +139,7 @@ def test_senseless_settings_are_refused_at_submission(python, changes, named):
 def test_number_of_natural_orbitals_must_be_given(python):
     inputs = inputs_of(python, helium(1))
     inputs['engine'] = orm.Dict({key: value for key, value in SETTINGS.items() if not key.startswith('natural')})
-    with pytest.raises(ValueError, match='null keeps all virtual orbitals'):
+    with pytest.raises(ValueError, match='`natural_orbitals_per_occupied` is missing'):
         run_get_node(IntegralsCalculation, **inputs)
 
 

@@ -7,11 +7,9 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_mlcc.parsers.parse_raw.outcar import cost as cost_of_vasp
-from aiida_mlcc.parsers.parse_raw.outcar import parse_outcar
+from aiida_mlcc.engines.table import engines
 
 _SECONDS_PER_HOUR = 3600.0
-_MB_PER_GB = 1000.0
 
 
 def cost_of(processes: Iterable[orm.ProcessNode]) -> dict[str, Any]:
@@ -94,11 +92,10 @@ def _summaries_of(jobs: Sequence[orm.CalcJobNode]) -> dict[int, dict[str, Any]]:
 
 
 def _cost_of_job(job: orm.CalcJobNode, summary: Mapping[str, Any]) -> dict[str, float | None]:
-    if not summary and 'retrieved' in job.outputs and 'OUTCAR' in job.outputs.retrieved.list_object_names():
-        content = job.outputs.retrieved.get_object_content('OUTCAR', 'rb')
-        summary = cost_of_vasp(parse_outcar(content.decode('utf-8', errors='replace')))
-        memory = summary['memory_mb']
-        return {'core_hours': summary['core_hours'], 'memory_gb': None if memory is None else memory / _MB_PER_GB}
+    if not summary:
+        for engine in engines():
+            if (found := engine.cost_of(job)) is not None:
+                return found
     hours = summary.get('core_hours')
     if hours is None and 'wall_seconds' in summary:
         hours = _cores_of(job) * summary['wall_seconds'] / _SECONDS_PER_HOUR

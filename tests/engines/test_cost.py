@@ -4,7 +4,7 @@ import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_mlcc.jobs.cost import add_costs, cost_of, forecast
+from aiida_mlcc.engines.cost import add_costs, cost_of, forecast
 
 NOTHING = {'core_hours': 0.0, 'n_jobs': 0, 'n_jobs_of_unknown_cost': 0, 'largest_memory_gb': None}
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from aiida_mlcc.engines.correlation import cc4s_parameters, integral_settings, source_of
+from aiida_mlcc.engines.cc4s.settings import cc4s_parameters, integral_settings, source_of
+from aiida_mlcc.engines.table import correlation_engine
 
 PARTS = {'ccsd': {'max_iterations': 30}, 'triples': {}}
 PYSCF = {
@@ -101,5 +102,6 @@ def test_corrections_of_cc4s_count_but_parallel_tags_of_vasp_do_not():
 
 def test_engines_are_never_the_same_source():
     alone = {name: value for name, value in PYSCF.items() if name not in ('cc4s', 'basis_set_correction')}
-    assert source_of({**alone, 'name': 'pyscf'})['engine'] == 'pyscf'
+    alone['name'] = 'pyscf'
+    assert correlation_engine(alone).source_of(alone)['engine'] == 'pyscf'
     assert source_of(PYSCF)['engine'] == 'pyscf+cc4s'

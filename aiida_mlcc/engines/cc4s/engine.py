@@ -1,0 +1,182 @@
+"""Cc4s as an engine of correlated energies, with integrals from PySCF at the Γ point, or from VASP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from typing import Any
+
+from aiida import orm
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_mlcc.calculations.cc4s import refuse_code
+from aiida_mlcc.calculations.integrals import refuse_open_shell
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.cc4s.batch import Cc4sBatchWorkChain
+from aiida_mlcc.engines.cc4s.ports import cc4s_ports, clean_tensors_port, integrals_port
+from aiida_mlcc.engines.cc4s.settings import (
+    BASIS_SET_CORRECTION,
+    CC4S,
+    PYSCF_CC4S,
+    VASP_CC4S,
+    PyscfCc4s,
+    VaspCc4s,
+    integral_settings,
+    source_of,
+)
+from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, Step
+from aiida_mlcc.engines.vasp.incar import CHAIN, MESH
+from aiida_mlcc.engines.vasp.integrals import own_mesh, refuse_chain
+from aiida_mlcc.engines.vasp.jobs import vasp_inputs
+from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
+
+_PROCESSES_PER_POINT = 4
+_PROCESSES_ABOVE = 5
+"""A point, the chain of its integrals and two jobs, at most; and what waits for all points together."""
+
+
+class Cc4sEngine(CorrelationEngine):
+    """A snapshot a job of Cc4s; the integrals of a batch before, in one job or each on its own."""
+
+    def declare_ports(self, spec: WorkChainSpec) -> None:
+        """Declare `cc4s`, the places of the integrals and `clean_tensors`."""
+        if 'cc4s' in spec.inputs:
+            return
+        cc4s_ports(spec, required=False)
+        integrals_port(spec)
+        clean_tensors_port(spec)
+
+    def fill(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
+        """Return the inputs at the places; the options of Cc4s itself go before those of all jobs."""
+        given = {'metadata': {'options': dict(options or {})}}
+        return {
+            **self.fill_integrals(inputs, codes, options),
+            'cc4s': {'code': codes['cc4s'], **merge(given, inputs['cc4s'])},
+        }
+
+    def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
+        """Return the inputs at the place of the integrals."""
+        raise NotImplementedError
+
+    def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the labels say of their source."""
+        return source_of(settings)
+
+    def refuse_jobs(self, inputs: Inputs) -> str | None:
+        """Refuse a missing code, snapshots without integrals, codes that do not go together, and a deadlock."""
+        reason = super().refuse_jobs(inputs) or self.refuse_integrals(inputs)
+        if reason is not None:
+            return reason
+        code = inputs['cc4s']['code']
+        if (reason := refuse_code(code)) is not None:
+            return reason
+        maker = self.places[0]
+        before = inputs[maker]['code'].computer
+        if before is not None and code.computer is not None and before.uuid != code.computer.uuid:
+            return (
+                f'`{maker}.code` runs on {before.label} and `cc4s.code` on {code.computer.label}: the integrals stay '
+                'where they are made, so take codes of one computer'
+            )
+        return _refuse_deadlock(inputs)
+
+    def refuse_integrals(self, inputs: Inputs) -> str | None:
+        """Return why there can be no integrals of the snapshots, in a sentence, or None."""
+        raise NotImplementedError
+
+    def refuse_methods(
+        self, settings: Mapping[str, Any], methods: Sequence[str], frames: Mapping[str, Any]
+    ) -> str | None:
+        """Refuse MP2 of frames without coupled cluster, if a correction is asked for that needs its amplitudes."""
+        if 'MP2' not in methods or BASIS_SET_CORRECTION not in settings[CC4S]:
+            return None
+        coupled = [method for method in ('CCSD', 'CCSD(T)') if method in methods]
+        if coupled and all(frames['MP2'] == frames[method] for method in coupled):
+            return None
+        return (
+            f'Cc4s corrects MP2 for its basis set (`engine.{CC4S}.{BASIS_SET_CORRECTION}`) in runs of CCSD alone: '
+            'give MP2 the selection of CCSD and CCSD(T), or leave the correction out'
+        )
+
+    def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
+        """Return what labels a batch."""
+        names = ('engine', 'vasp', 'cc4s', 'integrals', 'clean_tensors')
+        given = {name: inputs[name] for name in names if name in inputs}
+        return Cc4sBatchWorkChain, {**given, 'snapshots': snapshots, 'methods': methods}
+
+    def n_jobs(self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int) -> int:
+        """Return the jobs of the integrals, and one of Cc4s for each frame that goes beyond Hartree–Fock."""
+        beyond = sum(len(frames) for methods, frames in groups.items() if set(methods) != {'HF'})
+        return self.n_integral_jobs(settings, groups, size) + beyond
+
+    def n_integral_jobs(
+        self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int
+    ) -> int:
+        """Return how many jobs make the integrals."""
+        raise NotImplementedError
+
+
+class Cc4sWithPyscf(Cc4sEngine):
+    """PySCF makes the integrals of a batch in one job."""
+
+    name, title = PYSCF_CC4S, 'Cc4s with PySCF'
+    settings = PyscfCc4s
+    programs = ('pyscf', 'cc4s')
+    places = ('integrals', 'cc4s')
+
+    def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
+        """Return `integrals` with the code and options of the job."""
+        assert codes['code'] is not None
+        return {'integrals': job_inputs(inputs['integrals'], codes['code'], options)}
+
+    def refuse_integrals(self, inputs: Inputs) -> str | None:
+        """Refuse open shells."""
+        return refuse_open_shell(inputs['snapshots'].get_ase(0))
+
+    def n_integral_jobs(
+        self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int
+    ) -> int:
+        """Return the number of batches."""
+        return sum(ceil(len(frames) / size) for frames in groups.values())
+
+
+class Cc4sWithVasp(Cc4sEngine):
+    """VASP makes the integrals of each snapshot on their own."""
+
+    name, title = VASP_CC4S, 'Cc4s with VASP'
+    settings = VaspCc4s
+    programs = ('vasp', 'cc4s')
+    places = ('vasp', 'cc4s')
+
+    def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
+        """Return `vasp` with its code."""
+        return {'vasp': vasp_inputs(inputs['vasp'], codes['vasp'], options)}
+
+    def refuse_integrals(self, inputs: Inputs) -> str | None:
+        """Refuse what the steps of VASP cannot do."""
+        return refuse_chain(inputs['snapshots'], integral_settings(inputs['engine'].get_dict()), inputs['vasp'])
+
+    def n_integral_jobs(
+        self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int
+    ) -> int:
+        """Return the number of steps of all frames."""
+        n_steps = len(CHAIN) + len(MESH) * own_mesh(integral_settings(settings))
+        return n_steps * sum(len(frames) for frames in groups.values())
+
+
+def _refuse_deadlock(inputs: Mapping[str, Any]) -> str | None:
+    """Refuse more points at a time than a daemon worker has places for: all would wait for a place for their jobs."""
+    from aiida.manage.configuration import get_config_option
+
+    slots = get_config_option('daemon.worker_process_slots')
+    n_batches = inputs['max_concurrent'].value
+    n_points = n_batches * inputs['batch_size'].value
+    if (n_processes := n_points * _PROCESSES_PER_POINT + n_batches + _PROCESSES_ABOVE) <= slots:
+        return None
+    return (
+        f'`batch_size` times `max_concurrent` is {n_points} points at a time, up to {n_processes} processes: a daemon '
+        f'worker holds {slots}, and all of them would wait for a place for their jobs. Take fewer points, or set '
+        '`verdi config set daemon.worker_process_slots` higher'
+    )
+
+
+WITH_PYSCF, WITH_VASP = Cc4sWithPyscf(), Cc4sWithVasp()

@@ -1,0 +1,48 @@
+"""The ports of the jobs that Cc4s and its integrals need."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_mlcc.calculations.cc4s import Cc4sCalculation
+from aiida_mlcc.calculations.integrals import IntegralsCalculation
+from aiida_mlcc.engines.cc4s.base import Cc4sBaseWorkChain
+from aiida_mlcc.engines.runtime_jobs import OPTIONAL
+from aiida_mlcc.engines.vasp.jobs import vasp_ports
+
+
+def cc4s_ports(spec: WorkChainSpec, required: bool = True) -> None:
+    """Declare the namespaces `cc4s` and `vasp`, where Cc4s and what makes its integrals run."""
+    filled = ('parameters', 'tensors', 'tensors_path', 'parent_folder', 'check_source')
+    spec.expose_inputs(
+        Cc4sBaseWorkChain,
+        namespace='cc4s',
+        exclude=(Cc4sBaseWorkChain.JOB, 'metadata'),
+        namespace_options=dict(OPTIONAL),
+    )
+    spec.expose_inputs(Cc4sCalculation, namespace='cc4s', exclude=filled, namespace_options=dict(OPTIONAL))
+    if 'vasp' not in spec.inputs:
+        vasp_ports(spec, required=False)
+    spec.inputs['cc4s'].required = required
+
+
+def integrals_port(spec: WorkChainSpec) -> None:
+    """Declare the namespace `integrals`, the job in which PySCF makes integrals for Cc4s."""
+    spec.expose_inputs(
+        IntegralsCalculation,
+        namespace='integrals',
+        exclude=('snapshots', 'engine', 'label_hf', 'runtime_source', 'parent_folder'),
+        namespace_options=dict(OPTIONAL),
+    )
+
+
+def clean_tensors_port(spec: WorkChainSpec) -> None:
+    """Declare `clean_tensors`."""
+    spec.input(
+        'clean_tensors',
+        valid_type=orm.Bool,
+        serializer=orm.to_aiida_type,
+        default=lambda: orm.Bool(True),
+        help='Remove the tensors of Cc4s when the energies are in.',
+    )

@@ -1,0 +1,137 @@
+"""The settings of the engines whose energies come from Cc4s, with integrals by PySCF or VASP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiida_mlcc.calculations import cc4s_input
+from aiida_mlcc.engines import pyscf
+from aiida_mlcc.engines.vasp import settings as vasp
+from aiida_mlcc.runtime.pyscf_settings import PyscfIntegrals
+from aiida_mlcc.science.settings import setting
+
+PYSCF_CC4S, VASP_CC4S = 'pyscf+cc4s', 'vasp+cc4s'
+
+CC4S = 'cc4s'
+BASIS_SET_CORRECTION = 'basis_set_correction'
+
+_PARTS = (
+    cc4s_input.CCSD,
+    cc4s_input.TRIPLES,
+    cc4s_input.BASIS_SET_CORRECTION,
+    cc4s_input.FINITE_SIZE_CORRECTION,
+)
+_NEEDED = {'MP2': cc4s_input.MP2, 'CCSD': cc4s_input.CCSD, 'CCSD(T)': cc4s_input.CCSD}
+_COUNTED = {
+    cc4s_input.CCSD: ('energy_convergence', 'amplitudes_convergence'),
+    cc4s_input.TRIPLES: ('star',),
+    cc4s_input.BASIS_SET_CORRECTION: (),
+    cc4s_input.FINITE_SIZE_CORRECTION: ('interpolation_grid_size',),
+}
+"""Settings that an energy depends on; how it is reached, and with how much memory, does not count."""
+
+
+_HELP = 'Parts of the calculation, each with its settings: ' + ', '.join(_PARTS)
+
+
+def _parts(convergence: float, *corrections: str) -> dict[str, Any]:
+    ccsd = {
+        'max_iterations': 30,
+        'energy_convergence': convergence,
+        'amplitudes_convergence': convergence,
+        'integrals_slice_size': 100,
+    }
+    return {cc4s_input.CCSD: ccsd, cc4s_input.TRIPLES: {}, **{name: {} for name in corrections}}
+
+
+@dataclass(frozen=True)
+class PyscfCc4s(PyscfIntegrals):
+    """Integrals by PySCF at the Γ point."""
+
+    TITLE = 'correlation engine'
+
+    name: str = setting('The engine.', default=PYSCF_CC4S, choices=(PYSCF_CC4S,))
+    basis_set_correction: bool = setting(
+        'Whether the second-order energy of the virtual orbitals that are left out is added.', default=True
+    )
+    cc4s: dict = setting(_HELP, default=_parts(1e-8))
+
+    @classmethod
+    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+        """Refuse parts that Cc4s has not, or that need tensors that PySCF does not write."""
+        parts = given[CC4S]
+        asked = [part for part in (cc4s_input.BASIS_SET_CORRECTION, cc4s_input.FINITE_SIZE_CORRECTION) if part in parts]
+        if asked:
+            return (
+                f'`{CC4S}.{asked[0]}` needs tensors that PySCF does not write: leave it out, or take the engine '
+                f'{VASP_CC4S}'
+            )
+        if isinstance(parts.get(cc4s_input.TRIPLES), Mapping) and parts[cc4s_input.TRIPLES].get('star'):
+            return f'`{CC4S}.triples.star` needs pair energies that PySCF does not write: leave it out'
+        return _refuse_parts(parts)
+
+
+@dataclass(frozen=True)
+class VaspCc4s(vasp.VaspIntegrals):
+    """Integrals by VASP."""
+
+    TITLE = 'correlation engine'
+
+    name: str = setting('The engine.', default=VASP_CC4S, choices=(VASP_CC4S,))
+    cc4s: dict = setting(
+        _HELP,
+        default=_parts(1e-6, cc4s_input.BASIS_SET_CORRECTION, cc4s_input.FINITE_SIZE_CORRECTION),
+    )
+
+    @classmethod
+    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+        """Refuse parts that Cc4s has not."""
+        return super().refuse_together(given) or _refuse_parts(given[CC4S])
+
+
+def _refuse_parts(parts: Mapping[str, Any]) -> str | None:
+    if unknown := [name for name in parts if name not in _PARTS]:
+        return f'unknown part `{CC4S}.{unknown[0]}`: choose from {", ".join(_PARTS)}'
+    reason = cc4s_input.refuse_parameters({cc4s_input.CCSD: {}, **parts})
+    return None if reason is None else f'{CC4S}: {reason}'
+
+
+def has_integrals_of_vasp(engine: Mapping[str, Any]) -> bool:
+    """Tell whether VASP makes the integrals, those of each snapshot on their own."""
+    return bool(engine['name'] == VASP_CC4S)
+
+
+def integral_settings(engine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the job that makes the integrals for Cc4s."""
+    if has_integrals_of_vasp(engine):
+        return {name: value for name, value in engine.items() if name != CC4S}
+    own = (CC4S, BASIS_SET_CORRECTION)
+    return {**{name: value for name, value in engine.items() if name not in own}, 'name': 'pyscf'}
+
+
+def cc4s_parameters(engine: Mapping[str, Any], methods: Sequence[str]) -> dict[str, Any]:
+    """Return the calculation with Cc4s that gives `methods`, as its parameters; empty where Hartree–Fock is all."""
+    parts = engine[CC4S]
+    needed = {_NEEDED[method] for method in methods if method in _NEEDED}
+    if cc4s_input.CCSD not in needed:
+        return {part: {} for part in needed}
+    asked = {cc4s_input.CCSD: parts.get(cc4s_input.CCSD, {})}
+    if 'CCSD(T)' in methods:
+        asked[cc4s_input.TRIPLES] = parts.get(cc4s_input.TRIPLES, {})
+    corrections = (cc4s_input.BASIS_SET_CORRECTION, cc4s_input.FINITE_SIZE_CORRECTION)
+    return asked | {part: parts[part] for part in corrections if part in parts}
+
+
+def source_of(engine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the labels of an engine with these settings say of their source."""
+    settings = integral_settings(engine)
+    source = vasp.source_of(settings) if has_integrals_of_vasp(engine) else pyscf.source_of(settings)
+    own = {name: engine[name] for name in (BASIS_SET_CORRECTION,) if name in engine}
+    return {**source, **own, 'engine': engine['name'], CC4S: _counted(engine[CC4S])}
+
+
+def _counted(parts: Mapping[str, Any]) -> dict[str, Any]:
+    filled = cc4s_input.with_defaults({cc4s_input.CCSD: {}, cc4s_input.TRIPLES: {}, **parts})
+    return {part: {name: filled[part][name] for name in names} for part, names in _COUNTED.items() if part in filled}

@@ -1,0 +1,210 @@
+"""What the WorkChains ask of an engine: one interface for energies and forces, one for correlated energies.
+
+An entry of :mod:`aiida_mlcc.engines.table` implements one of them. Settings are plain mappings with the engine's
+``name`` among them, as the input `engine` of a WorkChain holds them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from aiida import orm
+from aiida.engine import WorkChain
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+from ase import Atoms
+
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.jobs.inputs import Options
+from aiida_mlcc.science.settings import Settings
+
+Step = tuple[type[WorkChain], dict[str, Any]]
+"""A process and its inputs, to be submitted."""
+
+Inputs = Mapping[str, Any]
+Codes = Mapping[str, orm.AbstractCode | None]
+
+
+class Engine(ABC):
+    """What both kinds of engine say.
+
+    A *place* is an input namespace of a WorkChain that says where jobs run: it holds a code and options.
+    """
+
+    name: str
+    title: str
+    """What people call the program."""
+    settings: type[Settings]
+    programs: tuple[str, ...] = ()
+    """What to cite, as keys of :data:`aiida_mlcc.engines.citations.PROGRAMS`."""
+    uncounted: ClassVar[tuple[str, ...]] = ()
+    """Settings on which no energy depends."""
+
+    def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the labels of an engine with these settings say of their source."""
+        counted = {name: value for name, value in settings.items() if name not in ('name', *self.uncounted)}
+        return {'engine': self.name, **counted}
+
+    def cost_of(self, job: orm.CalcJobNode) -> dict[str, float | None] | None:
+        """Return ``core_hours`` and ``memory_gb`` of a job of this program without a summary; None for other jobs."""
+        return None
+
+
+class ForceEngine(Engine):
+    """Energies and forces of structures, and molecular dynamics."""
+
+    place: str
+    """Where it labels structures; `evaluate` for jobs of the runtime."""
+    place_of_dynamics: str | None
+    """Where its dynamics runs; `md` for jobs of the runtime, None if it has no dynamics."""
+    relaxes: ClassVar[bool] = False
+    """Whether structures can be relaxed with it in an EvaluateCalculation."""
+
+    @abstractmethod
+    def declare_ports(self, spec: WorkChainSpec, dynamics: bool = False) -> None:
+        """Declare the place of the labels, or of the dynamics, unless it is there."""
+
+    @abstractmethod
+    def fill(self, inputs: Inputs, codes: Codes, options: Options, dynamics: bool = False) -> dict[str, Any]:
+        """Return the inputs of a protocol with what the jobs need, and without the places that are not needed.
+
+        :param codes: namespace of a place → its code; ``code``: the Python of the jobs, or the engine's own program.
+        """
+
+    def runs(self, code: orm.AbstractCode) -> bool:
+        """Tell whether a code is the program itself."""
+        return False
+
+    def refuse_crystal(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
+        """Return why these settings cannot label the crystal, in a sentence, or None."""
+        return None
+
+    def refuse_places(self, inputs: Inputs, dynamics: bool = False) -> str | None:
+        """Return what keeps the jobs from running at the places in the inputs of a WorkChain, or None."""
+        place = self.place_of_dynamics if dynamics else self.place
+        if place is None:
+            return f'the engine is {self.title}, which has no dynamics here: give `snapshots`'
+        if 'code' not in inputs.get(place, {}):
+            return f'the engine is {self.title}, but `{place}.code` is missing: give the code to run it'
+        return None
+
+    def refuse_dynamics(self, parameters: orm.Dict) -> str | None:
+        """Return why a dynamics with these parameters cannot be run, in a sentence, or None."""
+        return None
+
+    @abstractmethod
+    def labels(self, inputs: Inputs, snapshots: SnapshotsData) -> Step:
+        """Return what labels `snapshots`.
+
+        Its outputs are those of an EvaluateCalculation with the engine, or `snapshots` and `failures`.
+
+        :param inputs: of the WorkChain: `engine` and the place.
+        """
+
+    def dynamics(self, inputs: Inputs, start: SnapshotsData) -> Step:
+        """Return what runs the dynamics of a DFTMDWorkChain; its output `trajectory` has all frames there are."""
+        raise NotImplementedError
+
+    def n_label_jobs(self, n_frames: int) -> int:
+        """Return how many jobs label so many frames."""
+        return 1
+
+    def n_dynamics_jobs(self, inputs: Inputs) -> int:
+        """Return how many jobs the dynamics of a DFTMDWorkChain takes, if none has to be continued."""
+        return 1
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The settings on which an energy depends."""
+        return tuple(name for name in self.settings.rules() if name not in self.uncounted)
+
+    def like(self, method: str, source: Mapping[str, Any], engine: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings that label new structures as the labels of `source` were made.
+
+        :param source: what labels of `method` say of their source.
+        :param engine: settings from which what does not count for an energy may be taken.
+        :raises ValueError: where the labels do not say how they were made.
+        """
+        found = {**self.settings.defaults(), 'name': self.name}
+        for name in self.counted:
+            if name not in ('name', 'method'):
+                found[name] = self.said(name, method, source)
+        return {**found, **({'method': method} if 'method' in self.settings.rules() else {})}
+
+    def said(self, name: str, method: str, source: Mapping[str, Any]) -> Any:
+        """Return what labels of `method` say of a setting.
+
+        :raises ValueError: where they say nothing.
+        """
+        if name not in source:
+            raise ValueError(f'the {method} labels do not say with which `{name}` they were made')
+        return source[name]
+
+    def refuse_other_settings(self, given: Mapping[str, Any], like: Mapping[str, Any]) -> str | None:
+        """Return in which setting that counts an engine differs from another of this name, in a sentence, or None."""
+        for name in self.counted:
+            if not self.is_same(name, given.get(name), like[name]):
+                ours, theirs = self.what_counts(name, given.get(name)), self.what_counts(name, like[name])
+                return (
+                    f'`base_engine.{name}` is {ours!r}, but the snapshots are labelled with {theirs!r}: '
+                    'labels of different settings must not be mixed'
+                )
+        return None
+
+    def is_same(self, name: str, ours: Any, theirs: Any) -> bool:
+        """Tell whether two values of a setting give the same energies."""
+        return bool(self.what_counts(name, ours) == self.what_counts(name, theirs))
+
+    def what_counts(self, name: str, value: Any) -> Any:
+        """Return that of a setting's value on which an energy depends."""
+        return value
+
+
+class CorrelationEngine(Engine):
+    """HF, MP2, CCSD and CCSD(T) energies of batches of snapshots."""
+
+    places: tuple[str, ...]
+    """Where its jobs run."""
+
+    @abstractmethod
+    def declare_ports(self, spec: WorkChainSpec) -> None:
+        """Declare the places, and what else the jobs need, unless it is there."""
+
+    @abstractmethod
+    def fill(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
+        """Return the inputs at the places, from those of a protocol: place → inputs."""
+
+    def refuse_jobs(self, inputs: Inputs) -> str | None:
+        """Return why the jobs cannot run on the snapshots, in a sentence, or None.
+
+        :param inputs: of the WorkChain: `snapshots`, `engine` and the places.
+        """
+        for place in self.places:
+            if not inputs.get(place, {}).get('code'):
+                return f'the engine is {self.name}, but `{place}.code` is missing'
+        return None
+
+    def refuse_methods(
+        self, settings: Mapping[str, Any], methods: Sequence[str], frames: Mapping[str, Any]
+    ) -> str | None:
+        """Return why these methods cannot have the frames that are asked for, in a sentence, or None.
+
+        :param frames: method → its selection.
+        """
+        return None
+
+    @abstractmethod
+    def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
+        """Return what labels a batch: its outputs are `labelled` and `failures`.
+
+        :param inputs: of the WorkChain: `engine` and the places.
+        """
+
+    @abstractmethod
+    def n_jobs(self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int) -> int:
+        """Return how many jobs label frames.
+
+        :param groups: methods → the frames that lack these.
+        :param size: frames of a batch.
+        """

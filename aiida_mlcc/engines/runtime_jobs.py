@@ -1,0 +1,90 @@
+"""Engines whose program runs in the jobs of the runtime, under the Python that runs all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_mlcc.calculations.evaluate import EvaluateCalculation
+from aiida_mlcc.calculations.md import MdCalculation
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, Step
+from aiida_mlcc.jobs.inputs import Options, job_inputs
+from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain, MdRestartWorkChain
+from aiida_mlcc.runtime import programs
+
+OPTIONAL = {'required': False, 'populate_defaults': False}
+"""Of the namespace of a job that not every engine runs."""
+
+EVALUATE, MD = 'evaluate', 'md'
+
+
+def evaluate_port(spec: WorkChainSpec, required: bool) -> None:
+    """Declare `evaluate`, the job of energies and forces."""
+    spec.expose_inputs(
+        EvaluateCalculation,
+        namespace=EVALUATE,
+        exclude=('snapshots', 'engine', 'force_fields', 'runtime_source', 'parent_folder'),
+        **({} if required else {'namespace_options': dict(OPTIONAL)}),
+    )
+
+
+def md_port(spec: WorkChainSpec) -> None:
+    """Declare `md`, the job of a dynamics; its parameters are those of any engine's dynamics."""
+    spec.expose_inputs(
+        MdCalculation,
+        namespace=MD,
+        exclude=('start', 'primitive', 'engine', 'force_field', 'seed', 'device', 'runtime_source'),
+    )
+
+
+class RuntimeForces(ForceEngine):
+    """A program of :mod:`aiida_mlcc.runtime.programs` that gives energies and forces.
+
+    All structures are one job, and so is a dynamics.
+    """
+
+    place = EVALUATE
+    place_of_dynamics = MD
+    relaxes = True
+
+    def __init__(self, name: str, title: str, programs_to_cite: tuple[str, ...] = ()) -> None:
+        self.name, self.title, self.programs = name, title, programs_to_cite
+        self.settings = programs.settings_class(programs.FORCES, name)
+
+    def declare_ports(self, spec: WorkChainSpec, dynamics: bool = False) -> None:
+        """Declare `evaluate` or `md`."""
+        if dynamics and MD not in spec.inputs:
+            md_port(spec)
+        elif not dynamics and EVALUATE not in spec.inputs:
+            evaluate_port(spec, required=False)
+
+    def fill(self, inputs: Inputs, codes: Codes, options: Options, dynamics: bool = False) -> dict[str, Any]:
+        """Return the inputs with the code and options of the job."""
+        place = MD if dynamics else EVALUATE
+        assert codes['code'] is not None
+        return {**inputs, place: job_inputs(inputs[place], codes['code'], options)}
+
+    def refuse_places(self, inputs: Inputs, dynamics: bool = False) -> str | None:
+        """Return that the Python is missing."""
+        place = MD if dynamics else EVALUATE
+        if 'code' in inputs.get(place, {}):
+            return None
+        return f'`{place}.code` is missing: a Python that has ASE and {self.title}'
+
+    def labels(self, inputs: Inputs, snapshots: SnapshotsData) -> Step:
+        """Return the job that evaluates all snapshots."""
+        job = {**inputs[EVALUATE], 'snapshots': snapshots, 'engine': inputs['engine']}
+        return EvaluateRestartWorkChain, {'job': job}
+
+    def dynamics(self, inputs: Inputs, start: SnapshotsData) -> Step:
+        """Return the job that runs the dynamics."""
+        job: Mapping[str, Any] = {
+            **inputs[MD],
+            'start': start,
+            'engine': inputs['engine'],
+            'seed': inputs['seed'],
+        }
+        return MdRestartWorkChain, {'job': job}

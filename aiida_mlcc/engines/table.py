@@ -1,0 +1,198 @@
+"""The table of engines: what computes energies and forces, and what computes correlated energies.
+
+This is the only place outside the package of an engine where an engine is named. The entries are found when they are
+asked for, since those with WorkChains of their own import much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from aiida_mlcc.science.settings import Choice, Settings
+
+if TYPE_CHECKING:
+    from aiida import orm
+    from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+    from aiida_mlcc.engines.engine import CorrelationEngine, Engine, ForceEngine
+    from aiida_mlcc.jobs.inputs import Options
+
+FORCE_ENGINES = {
+    'pyscf': 'aiida_mlcc.engines.pyscf:FORCES',
+    'vasp': 'aiida_mlcc.engines.vasp.engine:FORCES',
+}
+"""Name → :class:`~aiida_mlcc.engines.engine.ForceEngine`, as ``module:attribute``."""
+
+CORRELATION_ENGINES = {
+    'pyscf': 'aiida_mlcc.engines.pyscf:CORRELATION',
+    'pyscf+cc4s': 'aiida_mlcc.engines.cc4s.engine:WITH_PYSCF',
+    'vasp+cc4s': 'aiida_mlcc.engines.cc4s.engine:WITH_VASP',
+}
+"""Name → :class:`~aiida_mlcc.engines.engine.CorrelationEngine`, as ``module:attribute``."""
+
+CODES = {
+    'cc4s': 'Cc4s, for the engines pyscf+cc4s and vasp+cc4s of cc_energies.',
+    'vasp': 'VASP, for dft_md.engine.name=vasp and the engine vasp+cc4s.',
+}
+"""Place of the jobs of a program of its own → what its code is for; the code is given as ``PLACE_code``."""
+
+
+def force_engine(engine: Mapping[str, Any] | orm.Dict) -> ForceEngine:
+    """Return the engine that settings name; only one that :func:`refuse_force_engine` lets pass is there."""
+    return _load(FORCE_ENGINES[engine['name']])
+
+
+def correlation_engine(engine: Mapping[str, Any] | orm.Dict) -> CorrelationEngine:
+    """Return the engine that settings name; only one that :func:`refuse_correlation_engine` lets pass is there."""
+    return _load(CORRELATION_ENGINES[engine['name']])
+
+
+def force_engines() -> list[ForceEngine]:
+    """Return all engines of energies and forces."""
+    return [_load(address) for address in FORCE_ENGINES.values()]
+
+
+def correlation_engines() -> list[CorrelationEngine]:
+    """Return all engines of correlated energies."""
+    return [_load(address) for address in CORRELATION_ENGINES.values()]
+
+
+def engines() -> Iterator[Engine]:
+    """Give all engines of both kinds."""
+    yield from force_engines()
+    yield from correlation_engines()
+
+
+class _LazySettings(Mapping[str, type[Settings]]):
+    """The settings of the engines of a table, found when they are asked for."""
+
+    def __init__(self, table: Mapping[str, str]) -> None:
+        self.table = table
+
+    def __getitem__(self, name: str) -> type[Settings]:
+        settings: type[Settings] = _load(self.table[name]).settings
+        return settings
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.table)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+FORCES = Choice('force engine', 'name', _LazySettings(FORCE_ENGINES))
+"""The settings of an engine of energies and forces."""
+
+CORRELATION = Choice('correlation engine', 'name', _LazySettings(CORRELATION_ENGINES))
+"""The settings of an engine of correlated energies."""
+
+
+def refuse_force_engine(node: orm.Dict, _: Any) -> str | None:
+    """Return why `node` cannot give energies and forces, in a sentence, or None."""
+    return FORCES.refuse(node.get_dict())
+
+
+def refuse_correlation_engine(node: orm.Dict, _: Any) -> str | None:
+    """Return why `node` cannot give correlated energies, in a sentence, or None."""
+    return CORRELATION.refuse(node.get_dict())
+
+
+def label_ports(spec: WorkChainSpec) -> None:
+    """Declare the places where engines label structures."""
+    for engine in force_engines():
+        engine.declare_ports(spec)
+
+
+def dynamics_ports(spec: WorkChainSpec) -> None:
+    """Declare the places where engines run dynamics."""
+    for engine in force_engines():
+        engine.declare_ports(spec, dynamics=True)
+
+
+def correlation_ports(spec: WorkChainSpec) -> None:
+    """Declare the places where engines compute correlated energies, and what else their jobs need."""
+    for engine in correlation_engines():
+        engine.declare_ports(spec)
+
+
+def refuse_jobs(inputs: Mapping[str, Any]) -> str | None:
+    """Return why the jobs that the correlation engine asks for cannot run on the snapshots, in a sentence, or None."""
+    return correlation_engine(inputs['engine']).refuse_jobs(inputs)
+
+
+def force_engine_of(source: Mapping[str, Any], method: str) -> ForceEngine:
+    """Return the engine that made labels of `method`.
+
+    :param source: what they say of their source.
+    :raises ValueError: where it is none of the table.
+    """
+    name = source.get('engine')
+    if name not in FORCE_ENGINES:
+        raise ValueError(
+            f'the {method} labels come from {name or "an unknown source"}, not from one of '
+            f'{", ".join(FORCE_ENGINES)}: nothing here can label new structures in the same way'
+        )
+    return force_engine({'name': name})
+
+
+def engine_named(named: Mapping[str, Any], code: orm.AbstractCode) -> str | None:
+    """Return the engine of forces that overrides name, else the one that `code` is the program of; None: neither."""
+    if 'name' in named:
+        return str(named['name'])
+    return next((engine.name for engine in force_engines() if engine.runs(code)), None)
+
+
+def refuse_code_names(codes: Mapping[str, Any]) -> None:
+    """Refuse keyword arguments that are not codes of the table.
+
+    :raises TypeError: naming the first one.
+    """
+    if unknown := [name for name in codes if name.removesuffix('_code') not in CODES or not name.endswith('_code')]:
+        known = ', '.join(f'{place}_code' for place in CODES)
+        raise TypeError(f'unexpected argument {unknown[0]!r}: the codes of engines are {known}')
+
+
+def codes_by_place(code: orm.AbstractCode, codes: Mapping[str, orm.AbstractCode | None]) -> dict[str, Any]:
+    """Return place → code, with the Python of the jobs as ``code``.
+
+    :param codes: ``cc4s_code`` and so on.
+    :raises TypeError: for a name that no engine has.
+    """
+    refuse_code_names(codes)
+    return {'code': code, **{place: codes.get(f'{place}_code') for place in CODES}}
+
+
+def places_of_labels(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of the inputs of a WorkChain those that say where engines label structures."""
+    return {place: inputs[place] for place in {engine.place: None for engine in force_engines()} if place in inputs}
+
+
+def with_jobs(inputs: Mapping[str, Any], codes: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    """Return the inputs of a protocol with the jobs of the correlation engine, and no others.
+
+    The places of engines that label new structures are there, too, if their own code is given.
+
+    :param codes: as :func:`codes_by_place` returns them.
+    """
+    places = {engine.place for engine in force_engines()}
+    places |= {place for engine in correlation_engines() for place in engine.places}
+    chosen = {name: value for name, value in inputs.items() if name not in places}
+    for engine in force_engines():
+        if codes.get(engine.place) is not None:
+            chosen[engine.place] = engine.fill(inputs, codes, options)[engine.place]
+    return {**chosen, **correlation_engine(inputs['engine']).fill(inputs, codes, options)}
+
+
+def programs_of(names: Iterable[str | None]) -> set[str]:
+    """Return the programs behind engines, by the names that settings and labels have for them."""
+    asked = set(names)
+    return {program for engine in engines() if engine.name in asked for program in engine.programs}
+
+
+@cache
+def _load(address: str) -> Any:
+    module, _, attribute = address.partition(':')
+    return getattr(import_module(module), attribute)

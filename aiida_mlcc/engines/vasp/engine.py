@@ -1,0 +1,108 @@
+"""VASP as an engine of energies and forces: single points and Langevin dynamics in jobs of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+from aiida import orm
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+from ase import Atoms
+
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, Step
+from aiida_mlcc.engines.vasp.dynamics import VaspMdWorkChain, refuse_dynamics
+from aiida_mlcc.engines.vasp.jobs import PLACE, segment_port, vasp_inputs, vasp_ports
+from aiida_mlcc.engines.vasp.labels import VaspLabelsWorkChain
+from aiida_mlcc.engines.vasp.settings import (
+    JOB_ONLY,
+    VaspForces,
+    is_vasp_code,
+    refuse_potentials,
+    source_of,
+    tags_that_count,
+)
+from aiida_mlcc.jobs.inputs import Options
+from aiida_mlcc.parsers.parse_raw.outcar import cost, parse_outcar
+
+_MB_PER_GB = 1000.0
+
+
+class VaspEngine(ForceEngine):
+    """One structure a job; a dynamics in as many jobs as it takes."""
+
+    name, title = 'vasp', 'VASP'
+    settings = VaspForces
+    programs = ('vasp',)
+    uncounted = JOB_ONLY
+    place = place_of_dynamics = PLACE
+
+    def declare_ports(self, spec: WorkChainSpec, dynamics: bool = False) -> None:
+        """Declare `vasp`, for a dynamics with the steps of one job."""
+        if PLACE not in spec.inputs:
+            vasp_ports(spec, required=False)
+        if dynamics:
+            segment_port(spec)
+
+    def fill(self, inputs: Inputs, codes: Codes, options: Options, dynamics: bool = False) -> dict[str, Any]:
+        """Return the inputs with `vasp`, and of a job of the runtime only the parameters of a dynamics."""
+        filled = dict(inputs)
+        code = codes[PLACE] or codes['code']
+        filled[PLACE] = vasp_inputs(inputs.get(PLACE, {}), code, options)
+        if dynamics:
+            filled['md'] = {'parameters': inputs['md']['parameters']}
+        return filled
+
+    def runs(self, code: orm.AbstractCode) -> bool:
+        """Tell whether a code is VASP."""
+        return is_vasp_code(code)
+
+    def refuse_crystal(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
+        """Refuse elements without a potential."""
+        return refuse_potentials(atoms.get_chemical_symbols(), settings)
+
+    def refuse_dynamics(self, parameters: orm.Dict) -> str | None:
+        """Refuse a dynamics that VASP is not asked for here."""
+        return refuse_dynamics(parameters, None)
+
+    def labels(self, inputs: Inputs, snapshots: SnapshotsData) -> Step:
+        """Return the single points of all snapshots."""
+        return VaspLabelsWorkChain, {'snapshots': snapshots, 'engine': inputs['engine'], PLACE: inputs[PLACE]}
+
+    def dynamics(self, inputs: Inputs, start: SnapshotsData) -> Step:
+        """Return the dynamics."""
+        asked = {name: inputs[name] for name in ('engine', 'seed', PLACE)}
+        return VaspMdWorkChain, {**asked, 'start': start, 'parameters': inputs['md']['parameters']}
+
+    def n_label_jobs(self, n_frames: int) -> int:
+        """Return the number of frames."""
+        return n_frames
+
+    def n_dynamics_jobs(self, inputs: Inputs) -> int:
+        """Return the number of segments."""
+        if 'segment_steps' not in inputs[PLACE]:
+            return 1
+        parameters = inputs['md']['parameters'].get_dict()
+        n_steps = parameters['equilibration_steps'] + parameters['n_steps']
+        return ceil(n_steps / inputs[PLACE]['segment_steps'].value)
+
+    def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the labels say of their source."""
+        return source_of(settings)
+
+    def what_counts(self, name: str, value: Any) -> Any:
+        """Return of ``incar`` the tags that labels keep."""
+        return tags_that_count(value) if name == 'incar' and isinstance(value, Mapping) else value
+
+    def cost_of(self, job: orm.CalcJobNode) -> dict[str, float | None] | None:
+        """Return what OUTCAR says."""
+        if 'retrieved' not in job.outputs or 'OUTCAR' not in job.outputs.retrieved.list_object_names():
+            return None
+        content = job.outputs.retrieved.get_object_content('OUTCAR', 'rb')
+        found = cost(parse_outcar(content.decode('utf-8', errors='replace')))
+        memory = found['memory_mb']
+        return {'core_hours': found['core_hours'], 'memory_gb': None if memory is None else memory / _MB_PER_GB}
+
+
+FORCES = VaspEngine()

@@ -1,0 +1,432 @@
+"""What every engine of the table keeps to: one test of each point, over all entries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiida import orm
+from ase.build import bulk
+
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import CorrelationEngine, Engine, ForceEngine
+from aiida_mlcc.engines.table import (
+    CODES,
+    CORRELATION,
+    CORRELATION_ENGINES,
+    FORCE_ENGINES,
+    FORCES,
+    codes_by_place,
+    correlation_engine,
+    correlation_engines,
+    engines,
+    force_engine,
+    force_engine_of,
+    force_engines,
+)
+from aiida_mlcc.science.labelling import made_with
+from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
+from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
+from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
+
+METHODS = ('HF', 'MP2', 'CCSD', 'CCSD(T)')
+PLUGINS = {'vasp': 'vasp.vasp', 'cc4s': 'mlcc.cc4s'}
+"""Of the codes; the potentials are in no database of these tests, so that a crystal cannot be checked against them."""
+
+forces = pytest.mark.parametrize('name', FORCE_ENGINES)
+correlation = pytest.mark.parametrize('name', CORRELATION_ENGINES)
+both = pytest.mark.parametrize('engine', list(engines()), ids=lambda engine: f'{type(engine).__name__}-{engine.name}')
+
+
+@pytest.fixture
+def codes(python, aiida_localhost) -> dict[str, orm.AbstractCode]:
+    found = {'code': python}
+    for place in CODES:
+        code = orm.InstalledCode(
+            label=place,
+            computer=aiida_localhost,
+            filepath_executable=f'/bin/{place}',
+            default_calc_job_plugin=PLUGINS.get(place),
+        )
+        found[f'{place}_code'] = code.store()
+    return found
+
+
+@pytest.fixture
+def argon(aiida_profile_clean) -> orm.StructureData:
+    """Closed shells, whatever the engine."""
+    return orm.StructureData(ase=bulk('Ar', 'fcc', a=5.26)).store()
+
+
+@pytest.fixture(autouse=True)
+def potentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Potentials of all elements, which only a licence gives."""
+    for module in ('engine', 'dynamics', 'labels'):
+        monkeypatch.setattr(f'aiida_mlcc.engines.vasp.{module}.refuse_potentials', lambda symbols, engine: None)
+    monkeypatch.setattr('aiida_mlcc.engines.vasp.integrals.refuse_open_shell', lambda symbols, engine: None)
+
+
+def wrong(builder: Any) -> str | None:
+    return wrong_inputs(builder.process_class, builder._inputs(prune=True))
+
+
+def wrong_inputs(process: Any, inputs: Any) -> str | None:
+    """What AiiDA says of the inputs of a process when it is submitted."""
+    ports = process.spec().inputs
+    found = ports.validate(ports.pre_process(ports.serialize(inputs)))
+    return None if found is None else f'{found.message} at {found.port}'
+
+
+def changed(engine: Engine, name: str) -> Any:
+    """Another value of a setting than its default that is allowed, too."""
+    rule, value = engine.settings.rules()[name], engine.settings.defaults()[name]
+    if rule.choices:
+        return next((choice for choice in rule.choices if choice != value), value)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return type(value)(2 * value) if value else 1
+    if isinstance(value, str):
+        return f'{value}-other'
+    return [2, 2, 2] if isinstance(value, list) else value
+
+
+@both
+def test_defaults_are_valid_and_named(engine: Engine) -> None:
+    settings = engine.settings.defaults()
+    assert settings['name'] == engine.name
+    assert engine.settings.refuse(settings) is None
+    assert not isinstance(engine, ForceEngine) or 'method' in settings
+    assert all(rule.help for rule in engine.settings.rules().values())
+
+
+@both
+def test_unknown_setting_is_refused_with_those_there_are(engine: Engine) -> None:
+    reason = engine.settings.refuse({**engine.settings.defaults(), 'colour': 'red'})
+    assert reason is not None
+    assert '`colour`' in reason
+    assert all(name in reason for name in engine.settings.rules())
+
+
+@both
+def test_values_that_are_not_allowed_are_refused_with_what_is_allowed(engine: Engine) -> None:
+    for name, rule in engine.settings.rules().items():
+        for value in ({1}, 'no such choice' if rule.choices else {1}, -1e99 if rule.above is not None else {1}):
+            reason = engine.settings.refuse({**engine.settings.defaults(), name: value})
+            assert reason is not None, name
+            assert f'`{name}`' in reason
+            if rule.choices and value == 'no such choice' and isinstance(rule.choices[0], str):
+                assert all(str(choice) in reason for choice in rule.choices)
+
+
+@both
+def test_source_is_that_of_its_own_settings_and_of_no_others(engine: Engine) -> None:
+    settings = engine.settings.defaults()
+    source = engine.source_of(settings)
+    assert source['engine'] == engine.name
+    assert made_with(source, engine.source_of(settings))
+    assert made_with({**source, 'version': '1.0'}, engine.source_of(settings)), 'the version may differ'
+    for name in settings:
+        other = {**settings, name: changed(engine, name)}
+        if other == settings or name == 'name':
+            continue
+        if name in engine.uncounted and name not in source:
+            assert engine.source_of(other) == source, name
+        elif name in source or name not in ('method', 'max_cycle', 'max_memory_mb', 'nelm'):
+            assert not made_with(source, engine.source_of(other)), name
+
+
+@both
+def test_programs_have_something_to_cite(engine: Engine) -> None:
+    assert all(text for text, _ in engine.programs.values())
+
+
+def test_names_are_those_of_the_table() -> None:
+    assert [engine.name for engine in force_engines()] == list(FORCE_ENGINES)
+    assert [engine.name for engine in correlation_engines()] == list(CORRELATION_ENGINES)
+    assert all(isinstance(engine, ForceEngine) for engine in force_engines())
+    assert all(isinstance(engine, CorrelationEngine) for engine in correlation_engines())
+    for choice in (FORCES, CORRELATION):
+        reason = choice.refuse({'name': 'psi4'})
+        assert reason is not None
+        assert all(name in reason for name in choice.groups)
+
+
+@forces
+def test_settings_come_back_from_the_source_of_labels(name: str) -> None:
+    engine = force_engine({'name': name})
+    settings = engine.settings.defaults()
+    source = engine.source_of(settings)
+    like = force_engine_of(source, settings.get('method', 'LDA')).like(settings.get('method', 'LDA'), source, {})
+    assert engine.settings.refuse(like) is None
+    assert engine.source_of(like) == source
+    assert engine.refuse_other_settings(settings, like) is None
+    for setting in engine.counted:
+        other = changed(engine, setting)
+        if other is not None and not engine.is_same(setting, other, like[setting]):
+            reason = engine.refuse_other_settings({**settings, setting: other}, like)
+            assert reason is not None
+            assert f'base_engine.{setting}' in reason
+
+
+@forces
+def test_dynamics_validates_with_its_places_and_not_without(name: str, argon, codes) -> None:
+    engine = force_engine({'name': name})
+    if engine.place_of_dynamics is None:
+        pytest.skip('has no dynamics')
+    overrides = {'engine': {'name': name}}
+    builder = DFTMDWorkChain.get_builder_from_protocol(structure=argon, protocol='fast', overrides=overrides, **codes)
+    assert wrong(builder) is None
+    inputs = builder._inputs(prune=True)
+    process, given = engine.dynamics(inputs, SnapshotsData(Snapshots.from_atoms([argon.get_ase()])))
+    assert wrong_inputs(process, given) is None
+    assert engine.n_dynamics_jobs(inputs) >= 1
+    del builder[engine.place_of_dynamics]['code']
+    assert f'{engine.place_of_dynamics}.code' in (wrong(builder) or '')
+
+
+@forces
+def test_phonons_validate_and_displaced_cells_are_labelled(name: str, argon, codes) -> None:
+    engine = force_engine({'name': name})
+    code = codes.get(f'{engine.place}_code', codes['code'])
+    builder = HarmonicPhononWorkChain.get_builder_from_protocol(
+        code, argon, engine=engine.settings.defaults(), protocol='fast'
+    )
+    assert wrong(builder) is None
+    snapshots = SnapshotsData(Snapshots.from_atoms([argon.get_ase()] * 3))
+    process, given = engine.labels(builder._inputs(prune=True), snapshots)
+    assert wrong_inputs(process, given) is None
+    assert 1 <= engine.n_label_jobs(3) <= 3
+
+
+@forces
+def test_new_structures_of_any_engine_of_forces_can_be_labelled(name: str, argon, codes) -> None:
+    """`base_engine` takes every engine that gives forces."""
+    engine = force_engine({'name': name})
+    snapshots = SnapshotsData(Snapshots.from_atoms([argon.get_ase()]))
+    overrides = {'base_engine': engine.settings.defaults()}
+    builder = CCEnergiesWorkChain.get_builder_from_protocol(
+        snapshots=snapshots, structure=argon, protocol='fast', overrides=overrides, **codes
+    )
+    assert builder.base_engine['name'] == name
+    assert engine.place in builder._inputs(prune=True)
+
+
+@correlation
+def test_labelling_validates_with_its_places_and_not_without(name: str, argon, codes) -> None:
+    engine = correlation_engine({'name': name})
+    snapshots = SnapshotsData(Snapshots.from_atoms([argon.get_ase()] * 2))
+    overrides = {'engine': {'name': name}, 'selection': {'kind': 'all'}}
+    builder = CCEnergiesWorkChain.get_builder_from_protocol(
+        snapshots=snapshots, protocol='fast', overrides=overrides, **codes
+    )
+    assert wrong(builder) is None
+    process, given = engine.batch(builder._inputs(prune=True), snapshots, orm.List(list(METHODS)))
+    assert wrong_inputs(process, given) is None
+    for place in engine.places:
+        incomplete = CCEnergiesWorkChain.get_builder_from_protocol(
+            snapshots=snapshots, protocol='fast', overrides=overrides, **codes
+        )
+        del incomplete[place]['code']
+        assert f'{place}.code' in (wrong(incomplete) or '')
+
+
+@correlation
+def test_jobs_are_counted(name: str) -> None:
+    engine = correlation_engine({'name': name})
+    settings = engine.settings.defaults()
+    few = engine.n_jobs(settings, {METHODS: [0, 1]}, 8)
+    assert 1 <= few < engine.n_jobs(settings, {METHODS: list(range(20))}, 8)
+
+
+@both
+def test_costs_of_jobs_of_others_are_not_its_own(engine: Engine, aiida_profile_clean) -> None:
+    assert engine.cost_of(orm.CalcJobNode().store()) is None
+
+
+def test_codes_that_no_engine_has_are_refused() -> None:
+    with pytest.raises(TypeError, match='psi4_code'):
+        codes_by_place(None, {'psi4_code': None})
+
+
+SOURCES = [
+    (
+        force_engine,
+        {
+            'basis': 'gth-dzvp',
+            'conv_tol': 1e-08,
+            'exp_to_discard': 0.05,
+            'exxdiv': 'ewald',
+            'ke_cutoff': None,
+            'max_cycle': 50,
+            'max_memory_mb': None,
+            'method': 'LDA',
+            'name': 'pyscf',
+            'pseudo': None,
+        },
+        {
+            'basis': 'gth-dzvp',
+            'conv_tol_hartree': 1e-08,
+            'exp_to_discard': 0.05,
+            'exxdiv': 'ewald',
+            'ke_cutoff_hartree': None,
+            'method': 'LDA',
+            'engine': 'pyscf',
+            'pseudo': None,
+        },
+    ),
+    (
+        force_engine,
+        {
+            'algo': 'Normal',
+            'ediff': 1e-06,
+            'encut': 321.0,
+            'energy': 'free',
+            'incar': {'LREAL': 'Auto'},
+            'ismear': 0,
+            'kpoints': [1, 1, 1],
+            'method': 'PBE',
+            'name': 'vasp',
+            'nelm': 60,
+            'potential_family': 'PBE.64',
+            'potential_mapping': {},
+            'prec': 'Accurate',
+            'sigma': 0.01,
+        },
+        {
+            'engine': 'vasp',
+            'ediff': 1e-06,
+            'encut': 321.0,
+            'energy': 'free',
+            'ismear': 0,
+            'kpoints': [1, 1, 1],
+            'potential_family': 'PBE.64',
+            'potential_mapping': {},
+            'prec': 'Accurate',
+            'sigma': 0.01,
+            'incar': {'LREAL': 'Auto'},
+        },
+    ),
+    (
+        correlation_engine,
+        {
+            'basis': 'gth-dzvp',
+            'conv_tol': 1e-09,
+            'exp_to_discard': 0.05,
+            'exxdiv': 'ewald',
+            'max_cycle': 50,
+            'max_memory_mb': None,
+            'name': 'pyscf',
+            'pseudo': 'gth-hf-rev',
+        },
+        {
+            'basis': 'gth-dzvp',
+            'conv_tol_hartree': 1e-09,
+            'exp_to_discard': 0.05,
+            'exxdiv': 'ewald',
+            'engine': 'pyscf',
+            'pseudo': 'gth-hf-rev',
+        },
+    ),
+    (
+        correlation_engine,
+        {
+            'basis': 'gth-dzvp',
+            'basis_set_correction': True,
+            'cc4s': {
+                'ccsd': {
+                    'amplitudes_convergence': 1e-08,
+                    'energy_convergence': 1e-08,
+                    'integrals_slice_size': 100,
+                    'max_iterations': 30,
+                },
+                'triples': {},
+            },
+            'conv_tol': 1e-09,
+            'exp_to_discard': 0.05,
+            'exxdiv': 'ewald',
+            'max_cycle': 50,
+            'max_memory_mb': None,
+            'name': 'pyscf+cc4s',
+            'natural_orbitals_per_occupied': None,
+            'pseudo': 'gth-hf-rev',
+        },
+        {
+            'basis': 'gth-dzvp',
+            'conv_tol_hartree': 1e-09,
+            'exp_to_discard': 0.05,
+            'exxdiv': 'ewald',
+            'engine': 'pyscf+cc4s',
+            'natural_orbitals_per_occupied': None,
+            'pseudo': 'gth-hf-rev',
+            'basis_set_correction': True,
+            'cc4s': {
+                'ccsd': {'energy_convergence': 1e-08, 'amplitudes_convergence': 1e-08},
+                'triples': {'star': False},
+            },
+        },
+    ),
+    (
+        correlation_engine,
+        {
+            'cc4s': {
+                'basis_set_correction': {},
+                'ccsd': {
+                    'amplitudes_convergence': 1e-06,
+                    'energy_convergence': 1e-06,
+                    'integrals_slice_size': 100,
+                    'max_iterations': 30,
+                },
+                'finite_size_correction': {},
+                'triples': {},
+            },
+            'ediff': 1e-06,
+            'encut': 400.0,
+            'encutgw': 150.0,
+            'energy': 'free',
+            'gamma_only': False,
+            'hf_encut': 400.0,
+            'hf_kpoints': [3, 3, 3],
+            'incar': {},
+            'ismear': 0,
+            'name': 'vasp+cc4s',
+            'natural_orbitals_per_occupied': 10,
+            'nelm': 100,
+            'potential_family': 'PBE.64',
+            'potential_mapping': {},
+            'prec': 'Accurate',
+            'sigma': 0.01,
+        },
+        {
+            'engine': 'vasp+cc4s',
+            'ediff': 1e-06,
+            'encut': 400.0,
+            'encutgw': 150.0,
+            'energy': 'free',
+            'gamma_only': False,
+            'hf_encut': 400.0,
+            'hf_kpoints': [3, 3, 3],
+            'ismear': 0,
+            'natural_orbitals_per_occupied': 10,
+            'potential_family': 'PBE.64',
+            'potential_mapping': {},
+            'prec': 'Accurate',
+            'sigma': 0.01,
+            'incar': {},
+            'cc4s': {
+                'ccsd': {'energy_convergence': 1e-06, 'amplitudes_convergence': 1e-06},
+                'triples': {'star': False},
+                'basis_set_correction': {},
+                'finite_size_correction': {'interpolation_grid_size': 20},
+            },
+        },
+    ),
+]
+"""Settings and the source of labels made with them as earlier versions stored it: such labels are found for ever."""
+
+
+@pytest.mark.parametrize(('find', 'settings', 'source'), SOURCES)
+def test_labels_of_earlier_versions_are_recognised(find, settings, source) -> None:
+    assert find(settings).settings.refuse(settings) is None
+    assert find(settings).source_of(settings) == source
