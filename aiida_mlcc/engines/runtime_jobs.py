@@ -50,9 +50,9 @@ class RuntimeForces(ForceEngine):
     place_of_dynamics = MD
     relaxes = True
 
-    def __init__(self, name: str, title: str, programs_to_cite: tuple[str, ...] = ()) -> None:
-        self.name, self.title, self.programs = name, title, programs_to_cite
+    def __init__(self, name: str, title: str | None = None, programs_to_cite: tuple[str, ...] = ()) -> None:
         self.settings = programs.settings_class(programs.FORCES, name)
+        self.name, self.title, self.programs = name, title or self.settings.TITLE, programs_to_cite
 
     def declare_ports(self, spec: WorkChainSpec, dynamics: bool = False) -> None:
         """Declare `evaluate` or `md`."""

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from aiida_mlcc.engines.engine import CorrelationEngine, Engine, ForceEngine
     from aiida_mlcc.jobs.inputs import Options
 
+RUNTIME = 'aiida_mlcc.engines.runtime_jobs:RuntimeForces'
+"""Any program of :mod:`aiida_mlcc.runtime.programs` that gives energies and forces, where there is no more to say."""
+
 FORCE_ENGINES = {
     'pyscf': 'aiida_mlcc.engines.pyscf:FORCES',
     'vasp': 'aiida_mlcc.engines.vasp.engine:FORCES',
 }
-"""Name → :class:`~aiida_mlcc.engines.engine.ForceEngine`, as ``module:attribute``."""
+"""Name → :class:`~aiida_mlcc.engines.engine.ForceEngine`, or a class of them, as ``module:attribute``."""
 
 CORRELATION_ENGINES = {
     'pyscf': 'aiida_mlcc.engines.pyscf:CORRELATION',
@@ -42,22 +45,22 @@ CODES = {
 
 def force_engine(engine: Mapping[str, Any] | orm.Dict) -> ForceEngine:
     """Return the engine that settings name; only one that :func:`refuse_force_engine` lets pass is there."""
-    return _load(FORCE_ENGINES[engine['name']])
+    return _load(engine['name'], FORCE_ENGINES[engine['name']])
 
 
 def correlation_engine(engine: Mapping[str, Any] | orm.Dict) -> CorrelationEngine:
     """Return the engine that settings name; only one that :func:`refuse_correlation_engine` lets pass is there."""
-    return _load(CORRELATION_ENGINES[engine['name']])
+    return _load(engine['name'], CORRELATION_ENGINES[engine['name']])
 
 
 def force_engines() -> list[ForceEngine]:
     """Return all engines of energies and forces."""
-    return [_load(address) for address in FORCE_ENGINES.values()]
+    return [_load(name, address) for name, address in FORCE_ENGINES.items()]
 
 
 def correlation_engines() -> list[CorrelationEngine]:
     """Return all engines of correlated energies."""
-    return [_load(address) for address in CORRELATION_ENGINES.values()]
+    return [_load(name, address) for name, address in CORRELATION_ENGINES.items()]
 
 
 def engines() -> Iterator[Engine]:
@@ -73,7 +76,7 @@ class _LazySettings(Mapping[str, type[Settings]]):
         self.table = table
 
     def __getitem__(self, name: str) -> type[Settings]:
-        settings: type[Settings] = _load(self.table[name]).settings
+        settings: type[Settings] = _load(name, self.table[name]).settings
         return settings
 
     def __iter__(self) -> Iterator[str]:
@@ -193,6 +196,7 @@ def programs_of(names: Iterable[str | None]) -> set[str]:
 
 
 @cache
-def _load(address: str) -> Any:
+def _load(name: str, address: str) -> Any:
     module, _, attribute = address.partition(':')
-    return getattr(import_module(module), attribute)
+    found = getattr(import_module(module), attribute)
+    return found(name) if isinstance(found, type) else found
