@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from aiida import orm
@@ -36,8 +37,8 @@ class Engine(ABC):
     title: str
     """What people call the program."""
     settings: type[Settings]
-    programs: tuple[str, ...] = ()
-    """What to cite, as keys of :data:`aiida_mlcc.engines.citations.PROGRAMS`."""
+    programs: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    """What to cite: program → text and address."""
     uncounted: ClassVar[tuple[str, ...]] = ()
     """Settings on which no energy depends."""
 

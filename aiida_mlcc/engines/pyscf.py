@@ -20,6 +20,13 @@ from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation
 
 CORRELATE = 'correlate'
 
+CITE = {
+    'pyscf': (
+        'Q. Sun et al., Recent developments in the PySCF program package, J. Chem. Phys. 153, 024109 (2020)',
+        'https://doi.org/10.1063/5.0006074',
+    ),
+}
+
 _SOURCE_NAMES = {'name': 'engine', 'conv_tol': 'conv_tol_hartree', 'ke_cutoff': 'ke_cutoff_hartree'}
 _UNCOUNTED = ('max_memory_mb', 'max_cycle')
 
@@ -59,7 +66,7 @@ class PyscfEnergies(CorrelationEngine):
 
     name, title = 'pyscf', 'PySCF'
     settings = PyscfCorrelation
-    programs = ('pyscf',)
+    programs = CITE
     places = (CORRELATE,)
 
     def declare_ports(self, spec: WorkChainSpec) -> None:
@@ -94,5 +101,5 @@ class PyscfEnergies(CorrelationEngine):
         return sum(ceil(len(frames) / size) for frames in groups.values())
 
 
-FORCES = PyscfForces('pyscf', 'PySCF', ('pyscf',))
+FORCES = PyscfForces('pyscf', 'PySCF', CITE)
 CORRELATION = PyscfEnergies()

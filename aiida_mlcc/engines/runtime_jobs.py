@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -50,9 +51,11 @@ class RuntimeForces(ForceEngine):
     place_of_dynamics = MD
     relaxes = True
 
-    def __init__(self, name: str, title: str | None = None, programs_to_cite: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, name: str, title: str | None = None, cite: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    ) -> None:
         self.settings = programs.settings_class(programs.FORCES, name)
-        self.name, self.title, self.programs = name, title or self.settings.TITLE, programs_to_cite
+        self.name, self.title, self.programs = name, title or self.settings.TITLE, cite
 
     def declare_ports(self, spec: WorkChainSpec, dynamics: bool = False) -> None:
         """Declare `evaluate` or `md`."""

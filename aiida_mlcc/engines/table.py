@@ -189,10 +189,10 @@ def with_jobs(inputs: Mapping[str, Any], codes: Mapping[str, Any], options: Opti
     return {**chosen, **correlation_engine(inputs['engine']).fill(inputs, codes, options)}
 
 
-def programs_of(names: Iterable[str | None]) -> set[str]:
-    """Return the programs behind engines, by the names that settings and labels have for them."""
+def programs_of(names: Iterable[str | None]) -> dict[str, tuple[str, str]]:
+    """Return what to cite for engines, by the names that settings and labels have for them: program → text, address."""
     asked = set(names)
-    return {program for engine in engines() if engine.name in asked for program in engine.programs}
+    return {program: cite for e in engines() if e.name in asked for program, cite in e.programs.items()}
 
 
 @cache

@@ -12,7 +12,6 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.plugins import DataFactory
 
-from aiida_mlcc.engines.citations import PROGRAMS as ENGINE_PROGRAMS
 from aiida_mlcc.engines.cost import cost_of
 from aiida_mlcc.engines.table import programs_of
 from aiida_mlcc.report.arrays import Curves
@@ -46,7 +45,6 @@ CITATIONS = (
 """What a person cites who uses the curves: text and address."""
 
 PROGRAMS = {
-    **ENGINE_PROGRAMS,
     'mace': (
         'I. Batatia et al., MACE: Higher order equivariant message passing neural networks, NeurIPS 35 (2022)',
         'https://arxiv.org/abs/2206.07697',
@@ -56,7 +54,7 @@ PROGRAMS = {
         'https://doi.org/10.1103/PhysRevB.110.214302',
     ),
 }
-"""Programs that only some runs use."""
+"""Programs of force fields, which only some runs use; those of engines stand in their table."""
 
 
 _PLAIN = (orm.Dict, orm.List, orm.Bool, orm.Int, orm.Float, orm.Str, orm.AbstractCode, orm.StructureData)
@@ -123,8 +121,8 @@ def citations_of(process: orm.ProcessNode) -> list[tuple[str, str]]:
             engines |= {source.get('engine') for source in attributes.get('sources').values()}
         elif isinstance(link.node, DataFactory('mlcc.force_field')):
             used |= _programs_of(attributes.get('terms'))
-    used |= set(programs_of(engines))
-    return [*CITATIONS, *(entry for name, entry in PROGRAMS.items() if name in used)]
+    programs = programs_of(engines).values()
+    return [*CITATIONS, *programs, *(entry for name, entry in PROGRAMS.items() if name in used)]
 
 
 def _programs_of_jobs(process: orm.ProcessNode) -> set[str]:

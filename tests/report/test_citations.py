@@ -8,6 +8,7 @@ from ase.build import bulk
 
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.table import engines, programs_of
 from aiida_mlcc.report.page_provenance import CITATIONS, PROGRAMS, citations_of
 from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.snapshots import Label, Snapshots
@@ -30,7 +31,11 @@ def cited(inputs=None, jobs=()) -> set[str]:
         made.store()
     found = citations_of(process)
     assert found[: len(CITATIONS)] == list(CITATIONS)
-    return {name for name, entry in PROGRAMS.items() if entry in found}
+    return {name for name, entry in every_program().items() if entry in found}
+
+
+def every_program() -> dict[str, tuple[str, str]]:
+    return programs_of(engine.name for engine in engines()) | PROGRAMS
 
 
 def snapshots_by(engine: str) -> SnapshotsData:
@@ -74,6 +79,6 @@ def test_what_made_the_force_fields_is_cited_also_where_they_were_given(aiida_pr
 
 def test_every_program_of_the_readme_has_an_entry():
     """PySCF, Cc4s, VASP, MACE, phonopy, symfc and ASE."""
-    texts = ' '.join(text for text, _ in (*CITATIONS, *PROGRAMS.values()))
+    texts = ' '.join(text for text, _ in (*CITATIONS, *every_program().values()))
     for word in ('PySCF', 'Cc4s', 'Kresse', 'MACE', 'phonopy', 'Seko', 'atomic simulation environment', 'AiiDA 1.0'):
         assert word in texts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import Any
+from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -12,6 +12,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_mlcc.calculations.cc4s import refuse_code
 from aiida_mlcc.calculations.integrals import refuse_open_shell
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines import pyscf
 from aiida_mlcc.engines.cc4s.batch import Cc4sBatchWorkChain
 from aiida_mlcc.engines.cc4s.ports import cc4s_ports, clean_tensors_port, integrals_port
 from aiida_mlcc.engines.cc4s.settings import (
@@ -25,10 +26,15 @@ from aiida_mlcc.engines.cc4s.settings import (
     source_of,
 )
 from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, Step
+from aiida_mlcc.engines.vasp import engine as vasp
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH
 from aiida_mlcc.engines.vasp.integrals import own_mesh, refuse_chain
 from aiida_mlcc.engines.vasp.jobs import vasp_inputs
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
+
+CITE = {
+    'cc4s': ('Cc4s, Coupled Cluster for Solids, and what its manual asks to cite', 'https://manuals.cc4s.org'),
+}
 
 _PROCESSES_PER_POINT = 4
 _PROCESSES_ABOVE = 5
@@ -120,7 +126,7 @@ class Cc4sWithPyscf(Cc4sEngine):
 
     name, title = PYSCF_CC4S, 'Cc4s with PySCF'
     settings = PyscfCc4s
-    programs = ('pyscf', 'cc4s')
+    programs: ClassVar = {**pyscf.CITE, **CITE}
     places = ('integrals', 'cc4s')
 
     def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
@@ -144,7 +150,7 @@ class Cc4sWithVasp(Cc4sEngine):
 
     name, title = VASP_CC4S, 'Cc4s with VASP'
     settings = VaspCc4s
-    programs = ('vasp', 'cc4s')
+    programs: ClassVar = {**vasp.CITE, **CITE}
     places = ('vasp', 'cc4s')
 
     def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:

@@ -26,6 +26,14 @@ from aiida_mlcc.engines.vasp.settings import (
 from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.parsers.parse_raw.outcar import cost, parse_outcar
 
+CITE = {
+    'vasp': (
+        'G. Kresse, J. Furthmüller, Efficient iterative schemes for ab initio total-energy calculations using a '
+        'plane-wave basis set, Phys. Rev. B 54, 11169 (1996)',
+        'https://doi.org/10.1103/PhysRevB.54.11169',
+    ),
+}
+
 _MB_PER_GB = 1000.0
 
 
@@ -34,7 +42,7 @@ class VaspEngine(ForceEngine):
 
     name, title = 'vasp', 'VASP'
     settings = VaspForces
-    programs = ('vasp',)
+    programs = CITE
     uncounted = JOB_ONLY
     place = place_of_dynamics = PLACE
 
