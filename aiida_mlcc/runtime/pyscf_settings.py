@@ -84,7 +84,7 @@ class PyscfSettings(Settings):
 class PyscfForces(PyscfSettings):
     """Energies and forces: LDA, PBE, or HF."""
 
-    TITLE = 'force engine'
+    TITLE = 'PySCF engine'
 
     conv_tol: float = setting('Convergence of the SCF energy.', default=1e-8, above=0, unit='Hartree')
     method: str = setting('Whose energies and forces.', default='LDA', choices=(*DFT_METHODS, 'HF'))
@@ -104,7 +104,7 @@ class PyscfForces(PyscfSettings):
 class PyscfCorrelation(PyscfSettings):
     """HF, MP2, CCSD and CCSD(T)."""
 
-    TITLE = 'correlation engine'
+    TITLE = 'PySCF correlation engine'
 
     pseudo: str | None = setting(
         'Pseudopotentials; null: those made for Hartree–Fock.', default='gth-hf-rev', required=False
@@ -124,7 +124,7 @@ class PyscfCorrelation(PyscfSettings):
 class PyscfIntegrals(PyscfCorrelation):
     """Integrals for Cc4s."""
 
-    TITLE = 'integrals engine'
+    TITLE = 'PySCF integrals'
 
     natural_orbitals_per_occupied: float | None = setting(
         'MP2 natural orbitals kept for each occupied one; null: all virtual orbitals are kept, as they are.',

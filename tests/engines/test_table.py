@@ -142,6 +142,12 @@ def test_programs_have_something_to_cite(engine: Engine) -> None:
     assert all(text for text, _ in engine.programs.values())
 
 
+def test_titles_of_settings_differ() -> None:
+    """The reference has a section for each."""
+    groups = {engine.settings for engine in engines()}
+    assert len({group.TITLE for group in groups}) == len(groups)
+
+
 def test_names_are_those_of_the_table() -> None:
     assert [engine.name for engine in force_engines()] == list(FORCE_ENGINES)
     assert [engine.name for engine in correlation_engines()] == list(CORRELATION_ENGINES)

@@ -50,7 +50,7 @@ def _parts(convergence: float, *corrections: str) -> dict[str, Any]:
 class PyscfCc4s(PyscfIntegrals):
     """Integrals by PySCF at the Γ point."""
 
-    TITLE = 'correlation engine'
+    TITLE = 'Cc4s with integrals of PySCF'
 
     name: str = setting('The engine.', default=PYSCF_CC4S, choices=(PYSCF_CC4S,))
     basis_set_correction: bool = setting(
@@ -77,7 +77,7 @@ class PyscfCc4s(PyscfIntegrals):
 class VaspCc4s(vasp.VaspIntegrals):
     """Integrals by VASP."""
 
-    TITLE = 'correlation engine'
+    TITLE = 'Cc4s with integrals of VASP'
 
     name: str = setting('The engine.', default=VASP_CC4S, choices=(VASP_CC4S,))
     cc4s: dict = setting(

@@ -128,7 +128,7 @@ def kill_after_its_second_frame(work_folder: Path, patience: float = 120.0) -> N
         ({'natural_orbitals_per_occupied': 0}, 'must be above 0'),
         ({'natural_orbitals_per_occupied': 'ten'}, 'not a number'),
         ({'name': 'vasp'}, 'choose from pyscf'),
-        ({'nbands': 3}, 'unknown integrals engine setting `nbands`'),
+        ({'nbands': 3}, 'unknown PySCF integrals setting `nbands`'),
     ],
 )
 def test_senseless_settings_are_refused_at_submission(python, changes, named):
