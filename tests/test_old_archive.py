@@ -1,0 +1,126 @@
+"""A run of the version before processes were entry points: it reads as it did then, and its labels are used again.
+
+`tests/archives/before_entry_points.aiida` is the archive of lithium hydride by LDA, HF and CCSD(T) with all that it
+was made from, and the JSON file beside it what that version said of it.
+"""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+from aiida.plugins import DataFactory
+from aiida.tools.archive import import_archive
+
+from aiida_mlcc.cli.known_labels import find_known_labels
+from aiida_mlcc.data import process_types
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.report.page import write_report
+from aiida_mlcc.report.results import results_of
+from aiida_mlcc.report.trace import curves_of, trace
+from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
+
+ARCHIVE = Path(__file__).parent / 'archives' / 'before_entry_points.aiida'
+METHODS = ['HF', 'CCSD(T)']
+
+
+@pytest.fixture(scope='module')
+def said():
+    """Return what the version that made the archive said of it."""
+    return json.loads(gzip.decompress(ARCHIVE.with_suffix('.json.gz').read_bytes()))
+
+
+@pytest.fixture(scope='module')
+def run(aiida_profile, said):
+    """Import the archive into an empty profile, which is empty again afterwards."""
+    aiida_profile.reset_storage()
+    import_archive(ARCHIVE)
+    yield orm.load_node(said['run'])
+    aiida_profile.reset_storage()
+
+
+def contains(found, expected, rel=1e-9):
+    """Tell whether `found` has all that `expected` has, numbers to `rel`; what came later may be there besides."""
+    if isinstance(expected, dict):
+        return set(expected) <= set(found) and all(contains(found[name], expected[name], rel) for name in expected)
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(contains(*pair, rel) for pair in zip(found, expected, strict=True))
+    return found == (pytest.approx(expected, rel=rel) if isinstance(expected, float) else expected)
+
+
+def in_order(traced):
+    """Return a trace with its lists sorted: they follow the PKs, which an import gives anew."""
+    return {name: sorted(value, key=as_text) if isinstance(value, list) else value for name, value in traced.items()}
+
+
+def as_text(value):
+    return json.dumps(value, sort_keys=True)
+
+
+def test_the_archive_has_processes_that_are_stored_under_their_files(run):
+    types = orm.QueryBuilder().append(orm.ProcessNode, project='process_type').distinct().all(flat=True)
+    old = {name for name in types if name.startswith('aiida_mlcc.')}
+    assert len(old) > 15
+    assert all(process_types.entry_point_of(name).split(':')[1].startswith('mlcc.') for name in old)
+
+
+def test_results_are_those_of_then(run, said):
+    found = json.loads(json.dumps(results_of(run)))
+    assert set(found['methods']) == {'LDA', *METHODS}
+    for name in said['results']:
+        assert contains(found[name], said['results'][name]), name
+
+
+def test_every_curve_leads_to_the_energies_that_it_was_made_from(run, said):
+    curves = curves_of(run)
+    assert set(curves) == set(said['traces'])
+    for method, curve in curves.items():
+        assert contains(in_order(trace(curve).plain()), in_order(said['traces'][method])), method
+    assert {energy['method'] for energy in said['traces']['CCSD(T)']['energies']} == {'LDA', 'CCSD(T)'}
+    assert all(energy['calculation'] for one in said['traces'].values() for energy in one['energies'])
+
+
+def test_the_page_is_written(run, said, tmp_path):
+    write_report(run, tmp_path)
+    (page,) = tmp_path.glob('*.html')
+    text = page.read_text()
+    assert run.uuid in text
+    assert all(energy['calculation'] in text for energy in said['traces']['CCSD(T)']['energies'])
+
+
+def test_its_labels_are_found_and_leave_nothing_to_compute(run, said):
+    snapshots = run.outputs.snapshots.get_snapshots()
+    known = find_known_labels(run.outputs.snapshots)
+    assert {name: node.uuid for name, node in known.items()} == said['known_labels']
+    frames = snapshots.labelled_by('CCSD(T)')
+    assert len(frames) == 12
+
+    (code,) = orm.QueryBuilder().append(orm.InstalledCode).all(flat=True)
+    bare = SnapshotsData(snapshots.select(frames).without_labels())
+    overrides = {'methods': METHODS, 'selection': {'kind': 'all'}}
+    builder = CCEnergiesWorkChain.get_builder_from_protocol(code, bare, 'fast', overrides)
+    builder.known_labels = known
+    outputs, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
+    assert not [process for process in node.called_descendants if isinstance(process, orm.CalcJobNode)]
+    for method in METHODS:
+        again = outputs['snapshots'].get_snapshots().labels[method].energies
+        assert np.array_equal(again, snapshots.labels[method].energies[frames])
+
+
+def test_force_fields_give_the_energies_and_forces_of_then(run, said):
+    atoms = run.outputs.snapshots.get_ase(0)
+    nodes = orm.QueryBuilder().append(DataFactory('mlcc.force_field')).all(flat=True)
+    assert {node.uuid for node in nodes} == set(said['force_fields'])
+    for node in nodes:
+        then = said['force_fields'][node.uuid]
+        assert node.method == then['method']
+        assert node.get_force_field().base_scale == then['base_scale']
+        # A Δ that rescales its base has no energy of its own.
+        if 'energy_eV' in then:
+            atoms.calc = node.get_calculator()
+            assert atoms.get_potential_energy() == pytest.approx(then['energy_eV'], abs=1e-7)
+            assert atoms.get_forces() == pytest.approx(np.array(then['forces_eV_A']), abs=1e-6)
