@@ -47,7 +47,7 @@ class RuntimeCalculation(CalcJob):
         spec.input(
             'runtime_source',
             valid_type=orm.SinglefileData,
-            default=runtime_source,
+            default=lambda: runtime_source(cls.TASK),
             help='The code that runs, filled by itself; part of the cache key and of the provenance.',
         )
         spec.input(

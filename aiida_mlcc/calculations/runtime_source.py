@@ -1,4 +1,9 @@
-"""The code that a job runs, as a node: compute nodes need no aiida-mlcc, and a changed runtime is a changed input."""
+"""The code that a job or a calcfunction runs, as an input: compute nodes need no aiida-mlcc, and changed code is a
+changed input.
+
+It is the files that the job's task or the calcfunction reaches by its imports, and no others. A change elsewhere, in
+what reads data sets for instance, leaves its results in the cache.
+"""
 
 from __future__ import annotations
 
@@ -7,43 +12,36 @@ import io
 import zipfile
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiida import orm
 
-import aiida_mlcc
+from aiida_mlcc.calculations.reached_files import reached_files
 
 RUNTIME_SOURCE_FILE = 'runtime_source.zip'
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_ROOMS = ('science', 'runtime')
+_RUNTIME = 'aiida_mlcc.runtime'
 _DIGEST = 'sha256'
 
 NodeType = TypeVar('NodeType', bound=orm.Data)
 
 
-def _source_files(*rooms: str) -> list[tuple[str, bytes]]:
-    package = Path(aiida_mlcc.__file__).parent
-    files = [package / '__init__.py', *(f for room in rooms for f in (package / room).rglob('*.py'))]
-    return sorted((f.relative_to(package.parent).as_posix(), f.read_bytes()) for f in files)
-
-
 @cache
-def runtime_zip() -> bytes:
-    """Return ``aiida_mlcc/{__init__,science,runtime}`` as one zip; equal sources give equal bytes.
+def runtime_zip(task: str) -> bytes:
+    """Return what ``python -m aiida_mlcc.runtime TASK`` reaches as one zip; equal sources give equal bytes.
 
     Python imports from it as it stands, so nothing needs to be unpacked.
     """
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, 'w', zipfile.ZIP_DEFLATED) as archive:
-        for name, content in _source_files(*_ROOMS):
+        for name, content in reached_files(f'{_RUNTIME}.__main__', f'{_RUNTIME}.{task}').items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
     return stream.getvalue()
 
 
-def runtime_source() -> orm.SinglefileData:
-    """Return the runtime as a node: the stored one where the profile has it, else a new one."""
-    content = runtime_zip()
+def runtime_source(task: str) -> orm.SinglefileData:
+    """Return the code of a task as a node: the stored one where the profile has it, else a new one."""
+    content = runtime_zip(task)
     digest = hashlib.sha256(content).hexdigest()
     stored = _find(orm.SinglefileData, {f'attributes.{_DIGEST}': digest})
     if stored is not None:
@@ -53,17 +51,20 @@ def runtime_source() -> orm.SinglefileData:
     return node
 
 
-def science_hash(function: Callable[..., object] | None = None) -> orm.Str:
-    """Return the hash of the ``science`` room, an input of every calcfunction that calls it."""
-    digest = _science_digest()
+def science_hash(function: Callable[..., Any]) -> orm.Str:
+    """Return the hash of the files that a calcfunction reaches, which is one of its inputs.
+
+    :param function: the calcfunction; its own file counts as well.
+    """
+    digest = _digest_of(function.__module__)
     return _find(orm.Str, {'attributes.value': digest}) or orm.Str(digest)
 
 
 @cache
-def _science_digest() -> str:
+def _digest_of(module: str) -> str:
     digest = hashlib.sha256()
-    for name, content in _source_files('science'):
-        digest.update(name.encode() + content)
+    for name, content in reached_files(module).items():
+        digest.update(f'{name} {len(content)} '.encode() + content)
     return digest.hexdigest()
 
 

@@ -16,7 +16,9 @@ from aiida_mlcc.science.settings import Settings, SettingsError
 
 @dataclass(frozen=True)
 class Role:
-    """One thing that a program gives, as ``module:attribute`` of the runtime.
+    """One thing that a program gives, as ``aiida_mlcc.module:attribute``.
+
+    The names are in full: the code that a job brings is found by them.
 
     :param settings: its :class:`~aiida_mlcc.science.settings.Settings`.
     :param run: a function of these settings. For forces it returns an ASE calculator with ``label_method`` and
@@ -33,9 +35,15 @@ FORCES, ENERGIES, INTEGRALS = 'forces', 'energies', 'integrals'
 
 PROGRAMS: dict[str, dict[str, Role]] = {
     'pyscf': {
-        FORCES: Role('pyscf_settings:PyscfForces', 'pyscf_calculator:PyscfCalculator'),
-        ENERGIES: Role('pyscf_settings:PyscfCorrelation', 'correlated_energies:correlated_energies'),
-        INTEGRALS: Role('pyscf_settings:PyscfIntegrals'),
+        FORCES: Role(
+            'aiida_mlcc.runtime.pyscf_settings:PyscfForces',
+            'aiida_mlcc.runtime.pyscf_calculator:PyscfCalculator',
+        ),
+        ENERGIES: Role(
+            'aiida_mlcc.runtime.pyscf_settings:PyscfCorrelation',
+            'aiida_mlcc.runtime.correlated_energies:correlated_energies',
+        ),
+        INTEGRALS: Role('aiida_mlcc.runtime.pyscf_settings:PyscfIntegrals'),
     },
 }
 """Name of the program → role → where it is found."""
@@ -81,4 +89,4 @@ def run_of(role: str, name: str) -> Any:
 
 def _load(address: str) -> Any:
     module, _, attribute = address.partition(':')
-    return getattr(import_module(f'{__package__}.{module}'), attribute)
+    return getattr(import_module(module), attribute)

@@ -147,6 +147,7 @@ def test_hartree_fock_by_vasp_leads_to_the_step_that_gave_the_energy(computer, s
             orm.Dict({}),
             orm.Dict({}),
             orm.Str(FREE),
+            orm.Str(SCIENCE),
             **{s: j.outputs.retrieved for s, j in zip(steps, jobs, strict=True)},
         )
         chains[frame] = jobs

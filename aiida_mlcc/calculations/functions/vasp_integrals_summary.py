@@ -8,7 +8,9 @@ from aiida_mlcc.parsers.parse_raw.vasprun import parse_vasprun
 
 
 @calcfunction
-def vasp_integrals_summary(numbers: orm.Dict, source: orm.Dict, energy: orm.Str, **steps: orm.FolderData):
+def vasp_integrals_summary(
+    numbers: orm.Dict, source: orm.Dict, energy: orm.Str, science: orm.Str, **steps: orm.FolderData
+):
     """Return the Hartree–Fock energy (eV per cell) on its own k-mesh, or at Γ where it has none, and a summary.
 
     :param numbers: what the summary says besides: electrons, orbitals, tensors.

@@ -34,7 +34,7 @@ def draw_velocities(start: SnapshotsData, temperature_K: orm.Float, seed: orm.In
 
 
 @calcfunction
-def hand_over_velocities(retrieved: orm.FolderData, time_step_fs: orm.Float):
+def hand_over_velocities(retrieved: orm.FolderData, time_step_fs: orm.Float, science: orm.Str):
     """Return the CONTCAR of a segment as the POSCAR of the next one, where it follows its last complete step.
 
     It ends with the reason where CONTCAR lacks velocities or is not one time step after that step.

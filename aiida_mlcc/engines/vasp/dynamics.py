@@ -144,6 +144,7 @@ class VaspMdWorkChain(WorkChain):
         poscar, process = hand_over_velocities.run_get_node(
             node.outputs.retrieved,
             orm.Float(self.inputs.parameters['time_step_fs']),
+            science_hash(hand_over_velocities),
             metadata={'call_link_label': f'hand_over_{self.ctx.done}'},
         )
         if process.is_finished_ok:

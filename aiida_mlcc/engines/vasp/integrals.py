@@ -166,6 +166,7 @@ class VaspIntegralsWorkChain(WorkChain):
             orm.Dict(numbers),
             orm.Dict(source_of(engine)),
             orm.Str(engine['energy']),
+            science_hash(vasp_integrals_summary),
             metadata={'call_link_label': 'summarise'},
             **{step: self.ctx[step].outputs.retrieved for step in (*CHAIN, *self.ctx.meshes)},
         )

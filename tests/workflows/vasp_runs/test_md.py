@@ -165,7 +165,7 @@ def test_contcar_is_handed_over_only_where_it_follows_the_last_step(aiida_profil
     folder.put_object_from_filelike(io.BytesIO(run.encode()), 'vasprun.xml')
     text = poscar(frame(1 + moved), velocities())
     folder.put_object_from_filelike(io.BytesIO(text.encode()), 'CONTCAR')
-    _, node = hand_over_velocities.run_get_node(folder, orm.Float(STEP_FS))
+    _, node = hand_over_velocities.run_get_node(folder, orm.Float(STEP_FS), science_hash(hand_over_velocities))
     if reason is None:
         assert node.is_finished_ok, node.exit_message
         assert node.outputs.result.get_content() == text
