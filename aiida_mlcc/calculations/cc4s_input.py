@@ -40,7 +40,7 @@ class Ccsd(Settings):
     amplitudes_convergence: float = setting('Of the amplitudes.', default=1e-8, above=0, required=False)
     integrals_slice_size: int = setting('Slice of the four-virtual integrals.', default=100, at_least=1, required=False)
     level_shift: float = setting('Added to every energy difference.', default=0.0, at_least=0, required=False)
-    mixer: dict = setting(
+    mixer: dict[str, Any] = setting(
         'How the next amplitudes are made.', default={'type': 'diis', 'max_residua': 4}, required=False
     )
 

@@ -56,7 +56,7 @@ class PyscfCc4s(PyscfIntegrals):
     basis_set_correction: bool = setting(
         'Whether the second-order energy of the virtual orbitals that are left out is added.', default=True
     )
-    cc4s: dict = setting(_HELP, default=_parts(1e-8))
+    cc4s: dict[str, Any] = setting(_HELP, default=_parts(1e-8))
 
     @classmethod
     def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
@@ -80,7 +80,7 @@ class VaspCc4s(vasp.VaspIntegrals):
     TITLE = 'Cc4s with integrals of VASP'
 
     name: str = setting('The engine.', default=VASP_CC4S, choices=(VASP_CC4S,))
-    cc4s: dict = setting(
+    cc4s: dict[str, Any] = setting(
         _HELP,
         default=_parts(1e-6, cc4s_input.BASIS_SET_CORRECTION, cc4s_input.FINITE_SIZE_CORRECTION),
     )

@@ -51,8 +51,8 @@ class VaspSettings(Settings):
         'Which energy is the label; the forces are the derivative of `free`.', default='free', choices=ENERGIES
     )
     potential_family: str = setting('Family of potentials in the database.', default='PBE.64')
-    potential_mapping: dict = setting('Element → full name of its POTCAR in the family.', default={})
-    incar: dict = setting('Further INCAR tags.', default={})
+    potential_mapping: dict[str, Any] = setting('Element → full name of its POTCAR in the family.', default={})
+    incar: dict[str, Any] = setting('Further INCAR tags.', default={})
 
     @classmethod
     def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
@@ -68,7 +68,7 @@ class VaspForces(VaspSettings):
 
     method: str = setting('Whose energies and forces.', default='PBE', choices=(*DFT_METHODS, 'HF'))
     algo: str = setting('Electronic minimisation.', default='Normal', choices=_FORCE_ALGORITHMS)
-    kpoints: list = setting('Γ-centred mesh.', default=[1, 1, 1], check=three_counts)
+    kpoints: list[int] = setting('Γ-centred mesh.', default=[1, 1, 1], check=three_counts)
 
     @classmethod
     def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
@@ -92,7 +92,7 @@ class VaspIntegrals(VaspSettings):
         'MP2 natural orbitals kept for each occupied one.', default=10, at_least=1
     )
     encutgw: float = setting('Cutoff of the Coulomb vertex.', default=150.0, above=0, unit='eV')
-    hf_kpoints: list = setting('Mesh of the Hartree–Fock energy.', default=[3, 3, 3], check=three_counts)
+    hf_kpoints: list[int] = setting('Mesh of the Hartree–Fock energy.', default=[3, 3, 3], check=three_counts)
     hf_encut: float = setting('Cutoff of the Hartree–Fock energy.', default=400.0, above=0, unit='eV')
 
 
