@@ -72,8 +72,10 @@ def _nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
     while left:
         node = left.pop()
         yield node
-        for_types = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == 'TYPE_CHECKING'
-        left += node.orelse if for_types else ast.iter_child_nodes(node)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == 'TYPE_CHECKING':
+            left += node.orelse
+        else:
+            left += ast.iter_child_nodes(node)
 
 
 def _is_ours(module: str) -> bool:

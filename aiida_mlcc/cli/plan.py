@@ -91,4 +91,5 @@ def _base_engine(inputs: Mapping[str, Any]) -> ForceEngine:
     if 'snapshots' not in inputs:
         return force_engine(inputs['dft_md']['engine'])
     method, snapshots = base_method_of(inputs['snapshots']), inputs['snapshots'].get_snapshots()
+    assert method is not None
     return force_engine_of(snapshots.labels[method].source, method)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import Any, ClassVar
+from typing import Any
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -126,7 +126,7 @@ class Cc4sWithPyscf(Cc4sEngine):
 
     name, title = PYSCF_CC4S, 'Cc4s with PySCF'
     settings = PyscfCc4s
-    programs: ClassVar = {**pyscf.CITE, **CITE}
+    programs = {**pyscf.CITE, **CITE}
     places = ('integrals', 'cc4s')
 
     def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
@@ -150,7 +150,7 @@ class Cc4sWithVasp(Cc4sEngine):
 
     name, title = VASP_CC4S, 'Cc4s with VASP'
     settings = VaspCc4s
-    programs: ClassVar = {**vasp.CITE, **CITE}
+    programs = {**vasp.CITE, **CITE}
     places = ('vasp', 'cc4s')
 
     def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
