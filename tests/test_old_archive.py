@@ -83,6 +83,7 @@ def test_every_curve_leads_to_the_energies_that_it_was_made_from(run, said):
     assert all(energy['calculation'] for one in said['traces'].values() for energy in one['energies'])
 
 
+@pytest.mark.nightly
 def test_the_page_is_written(run, said, tmp_path):
     write_report(run, tmp_path)
     (page,) = tmp_path.glob('*.html')
@@ -111,6 +112,7 @@ def test_its_labels_are_found_and_leave_nothing_to_compute(run, said):
         assert np.array_equal(again, snapshots.labels[method].energies[frames])
 
 
+@pytest.mark.nightly
 def test_force_fields_give_the_energies_and_forces_of_then(run, said):
     atoms = run.outputs.snapshots.get_ase(0)
     nodes = orm.QueryBuilder().append(DataFactory('mlcc.force_field')).all(flat=True)
