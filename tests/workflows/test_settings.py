@@ -72,3 +72,24 @@ def test_every_group_has_a_port_that_it_checks(stage):
         for step in path.split('.'):
             port = port[step]
         assert port.validator is not None
+
+
+@pytest.mark.parametrize(
+    ('stage', 'path', 'value', 'sentence'),
+    [
+        (
+            'delta_train',
+            'base.training.schedule',
+            'cosin',
+            "`base.training.schedule` is 'cosin': choose from",
+        ),
+        ('delta_train', 'base.training.valid_fraction', 2, '`base.training.valid_fraction` is 2, but must be above 0'),
+        ('delta_train', 'base.network.MLP_irreps', 'x', "`base.network.MLP_irreps` is 'x'"),
+        ('harmonic_phonon', 'parameters.relax', 'maybe', "`parameters.relax` is 'maybe': choose from none,"),
+        ('cc_energies', 'selection.kind', 'foo', "`selection.kind` is 'foo': choose from random,"),
+    ],
+)
+def test_what_is_allowed_is_told(stage, path, value, sentence):
+    with pytest.raises(ProtocolError) as error:
+        STAGES[stage].get_protocol_inputs('fast', nested(path, value))
+    assert str(error.value).startswith(sentence)
