@@ -125,7 +125,10 @@ def test_labels_of_other_settings_are_not_added_to(python):
     ('overrides', 'reason'),
     [
         ({'selection': {'kind': 'all', 'per_method': {'CCSDT': {'kind': 'all'}}}}, "`per_method` names 'CCSDT'"),
-        ({'selection': {'kind': 'random', 'n': 1, 'per_method': {'HF': {'n': 3}}}}, r'per_method\.HF: unknown kind'),
+        (
+            {'selection': {'kind': 'random', 'n': 1, 'per_method': {'HF': {'n': 3}}}},
+            r'per_method\.HF\.kind` is None: choose',
+        ),
         (
             {'selection': {'kind': 'all', 'per_method': {'HF': {'kind': 'random', 'n': 9}}}},
             r'per_method\.HF: 9 frames asked for',

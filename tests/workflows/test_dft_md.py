@@ -43,7 +43,7 @@ def test_every_step_is_a_snapshot_with_energy_and_forces_and_a_source(python, he
     ('overrides', 'reason'),
     [
         ({'supercell_matrix': [0, 1, 1]}, 'supercell|matrix'),
-        ({'engine': {'method': 'B3LYP'}}, "`method` is 'B3LYP': choose from LDA, PBE, HF"),
+        ({'engine': {'method': 'B3LYP'}}, "`engine.method` is 'B3LYP': choose from LDA, PBE, HF"),
         ({'md': {'parameters': {'n_steps': 0}}}, 'parameters.n_steps` is 0, but must be at least 1'),
         ({'md': {'parameters': {'time_step_fs': -1.0}}}, 'must be above 0'),
     ],

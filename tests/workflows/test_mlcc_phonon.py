@@ -223,7 +223,7 @@ def test_selection_that_the_dynamics_cannot_serve_is_refused_before_it_runs(pyth
             {'selection': {'kind': 'all', 'per_method': {'MP2': {'kind': 'random', 'n': 13}}}},
             'per_method.MP2: 13',
         ),
-        ({'selection': {'kind': 'frozen-phonon'}}, 'the LDA labels come neither from PySCF nor from VASP'),
+        ({'selection': {'kind': 'frozen-phonon'}}, 'the LDA labels come from an unknown source, not from one of'),
     ],
 )
 def test_labelling_that_the_snapshots_cannot_serve_is_refused_at_submission(python, crystal, labelling, reason):
