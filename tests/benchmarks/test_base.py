@@ -9,6 +9,8 @@ import pytest
 from tests.benchmarks import base
 from tests.benchmarks.printed import printed_by
 
+pytestmark = pytest.mark.nightly
+
 SMALL = ('--crystal', 'lif8', '--channels', '2', '--max-L', '0', '--r-max', '2.5', '--epochs', '2')
 BASES = {'uniform', 'inverse-force', 'uniform, corrected', 'inverse-force, corrected', 'energies alone'}
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.benchmarks import delta
 
+pytestmark = pytest.mark.nightly
+
 
 @pytest.fixture(scope='module')
 def printed() -> dict[str, Any]:

@@ -11,6 +11,8 @@ from tests.benchmarks import evaluate
 from tests.benchmarks.data import load
 from tests.benchmarks.printed import printed_by
 
+pytestmark = pytest.mark.nightly
+
 SMALL = ('--crystal', 'lif8', '--channels', '2', '--max-L', '0', '--r-max', '2.5')
 KINDS = {'base', 'SumCalculator', 'mace', 'readout', 'force-constants'}
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.benchmarks import md
 from tests.benchmarks.printed import printed_by
 from tests.benchmarks.test_evaluate import KINDS, SMALL
+
+pytestmark = pytest.mark.nightly
 
 
 def test_one_json_object_tells_steps_a_second_and_ratios_of_every_kind() -> None:

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.nightly
+
 
 def test_one_json_object_tells_what_a_displaced_cell_costs() -> None:
     command = [sys.executable, '-m', 'tests.benchmarks.phonons', '--cells', '2', '--size', '2']

@@ -19,6 +19,8 @@ from aiida.plugins import WorkflowFactory
 from aiida_mlcc.data.force_field import ForceFieldData
 from tests.crystals import rocksalt, springs
 
+pytestmark = pytest.mark.nightly
+
 builder = WorkflowFactory('mlcc.mlcc_phonon').get_builder_from_protocol(
     orm.load_code('mlcc-python@localhost'),
     orm.StructureData(ase=rocksalt()),

@@ -28,6 +28,8 @@ SEED = 5192
 SCALE = 0.25
 SHIFT = 3.0
 METHODS = ('HF',)
+ENTRY = {'method': 'HF', 'kind': 'mace', 'energy_rmse_mev_atom': {'train': 1.0, 'test': 2.0}}
+"""What a study tells of one model."""
 
 
 @pytest.fixture(autouse=True)
@@ -78,12 +80,14 @@ def test_each_seed_draws_a_half_of_its_own() -> None:
     assert random_half(200, 98, 5192).tolist() != random_half(200, 98, 861).tolist()
 
 
+@pytest.mark.nightly
 def test_all_models_of_the_study_are_there() -> None:
     kinds = ('rescaling', 'mace', 'readout', 'force-constants')
     expected = [('LDA(E)', 'mace'), ('LDA', 'mace'), *((m, k) for m in METHODS for k in kinds)]
     assert [(e['method'], e['kind']) for e in measured()] == expected
 
 
+@pytest.mark.nightly
 def test_nothing_is_learnt_from_the_other_half() -> None:
     frames = crystal()[0]
     unseen = half(frames).test
@@ -99,6 +103,7 @@ def test_nothing_is_learnt_from_the_other_half() -> None:
             assert after[name]['train'] == pytest.approx(before[name]['train'], rel=1e-9, abs=1e-6)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize('kind', ['rescaling', 'readout', 'force-constants'])
 def test_a_rescaled_functional_is_learnt_to_the_last_digit_by_what_can_rescale(kind: str) -> None:
     errors = entry(measured(), 'HF', kind)['energy_rmse_mev_atom']
@@ -111,6 +116,7 @@ def test_errors_are_told_per_atom_and_by_half() -> None:
     assert drawn.energy_rmse(wrong) == pytest.approx({'train': 1.0, 'test': 2.0})
 
 
+@pytest.mark.nightly
 def test_a_delta_without_its_base_and_the_base_rescaled_are_their_sum() -> None:
     drawn = half(crystal()[0])
     base = train(drawn, 'LDA', None, forces=True)
@@ -123,9 +129,8 @@ def test_a_delta_without_its_base_and_the_base_rescaled_are_their_sum() -> None:
 
 
 def test_the_mean_is_over_seeds() -> None:
-    one = {'method': 'HF', 'kind': 'mace', 'energy_rmse_mev_atom': {'train': 1.0, 'test': 2.0}}
-    other = {**one, 'energy_rmse_mev_atom': {'train': 3.0, 'test': 6.0}}
-    assert mean_of({'1': [one], '2': [other]}) == [{**one, 'energy_rmse_mev_atom': {'train': 2.0, 'test': 4.0}}]
+    other = {**ENTRY, 'energy_rmse_mev_atom': {'train': 3.0, 'test': 6.0}}
+    assert mean_of({'1': [ENTRY], '2': [other]}) == [{**ENTRY, 'energy_rmse_mev_atom': {'train': 2.0, 'test': 4.0}}]
 
 
 def run(output: Path, seeds: list[int], n_train: int = N_TRAIN) -> dict[str, Any]:
@@ -134,7 +139,7 @@ def run(output: Path, seeds: list[int], n_train: int = N_TRAIN) -> dict[str, Any
 
 def test_a_seed_that_the_output_has_is_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     computed = []
-    monkeypatch.setattr(half_sets, 'models_of', lambda drawn: computed.append(drawn.seed) or measured())
+    monkeypatch.setattr(half_sets, 'models_of', lambda drawn: computed.append(drawn.seed) or [ENTRY])
     output = tmp_path / 'errors.json'
     run(output, [1, 2])
     result = run(output, [1, 2, 3])
@@ -144,7 +149,7 @@ def test_a_seed_that_the_output_has_is_not_computed_again(tmp_path: Path, monkey
 
 
 def test_an_output_of_other_settings_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(half_sets, 'models_of', lambda _: measured())
+    monkeypatch.setattr(half_sets, 'models_of', lambda _: [ENTRY])
     output = tmp_path / 'errors.json'
     run(output, [1])
     with pytest.raises(SystemExit, match='other n_train and n_test'):
@@ -157,7 +162,7 @@ def test_seeds_of_another_run_into_the_same_output_are_kept(tmp_path: Path, monk
     def meanwhile(drawn: Half) -> list[dict[str, Any]]:
         if drawn.seed == 1:
             run(output, [2])
-        return measured()
+        return [ENTRY]
 
     monkeypatch.setattr(half_sets, 'models_of', meanwhile)
     assert sorted(run(output, [1])['seeds']) == ['1', '2']

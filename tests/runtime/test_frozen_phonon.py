@@ -4,6 +4,8 @@ import pytest
 
 from tests.frozen_phonon import lda, wave_function
 
+pytestmark = pytest.mark.nightly
+
 
 def test_lda_energies_and_forces_give_the_same_frequency():
     by_energies, by_forces = lda()
