@@ -4,6 +4,7 @@ import pytest
 
 from tests.graphs import Run, build_run
 from tests.report.full_run import FullRun, build_full_run
+from tests.report.read_page import Page, page_of
 
 
 @pytest.fixture(scope='package')
@@ -19,3 +20,15 @@ def run(aiida_profile) -> Run:
 def full(run) -> FullRun:
     """Return a finished run that has everything a page can show."""
     return build_full_run(run)
+
+
+@pytest.fixture(scope='package')
+def page_of_run(run) -> Page:
+    """Return the page of `run`."""
+    return page_of(run.master)
+
+
+@pytest.fixture(scope='package')
+def page_of_full(full) -> Page:
+    """Return the page of `full`."""
+    return page_of(full.process)

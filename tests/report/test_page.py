@@ -18,9 +18,9 @@ HOSTILE = '</script><img src=x onerror="alert(1)">'
 
 
 @pytest.fixture(scope='module')
-def page(run):
+def page(page_of_run):
     """Return the page of the whole run."""
-    return page_of(run.master)
+    return page_of_run
 
 
 def test_every_method_has_its_dispersion_and_can_be_switched_off(run, page):

@@ -104,8 +104,8 @@ def test_the_symmetry_of_force_constants_has_its_size_and_unit(results):
     assert table.folded
 
 
-def test_gruneisen_parameters_follow_the_path_with_gaps_where_there_is_no_frequency(full):
-    page = page_of(full.process)
+def test_gruneisen_parameters_follow_the_path_with_gaps_where_there_is_no_frequency(full, page_of_full):
+    page = page_of_full
     node = full.nodes['gruneisen__hf']
     y = traces(page, 'gruneisen', 'line')['HF']['y']
     # Two stretches, of five points and of one, each with a gap after it, for six branches.

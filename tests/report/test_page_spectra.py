@@ -14,9 +14,9 @@ from tests.report.read_page import named, page_of, traces
 
 
 @pytest.fixture(scope='module')
-def page(full):
+def page(page_of_full):
     """Return the page of the run that has everything."""
-    return page_of(full.process)
+    return page_of_full
 
 
 def _mean(node):
@@ -40,8 +40,8 @@ def test_the_full_mesh_is_there_on_request(page):
     assert 'harmonic on the full mesh' in ''.join(page.words)
 
 
-def test_without_that_supercell_the_full_mesh_is_drawn_and_said(run):
-    page = page_of(run.master)
+def test_without_that_supercell_the_full_mesh_is_drawn_and_said(page_of_run):
+    page = page_of_run
     assert set(named(page, 'spectrum', 'HF, harmonic')['y']) == {1.0}
     assert traces(page, 'spectrum', 'mesh') == {}
     text = ''.join(page.words)

@@ -5,15 +5,14 @@ import pytest
 from aiida_mlcc.report.curves.thermal import displacement_figure, imaginary_text, thermal_figure
 from aiida_mlcc.report.results import results_of
 from tests.report.full_run import MEMBERS, SLUGS, TEMPERATURES
-from tests.report.read_page import page_of
 
 PANELS = {'free_energy_kJ_mol': 'y', 'entropy_J_K_mol': 'y2', 'heat_capacity_J_K_mol': 'y3'}
 
 
 @pytest.fixture(scope='module')
-def page(full):
+def page(page_of_full):
     """Return the page of the run that has everything."""
-    return page_of(full.process)
+    return page_of_full
 
 
 def _drawn(page, figure, panel, role, method):

@@ -6,7 +6,7 @@ import yaml
 from ase.build import bulk
 
 from aiida_mlcc.report.arrays import curves_of_run
-from aiida_mlcc.report.page import write_report
+from aiida_mlcc.report.page import render
 from aiida_mlcc.report.page_tables import residual_table
 from aiida_mlcc.report.references import (
     UnreadableReferences,
@@ -15,6 +15,7 @@ from aiida_mlcc.report.references import (
     residuals,
     shipped_references,
 )
+from aiida_mlcc.report.results import results_of
 
 POINT = {'label': 'X', 'modes': [6], 'value': 300.0, 'unit': 'cm-1', 'citation': 'A. Person'}
 
@@ -126,10 +127,9 @@ def test_other_crystals_have_none(atoms):
 
 
 @pytest.mark.parametrize('atoms', [bulk('C', 'diamond', a=3.57), bulk('LiH', 'rocksalt', a=4.08)])
-def test_what_is_shipped_is_on_the_page_with_what_is_left_out(run, tmp_path, atoms):
+def test_what_is_shipped_is_on_the_page_with_what_is_left_out(run, atoms):
     known = shipped_references(atoms)
-    write_report(run.master, tmp_path, [known])
-    page = (tmp_path / 'index.html').read_text()
+    page = render(run.master, curves_of_run(run.master), results_of(run.master), [known])
     assert 'References left out' in page
     assert all(entry['what'] in page for entry in known.left_out)
 

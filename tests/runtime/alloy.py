@@ -63,6 +63,7 @@ def rattled(n_frames: int, amplitude: float = 0.12, seed: int = 0) -> list[Atoms
     return frames
 
 
+@cache
 def labelled(n_frames: int, seed: int = 0) -> Snapshots:
     """Frames with energies and forces under the name LDA, and energies alone, by a Morse potential off, under HF."""
     images = rattled(n_frames, seed=seed)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.calculators.morse import MorsePotential
 
 from aiida_mlcc.runtime.evaluate_settings import Relax
@@ -40,14 +41,14 @@ def test_wurtzite_comes_to_rest_along_its_free_coordinate_only() -> None:
 
 
 def test_a_cubic_cell_relaxes_to_the_minimum_of_the_energy_and_stays_cubic() -> None:
-    start = bulk('Cu', 'sc', a=2.1) * (3, 3, 3)
-    found = relaxed(morse(), start, replace(SETTINGS, cell=True))
-    lengths = found.cell.lengths() / 3
+    start = bulk('Cu', 'fcc', a=3.7, cubic=True)
+    found = relaxed(EMT(), start, replace(SETTINGS, cell=True))
+    lengths = found.cell.lengths()
     assert np.ptp(lengths) < 1e-6
 
     def energy(length: float) -> float:
-        trial = bulk('Cu', 'sc', a=length) * (3, 3, 3)
-        trial.calc = morse()
+        trial = bulk('Cu', 'fcc', a=length, cubic=True)
+        trial.calc = EMT()
         return float(trial.get_potential_energy())
 
     scan = np.linspace(lengths[0] - 0.01, lengths[0] + 0.01, 21)

@@ -20,7 +20,7 @@ def curves_of(node):
     return {name: curve for name, curve, _ in node.get_y()}
 
 
-pytestmark = pytest.mark.usefixtures('aiida_profile_clean')
+pytestmark = pytest.mark.usefixtures('aiida_profile')
 
 
 def test_a_spectrum_reaches_as_far_as_the_modes_and_says_what_a_lower_end_cuts_off():
@@ -56,7 +56,7 @@ def test_of_a_crystal_that_is_not_at_rest_no_peaks_are_compared():
 def test_sd_is_that_of_one_member_and_counts_its_sampling_once():
     """Members of the very same modes, which differ by the energies that these have drawn, and by nothing else."""
     random = np.random.default_rng(0)
-    members = {f'seed_{n}': autocorrelation(random.exponential(size=33)) for n in range(80)}
+    members = {f'seed_{n}': autocorrelation(random.exponential(size=33)) for n in range(24)}
     curves = curves_of(transformed(**members)['vdos'])
     high = curves['mean'] > 0.5 * curves['mean'].max()
     scatter = np.std([curves[name] for name in members], axis=0, ddof=1)
