@@ -1,7 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,8 @@ from aiida import orm
 
 from aiida_mlcc.data.force_field import ForceFieldData
 from tests.crystals import rocksalt, springs
+from tests.quick_aiida import POLL_SECONDS, install
+from tests.warm_python import WarmPython
 
 pytest_plugins = ['aiida.tools.pytest_fixtures']
 
@@ -17,6 +19,10 @@ FOLDERS = {
     '--upstream-cc4s-runs': ('MLCC_UPSTREAM_CC4S_RUNS', 'cc4s.in and cc4s.out.yaml of the runs that Cc4s is tested by'),
 }
 """Data that the repository does not hold: for each option its environment variable and what the folder holds."""
+
+
+def pytest_configure(config):
+    install()
 
 
 def pytest_addoption(parser):
@@ -50,26 +56,48 @@ def upstream_cc4s_runs(pytestconfig):
     return _folder(pytestconfig, '--upstream-cc4s-runs')
 
 
-@pytest.fixture
-def python(aiida_profile_clean, aiida_localhost):
-    """The Python that runs the tests, as a code on localhost."""
-    aiida_localhost.set_minimum_job_poll_interval(0)
+@pytest.fixture(scope='session')
+def warm_python(tmp_path_factory) -> Iterator[WarmPython]:
+    """An interpreter that has torch, MACE and PySCF in memory."""
+    python = WarmPython(tmp_path_factory.mktemp('warm'))
+    yield python
+    python.close()
+
+
+@pytest.fixture(scope='session')
+def aiida_localhost(aiida_profile, tmp_path_factory):
+    """This computer, without a scheduler."""
+    computer = orm.Computer(
+        'localhost',
+        'localhost',
+        transport_type='core.local',
+        scheduler_type='core.direct',
+        workdir=str(tmp_path_factory.mktemp('localhost')),
+    ).store()
+    computer.set_minimum_job_poll_interval(POLL_SECONDS)
+    computer.set_default_mpiprocs_per_machine(1)
+    return computer.configure().computer
+
+
+@pytest.fixture(scope='session')
+def python(aiida_localhost, warm_python):
+    """The Python that runs the tests, as a code on localhost: warm, so that a job starts at once."""
     return orm.InstalledCode(
         label='mlcc-python',
         computer=aiida_localhost,
-        filepath_executable=sys.executable,
+        filepath_executable=str(warm_python.executable),
         prepend_text='export OMP_NUM_THREADS=1',
     ).store()
 
 
 @pytest.fixture
-def crystal(aiida_profile_clean):
+def crystal(aiida_profile):
     """The primitive cell of LiF."""
     return orm.StructureData(ase=rocksalt()).store()
 
 
 @pytest.fixture
-def members(aiida_profile_clean):
+def members(aiida_profile):
     """Two members whose springs differ by a known factor."""
     stiffness = {'seed_1': 3.0, 'seed_2': 3.3}
     return {name: ForceFieldData(springs(rocksalt(), value)).store() for name, value in stiffness.items()}

@@ -1,7 +1,5 @@
 """What shares a result through AiiDA's cache, and what must not."""
 
-import sys
-
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
@@ -23,15 +21,13 @@ MdCalculation = CalculationFactory('mlcc.md')
 
 
 @pytest.fixture
-def run(aiida_profile_clean, aiida_localhost):
+def run(python):
     """Run a short dynamics with a seed, with caching on."""
-    aiida_localhost.set_minimum_job_poll_interval(0)
-    code = orm.InstalledCode(label='python', computer=aiida_localhost, filepath_executable=sys.executable)
     parameters = DFTMDWorkChain.get_protocol_inputs('fast')['md']['parameters']
 
     def run_once(seed: int) -> orm.CalcJobNode:
         builder = MdCalculation.get_builder()
-        builder.code = code
+        builder.code = python
         builder.start = SnapshotsData(Snapshots.from_atoms([supercell(rocksalt(), 2)]))
         builder.force_field = ForceFieldData(springs(rocksalt()))
         builder.seed = seed
@@ -63,7 +59,7 @@ def test_equal_inputs_share_another_seed_and_a_changed_runtime_do_not(run, monke
     assert other_runtime.outputs.trajectory.content_hash == first.outputs.trajectory.content_hash
 
 
-def test_a_calcfunction_is_taken_from_the_cache_unless_code_that_it_runs_has_changed(aiida_profile_clean, monkeypatch):
+def test_a_calcfunction_is_taken_from_the_cache_unless_code_that_it_runs_has_changed(aiida_profile, monkeypatch):
     structure, strain = orm.StructureData(ase=rocksalt()).store(), orm.Float(0.01).store()
 
     def run_once(changed: str = '') -> orm.CalcFunctionNode:

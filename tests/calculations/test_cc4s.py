@@ -168,9 +168,8 @@ def test_each_correction_reads_its_tensors():
 
 
 @pytest.fixture
-def cc4s(aiida_profile_clean, aiida_localhost, tmp_path):
+def cc4s(aiida_profile, aiida_localhost, tmp_path):
     """A code that says what a real Cc4s said in a run with these steps, and counts how often it ran."""
-    aiida_localhost.set_minimum_job_poll_interval(0)
     (tmp_path / 'stdout').write_text(STDOUT)
     (tmp_path / 'yaml').write_text(out_yaml())
     script = tmp_path / 'cc4s.sh'
@@ -245,7 +244,7 @@ def test_runs_under_mpi_unless_told_otherwise():
     assert Cc4sCalculation.spec().inputs['metadata']['options']['withmpi'].default is True
 
 
-def test_check_is_an_input_of_fixed_name_and_stored_once(aiida_profile_clean):
+def test_check_is_an_input_of_fixed_name_and_stored_once(aiida_profile):
     first = check_source().store()
     assert first.filename == 'cc4s_check.py'
     assert check_source().uuid == first.uuid

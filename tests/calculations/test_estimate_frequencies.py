@@ -26,7 +26,7 @@ def estimate_of(n_frames: int):
     )
 
 
-def test_springs_have_their_frequency_and_labels_without_noise_leave_no_doubt(aiida_profile_clean):
+def test_springs_have_their_frequency_and_labels_without_noise_leave_no_doubt(aiida_profile):
     estimate, node = estimate_of(14)
     assert node.is_finished_ok, node.exit_message
     assert estimate['n_labels'] == 14
@@ -36,7 +36,7 @@ def test_springs_have_their_frequency_and_labels_without_noise_leave_no_doubt(ai
     assert max(estimate['sd_cm1']['GAMMA']) < 1.0
 
 
-def test_too_few_labels_are_a_sentence_and_no_traceback(aiida_profile_clean):
+def test_too_few_labels_are_a_sentence_and_no_traceback(aiida_profile):
     _, node = estimate_of(2)
     assert not node.is_finished_ok
     assert 'frames carry' in node.exit_message

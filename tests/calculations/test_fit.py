@@ -1,7 +1,5 @@
 """Fits as a job: one Δ a method; what the kind of Δ needs has to be there, and nothing else."""
 
-import sys
-
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
@@ -25,11 +23,10 @@ def untrained_base() -> ForceField:
 
 
 @pytest.fixture
-def builder(aiida_profile_clean, aiida_localhost):
+def builder(python):
     """Readouts of a random network, fitted to springs."""
-    aiida_localhost.set_minimum_job_poll_interval(0)
     builder = FitCalculation.get_builder()
-    builder.code = orm.InstalledCode(label='python', computer=aiida_localhost, filepath_executable=sys.executable)
+    builder.code = python
     builder.snapshots = SnapshotsData(snapshots_of_springs(methods={'HF': 3.6, 'CCSD(T)': 3.3}))
     builder.kind = 'readout'
     builder.base = ForceFieldData(untrained_base())

@@ -115,13 +115,13 @@ def test_a_change_is_another_input_of_what_runs_it_and_of_nothing_else(
     assert not differ & untouched
 
 
-def test_stored_source_is_used_again(aiida_profile_clean):
+def test_stored_source_is_used_again(aiida_profile):
     first = runtime_source('fit').store()
     assert runtime_source('fit').uuid == first.uuid
     assert science_hash(phonon_curves).store().uuid == science_hash(phonon_curves).uuid
 
 
-def test_changed_source_is_another_node(aiida_profile_clean, monkeypatch):
+def test_changed_source_is_another_node(aiida_profile, monkeypatch):
     first = runtime_source('fit').store()
     monkeypatch.setattr(module, 'runtime_zip', lambda task: b'another runtime')
     assert runtime_source('fit').uuid != first.uuid

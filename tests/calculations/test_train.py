@@ -1,7 +1,5 @@
 """Training as a job: a Δ that is worth nothing is kept and not called done; what makes no sense is refused."""
 
-import sys
-
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
@@ -16,12 +14,11 @@ TrainCalculation = CalculationFactory('mlcc.train')
 
 
 @pytest.fixture
-def builder(aiida_profile_clean, aiida_localhost):
+def builder(python):
     """A training of one epoch on springs, Δ between two stiffnesses."""
-    aiida_localhost.set_minimum_job_poll_interval(0)
     settings = DeltaTrainWorkChain.get_protocol_inputs('fast')['base']
     builder = TrainCalculation.get_builder()
-    builder.code = orm.InstalledCode(label='python', computer=aiida_localhost, filepath_executable=sys.executable)
+    builder.code = python
     builder.snapshots = SnapshotsData(snapshots_of_springs(methods={'HF': 3.6}))
     builder.method, builder.seed = 'HF', 1
     builder.network = {**settings['network'], 'num_channels': 2, 'MLP_irreps': '2x0e'}

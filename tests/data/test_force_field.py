@@ -13,19 +13,19 @@ from aiida_mlcc.science.force_field import WEIGHTS_FILE, ForceFieldError
 from tests.crystals import rocksalt, springs
 
 
-def test_round_trip_keeps_content_and_method(aiida_profile_clean):
+def test_round_trip_keeps_content_and_method(aiida_profile):
     force_field = springs(rocksalt(), method='CCSD(T)')
     node = orm.load_node(ForceFieldData(force_field).store().pk)
     assert node.get_force_field().content_hash() == force_field.content_hash() == node.content_hash
     assert node.method == 'CCSD(T)'
 
 
-def test_only_json_and_safetensors_are_stored(aiida_profile_clean):
+def test_only_json_and_safetensors_are_stored(aiida_profile):
     node = ForceFieldData(springs(rocksalt())).store()
     assert sorted(node.base.repository.list_object_names()) == ['force_field.json', 'weights.safetensors']
 
 
-def test_tampered_weights_are_refused(aiida_profile_clean):
+def test_tampered_weights_are_refused(aiida_profile):
     node = ForceFieldData(springs(rocksalt()))
     other = ForceFieldData(springs(rocksalt(), stiffness=4.0))
     weights = other.base.repository.get_object_content(WEIGHTS_FILE, mode='rb')
@@ -34,12 +34,12 @@ def test_tampered_weights_are_refused(aiida_profile_clean):
         node.get_force_field()
 
 
-def test_empty_node_is_not_stored(aiida_profile_clean):
+def test_empty_node_is_not_stored(aiida_profile):
     with pytest.raises(ValidationError, match='needs the files'):
         ForceFieldData().store()
 
 
-def test_calculator_gives_forces_that_are_the_gradient_of_its_energy(aiida_profile_clean):
+def test_calculator_gives_forces_that_are_the_gradient_of_its_energy(aiida_profile):
     atoms = supercell(rocksalt(), 2)
     atoms.calc = ForceFieldData(springs(rocksalt())).store().get_calculator()
     atoms.rattle(0.05, seed=1)

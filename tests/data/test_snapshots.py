@@ -1,5 +1,7 @@
 """SnapshotsData: what goes in comes out, and equal content is an equal node."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from aiida import orm
@@ -20,7 +22,7 @@ def labelled(shift: float = 0.0) -> Snapshots:
     return Snapshots(tuple(atoms.get_chemical_symbols()), cells, positions, labels)
 
 
-@pytest.mark.usefixtures('aiida_profile_clean')
+@pytest.mark.usefixtures('aiida_profile')
 def test_stored_node_gives_back_every_array_and_source():
     snapshots = labelled()
     node = orm.load_node(SnapshotsData(snapshots).store().pk)
@@ -31,27 +33,30 @@ def test_stored_node_gives_back_every_array_and_source():
     assert np.array_equal(back.labels['CCSD(T)'].contributions['hf'], [-3.0, np.nan], equal_nan=True)
 
 
-@pytest.mark.usefixtures('aiida_profile_clean')
+@pytest.mark.usefixtures('aiida_profile')
 def test_attributes_can_be_queried():
-    SnapshotsData(labelled()).store()
+    node = SnapshotsData(labelled()).store()
+    other = SnapshotsData(replace(labelled(), labels={'LDA': labelled().labels['LDA']})).store()
     query = orm.QueryBuilder().append(SnapshotsData, filters={'attributes.methods': {'contains': ['CCSD(T)']}})
-    node = query.one()[0]
+    found = {result.uuid for result in query.all(flat=True)}
+    assert node.uuid in found
+    assert other.uuid not in found
     assert node.methods == ['LDA', 'CCSD(T)']
     assert node.base.attributes.get('n_labelled') == {'LDA': 2, 'CCSD(T)': 1}
 
 
-def test_equal_content_is_an_equal_key_to_the_cache(aiida_profile_clean):
+def test_equal_content_is_an_equal_key_to_the_cache(aiida_profile):
     first, second, other = (SnapshotsData(labelled(shift)) for shift in (0.0, 0.0, 0.01))
     keys = [node.store().base.caching.compute_hash() for node in (first, second, other)]
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_node_without_snapshots_is_not_stored(aiida_profile_clean):
+def test_node_without_snapshots_is_not_stored(aiida_profile):
     with pytest.raises(ValidationError, match='no snapshots'):
         SnapshotsData().store()
 
 
-def test_frame_as_ase_atoms_is_periodic(aiida_profile_clean):
+def test_frame_as_ase_atoms_is_periodic(aiida_profile):
     atoms = SnapshotsData(labelled()).get_ase(1)
     assert atoms.pbc.all()
     assert atoms.get_chemical_symbols() == ['Li', 'F']

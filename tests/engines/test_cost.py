@@ -40,7 +40,7 @@ def test_without_anything_finished_nothing_is_forecast():
 
 
 @pytest.fixture
-def tree(aiida_profile_clean, aiida_localhost):
+def tree(aiida_profile, aiida_localhost):
     """A workflow that calls a job and another workflow, which calls two jobs."""
     resources = {'num_machines': 2, 'num_mpiprocs_per_machine': 3}
     top, below = orm.WorkChainNode().store(), orm.WorkChainNode()
@@ -77,5 +77,5 @@ def test_jobs_from_the_cache_cost_nothing(tree):
     assert cost_of([top])['core_hours'] == 3.0
 
 
-def test_workflow_without_jobs_costs_nothing(aiida_profile_clean):
+def test_workflow_without_jobs_costs_nothing(aiida_profile):
     assert cost_of([orm.WorkChainNode().store()]) == NOTHING

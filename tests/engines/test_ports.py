@@ -14,7 +14,7 @@ from tests.workflows.energies import builder_of
 
 
 @pytest.fixture
-def campaign(aiida_profile_clean, aiida_localhost, tmp_path):
+def campaign(aiida_profile, aiida_localhost, tmp_path):
     return Campaign(tmp_path / 'state', aiida_localhost)
 
 

@@ -54,7 +54,7 @@ def codes(python, aiida_localhost) -> dict[str, orm.AbstractCode]:
 
 
 @pytest.fixture
-def argon(aiida_profile_clean) -> orm.StructureData:
+def argon(aiida_profile) -> orm.StructureData:
     """Closed shells, whatever the engine."""
     return orm.StructureData(ase=bulk('Ar', 'fcc', a=5.26)).store()
 
@@ -247,7 +247,7 @@ def test_jobs_are_counted(name: str) -> None:
 
 
 @both
-def test_costs_of_jobs_of_others_are_not_its_own(engine: Engine, aiida_profile_clean) -> None:
+def test_costs_of_jobs_of_others_are_not_its_own(engine: Engine, aiida_profile) -> None:
     assert engine.cost_of(orm.CalcJobNode().store()) is None
 
 

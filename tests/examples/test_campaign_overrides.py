@@ -13,7 +13,7 @@ OVERRIDES = Path(__file__).parents[2] / 'docs' / 'howto' / 'cluster' / 'campaign
 
 
 @pytest.fixture
-def builder(aiida_profile_clean, aiida_localhost):
+def builder(aiida_profile, aiida_localhost):
     plugins = {'python': None, 'cc4s_code': 'mlcc.cc4s', 'vasp_code': 'vasp.vasp'}
     codes = {
         name: orm.InstalledCode(

@@ -359,7 +359,7 @@ def test_head_of_an_older_version():
 
 
 @pytest.fixture
-def parse(aiida_profile_clean, aiida_localhost):
+def parse(aiida_profile, aiida_localhost):
     """Parse the files of a job of CCSD(T)."""
 
     def parse_files(files, **ccsd):

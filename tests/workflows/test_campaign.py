@@ -17,8 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def campaign(aiida_profile_clean, aiida_localhost, tmp_path):
-    aiida_localhost.set_minimum_job_poll_interval(0)
+def campaign(aiida_profile, aiida_localhost, tmp_path):
     return Campaign(tmp_path / 'state', aiida_localhost)
 
 

@@ -11,11 +11,30 @@ from aiida_mlcc.science.snapshots import Label, Snapshots
 from tests.workflows.energies import builder_of, helium, jobs_of, labelled_frames
 
 
-def test_batches_of_snapshots_are_labelled_and_a_rerun_computes_only_what_is_missing(python):
-    snapshots = helium()
-    outputs, node = run_get_node(builder_of(python, snapshots.select([0, 1])))
+@pytest.fixture(scope='module')
+def labelled(python):
+    """Two frames labelled by all methods, for tests that only read."""
+    outputs, node = run_get_node(builder_of(python, helium(2)))
     assert node.is_finished_ok, node.exit_message
-    first = outputs['snapshots'].get_snapshots()
+    return outputs['snapshots']
+
+
+@pytest.fixture
+def known(labelled):
+    """Return a function that gives frames with made-up labels of the source that ours have."""
+
+    def labels_of(n_frames: int, *methods: str) -> Snapshots:
+        snapshots, found = helium(n_frames), labelled.get_snapshots().labels
+        for number, method in enumerate(methods):
+            label = Label(-70.0 - number - np.arange(n_frames), None, found[method].source)
+            snapshots = snapshots.with_label(method, label)
+        return snapshots
+
+    return labels_of
+
+
+def test_batches_of_snapshots_are_labelled(labelled):
+    first = labelled.get_snapshots()
     assert first.methods == ('HF', 'MP2', 'CCSD')
     assert first.labels['HF'].labelled.all()
     # Correlation lowers the energy; for two electrons a pair CCSD goes beyond MP2.
@@ -24,13 +43,15 @@ def test_batches_of_snapshots_are_labelled_and_a_rerun_computes_only_what_is_mis
     assert (mp2 > ccsd).all()
     assert np.allclose(first.labels['CCSD'].contributions['ccsd'] + hf, ccsd)
 
-    builder = builder_of(python, snapshots)
-    builder.known_labels = {'earlier': outputs['snapshots']}
+
+def test_a_rerun_computes_only_what_is_missing(python, labelled):
+    builder = builder_of(python, helium())
+    builder.known_labels = {'earlier': labelled}
     outputs, node = run_get_node(builder)
     assert node.is_finished_ok, node.exit_message
     second = outputs['snapshots'].get_snapshots()
     assert second.labels['CCSD'].labelled.all()
-    assert np.array_equal(second.labels['CCSD'].energies[:2], ccsd)
+    assert np.array_equal(second.labels['CCSD'].energies[:2], labelled.get_snapshots().labels['CCSD'].energies)
     (job,) = [process for process in node.called_descendants if isinstance(process, orm.CalcJobNode)]
     assert job.inputs.snapshots.n_frames == 1, 'only the third snapshot is computed'
 
@@ -47,19 +68,17 @@ def test_labels_with_other_settings_are_not_used(python):
     assert outputs['snapshots'].get_snapshots().labels['HF'].energies[0] != -1.0
 
 
-def test_known_labels_of_methods_that_are_not_asked_for_stay_away(python):
+def test_known_labels_of_methods_that_are_not_asked_for_stay_away(python, labelled):
     """The snapshots carry HF of another source; an earlier run left HF and MP2 of ours."""
-    snapshots = helium(2)
-    outputs, _ = run_get_node(builder_of(python, snapshots, methods=['HF', 'MP2']))
-    published = snapshots.with_label('HF', Label(np.array([-1.0, -2.0]), None, {'file': 'published.xyz'}))
+    published = helium(2).with_label('HF', Label(np.array([-1.0, -2.0]), None, {'file': 'published.xyz'}))
     builder = builder_of(python, published, methods=['MP2'])
-    builder.known_labels = {'earlier': outputs['snapshots']}
+    builder.known_labels = {'earlier': labelled}
     merged, node = run_get_node(builder)
     assert node.is_finished_ok, node.exit_message
     assert jobs_of(node) == []
     found = merged['snapshots'].get_snapshots().labels
     assert found['HF'].energies.tolist() == [-1.0, -2.0]
-    assert np.array_equal(found['MP2'].energies, outputs['snapshots'].get_snapshots().labels['MP2'].energies)
+    assert np.array_equal(found['MP2'].energies, labelled.get_snapshots().labels['MP2'].energies)
 
 
 def test_snapshot_that_fails_is_named_and_the_others_go_on(python):
@@ -95,21 +114,18 @@ def test_each_method_labels_its_own_frames_and_those_of_the_costlier_ones(python
     assert sum(n for methods, n in jobs_of(node)) == 3, 'no frame is computed twice'
 
 
-def test_known_labels_leave_only_the_methods_that_a_frame_lacks(python):
-    snapshots = helium()
-    outputs, _ = run_get_node(builder_of(python, snapshots, methods=['HF']))
+def test_known_labels_leave_only_the_methods_that_a_frame_lacks(python, known):
     selection = {'kind': 'random', 'n': 1, 'per_method': {'HF': {'kind': 'all'}}}
-    builder = builder_of(python, snapshots, methods=['HF', 'CCSD'], selection=selection)
-    builder.known_labels = {'earlier': outputs['snapshots']}
+    builder = builder_of(python, helium(), methods=['HF', 'CCSD'], selection=selection)
+    builder.known_labels = {'earlier': SnapshotsData(known(3, 'HF'))}
     outputs, node = run_get_node(builder)
     assert node.is_finished_ok, node.exit_message
     assert jobs_of(node) == [(['CCSD'], 1)]
     assert len(labelled_frames(outputs)['HF']) == 3
 
 
-def test_labels_that_the_snapshots_carry_are_not_computed_again(python):
-    outputs, _ = run_get_node(builder_of(python, helium(2), methods=['HF']))
-    outputs, node = run_get_node(builder_of(python, outputs['snapshots'].get_snapshots(), methods=['HF', 'MP2']))
+def test_labels_that_the_snapshots_carry_are_not_computed_again(python, known):
+    _, node = run_get_node(builder_of(python, known(2, 'HF'), methods=['HF', 'MP2']))
     assert node.is_finished_ok, node.exit_message
     assert jobs_of(node) == [(['MP2'], 2)]
 

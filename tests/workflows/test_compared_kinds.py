@@ -1,7 +1,5 @@
 """Other kinds of Δ and the control beside the members of a training, which is run once for all tests here."""
 
-import sys
-
 import numpy as np
 import pytest
 from aiida import orm
@@ -13,23 +11,11 @@ from tests.workflows.test_delta_train import builder_of
 
 
 @pytest.fixture(scope='module')
-def compared(aiida_profile, tmp_path_factory):
+def compared(python):
     """One member with force constants, readouts to compare with, and the control."""
-    folder = str(tmp_path_factory.mktemp('work'))
-    computer = orm.Computer('compared', 'localhost', workdir=folder, transport_type='core.local')
-    computer.scheduler_type = 'core.direct'
-    computer.store()
-    computer.set_minimum_job_poll_interval(0)
-    computer.configure()
-    code = orm.InstalledCode(
-        label='python',
-        computer=computer,
-        filepath_executable=sys.executable,
-        prepend_text='export OMP_NUM_THREADS=1',
-    )
     crystal = orm.StructureData(ase=rocksalt())
     overrides = {'methods': ['HF'], 'seeds': [1], 'delta': {'compare': ['readout']}, 'control': True}
-    outputs, node = run_get_node(builder_of(code, crystal, snapshots_of_springs(methods={'HF': 3.6}), **overrides))
+    outputs, node = run_get_node(builder_of(python, crystal, snapshots_of_springs(methods={'HF': 3.6}), **overrides))
     assert node.is_finished_ok, node.exit_message
     return outputs, node
 

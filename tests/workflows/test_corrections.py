@@ -48,7 +48,7 @@ def label(energies, engine=VASP) -> dict[str, float]:
     return {method: float(found.energies[0]) for method, found in node.get_snapshots().labels.items()}
 
 
-def test_corrections_are_added_each_to_its_methods(aiida_profile_clean) -> None:
+def test_corrections_are_added_each_to_its_methods(aiida_profile) -> None:
     assert label(CORRECTED) == {'HF': -8.0, 'MP2': -9.5, 'CCSD': -9.34375, 'CCSD(T)': -9.46875}
 
 
@@ -60,12 +60,12 @@ def test_corrections_are_added_each_to_its_methods(aiida_profile_clean) -> None:
         (('triples',), {'HF', 'MP2', 'CCSD'}),
     ],
 )
-def test_energy_without_a_correction_that_its_source_names_is_no_label(aiida_profile_clean, lost, kept) -> None:
+def test_energy_without_a_correction_that_its_source_names_is_no_label(aiida_profile, lost, kept) -> None:
     found = label({name: value for name, value in CORRECTED.items() if name not in lost})
     assert set(found) == kept
 
 
-def test_without_corrections_in_the_settings_none_is_needed(aiida_profile_clean) -> None:
+def test_without_corrections_in_the_settings_none_is_needed(aiida_profile) -> None:
     found = label(PLAIN, {**VASP, 'cc4s': {}})
     assert found['CCSD(T)'] == pytest.approx(-9.375)
     assert np.isfinite(found['MP2'])

@@ -12,7 +12,7 @@ STEPS = 3
 
 
 @pytest.fixture
-def helium(aiida_profile_clean):
+def helium(aiida_profile):
     atoms = Atoms('He2', [[0, 0, 0], [0, 0, 2.4]], cell=[2.6, 2.6, 5.2], pbc=True)
     return orm.StructureData(ase=atoms).store()
 

@@ -1,7 +1,6 @@
 """What the master makes of labelled snapshots beside the curves: errors of every frequency. Run once for all tests."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -17,19 +16,8 @@ from tests.workflows.test_mlcc_phonon import QUICK_NETWORK, QUICK_PHONONS
 
 
 @pytest.fixture(scope='module')
-def run(aiida_profile, tmp_path_factory):
+def run(python):
     """A member with force constants, a readout and a network of one epoch to compare with, and the control."""
-    folder = str(tmp_path_factory.mktemp('work'))
-    computer = orm.Computer('evidence', 'localhost', workdir=folder, transport_type='core.local')
-    computer.scheduler_type = 'core.direct'
-    computer.store().set_minimum_job_poll_interval(0)
-    computer.configure()
-    code = orm.InstalledCode(
-        label='python',
-        computer=computer,
-        filepath_executable=sys.executable,
-        prepend_text='export OMP_NUM_THREADS=1',
-    )
     hopeless = {**QUICK_NETWORK, 'training': {'epochs': 1}}
     training = {
         'seeds': [3],
@@ -39,7 +27,7 @@ def run(aiida_profile, tmp_path_factory):
     }
     overrides = {'methods': ['HF'], 'vacf_methods': [], 'delta_train': training, 'harmonic_phonon': QUICK_PHONONS}
     builder = MLCCPhononWorkChain.get_builder_from_protocol(
-        code,
+        python,
         orm.StructureData(ase=rocksalt()),
         'fast',
         overrides,

@@ -67,7 +67,7 @@ def test_imaginary_modes_are_flagged_and_do_not_fail_the_run(python, crystal):
 
 
 @pytest.fixture
-def softer(aiida_profile_clean):
+def softer(aiida_profile):
     """The members with another kind of Δ, whose springs are softer by a known factor."""
     stiffness = {'seed_1': 2.4, 'seed_2': 2.7}
     return {name: ForceFieldData(springs(rocksalt(), value)).store() for name, value in stiffness.items()}

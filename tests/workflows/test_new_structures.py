@@ -22,7 +22,7 @@ DESIGN = {'kind': 'frozen-phonon', 'references': 2, 'second_amplitude': None, 's
 
 
 @pytest.fixture
-def lih(aiida_profile_clean) -> orm.StructureData:
+def lih(aiida_profile) -> orm.StructureData:
     """LiH, two atoms."""
     return orm.StructureData(ase=LIH).store()
 

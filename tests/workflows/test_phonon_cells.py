@@ -112,14 +112,14 @@ def test_an_isotope_lowers_the_optical_frequency_by_the_root_of_the_reduced_mass
 
 
 @pytest.mark.parametrize('refuse', [refuse_structure, refuse_no_crystal])
-def test_a_left_handed_lattice_is_refused_in_a_sentence(aiida_profile_clean, refuse):
+def test_a_left_handed_lattice_is_refused_in_a_sentence(aiida_profile, refuse):
     atoms = rocksalt()
     atoms.set_cell(atoms.cell.array[[1, 0, 2]])
     assert 'left-handed: exchange two of them' in refuse(orm.StructureData(ase=atoms), None)
     assert refuse(orm.StructureData(ase=rocksalt()), None) is None
 
 
-def test_isotopes_are_for_phonons_alone_and_one_to_an_element(aiida_profile_clean):
+def test_isotopes_are_for_phonons_alone_and_one_to_an_element(aiida_profile):
     cube = rocksalt_cube()
     cube.set_masses([6.015 if symbol == 'Li' else None for symbol in cube.symbols])
     assert 'Li has the mass 6.015' in refuse_structure(orm.StructureData(ase=cube), None)

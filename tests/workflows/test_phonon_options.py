@@ -72,7 +72,7 @@ def test_charges_split_the_optical_modes_of_every_member_and_the_rest_comes_alon
     assert 'relaxed' not in outputs, 'symmetry leaves nothing to relax'
 
 
-def test_charges_of_vasp_are_taken_from_its_cell(aiida_profile_clean):
+def test_charges_of_vasp_are_taken_from_its_cell(aiida_profile):
     cube = rocksalt_cube()
     charges = orm.ArrayData({'born_charges': np.array([n * np.eye(3) for n in np.where(cube.numbers == 3, 1, -1)])})
     dielectrics = orm.ArrayData({'epsilon': 2 * np.eye(3)})
@@ -179,7 +179,7 @@ def test_forces_that_are_no_numbers_cost_their_member_and_are_named(python, crys
     assert outputs['dispersion'].get_array('members').shape[0] == 2
 
 
-def test_a_single_force_that_is_no_number_is_named(aiida_profile_clean):
+def test_a_single_force_that_is_no_number_is_named(aiida_profile):
     preprocess = PreProcessData(structure=orm.StructureData(ase=rocksalt()), supercell_matrix=[1, 1, 1])
     preprocess.set_displacements()
     n_cells = len(preprocess.displacements) + 1

@@ -181,7 +181,7 @@ def test_a_setting_that_is_not_allowed_is_named_with_its_path_and_what_is(overri
     assert str(error.value).startswith(reason)
 
 
-def test_a_settings_port_refuses_at_submission(aiida_profile_clean):
+def test_a_settings_port_refuses_at_submission(aiida_profile):
     builder = DrawingWorkChain.get_builder()
     with pytest.raises(ValueError, match=r'square: `side` is -1, but must be above 0'):
         builder.page.paper = {'side': -1, 'edge': None}

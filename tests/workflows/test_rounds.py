@@ -11,7 +11,7 @@ from tests.workflows.energies import builder_of, helium, jobs_of
 
 
 @pytest.fixture
-def crystal_of_helium(aiida_profile_clean) -> orm.StructureData:
+def crystal_of_helium(aiida_profile) -> orm.StructureData:
     """One atom in a box, of which the snapshots of :func:`chain` hold two."""
     return orm.StructureData(ase=Atoms('He', cell=np.diag([2.6, 2.6, 2.6]), pbc=True)).store()
 

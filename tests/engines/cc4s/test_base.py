@@ -29,9 +29,8 @@ ENERGIES = {'mp2': -1.0, 'ccsd': -2.0}
 
 
 @pytest.fixture
-def cc4s(aiida_profile_clean, aiida_localhost, tmp_path):
+def cc4s(aiida_profile, aiida_localhost, tmp_path):
     """A code that plays run N of `tmp_path`, and the last one ever after, and counts its runs."""
-    aiida_localhost.set_minimum_job_poll_interval(0)
     script = tmp_path / 'cc4s.sh'
     script.write_text(
         f'#!/bin/bash\nR={tmp_path}\necho ran >> $R/runs\nN=$(wc -l < $R/runs)\n'

@@ -114,7 +114,7 @@ def kill_after_its_second_frame(work_folder: Path, patience: float = 120.0) -> N
                 words, folder = process.cmdline(), Path(process.cwd())
             except psutil.Error:
                 continue
-            ours = words[1:4] == ['-m', 'aiida_mlcc.runtime', 'integrals'] and folder.is_relative_to(work_folder)
+            ours = words[-3:] == ['-m', 'aiida_mlcc.runtime', 'integrals'] and folder.is_relative_to(work_folder)
             if ours and (folder / 'checkpoint' / 'snapshot_00001.json').exists():
                 process.kill()
                 return

@@ -17,14 +17,15 @@ def registry(tmp_path):
     return Registry(tmp_path / 'vasp_cases')
 
 
-@pytest.fixture
-def potentials(aiida_profile_clean, tmp_path):
+@pytest.fixture(scope='session')
+def potentials(aiida_profile, tmp_path_factory):
     """A family of potentials that hold nothing."""
     from aiida_vasp.data.potcar import PotcarData, PotcarGroup
 
+    folder = tmp_path_factory.mktemp('potentials')
     group = PotcarGroup(label=FAMILY).store()
     for element, zval in ZVAL.items():
-        path = tmp_path / FAMILY / element / 'POTCAR'
+        path = folder / FAMILY / element / 'POTCAR'
         path.parent.mkdir(parents=True)
         path.write_text(POTCAR.format(element=element, zval=zval))
         node, _ = PotcarData.get_or_create_from_file(str(path))
@@ -33,14 +34,16 @@ def potentials(aiida_profile_clean, tmp_path):
 
 
 @pytest.fixture
-def vasp(potentials, registry, aiida_localhost):
+def vasp(potentials, registry, aiida_localhost, warm_python, tmp_path):
     """`mock-vasp` as a code."""
-    aiida_localhost.set_minimum_job_poll_interval(0)
     mock = shutil.which('mock-vasp', path=str(Path(sys.executable).parent))
+    program = tmp_path / 'vasp'
+    program.write_text(f'#!/bin/sh\nexec {warm_python.executable} {mock} "$@"\n')
+    program.chmod(0o755)
     return orm.InstalledCode(
         label='vasp',
         computer=aiida_localhost,
-        filepath_executable=mock,
+        filepath_executable=str(program),
         default_calc_job_plugin='vasp.vasp',
         prepend_text=f'export MOCK_VASP_REG_BASE={registry.folder} OMP_NUM_THREADS=1',
     ).store()

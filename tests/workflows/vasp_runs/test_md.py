@@ -159,7 +159,7 @@ def test_jobs_that_make_no_step_are_tried_twice_and_then_given_up(where):
 
 
 @pytest.mark.parametrize(('moved', 'reason'), [(0, 'one time step'), (1, None), (2, 'one time step')])
-def test_contcar_is_handed_over_only_where_it_follows_the_last_step(aiida_profile_clean, moved, reason):
+def test_contcar_is_handed_over_only_where_it_follows_the_last_step(aiida_profile, moved, reason):
     folder = orm.FolderData()
     run = vasprun([frame(0), frame(1)], [0.0, 0.0], [np.zeros((2, 3))] * 2, [3, 3], killed=True)
     folder.put_object_from_filelike(io.BytesIO(run.encode()), 'vasprun.xml')
@@ -173,7 +173,7 @@ def test_contcar_is_handed_over_only_where_it_follows_the_last_step(aiida_profil
         assert reason in node.exit_message
 
 
-def test_drawn_velocities_are_thermal_without_drift_and_sorted_by_species(aiida_profile_clean):
+def test_drawn_velocities_are_thermal_without_drift_and_sorted_by_species(aiida_profile):
     atoms = Atoms('LiF' * 200, positions=np.arange(1200.0).reshape(400, 3) % 7.3, cell=[8, 8, 8], pbc=True)
     start = SnapshotsData(Snapshots.from_atoms([atoms]))
     text = draw_velocities(start, orm.Float(300.0), orm.Int(5), science_hash(draw_velocities)).get_content()
