@@ -67,7 +67,7 @@ def line_of(step: Step) -> str:
 
 def _print_failures(process: ProcessNode) -> None:
     from aiida_mlcc.report.outputs import plain
-    from aiida_mlcc.report.results import failure_lines
+    from aiida_mlcc.report.text import failure_lines
 
     failed = plain(process, 'failures').get('failed', [])
     if failed:

@@ -13,7 +13,7 @@ from aiida import orm
 from numpy.typing import NDArray
 
 from aiida_mlcc.report.outputs import by_method
-from aiida_mlcc.report.results import PRETTY
+from aiida_mlcc.report.text import PRETTY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

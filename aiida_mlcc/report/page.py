@@ -31,7 +31,8 @@ from aiida_mlcc.report.page_provenance import (
 from aiida_mlcc.report.page_tables import budget_tables
 from aiida_mlcc.report.print_figures import brillouin_zone, write_figures
 from aiida_mlcc.report.references import References, Residual, crystal_of, residuals, shipped_references
-from aiida_mlcc.report.results import failure_lines, imaginary_lines, results_of
+from aiida_mlcc.report.results import results_of
+from aiida_mlcc.report.text import failure_lines, imaginary_lines
 
 PAGE = 'index.html'
 

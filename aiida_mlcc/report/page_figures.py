@@ -24,7 +24,7 @@ from aiida_mlcc.report.page_traces import (
     wave_vector,
 )
 from aiida_mlcc.report.references import Residual
-from aiida_mlcc.report.results import PRETTY
+from aiida_mlcc.report.text import PRETTY
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

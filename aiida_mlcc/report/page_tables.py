@@ -10,7 +10,7 @@ import numpy as np
 
 from aiida_mlcc.report.modes import label_at_gamma
 from aiida_mlcc.report.references import Residual
-from aiida_mlcc.report.results import PRETTY, error_number, frequency_text, mode_groups, qpoint_text
+from aiida_mlcc.report.text import PRETTY, error_number, frequency_text, mode_groups, qpoint_text
 from aiida_mlcc.science.error_budget import CONTRIBUTIONS
 
 _NONE = '–'

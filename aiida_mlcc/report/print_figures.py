@@ -159,7 +159,7 @@ def brillouin_zone(curves: Curves) -> Figure | None:
 
 
 def _named_points(curve: Dispersion) -> dict[str, int]:
-    from aiida_mlcc.report.results import PRETTY
+    from aiida_mlcc.report.text import PRETTY
 
     return {_plain(PRETTY.get(label, label.replace('_', ''))): index for index, label in reversed(curve.labels)}
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import constants
 
 from aiida_mlcc.report.arrays import Dispersion
-from aiida_mlcc.report.results import PRETTY, qpoint_text
+from aiida_mlcc.report.text import PRETTY, qpoint_text
 
 CM1_PER_UNIT = {
     'cm-1': 1.0,

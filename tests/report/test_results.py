@@ -4,15 +4,8 @@ import json
 
 import pytest
 
-from aiida_mlcc.report.results import (
-    error_lines,
-    failure_lines,
-    imaginary_lines,
-    mode_groups,
-    results_of,
-    table,
-    to_json,
-)
+from aiida_mlcc.report.results import results_of, to_json
+from aiida_mlcc.report.text import error_lines, failure_lines, imaginary_lines, mode_groups, table
 from tests.graphs import LEARNING_CURVE
 
 

@@ -8,7 +8,8 @@ from aiida import orm
 from aiida.engine import run_get_node
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.report.results import results_of, table, to_json
+from aiida_mlcc.report.results import results_of, to_json
+from aiida_mlcc.report.text import table
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 from tests.crystals import rocksalt
 from tests.workflows.data import snapshots_of_springs

@@ -1,0 +1,151 @@
+"""Results in words: tables and lines for a terminal, and how points, modes and errors are written everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from aiida import orm
+
+from aiida_mlcc.report.modes import DEGENERATE_CM1
+from aiida_mlcc.report.outputs import by_method
+from aiida_mlcc.science.dispersion import three_acoustic
+
+_MARK = '*'
+PRETTY = {'GAMMA': 'Γ'}
+"""Labels of q-points as a person writes them."""
+
+
+def imaginary_lines(process: orm.ProcessNode) -> list[str]:
+    """Return one line for each method with imaginary modes beyond the acoustic ones: the lowest, and where it is."""
+    lines = []
+    for method, node in by_method(process, 'special_points').items():
+        flagged = node.get_dict().get('imaginary') or {}
+        if not flagged:
+            continue
+        worst = min(flagged.values(), key=lambda mode: mode['frequency_cm1'])
+        where = ' '.join(f'{component:.3g}' for component in worst['qpoint'])
+        lines.append(
+            f'{method}: imaginary modes in {", ".join(sorted(flagged))}, the lowest {worst["frequency_cm1"]:.0f} cm⁻¹ '
+            f'at ({where}): the crystal is not stable in this model.'
+        )
+    return lines
+
+
+def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> str:
+    """Return the frequencies at the special points as text: a row a mode, a column a method; mean ± sd.
+
+    A point that is not commensurate with the training cell is marked, with a line at the end that says what that means.
+
+    :param labels: only these points, as far as there are any of that name; all of them if None.
+    """
+    methods = list(results['methods'])
+    there = dict.fromkeys(label for m in methods for label in results['methods'][m]['special_points_cm1'])
+    labels = [label for label in there if labels is None or label in labels]
+    width = 16
+    lines, extrapolated = [], False
+    for label in labels:
+        found = {m: results['methods'][m]['special_points_cm1'].get(label) for m in methods}
+        known = [entry for entry in found.values() if entry]
+        marked = any(entry['commensurate'] is False for entry in known)
+        extrapolated |= marked
+        where = qpoint_text(known[0]['qpoint'])
+        name = f'{PRETTY.get(label, label)} ({where}){f" {_MARK}" if marked else ""}'
+        lines.append(name.ljust(22) + ''.join(m.rjust(width) for m in methods))
+        for first, last in mode_groups(found, label):
+            name = f'mode {first + 1}' if first == last else f'modes {first + 1}-{last + 1}'
+            acoustic = {mode for entry in known for mode in _acoustic(entry['mean'])}
+            name += ' optical' if label == 'GAMMA' and acoustic.isdisjoint(range(first, last + 1)) else ''
+            cells = [frequency_text(found[m], first, last) for m in methods]
+            lines.append(f'  {name}'.ljust(22) + ''.join(cell.rjust(width) for cell in cells))
+        lines.append('')
+    if extrapolated:
+        lines += [
+            f'{_MARK} This wave vector is not commensurate with the training cell: frequencies are extrapolated there.',
+            '',
+        ]
+    return '\n'.join(lines)
+
+
+def qpoint_text(qpoint: Sequence[float]) -> str:
+    """Write a q-point without the noise of floating point numbers."""
+    return ' '.join(f'{round(component, 6) + 0.0:g}' for component in qpoint)
+
+
+def mode_groups(found: Mapping[str, Any], label: str) -> list[tuple[int, int]]:
+    """Group modes that are degenerate, to 0.5 cm⁻¹, by every method; what is acoustic by all at Γ is left out."""
+    means = [entry['mean'] for entry in found.values() if entry]
+    n_modes = max(map(len, means))
+    left_out = set.intersection(*map(_acoustic, means)) if label == 'GAMMA' and n_modes > 3 else set()
+    groups: list[tuple[int, int]] = []
+    for mode in sorted(set(range(n_modes)) - left_out):
+        first, last = groups[-1] if groups else (mode, mode)
+        alike = all(abs(values[mode] - values[first]) < DEGENERATE_CM1 for values in means)
+        if groups and last == mode - 1 and alike:
+            groups[-1] = (first, mode)
+        else:
+            groups.append((mode, mode))
+    return groups
+
+
+def _acoustic(means: Sequence[float]) -> set[int]:
+    """Return the acoustic modes at Γ: below them may be imaginary optical ones."""
+    return set(three_acoustic(np.asarray(means)).tolist())
+
+
+def frequency_text(entry: Mapping[str, Any] | None, first: int, last: int) -> str:
+    """Write mean ± sd (cm⁻¹) of a group of modes, a dash where the method has no such point."""
+    if not entry:
+        return '–'
+    mean = np.mean(entry['mean'][first : last + 1])
+    sd = max(entry['sd'][first : last + 1])
+    return f'{mean:.1f} ± {sd:.1f}' if sd > 0 else f'{mean:.1f}'
+
+
+_TOLD = {
+    'energy_rmse_mev_atom': 'energies {:.2f} meV/atom',
+    'forces_rmse_mev_angstrom': 'forces {:.0f} meV/Å',
+    'cv_rmse_mev_atom': 'Δ in cross-validation {:.3f} meV/atom',
+    'spread_mev_atom': 'spread of what is learned {:.2f} meV/atom',
+}
+"""Errors worth a place in the text, by the last part of their name."""
+
+
+def error_lines(results: Mapping[str, Any]) -> list[str]:
+    """Return one line a method on the errors of its force field, with members of the same errors together."""
+    members: dict[tuple[str, str], list[str]] = {}
+    for method, entry in results['methods'].items():
+        for member, errors in entry['errors'].items():
+            told = [
+                text.format(value) for name, text in _TOLD.items() if (value := error_number(errors, name)) is not None
+            ]
+            if residuals := errors.get('projected_residuals'):
+                worst = max(residuals, key=lambda mode: abs(mode['shift_cm1']))
+                where = ' '.join(f'{component:.3g}' for component in worst['qpoint'])
+                off = f'off by at most {-worst["shift_cm1"]:+.1f} ± {worst["standard_error_cm1"]:.1f} cm⁻¹ at ({where})'
+                told.append(f'frequencies {off}')
+            if told:
+                members.setdefault((method, ', '.join(told)), []).append(member)
+    return [f'{method} {", ".join(names)}: {told}' for (method, told), names in members.items()]
+
+
+def failure_lines(failed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return one line for each thing that is missing: where, what, and why."""
+    lines = []
+    for entry in failed:
+        stage, what = entry.get('stage', ''), entry.get('what', '')
+        where = what if not stage or str(what).startswith(stage) else f'{stage}, {what}'
+        lines.append(f'{where}: {entry.get("reason", "no reason given")}')
+    return lines
+
+
+def error_number(errors: Mapping[str, Any], name: str) -> float | None:
+    """Find a number by its name, among the validation errors before those of the training set."""
+    for part in ('valid', 'train'):
+        if isinstance(errors.get(part), Mapping) and name in errors[part]:
+            return errors[part][name]
+        if f'{part}_{name}' in errors:
+            return errors[f'{part}_{name}']
+    value = errors.get(name)
+    return value if isinstance(value, (int, float)) else None
