@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.nightly
+
 BIN = Path(sys.executable).parent
 
 SUBMIT = """
@@ -18,8 +20,6 @@ from aiida.engine import submit
 from aiida.plugins import WorkflowFactory
 from aiida_mlcc.data.force_field import ForceFieldData
 from tests.crystals import rocksalt, springs
-
-pytestmark = pytest.mark.nightly
 
 builder = WorkflowFactory('mlcc.mlcc_phonon').get_builder_from_protocol(
     orm.load_code('mlcc-python@localhost'),
