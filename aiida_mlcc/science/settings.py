@@ -18,9 +18,8 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
-
-from numpy import bool_, floating, integer
 
 _RULE = 'rule'
 
@@ -282,12 +281,12 @@ def _refuse_type(name: str, options: tuple[type, ...], value: Any, at: str) -> s
 
 
 def _is_a(value: Any, kind: type) -> bool:
-    if isinstance(value, bool | bool_):
+    if isinstance(value, bool):
         return kind is bool
     if kind is float:
-        return isinstance(value, int | float | integer | floating) and math.isfinite(value)
+        return isinstance(value, Real) and math.isfinite(value)
     if kind is int:
-        return isinstance(value, int | integer)
+        return isinstance(value, Integral)
     if kind is list:
         return isinstance(value, list | tuple)
     return isinstance(value, Mapping) if kind is dict else isinstance(value, kind)

@@ -112,7 +112,7 @@ def test_snapshots_without_dft_labels_where_a_difference_to_them_is_asked(python
 def test_codes_of_two_computers(campaign, tmp_path):
     """The integrals stay where they are made."""
     elsewhere = orm.Computer(
-        label='elsewhere',
+        label='another of the ports',
         hostname='localhost',
         workdir=str(tmp_path),
         transport_type='core.local',
@@ -122,7 +122,7 @@ def test_codes_of_two_computers(campaign, tmp_path):
     builder.cc4s.code = orm.InstalledCode(
         label='cc4s', computer=elsewhere, filepath_executable='/bin/true', default_calc_job_plugin='mlcc.cc4s'
     ).store()
-    refused(lambda: builder, r'`integrals\.code` runs on .* and `cc4s\.code` on elsewhere')
+    refused(lambda: builder, r'`integrals\.code` runs on .* and `cc4s\.code` on another of the ports')
 
 
 def test_jobs_that_cannot_run_are_refused_before_the_dynamics_that_would_precede_them(python, crystal):

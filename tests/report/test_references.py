@@ -6,6 +6,7 @@ import yaml
 from ase.build import bulk
 
 from aiida_mlcc.report.arrays import curves_of_run
+from aiida_mlcc.report.curve_table import Findings
 from aiida_mlcc.report.page import render
 from aiida_mlcc.report.page_tables import residual_table
 from aiida_mlcc.report.references import (
@@ -129,7 +130,7 @@ def test_other_crystals_have_none(atoms):
 @pytest.mark.parametrize('atoms', [bulk('C', 'diamond', a=3.57), bulk('LiH', 'rocksalt', a=4.08)])
 def test_what_is_shipped_is_on_the_page_with_what_is_left_out(run, atoms):
     known = shipped_references(atoms)
-    page = render(run.master, curves_of_run(run.master), results_of(run.master), [known])
+    page = render(Findings(run.master, curves_of_run(run.master), results_of(run.master)), [known])
     assert 'References left out' in page
     assert all(entry['what'] in page for entry in known.left_out)
 
