@@ -54,7 +54,7 @@ test: install
 	$(BIN)/python -m pytest -m 'not nightly' $(PYTEST_ARGS)
 
 test-all: install
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	MLCC_PLAIN_AIIDA=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -22,7 +22,8 @@ FOLDERS = {
 
 
 def pytest_configure(config):
-    install()
+    if not os.environ.get('MLCC_PLAIN_AIIDA'):
+        install()
 
 
 def pytest_addoption(parser):

@@ -23,8 +23,8 @@ class Mixer(Settings):
     TITLE = 'mixer'
 
     type: str = setting('Kind of mixer.', default='diis', choices=tuple(MIXERS), required=False)
-    max_residua: int | None = setting('Residua of `diis`.', default=4, at_least=1, required=False)
-    ratio: float | None = setting('Ratio of `linear`.', default=1.0, above=0, required=False)
+    max_residua: int = setting('Residua of `diis`.', default=4, at_least=1, required=False)
+    ratio: float = setting('Ratio of `linear`.', default=1.0, above=0, required=False)
 
 
 @dataclass(frozen=True)

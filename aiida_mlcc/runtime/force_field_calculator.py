@@ -81,8 +81,8 @@ class ForceFieldCalculator(Calculator):
         forces: NDArray[np.float64] = np.zeros_like(positions)
         self._follow(structure)
         for bound in self._bound:
-            part, pull = bound.energy_forces(positions)
-            energy, forces = energy + part, forces + pull
+            energy_of_term, forces_of_term = bound.energy_forces(positions)
+            energy, forces = energy + energy_of_term, forces + forces_of_term
         self.results = {'energy': float(energy), 'forces': forces}
 
     def _follow(self, atoms: Atoms) -> None:

@@ -8,7 +8,7 @@ from aiida_mlcc.science.settings import Settings, setting
 
 _BLOW_UP_FACTOR = 10.0
 _BLOW_UP_FLOOR_K = 1000.0
-"""A temperature above ten times the highest one asked for, and above this, is no fluctuation."""
+"""A temperature above ten times the highest one asked for, and above this, is not a fluctuation."""
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,9 @@ def frozen_phonon_settings(selection: Mapping[str, Any]) -> FrozenPhonon:
     :raises DesignError: naming the setting that is unknown or not allowed.
     """
     try:
-        return FrozenPhonon.of({key: value for key, value in selection.items() if key != 'kind'})
+        given = {key: value for key, value in selection.items() if key != 'kind'}
+        # A stored selection without a seed meant this one.
+        return FrozenPhonon.of({'seed': 0, **given})
     except SettingsError as error:
         raise DesignError(str(error)) from error
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
+from numbers import Real
 from typing import Any
 
 from aiida_mlcc.science.crystal import PRIMITIVE_CELLS
@@ -32,13 +34,28 @@ class Temperatures(Settings):
         return None
 
 
+def _points_of_three(value: Mapping[str, Any]) -> str | None:
+    points = list(value.values())
+    valid = all(isinstance(point, list | tuple) and len(point) == 3 for point in points)
+    valid = valid and all(isinstance(x, Real) and not isinstance(x, bool) and isfinite(x) for p in points for x in p)
+    return None if valid else 'give each label three numbers'
+
+
+def _pairs(value: Sequence[Any]) -> str | None:
+    valid = all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in value)
+    valid = valid and all(isinstance(label, str) for pair in value for label in pair)
+    return None if valid else 'give pairs of labels'
+
+
 @dataclass(frozen=True)
 class Path(Settings):
     """A path through reciprocal space."""
 
     TITLE = 'path'
-    points: dict[str, list[float]] = setting('Label → q-point in units of the reciprocal vectors.')
-    path: list[list[str]] = setting('Pairs of these labels.')
+    points: dict[str, list[float]] = setting(
+        'Label → q-point in units of the reciprocal vectors.', check=_points_of_three
+    )
+    path: list[list[str]] = setting('Pairs of these labels.', check=_pairs)
 
 
 @dataclass(frozen=True)

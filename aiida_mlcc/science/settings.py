@@ -312,6 +312,12 @@ def three_counts(value: list[Any]) -> str | None:
     return None if valid else 'give three whole numbers above 0'
 
 
+def not_negative_numbers(value: list[Any]) -> str | None:
+    """Check for a list of one or more numbers from zero on."""
+    valid = bool(value) and all(_is_a(number, float) and number >= 0 for number in value)
+    return None if valid else 'give one or more numbers, none of them negative'
+
+
 def positive_numbers(value: list[Any]) -> str | None:
     """Check for a list of one or more numbers above zero."""
     valid = bool(value) and all(_is_a(number, float) and number > 0 for number in value)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida_mlcc.jobs.inputs import merge
-from aiida_mlcc.workflows.protocol import ProtocolMixin
+from aiida_mlcc.workflows.protocol import ProtocolError, ProtocolMixin
 
 
 class EngineProtocolMixin(ProtocolMixin):
@@ -22,6 +22,10 @@ class EngineProtocolMixin(ProtocolMixin):
     ) -> dict[str, Any]:
         """Return the inputs of a protocol with `overrides` applied, with the settings of the engine that is named."""
         content, asked = cls.protocol_content(), dict(overrides or {})
+        if 'engines' in asked:
+            raise ProtocolError(
+                'unknown override `engines`: what it holds for each engine belongs to the protocol files'
+            )
         engine = asked.get('engine')
         name = (engine if isinstance(engine, Mapping) else {}).get('name', content['default_inputs']['engine']['name'])
         changed = content['protocols'].get(protocol or content['default_protocol'], {}).get('engines', {}).get(name, {})

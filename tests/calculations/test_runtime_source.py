@@ -125,3 +125,13 @@ def test_changed_source_is_another_node(aiida_profile, monkeypatch):
     first = runtime_source('fit').store()
     monkeypatch.setattr(module, 'runtime_zip', lambda task: b'another runtime')
     assert runtime_source('fit').uuid != first.uuid
+
+
+def test_a_task_starts_from_its_zip_in_a_fresh_interpreter(zips, tmp_path):
+    """It says in a sentence that its input is missing: nothing of AiiDA, torch or this package is installed for it."""
+    environment = {'PATH': '/usr/bin:/bin', 'PYTHONPATH': str(zips['fit'])}
+    words = [sys.executable, '-m', 'aiida_mlcc.runtime', 'fit']
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert 'input.json' in done.stderr
+    assert 'Traceback' not in done.stderr

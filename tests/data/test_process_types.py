@@ -24,6 +24,11 @@ def test_an_old_type_is_that_of_its_entry_point_and_others_stay():
         assert entry_point_of(other) == other
 
 
+def test_readouts_of_older_runs_are_found_as_the_fits_that_they_are():
+    assert 'aiida.calculations:mlcc.readout' in process_types('aiida.calculations:mlcc.fit')
+    assert entry_point_of('aiida.calculations:mlcc.readout') == 'aiida.calculations:mlcc.fit'
+
+
 def test_old_types_belong_to_entry_points_of_this_version():
     for group, table in (('aiida.calculations', module._CALCULATIONS), ('aiida.workflows', module._WORKFLOWS)):
         names = {entry_point.name for entry_point in entry_points(group=group)}

@@ -274,3 +274,7 @@ def test_an_imaginary_mode_has_no_amplitude():
 def test_settings_that_make_no_sense_are_named(settings, sentence):
     with pytest.raises(DesignError, match=sentence):
         frozen_phonon_settings({**FROZEN, **settings})
+
+
+def test_a_stored_selection_without_a_seed_keeps_its_structures():
+    assert frozen_phonon_settings({'kind': 'frozen-phonon'}).seed == 0

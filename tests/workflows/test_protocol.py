@@ -9,6 +9,7 @@ from aiida.engine import WorkChain
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.jobs.inputs import merge
 from aiida_mlcc.science.settings import Choice, Settings, setting
+from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
 from aiida_mlcc.workflows.mlcc_phonon import STAGES, MLCCPhononWorkChain
 from aiida_mlcc.workflows.protocol import ProtocolError, ProtocolMixin
 
@@ -185,3 +186,9 @@ def test_a_settings_port_refuses_at_submission(aiida_profile):
     builder = DrawingWorkChain.get_builder()
     with pytest.raises(ValueError, match=r'square: `side` is -1, but must be above 0'):
         builder.page.paper = {'side': -1, 'edge': None}
+
+
+@pytest.mark.parametrize('protocol', ['fast', 'balanced'])
+def test_what_protocols_hold_for_each_engine_is_not_an_override(protocol):
+    with pytest.raises(ProtocolError, match='unknown override `engines`'):
+        DFTMDWorkChain.get_protocol_inputs(protocol, {'engines': {'vasp': {'engine': {'encut': 300.0}}}})

@@ -67,6 +67,7 @@ class ForceConstants(Settings):
         default=None,
         above=0,
         unit='Å',
+        required=False,
     )
     anharmonic: bool = setting(
         'Whether force constants of third and fourth order between near neighbours are tried too.', default=True

@@ -20,7 +20,7 @@ from aiida_mlcc.science.fit.ridge import (
     prepare,
     random_folds,
 )
-from aiida_mlcc.science.settings import Settings, positive_numbers, setting
+from aiida_mlcc.science.settings import Settings, not_negative_numbers, setting
 
 _FEWEST_FRAMES = 4
 _MEV = 1000.0
@@ -35,7 +35,7 @@ class Readout(Settings):
     ridge: list[float] = setting(
         'Penalties to choose from, relative to the variance of the features over the frames.',
         default=[1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3],
-        check=positive_numbers,
+        check=not_negative_numbers,
     )
     n_folds: int = setting('Folds of the cross-validation, random and blocked.', default=5, at_least=2)
 
