@@ -26,6 +26,7 @@ def estimate_of(n_frames: int):
     )
 
 
+@pytest.mark.nightly
 def test_springs_have_their_frequency_and_labels_without_noise_leave_no_doubt(aiida_profile):
     estimate, node = estimate_of(14)
     assert node.is_finished_ok, node.exit_message

@@ -104,6 +104,7 @@ def test_modules_are_imported_by_names_that_can_be_followed():
                 assert not beside.exists(), f'{path}: write the module of {text!r} in full'
 
 
+@pytest.mark.nightly
 def test_what_python_imports_is_reached():
     name = 'aiida_mlcc.workflows.curves.dispersion'
     program = f'import sys, {name}; print(*(n for n in sys.modules if n.startswith("aiida_mlcc")))'

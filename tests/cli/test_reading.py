@@ -85,6 +85,7 @@ def test_plot_refuses_an_ending_it_does_not_know(command, run, tmp_path):
     )
 
 
+@pytest.mark.nightly
 def test_an_archive_imported_into_an_empty_profile_gives_the_same_json(command, run, home, tmp_path):
     target = tmp_path / 'run.aiida'
     result = command('export', run.master.uuid, '-o', target)

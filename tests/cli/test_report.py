@@ -11,6 +11,7 @@ REFERENCE = """points:
 """
 
 
+@pytest.mark.nightly
 def test_report_writes_the_page_with_the_references_and_tells_the_residuals(command, run, tmp_path):
     reference, folder = tmp_path / 'mine.yaml', tmp_path / 'a' / 'report'
     reference.write_text(REFERENCE)

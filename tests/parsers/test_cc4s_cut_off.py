@@ -7,6 +7,8 @@ from aiida_mlcc.parsers.parse_raw.cc4s import parse_output
 from aiida_mlcc.parsers.parse_raw.cc4s_outcome import RecordedRun, judge, summarise
 from tests.cc4s_records import BANNER, CHECKED, CONVERGED, ITERATIONS, STDOUT, TRIPLES, out_yaml
 
+pytestmark = pytest.mark.nightly
+
 STEPS = ['Read', 'Read', 'DefineHolesAndParticles', 'SliceOperator', 'VertexCoulombIntegrals']
 ASKED = [*STEPS, 'CoupledCluster', 'PerturbativeTriples']
 IN_EV = 0.036749322175638754

@@ -27,6 +27,8 @@ from aiida_mlcc.science.snapshots import Snapshots
 from tests.crystals import springs
 from tests.vasp_outputs import outcar, vasprun
 
+pytestmark = pytest.mark.nightly
+
 QUERY = Path(__file__).parents[2] / 'docs' / 'examples' / 'query.py'
 SCIENCE, FREE = 'science', 'free'
 

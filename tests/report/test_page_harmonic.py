@@ -12,6 +12,8 @@ from aiida_mlcc.report.results import results_of
 from tests.report.full_run import finished
 from tests.report.read_page import page_of, traces
 
+pytestmark = pytest.mark.nightly
+
 
 @pytest.fixture(scope='module')
 def results(full):

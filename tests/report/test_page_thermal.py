@@ -6,6 +6,8 @@ from aiida_mlcc.report.curves.thermal import displacement_figure, imaginary_text
 from aiida_mlcc.report.results import results_of
 from tests.report.full_run import MEMBERS, SLUGS, TEMPERATURES
 
+pytestmark = pytest.mark.nightly
+
 PANELS = {'free_energy_kJ_mol': 'y', 'entropy_J_K_mol': 'y2', 'heat_capacity_J_K_mol': 'y3'}
 
 

@@ -128,6 +128,7 @@ def test_other_crystals_have_none(atoms):
 
 
 @pytest.mark.parametrize('atoms', [bulk('C', 'diamond', a=3.57), bulk('LiH', 'rocksalt', a=4.08)])
+@pytest.mark.nightly
 def test_what_is_shipped_is_on_the_page_with_what_is_left_out(run, atoms):
     known = shipped_references(atoms)
     page = render(Findings(run.master, curves_of_run(run.master), results_of(run.master)), [known])

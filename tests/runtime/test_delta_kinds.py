@@ -75,6 +75,7 @@ def energies(force_field: ForceField, snapshots: Snapshots) -> NDArray[np.float6
 
 
 @every_kind
+@pytest.mark.nightly
 def test_base_and_delta_reproduce_the_labels_better_than_the_base(kind: Kind) -> None:
     snapshots = labelled(N_FRAMES)
     labels = snapshots.labels['HF'].energies

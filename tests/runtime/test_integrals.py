@@ -137,6 +137,7 @@ def test_bytes_are_those_of_a_run_of_cc4s_up_to_the_signs_of_orbitals(tmp_path: 
     assert record['mp2_full'] / Hartree == pytest.approx(reference['mp2_corr_Eh'], abs=1e-8)
 
 
+@pytest.mark.nightly
 def test_a_killed_job_is_resumed_and_all_tensors_are_in_the_last_folder(tmp_path: Path) -> None:
     images = [lithium_hydride(0.03 * number) for number in range(4)]
     killed = job(tmp_path / 'killed', *images)

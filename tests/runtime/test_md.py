@@ -371,6 +371,7 @@ def dft_job(folder: Path, checkpoint_of: Path | None = None) -> Path:
     return write_job(folder, content, checkpoint_of)
 
 
+@pytest.mark.nightly
 def test_a_resumed_dft_run_is_the_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = dft_job(tmp_path / 'whole')
     assert run(whole)['final']

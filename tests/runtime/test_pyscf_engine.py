@@ -46,6 +46,7 @@ def test_dft_forces_are_the_slope_of_the_energy(method: str) -> None:
     assert np.abs(forces.sum(axis=0)).max() < 1e-12
 
 
+@pytest.mark.nightly
 def test_hartree_fock_forces_are_the_slope_of_the_energy() -> None:
     atoms = lithium_hydride(0.05)
     calculator = PyscfCalculator(replace(SETTINGS, method='HF'))
@@ -96,6 +97,7 @@ def test_pyscf_is_left_as_it_was() -> None:
     assert pp_int.vpploc_part2_nuc_grad is before
 
 
+@pytest.mark.nightly
 def test_an_extrapolated_density_is_closer_than_the_last_one() -> None:
     memory, last = DensityExtrapolation(), DensityExtrapolation()
     for number in range(4):
@@ -114,6 +116,7 @@ def test_an_extrapolated_density_is_closer_than_the_last_one() -> None:
         last.remember(density, overlap)
 
 
+@pytest.mark.nightly
 def test_an_energy_does_not_depend_on_what_was_computed_before() -> None:
     calculator = PyscfCalculator(SETTINGS)
     fresh = energy_and_forces(calculator, lithium_hydride(0.1), with_forces=False)[0]

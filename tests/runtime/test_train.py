@@ -153,6 +153,7 @@ def test_training_on_energies_never_evaluates_forces(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(('target', 'dtype'), [(BASE, 'float32'), (DELTA, 'float64')], ids=['base', 'delta'])
+@pytest.mark.nightly
 def test_a_training_stopped_and_resumed_is_bit_by_bit_the_one_that_was_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: dict[str, Any], dtype: str
 ) -> None:
@@ -178,6 +179,7 @@ def test_a_training_stopped_and_resumed_is_bit_by_bit_the_one_that_was_not(
         assert (second / 'force_field' / name).read_bytes() == (whole / 'force_field' / name).read_bytes()
 
 
+@pytest.mark.nightly
 def test_another_seed_splits_and_starts_otherwise(tmp_path: Path) -> None:
     short = {**TRAINING, 'epochs': 2}
     folders = [prepare(tmp_path / str(seed), seed=seed, training=short) for seed in (1, 2)]
@@ -188,6 +190,7 @@ def test_another_seed_splits_and_starts_otherwise(tmp_path: Path) -> None:
     assert data[0].valid.tolist() != data[1].valid.tolist()
 
 
+@pytest.mark.nightly
 def test_a_difference_of_forces_is_learnt_where_both_methods_have_them(tmp_path: Path) -> None:
     snapshots = labelled(N_FRAMES)
     label = snapshots.labels['LDA']
@@ -198,6 +201,7 @@ def test_a_difference_of_forces_is_learnt_where_both_methods_have_them(tmp_path:
     assert errors['valid_forces_rmse_mev_angstrom'] < 0.5 * 100 * np.sqrt(np.mean(label.forces**2))
 
 
+@pytest.mark.nightly
 def test_no_patience_ends_the_training_early(tmp_path: Path) -> None:
     # A rate this small leaves the averaged weights where they are, so nothing gets better.
     training = {**TRAINING, 'epochs': 30, 'learning_rate': 1e-30, 'patience': 2}

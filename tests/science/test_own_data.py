@@ -11,6 +11,8 @@ from aiida_mlcc.science.fit.learning_curve import frequencies_of_samples
 from aiida_mlcc.science.snapshots import Snapshots
 from tests.benchmarks.data import load, load_frozen
 
+pytestmark = pytest.mark.nightly
+
 GAMMA_TO = {'HF': 412.6, 'MP2': 388.4, 'CCSD': 390.5, 'CCSD(T)': 390.3}
 """cm⁻¹, LiF at 3.93 Å: ``python -m tests.frozen_phonon``, two energies at a fifth of the design's amplitude."""
 

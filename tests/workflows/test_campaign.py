@@ -54,6 +54,7 @@ def test_one_point_in_five_fails_and_a_rerun_computes_that_one_alone(campaign):
     assert not campaign.computed_again()
 
 
+@pytest.mark.nightly
 def test_too_few_labels_are_a_failure_that_keeps_what_there_is(campaign):
     campaign.break_points({1: 'no-integrals'})
     outputs, node = run_get_node(campaign.builder(helium(2), min_success_fraction=0.9, methods=['HF', 'CCSD']))
@@ -64,6 +65,7 @@ def test_too_few_labels_are_a_failure_that_keeps_what_there_is(campaign):
     assert campaign.starts() == {0: 1}, 'without integrals Cc4s is not started'
 
 
+@pytest.mark.nightly
 def test_job_out_of_time_is_given_more_and_ends(campaign):
     campaign.break_points({0: 'out-of-time-once'})
     builder = campaign.builder(helium(1))
@@ -76,6 +78,7 @@ def test_job_out_of_time_is_given_more_and_ends(campaign):
     assert campaign.starts('integrals') == {0: 1}
 
 
+@pytest.mark.nightly
 def test_job_out_of_time_that_may_have_no_more_is_named(campaign):
     campaign.break_points({1: 'out-of-time-once'})
     outputs, node = run_get_node(campaign.builder(helium(2), methods=['HF', 'CCSD']))
@@ -107,6 +110,7 @@ def test_budget_that_the_first_point_exceeds_stops_there_and_keeps_its_label(cam
     assert set(reasons_in(outputs)) == {1, 2, 3}
 
 
+@pytest.mark.nightly
 def test_budget_that_is_enough_is_no_obstacle(campaign):
     outputs, node = run_get_node(campaign.builder(helium(2), max_core_hours=10.0, methods=['HF', 'MP2']))
     assert node.is_finished_ok, node.exit_message

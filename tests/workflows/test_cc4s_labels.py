@@ -76,6 +76,7 @@ def test_energies_are_those_of_pyscf_alone_from_the_same_equations(python, cc4s)
     assert remote.is_empty
 
 
+@pytest.mark.nightly
 def test_rerun_takes_each_energy_that_was_stored(python, cc4s):
     # No other test has labelled these, of which the profile would tell.
     snapshots = replace(helium(3), positions=1.01 * helium(3).positions)
@@ -88,6 +89,7 @@ def test_rerun_takes_each_energy_that_was_stored(python, cc4s):
     assert len(jobs_of(node, Cc4sCalculation)) == 1
 
 
+@pytest.mark.nightly
 def test_orbitals_that_are_left_out_count_by_their_second_order_energy(python, cc4s):
     snapshots = helium(1)
     natural = {'basis': 'gth-dzvp', 'natural_orbitals_per_occupied': 2}

@@ -44,6 +44,7 @@ def test_batches_of_snapshots_are_labelled(labelled):
     assert np.allclose(first.labels['CCSD'].contributions['ccsd'] + hf, ccsd)
 
 
+@pytest.mark.nightly
 def test_a_rerun_computes_only_what_is_missing(python, labelled):
     builder = builder_of(python, helium())
     builder.known_labels = {'earlier': labelled}
@@ -56,6 +57,7 @@ def test_a_rerun_computes_only_what_is_missing(python, labelled):
     assert job.inputs.snapshots.n_frames == 1, 'only the third snapshot is computed'
 
 
+@pytest.mark.nightly
 def test_labels_with_other_settings_are_not_used(python):
     snapshots = helium(1)
     other = {'engine': 'pyscf', 'basis': 'gth-tzv2p'}
@@ -104,6 +106,7 @@ MIXED = {'kind': 'random', 'n': 1, 'seed': 3, 'per_method': {'HF': {'kind': 'all
 """Of three frames: CCSD of one, MP2 of the first and the last, HF of all."""
 
 
+@pytest.mark.nightly
 def test_each_method_labels_its_own_frames_and_those_of_the_costlier_ones(python):
     snapshots = helium()
     (costly,) = np.random.default_rng(3).permutation(3)[:1].tolist()

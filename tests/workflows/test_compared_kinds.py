@@ -20,6 +20,7 @@ def compared(python):
     return outputs, node
 
 
+@pytest.mark.nightly
 def test_the_member_has_the_kind_asked_for_and_the_alternative_the_other(compared):
     outputs, _ = compared
     member, other = outputs['delta_ml']['hf']['seed_1'], outputs['alternatives']['readout']['hf']['seed_1']

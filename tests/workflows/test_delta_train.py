@@ -55,6 +55,7 @@ def test_every_method_has_a_member_a_seed_whose_delta_is_the_difference_of_the_s
     assert trained_on['snapshots'] == snapshots.content_hash()
 
 
+@pytest.mark.nightly
 def test_readouts_read_the_network_of_their_own_member(python, crystal):
     snapshots = snapshots_of_springs(methods={'HF': 3.6, 'CCSD(T)': 3.3})
     outputs, node = run_get_node(builder_of(python, crystal, snapshots, delta={'kind': 'readout'}))
@@ -69,6 +70,7 @@ def test_readouts_read_the_network_of_their_own_member(python, crystal):
     assert len(jobs) == 2, 'one job a member serves all methods'
 
 
+@pytest.mark.nightly
 def test_alternative_that_fails_is_named_and_fails_nothing(python, crystal):
     """A network of two epochs learns nothing that rescaling does not."""
     snapshots = snapshots_of_springs(methods={'HF': 3.6})
@@ -82,6 +84,7 @@ def test_alternative_that_fails_is_named_and_fails_nothing(python, crystal):
     assert 'rescaling' in failed['reason']
 
 
+@pytest.mark.nightly
 def test_network_that_is_no_better_than_rescaling_is_no_member(python, crystal):
     snapshots = snapshots_of_springs(methods={'HF': 3.6})
     quick = {'kind': 'mace', 'mace': {**QUICK['base'], 'training': {'epochs': 1}}}

@@ -15,6 +15,8 @@ from tests.crystals import rocksalt
 from tests.workflows.data import snapshots_of_springs
 from tests.workflows.test_mlcc_phonon import QUICK_NETWORK, QUICK_PHONONS
 
+pytestmark = pytest.mark.nightly
+
 
 @pytest.fixture(scope='module')
 def run(python):

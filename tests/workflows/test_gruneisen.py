@@ -35,6 +35,7 @@ def squares(force_field, strain):
     return np.sign(found) * found**2
 
 
+@pytest.mark.nightly
 def test_frequencies_follow_the_volume_as_they_do_in_two_calculations(python, crystal):
     force_field = untrained(NETWORK, ('Li', 'F'), 1, 'LDA')
     path = {'points': {'GAMMA': [0, 0, 0], 'HERE': POINT}, 'path': [['GAMMA', 'HERE']]}

@@ -84,6 +84,7 @@ def with_evidence(python, crystal, members, **evidence):
     return outputs, node
 
 
+@pytest.mark.nightly
 def test_spread_between_kinds_of_delta_adds_to_that_of_the_members(python, crystal, members, softer):
     outputs, node = with_evidence(python, crystal, members, alternatives={'readout': softer})
     gamma = outputs['error_budget']['GAMMA']
@@ -100,6 +101,7 @@ def test_spread_between_kinds_of_delta_adds_to_that_of_the_members(python, cryst
     assert len(jobs) == 1
 
 
+@pytest.mark.nightly
 def test_bootstrap_of_delta_is_the_spread_of_the_springs_it_was_drawn_from(python, crystal, members):
     """Δ = 0.6 eV/Å² of springs on a base of 2.4; drawn with 0.5 and 0.7, each as often."""
     samples = samples_of_springs(fitted=0.6, drawn=[0.5, 0.7] * 20)
@@ -122,6 +124,7 @@ def samples_of_springs(fitted: float, drawn: list[float]) -> orm.ArrayData:
     return orm.ArrayData(arrays)
 
 
+@pytest.mark.nightly
 def test_points_that_the_training_cell_does_not_hold_are_marked(python, crystal, members):
     """Eight atoms of rocksalt hold Γ and X, but neither L nor the points between."""
     snapshots = SnapshotsData(snapshots_of_springs(n_frames=1))
@@ -131,6 +134,7 @@ def test_points_that_the_training_cell_does_not_hold_are_marked(python, crystal,
     assert 'L' in outputs['error_budget'].get_dict()
 
 
+@pytest.mark.nightly
 def test_alternative_of_another_crystal_costs_its_part_of_the_budget_and_nothing_else(python, crystal, members):
     stranger = {'seed_1': ForceFieldData(springs(rocksalt(3.0)))}
     outputs, _ = with_evidence(python, crystal, members, alternatives={'readout': stranger})
@@ -138,6 +142,7 @@ def test_alternative_of_another_crystal_costs_its_part_of_the_budget_and_nothing
     assert outputs['dispersion'].get_array('members').shape[0] == 2
 
 
+@pytest.mark.nightly
 def test_alternative_that_spoils_the_job_is_left_out_of_another(python, crystal, members):
     """A readout without its network cannot even be built."""
     readout = Term('readout', {'trunk': 'nowhere', 'symbols': ['Li', 'F']}, {'weights': np.zeros((2, 3))})

@@ -90,6 +90,7 @@ def test_labelling_over_its_budget_ends_there_with_what_is_labelled(python, crys
     assert len(outputs['failures']['failed']) >= 2
 
 
+@pytest.mark.nightly
 def test_the_learning_curve_of_rounds_that_ended_on_the_budget_is_kept(python, crystal):
     """The step alone, after a labelling that has ended."""
     snapshots, curve = SnapshotsData(snapshots_of_springs()).store(), orm.Dict({'rounds': []}).store()
@@ -108,6 +109,7 @@ def test_the_learning_curve_of_rounds_that_ended_on_the_budget_is_kept(python, c
     assert process.outputs['learning_curve'].uuid == curve.uuid
 
 
+@pytest.mark.nightly
 def test_labels_asked_for_by_name_are_added_to_those_that_there_are(python, crystal):
     """One HF energy of twelve snapshots is no reason to leave the others out."""
     content = snapshots_of_springs()
@@ -121,6 +123,7 @@ def test_labels_asked_for_by_name_are_added_to_those_that_there_are(python, crys
     assert builder.cc_energies.selection['n'] == 3
 
 
+@pytest.mark.nightly
 def test_from_labelled_snapshots_no_energy_is_computed(python, crystal):
     snapshots = SnapshotsData(snapshots_of_springs(methods={'HF': 3.6}))
     builder = MLCCPhononWorkChain.get_builder_from_protocol(

@@ -64,6 +64,7 @@ def test_a_path_is_in_the_basis_of_a_structure_that_is_primitive(python):
     assert np.allclose(outputs['dispersion'].cell, skewed().cell.array)
 
 
+@pytest.mark.nightly
 def test_standardised_vectors_make_the_point_mean_what_tables_have_it_mean(python):
     """X is (1/2, 0, 1/2) of the standard vectors of the fcc lattice, whatever those of the structure are."""
     path = {'points': {'GAMMA': [0, 0, 0], 'X': [0.5, 0, 0.5]}, 'path': [['GAMMA', 'X']]}
@@ -74,6 +75,7 @@ def test_standardised_vectors_make_the_point_mean_what_tables_have_it_mean(pytho
     assert np.allclose(outputs['special_points']['X']['mean'], expected, atol=0.5)
 
 
+@pytest.mark.nightly
 def test_a_conventional_cell_as_given_folds_the_modes_at_x_onto_gamma(python):
     outputs, _ = phonons_of(python, rocksalt_cube(), matrix=(1, 1, 1), path=PATH, primitive='as-given')
     found = np.array(outputs['special_points']['GAMMA']['mean'])
@@ -90,6 +92,7 @@ def test_a_conventional_cell_as_given_needs_a_path(python):
         phonons_of(python, rocksalt_cube(), matrix=(1, 1, 1), primitive='niggli')
 
 
+@pytest.mark.nightly
 def test_the_path_has_the_tolerance_that_was_given(python):
     """An atom 2e-4 Å off its place: a cubic path where 1e-3 Å are allowed, that of a triclinic crystal otherwise."""
     atoms = rocksalt()
@@ -130,6 +133,7 @@ def test_isotopes_are_for_phonons_alone_and_one_to_an_element(aiida_profile):
     assert 'Li has the masses 6.015 and 7.016' in refuse_no_crystal(orm.StructureData(ase=cube), None)
 
 
+@pytest.mark.nightly
 def test_a_relaxed_cell_keeps_its_error_budget_and_is_marked_by_the_cell_before(python):
     """Members 0.4 % larger than the cell that they were trained in, as `relax: cell` leaves them."""
     outputs, _ = phonons_of(
@@ -153,6 +157,7 @@ def test_a_relaxed_cell_keeps_its_error_budget_and_is_marked_by_the_cell_before(
     assert len(unknown['X']['sd']) == 6
 
 
+@pytest.mark.nightly
 def test_a_member_without_forces_at_another_volume_costs_its_own_grueneisen_parameters_only(aiida_profile):
     volumes = {
         'at_rest': {'seed_1': 'd', 'seed_2': 'e'},
@@ -171,6 +176,7 @@ def test_a_member_without_forces_at_another_volume_costs_its_own_grueneisen_para
     assert 'seed_1' not in ended.message
 
 
+@pytest.mark.nightly
 def test_imaginary_modes_of_the_mesh_are_counted_and_reported(python):
     overrides = {'supercell_matrix': [2, 2, 2], 'parameters': SMALL}
     unstable = {'seed_1': ForceFieldData(springs(rocksalt(), stiffness=-1.0))}

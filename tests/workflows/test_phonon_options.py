@@ -98,6 +98,7 @@ def with_a_pull(strength):
     return ForceFieldData(ForceField((term,), {'Li': 0.0, 'F': 0.0}, method='LDA')).store()
 
 
+@pytest.mark.nightly
 def test_members_relax_the_positions_that_symmetry_leaves_free(python):
     crystal = orm.StructureData(ase=off_centre()).store()
     members = {'seed_1': with_a_pull(0.0), 'seed_2': with_a_pull(0.4)}
@@ -127,6 +128,7 @@ def test_without_relaxation_the_atoms_stay(python):
     assert outputs['force_constants']['seed_2']['residual_force_eV_A'] == pytest.approx(0.4, rel=1e-3)
 
 
+@pytest.mark.nightly
 def test_force_constants_know_one_cell_only_and_the_phonons_come_without_gruneisen_parameters(python, crystal, members):
     outputs, node = phonons_of(python, crystal, members, gruneisen={'strain': 0.005})
     assert node.is_finished_ok, node.exit_message
@@ -141,6 +143,7 @@ def test_a_cell_that_force_constants_cannot_relax_is_refused_in_a_sentence(pytho
     assert 'set `relax` to positions' in node.exit_message
 
 
+@pytest.mark.nightly
 def test_a_given_path_is_followed(python, crystal, members):
     path = {'points': {'GAMMA': [0, 0, 0], 'HERE': [0.25, 0.25, 0.1]}, 'path': [['GAMMA', 'HERE']]}
     outputs, node = phonons_of(python, crystal, members, path=path)
@@ -168,6 +171,7 @@ def test_bad_input_is_refused_at_submission(python, crystal, members, changed, r
         phonons_of(python, crystal, members, None if nac is None else born_file(nac), **changed)
 
 
+@pytest.mark.nightly
 def test_forces_that_are_no_numbers_cost_their_member_and_are_named(python, crystal, members):
     term = springs(rocksalt()).terms[0]
     arrays = {**term.arrays, 'fc': 1e200 * term.arrays['fc']}

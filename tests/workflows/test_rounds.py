@@ -63,6 +63,7 @@ def test_rounds_end_when_the_target_is_met_and_label_no_frame_twice(python, crys
     assert curve['target_sd_cm1'] == 2.5
 
 
+@pytest.mark.nightly
 def test_rounds_end_when_the_most_frames_are_labelled(python, crystal_of_helium, certainty):
     outputs, node = run_get_node(in_rounds(python, crystal_of_helium, chain(8), target_sd_cm1=0.1, most=5))
     assert node.is_finished_ok, node.exit_message
@@ -83,6 +84,7 @@ def test_all_rounds_share_one_budget(python, crystal_of_helium, certainty):
     assert outputs['cost']['core_hours'] == pytest.approx(spent + second.outputs.cost['core_hours'])
 
 
+@pytest.mark.nightly
 def test_round_that_gives_no_estimate_is_told_and_the_next_one_follows(python, crystal_of_helium, monkeypatch):
     def too_few(*_, **__):
         raise ValueError('3 labels are too few')

@@ -54,6 +54,7 @@ def test_spectrum_of_a_member_ends_at_the_optical_mode_of_its_springs(python, cr
     assert vdos.base.attributes.get('resolution_cm1') == pytest.approx(33356.4 / 2000, rel=0.01)
 
 
+@pytest.mark.nightly
 def test_records_that_fold_back_the_highest_mode_give_no_spectrum(python, crystal, members):
     # Every 40 fs shows up to 417 cm⁻¹, and the optical mode is at 621.
     often = {**SHORT['md']['parameters'], 'record_every': 20}
@@ -105,6 +106,7 @@ def test_a_harmonic_crystal_has_its_own_harmonic_spectrum_and_no_shift(python, c
     assert highest < optical_frequency_cm1(rocksalt(), 3.0) + 20
 
 
+@pytest.mark.nightly
 def test_a_dynamics_that_cannot_be_trusted_is_left_out_with_its_numbers(python, crystal, members):
     member = {'seed_1': members['seed_1']}
     short = {'n_steps': 60, 'max_lag_steps': 20, 'keep_trajectory': True, 'record_every': 4}
@@ -154,6 +156,7 @@ def test_dynamics_that_cannot_give_the_spectrum_is_refused_at_submission(
         run_get_node(builder)
 
 
+@pytest.mark.nightly
 def test_what_the_spectrum_lacks_and_why_no_peaks_are_compared_is_reported(python, members):
     moved = rocksalt()
     moved.positions[1, 0] += 0.02

@@ -324,6 +324,7 @@ CRASHED = IN_CCSD + CONVERGED + TRIPLES_BEGUN + CRASH
 OPTIONS = {'options': {'withmpi': False}}
 
 
+@pytest.mark.nightly
 def test_chain_of_remedies_ends_with_the_energies(inputs, tmp_path):
     play(
         tmp_path,
@@ -341,6 +342,7 @@ def test_chain_of_remedies_ends_with_the_energies(inputs, tmp_path):
     assert labels == ['iteration_01', 'iteration_02', 'iteration_03']
 
 
+@pytest.mark.nightly
 def test_chain_that_never_succeeds_ends_and_keeps_ccsd(inputs, tmp_path):
     play(tmp_path, (CRASHED, out_yaml(n_steps=6)))
     outputs, node = run_get_node(Cc4sBaseWorkChain, cc4s={**inputs, 'metadata': OPTIONS})

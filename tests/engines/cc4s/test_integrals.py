@@ -73,6 +73,7 @@ def test_more_natural_orbitals_than_there_are_fail_the_job_with_their_number(pyt
     assert 'the basis has only 8' in node.exit_message
 
 
+@pytest.mark.nightly
 def test_equal_jobs_share_no_tensors_through_the_cache(python):
     inputs = inputs_of(python, helium(1), basis='gth-dzvp', exp_to_discard=None)
     with enable_caching(identifier='aiida.calculations:mlcc.*'):
@@ -80,6 +81,7 @@ def test_equal_jobs_share_no_tensors_through_the_cache(python):
     assert not nodes[1].base.caching.is_created_from_cache
 
 
+@pytest.mark.nightly
 def test_killed_job_is_continued_and_the_last_folder_holds_all_tensors(python):
     images = [lithium_hydride(0.02 * number) for number in range(6)]
     work_folder = Path(python.computer.get_workdir()).resolve()

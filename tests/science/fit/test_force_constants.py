@@ -111,6 +111,7 @@ def test_what_the_training_cell_leaves_undetermined_is_counted(springs, diamond)
     assert (errors['n_parameters'], errors['rank'], errors['undetermined']) == (7, 5, 2)
 
 
+@pytest.mark.nightly
 def test_default_cutoff_goes_as_far_as_the_training_cell_can_tell(springs, diamond):
     truth = springs(diamond, 2.0)
     frames = label(hot_frames(diamond, CONVENTIONAL @ np.diag([2, 2, 1]), 60), truth)
@@ -244,6 +245,7 @@ def predicted(field, snapshots, base_method):
 
 
 @pytest.mark.parametrize(('n_frames', 'cutoff', 'sampling'), [(12, 2.7, 'posterior'), (40, 2.0, 'bootstrap')])
+@pytest.mark.nightly
 def test_the_samples_scatter_about_the_truth_as_far_as_the_fit_is_wrong(n_frames, cutoff, sampling):
     deviations = []
     for seed in range(40):
@@ -258,6 +260,7 @@ def test_the_samples_scatter_about_the_truth_as_far_as_the_fit_is_wrong(n_frames
 
 
 @pytest.mark.parametrize('n_frames', [12, 40, 120])
+@pytest.mark.nightly
 def test_the_noise_of_the_labels_is_found_whatever_their_number(n_frames):
     found = [
         fit_delta(springs_of_diamond(n_frames, noise=0.003, seed=seed), DIAMOND, 'PBE', 'HF', anharmonic=False).errors[

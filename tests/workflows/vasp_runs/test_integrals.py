@@ -119,6 +119,7 @@ def test_all_steps_hand_over_their_orbitals_and_leave_the_tensors(where, registr
 
 
 @pytest.mark.nightly
+@pytest.mark.nightly
 def test_orbitals_are_those_of_the_step_before_and_natural_ones_take_their_place(where, registry, tmp_path):
     register(registry, *[step for step in STEPS if not step.startswith('mesh')])
     outputs, node = run_get_node(VaspIntegralsWorkChain, **inputs(where, engine=ALONE, clean_workdir=False))

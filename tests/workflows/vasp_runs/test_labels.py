@@ -58,6 +58,7 @@ def test_labels_come_in_the_order_of_the_snapshots_and_failed_points_are_named(w
     assert 'converged' in failed[0]['reason']
 
 
+@pytest.mark.nightly
 def test_hartree_fock_and_the_energy_that_is_asked_for(where, registry):
     tags = {name: value for name, value in TAGS.items() if name != 'GGA'}
     exchange = {'LHFCALC': True, 'AEXX': 1.0, 'ALDAC': 0.0, 'AGGAC': 0.0, 'ALGO': 'All'}

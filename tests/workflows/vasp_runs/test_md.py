@@ -124,6 +124,7 @@ def test_a_killed_job_is_continued_with_velocities_temperature_and_the_steps_lef
     assert jobs[1].inputs.poscar.get_content() == jobs[0].outputs.retrieved.get_object_content('CONTCAR')
 
 
+@pytest.mark.nightly
 def test_segments_of_a_given_length_through_dft_md(where, registry):
     register(registry, 0, planned=2, made=2, begin=0.0, end=150.0)
     register(registry, 2, planned=2, made=2, begin=150.0, end=300.0)
@@ -143,6 +144,7 @@ def test_segments_of_a_given_length_through_dft_md(where, registry):
     assert {link.link_label for link in node.base.links.get_outgoing()} >= {'build_supercell', 'md', 'snapshots'}
 
 
+@pytest.mark.nightly
 def test_a_job_that_cannot_be_continued_leaves_its_frames(where, registry):
     register(registry, 0, planned=6, made=3, begin=0.0, end=300.0, contcar=poscar(frame(3)))
     outputs, node = run_get_node(VaspMdWorkChain, **inputs(where))
@@ -152,6 +154,7 @@ def test_a_job_that_cannot_be_continued_leaves_its_frames(where, registry):
     assert outputs['trajectory'].n_frames == 3
 
 
+@pytest.mark.nightly
 def test_jobs_that_make_no_step_are_tried_twice_and_then_given_up(where):
     outputs, node = run_get_node(VaspMdWorkChain, **inputs(where))
     assert node.exit_status == 310

@@ -61,6 +61,7 @@ def test_forces_by_vasp_make_a_reference_dispersion(where, registry):
     assert set(outputs['phonopy_data']) == {'engine'}
 
 
+@pytest.mark.nightly
 def test_a_displaced_cell_without_forces_is_named(where, registry):
     register(registry, skip=(2,))
     _, node = phonons(where)
