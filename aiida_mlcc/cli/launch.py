@@ -53,9 +53,9 @@ def _code_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option(
     '--nac',
-    metavar='BORN_FILE|ID',
-    help='Born charges and dielectric tensor of the primitive cell, for LO–TO splitting: a BORN file of phonopy, or a '
-    'node.',
+    metavar='FILE|ID',
+    help='Born charges and dielectric tensor, for LO–TO splitting: a BORN file of phonopy, an output of ph.x, a file '
+    'of q2r.x, or a node.',
 )
 @click.option('--code', metavar='LABEL', help='The Python that runs the jobs; mlcc-python@localhost if not given.')
 @_code_options

@@ -35,7 +35,8 @@ def phonon_inputs(spec: WorkChainSpec) -> None:
         'nac',
         valid_type=(orm.SinglefileData, orm.ArrayData),
         required=False,
-        help='For LO–TO splitting: a `BORN` file of phonopy, or the arrays `born_charges` (e, n_atoms × 3 × 3) and '
+        help='For LO–TO splitting: a `BORN` file of phonopy, an output of `ph.x`, a file of `q2r.x`, or the arrays '
+        '`born_charges` (e, n_atoms × 3 × 3) and '
         '`dielectric` (3 × 3) of the primitive cell, or of that which `numbers`, `cell` and `positions` (Å) describe.',
     )
     spec.input_namespace(

@@ -5,6 +5,7 @@ from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
 from aiida_mlcc.science.born import BornCharges, born_from_arrays, born_from_file
+from aiida_mlcc.science.born_quantum_espresso import charges_from_quantum_espresso, is_quantum_espresso
 
 
 @calcfunction
@@ -26,11 +27,14 @@ def born_charges(
 
 
 def born_of(nac: orm.SinglefileData | orm.ArrayData, primitive: orm.StructureData, symprec: float) -> BornCharges:
-    """Return what a node says: a ``BORN`` file, or arrays with the factor as an attribute.
+    """Return what a node says: a file of phonopy or Quantum ESPRESSO, or arrays with the factor as an attribute.
 
     :raises aiida_mlcc.science.born.BornError: where it belongs to another cell.
     """
     if isinstance(nac, orm.SinglefileData):
-        return born_from_file(nac.get_content(), primitive.get_ase(), symprec)
+        text, atoms = nac.get_content(), primitive.get_ase()
+        if is_quantum_espresso(text):
+            return born_from_arrays(charges_from_quantum_espresso(text), atoms, symprec)
+        return born_from_file(text, atoms, symprec)
     arrays = {name: np.asarray(nac.get_array(name)) for name in nac.get_arraynames()}
     return born_from_arrays(arrays, primitive.get_ase(), symprec, nac.base.attributes.get('factor', None))

@@ -76,6 +76,7 @@ KINDS = {
             one_crystal=True,
             cites=('symfc',),
         ),
+        TermKind('dipole', 'aiida_mlcc.science.force_field.dipole:DipoleModel', one_crystal=True),
     )
 }
 """Name → kind. It is also the white list of what may be read, since a description may come from anybody's archive."""
