@@ -50,11 +50,12 @@ $(VENV)/.lint: $(VENV)/.installed
 demo: install
 	$(BIN)/aiida-mlcc demo
 
+# One thread: the arrays of tests are too small for more, which would only wait for each other.
 test: install
-	$(BIN)/python -m pytest -m 'not nightly' $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not nightly' $(PYTEST_ARGS)
 
 test-all: install
-	MLCC_PLAIN_AIIDA=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 MLCC_PLAIN_AIIDA=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
