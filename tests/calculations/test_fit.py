@@ -65,7 +65,7 @@ def test_a_method_without_labels_is_refused_at_submission(builder):
     [
         ({'kind': 'mace'}, "'mace' is not a kind of Δ that is fitted: choose from readout, force-constants"),
         ({'kind': 'force-constants'}, 'unknown force-constants setting|force-constants setting .* is missing'),
-        ({'parameters': {'ridge': [0.0], 'n_folds': 4}}, 'give one or more numbers above 0'),
+        ({'parameters': {'ridge': [-1.0], 'n_folds': 4}}, 'none of them negative'),
         ({'parameters': {'ridge': [1e-8]}}, 'the readout setting `n_folds` is missing'),
         ({'structure': True}, 'Δ of kind readout needs no `structure`'),
         ({'base': None}, 'Δ of kind readout needs `base`'),
