@@ -1,4 +1,4 @@
-"""What jobs cost: core hours, memory and disk, as far as the programs say."""
+"""What jobs cost: core hours and memory, as the programs and the scheduler say."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 from aiida import orm
 
+from aiida_mlcc.engines.engine import SaidCost
 from aiida_mlcc.engines.table import engines
+from aiida_mlcc.jobs.wall_time import cores_of, wall_seconds
 
 _SECONDS_PER_HOUR = 3600.0
 
@@ -15,18 +17,20 @@ _SECONDS_PER_HOUR = 3600.0
 def cost_of(processes: Iterable[orm.ProcessNode]) -> dict[str, Any]:
     """Return what all jobs below `processes` cost together; those taken from the cache cost nothing.
 
-    :returns: ``core_hours``; ``n_jobs``; ``n_jobs_of_unknown_cost``, killed ones among them; ``largest_memory_gb`` of
-        a job, None where no program says it.
+    A job that died is charged with the wall time that the scheduler gives. Where there is none, it is charged with what
+    its program printed before, which is less than it cost: such a job counts among those of unknown cost.
+
+    :returns: ``core_hours``; ``n_jobs``; ``n_jobs_of_unknown_cost``; ``largest_memory_gb`` of a job, None where no
+        program says it.
     """
     found = [job for job in _jobs_below(processes) if not job.base.caching.is_created_from_cache]
     summaries = _summaries_of(found)
     jobs = [_cost_of_job(job, summaries.get(job.pk, {})) for job in found]
-    hours = [job['core_hours'] for job in jobs if job['core_hours'] is not None]
     memory = [job['memory_gb'] for job in jobs if job['memory_gb'] is not None]
     return {
-        'core_hours': float(sum(hours)),
+        'core_hours': float(sum(job['core_hours'] for job in jobs)),
         'n_jobs': len(jobs),
-        'n_jobs_of_unknown_cost': len(jobs) - len(hours),
+        'n_jobs_of_unknown_cost': sum(not job['is_known'] for job in jobs),
         'largest_memory_gb': max(memory, default=None),
     }
 
@@ -91,21 +95,23 @@ def _summaries_of(jobs: Sequence[orm.CalcJobNode]) -> dict[int, dict[str, Any]]:
     return dict(query.all()) if jobs else {}
 
 
-def _cost_of_job(job: orm.CalcJobNode, summary: Mapping[str, Any]) -> dict[str, float | None]:
-    if not summary:
-        for engine in engines():
-            if (found := engine.cost_of(job)) is not None:
-                return found
+def _cost_of_job(job: orm.CalcJobNode, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``core_hours``, at least; ``is_known``, whether these are all; and ``memory_gb``."""
+    said = _said_by_summary(job, summary) if summary else _said_by_program(job)
+    hours, is_known = said.core_hours or 0.0, said.is_complete
+    if not is_known and (seconds := wall_seconds(job)) is not None:
+        hours, is_known = max(hours, (said.cores or cores_of(job)) * seconds / _SECONDS_PER_HOUR), True
+    return {'core_hours': hours, 'is_known': is_known, 'memory_gb': said.memory_gb}
+
+
+def _said_by_summary(job: orm.CalcJobNode, summary: Mapping[str, Any]) -> SaidCost:
+    cores = summary['mpi_ranks'] * summary.get('threads', 1) if 'mpi_ranks' in summary else cores_of(job)
     hours = summary.get('core_hours')
     if hours is None and 'wall_seconds' in summary:
-        hours = _cores_of(job) * summary['wall_seconds'] / _SECONDS_PER_HOUR
-    return {'core_hours': hours, 'memory_gb': summary.get('memory_gb')}
+        hours = cores * summary['wall_seconds'] / _SECONDS_PER_HOUR
+    is_complete = hours is not None and summary.get('finished', True)
+    return SaidCost(hours, is_complete, cores, summary.get('memory_gb'))
 
 
-def _cores_of(job: orm.CalcJobNode) -> int:
-    """Return how many cores a job was given; one where its resources do not say."""
-    resources = job.get_option('resources') or {}
-    machines = resources.get('num_machines', 1)
-    ranks = resources.get('tot_num_mpiprocs') or machines * resources.get('num_mpiprocs_per_machine', 1)
-    per_machine = resources.get('num_cores_per_machine')
-    return per_machine * machines if per_machine else ranks * resources.get('num_cores_per_mpiproc', 1)
+def _said_by_program(job: orm.CalcJobNode) -> SaidCost:
+    return next((found for engine in engines() if (found := engine.cost_of(job)) is not None), SaidCost())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -22,6 +23,22 @@ from aiida_mlcc.science.settings import Settings
 
 Step = tuple[type[WorkChain], dict[str, Any]]
 """A process and its inputs, to be submitted."""
+
+
+@dataclass(frozen=True)
+class SaidCost:
+    """What a job's own files say of its cost.
+
+    :param core_hours: what they account for; None where they say nothing.
+    :param is_complete: whether that is all: it is not where the job died.
+    :param cores: ranks times threads.
+    """
+
+    core_hours: float | None = None
+    is_complete: bool = False
+    cores: int | None = None
+    memory_gb: float | None = None
+
 
 Inputs = Mapping[str, Any]
 Codes = Mapping[str, orm.AbstractCode | None]
@@ -47,8 +64,8 @@ class Engine(ABC):
         counted = {name: value for name, value in settings.items() if name not in ('name', *self.uncounted)}
         return {'engine': self.name, **counted}
 
-    def cost_of(self, job: orm.CalcJobNode) -> dict[str, float | None] | None:
-        """Return ``core_hours`` and ``memory_gb`` of a job of this program without a summary; None for other jobs."""
+    def cost_of(self, job: orm.CalcJobNode) -> SaidCost | None:
+        """Return what a job of this program without a summary says of its cost; None for other jobs."""
         return None
 
 

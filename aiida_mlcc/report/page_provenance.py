@@ -95,7 +95,9 @@ def settings_of(process: orm.ProcessNode) -> list[tuple[str, str]]:
 def cost_lines(process: orm.ProcessNode) -> list[tuple[str, str]]:
     """Return what a run cost: core hours as far as the programs say, and jobs."""
     cost = cost_of([process])
-    hours = f'{cost["core_hours"]:.3g} core hours' if cost['n_jobs'] > cost['n_jobs_of_unknown_cost'] else 'not known'
+    least = 'at least ' if cost['n_jobs_of_unknown_cost'] else ''
+    is_known = bool(cost['core_hours']) or cost['n_jobs'] > cost['n_jobs_of_unknown_cost']
+    hours = f'{least}{cost["core_hours"]:.3g} core hours' if is_known else 'not known'
     lines = [('cost', hours), ('jobs', str(cost['n_jobs']))]
     if cost['n_jobs_of_unknown_cost']:
         lines.append(('jobs of unknown cost', str(cost['n_jobs_of_unknown_cost'])))

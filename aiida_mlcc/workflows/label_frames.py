@@ -66,7 +66,7 @@ class LabelFramesWorkChain(WorkChain):
         """Put the frames that lack the same methods into batches."""
         self.ctx.labelled, self.ctx.failed, self.ctx.n_submitted = {}, [], 0
         self.ctx.costs, self.ctx.telling, self.ctx.forecasts, self.ctx.left_out = [], [], [], []
-        self.ctx.partly_cached = []
+        self.ctx.at_least = []
         self.ctx.spent = add_costs([])
         pilot = 'max_core_hours' in self.inputs
         self.ctx.batches = plan_batches(self.inputs.frames.get_dict(), self.inputs.batch_size.value, pilot)
@@ -107,8 +107,9 @@ class LabelFramesWorkChain(WorkChain):
             node = self.ctx[name]
             cost = cost_of([node])
             self.ctx.costs.append(cost)
-            if 'labelled' in node.outputs and cost['n_jobs'] and not cost['n_jobs_of_unknown_cost']:
-                evidence = self.ctx.telling if ran_anew(node) else self.ctx.partly_cached
+            if 'labelled' in node.outputs and cost['n_jobs']:
+                is_whole = ran_anew(node) and not cost['n_jobs_of_unknown_cost']
+                evidence = self.ctx.telling if is_whole else self.ctx.at_least
                 evidence.append((methods, len(frames), cost))
             lost = {method: list(range(len(frames))) for method in methods}
             reasons: dict[int, str] = {}
@@ -128,15 +129,17 @@ class LabelFramesWorkChain(WorkChain):
     def judge_cost(self) -> None:
         """Forecast what the rest will cost, and leave it where that is too much."""
         self.ctx.spent = add_costs(self.ctx.costs)
-        # What comes from the cache in part says at least how little the others will cost.
-        evidence = self.ctx.telling or self.ctx.partly_cached
-        if not self.ctx.batches or not evidence:
+        # A batch partly from the cache, or with a job that died unseen, says at least how little the others will cost.
+        evidence = self.ctx.telling or self.ctx.at_least
+        spent, budget = self.ctx.spent['core_hours'], self.inputs.get('max_core_hours')
+        is_spent = budget is not None and spent >= budget.value
+        if not self.ctx.batches or not (evidence or is_spent):
             return
-        spent, to_come = self.ctx.spent['core_hours'], forecast(evidence, self.ctx.batches)
+        to_come = forecast(evidence, self.ctx.batches)
         n_left = sum(len(frames) for _, frames in self.ctx.batches)
         self.ctx.forecasts.append({'core_hours_spent': spent, 'core_hours_to_come': to_come, 'n_left': n_left})
         self.report(f'{spent:.3g} core hours spent; {n_left} snapshots to come, about {to_come:.3g} core hours')
-        if 'max_core_hours' in self.inputs and spent + to_come > self.inputs.max_core_hours.value:
+        if is_spent or (budget is not None and spent + to_come > budget.value):
             self.ctx.left_out, self.ctx.batches = self.ctx.batches, []
 
     def assemble_labels(self) -> ExitCode | None:

@@ -188,6 +188,38 @@ def test_continued_ccsd_and_triples_give_the_energies_at_their_end():
     assert in_hartree(triples)['triples'] == pytest.approx(-0.010635049843242, abs=1e-12)
 
 
+def without_output(name):
+    """Return a recording as if its ``cc4s.out.yaml`` had been lost."""
+    run = recorded(name)
+    return RecordedRun(run.asked, CHECKED, '', run.stdout_text)
+
+
+@pytest.mark.parametrize('name', ['bn8-ccsd-continued-from-amplitudes', 'bn8-triples-continued'])
+def test_first_iteration_from_given_amplitudes_is_not_the_energy_of_second_order(name):
+    assert 'mp2' not in recorded(name).energies()
+
+
+def test_ccsd_that_used_up_its_iterations_did_not_converge_whether_it_warns_or_not():
+    run = recorded('bn8-ccsd-stopped-and-written')
+    assert 'WARNING' not in run.stdout_text
+    assert judge(run)[0] == 'ERROR_NOT_CONVERGED'
+    assert sorted(run.energies()) == ['mp2']
+    last = '   6  -6.20261900e-01   2.1412e-05   6.2769e-05'
+    assert last in run.stdout_text
+    converged = run.stdout_text.replace(last, '   6  -6.20261900e-01  -2.1412e-09   6.2769e-09')
+    assert judge(RecordedRun(run.asked, CHECKED, '', converged)) is None, 'the last iteration may be the one'
+
+
+@pytest.mark.parametrize('name', ['c8-szv-ok-2ranks', 'lih8-dzvp-ok-2ranks'])
+def test_converged_recording_is_known_as_one_by_what_it_printed(name):
+    assert judge(without_output(name)) is None
+
+
+def test_triples_that_were_continued_are_told_by_their_first_line():
+    assert summarise(recorded('bn8-triples-continued'))['triples_continued']
+    assert not summarise(recorded('bn8-killed-in-triples'))['triples_continued']
+
+
 @pytest.mark.parametrize('step', ['ccsd', 'triples'])
 @pytest.mark.parametrize('arithmetic', ['real', 'complex'])
 def test_estimates_of_a_dry_run_are_those_of_its_report(arithmetic, step):

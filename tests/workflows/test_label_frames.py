@@ -73,3 +73,12 @@ def test_budget_holds_where_every_batch_comes_from_the_cache_in_part(labelling, 
     finish_next_batch(labelling, python.computer, (True, False))
     assert labelling.ctx.batches == []
     assert len(labelling.ctx.left_out) == 2
+
+
+def test_budget_that_failed_points_used_up_ends_the_campaign(labelling, python):
+    labelling.ctx.costs.append(
+        {'core_hours': 101.0, 'n_jobs': 1, 'n_jobs_of_unknown_cost': 0, 'largest_memory_gb': None}
+    )
+    finish_next_batch(labelling, python.computer, ())
+    assert labelling.ctx.batches == []
+    assert len(labelling.ctx.left_out) == 2

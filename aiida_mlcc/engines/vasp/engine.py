@@ -11,7 +11,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, Step
+from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, SaidCost, Step
 from aiida_mlcc.engines.vasp.dynamics import VaspMdWorkChain, refuse_dynamics
 from aiida_mlcc.engines.vasp.jobs import PLACE, segment_port, vasp_inputs, vasp_ports
 from aiida_mlcc.engines.vasp.labels import VaspLabelsWorkChain
@@ -34,7 +34,7 @@ CITE = {
     ),
 }
 
-_MB_PER_GB = 1000.0
+_KB_PER_GB = 1e6
 
 
 class VaspEngine(ForceEngine):
@@ -103,14 +103,16 @@ class VaspEngine(ForceEngine):
         """Return of ``incar`` the tags that labels keep."""
         return tags_that_count(value) if name == 'incar' and isinstance(value, Mapping) else value
 
-    def cost_of(self, job: orm.CalcJobNode) -> dict[str, float | None] | None:
+    def cost_of(self, job: orm.CalcJobNode) -> SaidCost | None:
         """Return what OUTCAR says."""
         if 'retrieved' not in job.outputs or 'OUTCAR' not in job.outputs.retrieved.list_object_names():
             return None
         content = job.outputs.retrieved.get_object_content('OUTCAR', 'rb')
-        found = cost(parse_outcar(content.decode('utf-8', errors='replace')))
-        memory = found['memory_mb']
-        return {'core_hours': found['core_hours'], 'memory_gb': None if memory is None else memory / _MB_PER_GB}
+        outcar = parse_outcar(content.decode('utf-8', errors='replace'))
+        found, memory = cost(outcar), outcar['memory_kb']
+        gigabytes = None if memory is None else memory / _KB_PER_GB
+        is_complete = outcar['finished'] and found['core_hours'] is not None
+        return SaidCost(found['core_hours'], is_complete, found['cores'], gigabytes)
 
 
 FORCES = VaspEngine()

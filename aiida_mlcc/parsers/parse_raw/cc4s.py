@@ -14,7 +14,8 @@ _STEP = re.compile(r'^step: (\d+), (\w+)', re.MULTILINE)
 _ITERATION = re.compile(
     rf'^\s*(\d+)\s+({_NUMBER})\s+({_NUMBER})\s+({_NUMBER})\s+({_NUMBER})\s+({_NUMBER})\s*$', re.MULTILINE
 )
-_PROGRESS = re.compile(r'^(\d+)\s+\d+\s+\S+\s*$', re.MULTILINE)
+_PROGRESS = re.compile(r'^(\d+)\s+(\d+)\s+\S+\s*$', re.MULTILINE)
+"""Per cent of (T), the seconds since the line before, and the speed."""
 _REALTIME = re.compile(rf'^realtime ({_NUMBER}) s', re.MULTILINE)
 _ERROR = re.compile(r'^\S+\(\d+\): ERROR: (.*)$', re.MULTILINE)
 _SIGNAL = re.compile(
@@ -28,7 +29,16 @@ _NAMED_SIGNAL = re.compile(
 )
 """As Slurm and the shell say it, which give no number."""
 _SIGNALS = {'Aborted': 6, 'Bus error': 7, 'Floating point exception': 8, 'Killed': 9, 'Segmentation fault': 11}
+_LIMITS = {
+    'energy_change': re.compile(rf'^Unless reaching energy convergence dE: ({_NUMBER})', re.MULTILINE),
+    'residual': re.compile(rf'^and amplitudes convergence dR: ({_NUMBER})', re.MULTILINE),
+}
 _NOT_CONVERGED = 'energy or amplitudes convergence not reached'
+CONTINUED_TRIPLES = 'Checkpoint file found'
+"""A warning, which Cc4s writes to standard error."""
+_CONTINUED_AMPLITUDES = 'Using given initial amplitudes'
+_FIRST_PERCENT = 1
+"""(T) that begins at its beginning reports after 1 %, and then every 10 %."""
 
 _HEAD = {
     'version': (re.compile(r'^version: (\S+?),', re.MULTILINE), str),
@@ -179,11 +189,23 @@ def _printed_step(name: str, text: str) -> dict[str, Any]:
         step['iterations'] = [
             dict(zip(keys, map(float, m.groups()[1:5]), strict=True)) for m in _ITERATION.finditer(text)
         ]
-        step['converged'] = 'final' in step and _NOT_CONVERGED not in text
+        step['continued'] = _CONTINUED_AMPLITUDES in text
+        limits = {key: float(match[1]) for key, p in _LIMITS.items() if (match := p.search(text)) is not None}
+        step['converged'] = 'final' in step and _NOT_CONVERGED not in text and not _reached_its_limit(step, limits)
     if name == 'PerturbativeTriples':
-        step['percent'] = max((int(match[1]) for match in _PROGRESS.finditer(text)), default=0)
-        step['continued'] = 'Checkpoint file found' in text
+        progress = [(int(match[1]), int(match[2])) for match in _PROGRESS.finditer(text)]
+        step['percent'] = max((percent for percent, _ in progress), default=0)
+        step['progress_seconds'] = float(sum(seconds for _, seconds in progress))
+        step['continued'] = CONTINUED_TRIPLES in text or bool(progress and progress[0][0] > _FIRST_PERCENT)
     return step
+
+
+def _reached_its_limit(step: Mapping[str, Any], limits: Mapping[str, float]) -> bool:
+    """Tell whether amplitude equations ended because of the number of iterations, short of the thresholds."""
+    iterations = step['iterations']
+    if len(iterations) < step.get('max_iterations', len(iterations) + 1) or len(limits) < len(_LIMITS):
+        return False
+    return not iterations or any(not abs(iterations[-1][key]) < limit for key, limit in limits.items())
 
 
 def has_level_shift(output: Mapping[str, Any]) -> bool:
@@ -235,14 +257,15 @@ def energies_in_output(output: Mapping[str, Any], shifted: bool = False) -> dict
 def energies_in_stdout(stdout: Mapping[str, Any], shifted: bool = False) -> dict[str, float]:
     """Return the energies that Cc4s printed, in the unit of the orbital energies, to about nine digits.
 
-    The first iteration of the amplitude equations is the second-order energy, unless they have a level shift.
+    The first iteration of the amplitude equations is the second-order energy, unless they have a level shift or go on
+    from amplitudes that were given.
     """
     energies: dict[str, float] = {}
     converged = after_basis_set = False
     for step in stdout.get('steps', ()):
         if step['name'] == 'CoupledCluster':
             converged = step['converged']
-            if step['iterations'] and not shifted:
+            if step['iterations'] and not shifted and not step['continued']:
                 energies['mp2'] = step.get('second_order', step['iterations'][0]['energy'])
             if converged:
                 energies[coupled_cluster_name(step.get('method', 'Ccsd'))] = step['final']

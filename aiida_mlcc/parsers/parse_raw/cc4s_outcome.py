@@ -11,6 +11,7 @@ from typing import Any
 from ase.units import Hartree
 
 from aiida_mlcc.parsers.parse_raw.cc4s import (
+    CONTINUED_TRIPLES,
     energies_in_output,
     energies_in_stdout,
     has_level_shift,
@@ -231,7 +232,8 @@ def summarise(run: RecordedRun) -> dict[str, Any]:
     }
     for step in stdout['steps']:
         if step['name'] == 'PerturbativeTriples':
-            summary['triples_percent'], summary['triples_continued'] = step['percent'], step['continued']
+            summary['triples_percent'] = step['percent']
+            summary['triples_continued'] = step['continued'] or CONTINUED_TRIPLES in run.other_text
     return {name: value for name, value in summary.items() if value is not None}
 
 
@@ -255,16 +257,20 @@ def _finite(value: float) -> float | None:
 
 
 def _cost(run: RecordedRun) -> dict[str, Any]:
-    """Return time, operations and core hours; an unfinished run's from the steps and iterations that ended."""
+    """Return time, operations and core hours; at least those of an unfinished run, by what it printed.
+
+    These are its steps and iterations that ended, and what (T) reported of its progress.
+    """
     written = run.output.get('steps', [])
     steps = [*written, *({'operations': None, **step} for step in run.stdout['steps'][len(written) :])]
     done = {'seconds': run.output.get('seconds'), 'operations': run.output.get('operations')}
     for key in done:
         if done[key] is None:
             done[key] = sum(step.get(key) or 0.0 for step in steps)
-    unfinished = run.amplitudes
-    if unfinished is not None and 'seconds' not in unfinished:
-        done['seconds'] += sum(step['seconds'] for step in unfinished['iterations'])
+    for step in run.stdout['steps'][len(written) :]:
+        if 'seconds' not in step:
+            done['seconds'] += sum(iteration['seconds'] for iteration in step.get('iterations', ()))
+            done['seconds'] += step.get('progress_seconds', 0.0)
     ranks = run.output.get('ranks') or run.stdout.get('ranks')
     cores = ranks * run.stdout.get('threads', 1) if ranks else None
     return {

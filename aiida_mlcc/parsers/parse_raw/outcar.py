@@ -14,6 +14,8 @@ _PATTERNS = {
     'wall_seconds': (re.compile(r'Elapsed time \(sec\):\s*([\d.]+)'), float),
     'memory_kb': (re.compile(r'Maximum memory used \(kb\):\s*([\d.]+)'), float),
 }
+_LOOPS = re.compile(r'^ *(LOOP\+?): +cpu time +[\d.]+: real time +([\d.]+)', re.MULTILINE)
+"""Time of an electronic step, and of all those of an ionic step together."""
 _END = 'General timing and accounting informations for this job'
 _SECONDS_PER_HOUR = 3600
 
@@ -21,21 +23,25 @@ _SECONDS_PER_HOUR = 3600
 def parse_outcar(text: str) -> dict[str, Any]:
     """Return the last value of each quantity, None where it is not there, and `finished`.
 
-    ``n_plane_waves`` is the number in the file: with the gamma-only program twice that, less one, are the orbitals.
+    ``loop_seconds`` is the real time of the electronic and ionic steps that ended. ``n_plane_waves`` is the number in
+    the file: with the gamma-only program twice that, less one, are the orbitals.
     """
     found: dict[str, Any] = {name: _last(pattern, kind, text) for name, (pattern, kind) in _PATTERNS.items()}
-    return {**found, 'finished': _END in text}
+    return {**found, 'loop_seconds': _loop_seconds(text), 'finished': _END in text}
 
 
-def cost(outcar: dict[str, Any]) -> dict[str, float | int | None]:
-    """Return what a job cost: `wall_seconds`, `cores`, `core_hours`, `memory_mb` (of one rank); None where unknown."""
-    ranks, wall = outcar['n_ranks'], outcar['wall_seconds']
+def cost(outcar: dict[str, Any]) -> dict[str, Any]:
+    """Return what a job cost: `wall_seconds`, `cores`, `core_hours`, `memory_mb` (of one rank); None where unknown.
+
+    Of a job that did not come to its end they are at least that: the time of the steps that ended.
+    """
+    ranks = outcar['n_ranks']
+    wall = outcar['wall_seconds'] if outcar['wall_seconds'] is not None else outcar['loop_seconds'] or None
     cores = None if ranks is None else ranks * (outcar['threads_per_rank'] or 1)
-    known = cores is not None and wall is not None
     return {
         'wall_seconds': wall,
         'cores': cores,
-        'core_hours': cores * wall / _SECONDS_PER_HOUR if known else None,
+        'core_hours': None if cores is None or wall is None else cores * wall / _SECONDS_PER_HOUR,
         'memory_mb': None if outcar['memory_kb'] is None else outcar['memory_kb'] / 1000,
     }
 
@@ -43,3 +49,14 @@ def cost(outcar: dict[str, Any]) -> dict[str, float | int | None]:
 def _last(pattern: re.Pattern[str], kind: type, text: str) -> Any:
     found = pattern.findall(text)
     return kind(found[-1]) if found else None
+
+
+def _loop_seconds(text: str) -> float:
+    ended, electronic = 0.0, 0.0
+    for kind, seconds in _LOOPS.findall(text):
+        if kind == 'LOOP':
+            electronic += float(seconds)
+        else:
+            # The whole ionic step, its electronic ones included.
+            ended, electronic = ended + float(seconds), 0.0
+    return ended + electronic
