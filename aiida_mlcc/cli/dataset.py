@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from aiida_mlcc.cli.root import OrderedGroup, profile_option
 
 if TYPE_CHECKING:
     from aiida_mlcc.data.snapshots import SnapshotsData
+    from aiida_mlcc.science.label_units import Units
 
 
 @click.command('import')
@@ -29,9 +31,17 @@ if TYPE_CHECKING:
 @click.option(
     '--label',
     'labels',
-    metavar='METHOD=FILE',
+    metavar='METHOD=FILE[:ENTRY]',
     multiple=True,
-    help='File with energies of HF, MP2, CCSD or CCSD(T) on structures of the base; may be given again.',
+    help='File with energies of HF, MP2, CCSD or CCSD(T) on structures of the base, and the entry that holds them '
+    'where its frames have several; may be given again.',
+)
+@click.option(
+    '--units',
+    metavar='[METHOD=]ENERGY[,FORCES]',
+    multiple=True,
+    help='Units of all files, or of that of one method, such as Ha,Ha/bohr or eV/atom; gradients are -eV/A. By default '
+    'eV per cell and eV/Å.',
 )
 @click.option(
     '--structure',
@@ -50,6 +60,7 @@ def import_files(
     base: Path,
     base_method: str,
     labels: tuple[str, ...],
+    units: tuple[str, ...],
     structure: str | None,
     energy_key: str | None,
     forces_key: str | None,
@@ -66,15 +77,20 @@ def import_files(
     from aiida_mlcc.cli.inputs import read_structure
     from aiida_mlcc.science.crystal import CrystalError, primitive_cell
     from aiida_mlcc.science.dataset import read_dataset
-    from aiida_mlcc.science.dataset_file import DatasetError
+    from aiida_mlcc.science.dataset_file import DatasetError, LabelSource
 
-    files = _read_labels(labels)
+    given = _read_units(units)
+    files = {
+        method: LabelSource(path, entry or energy_key, forces_key, given(method))
+        for method, (path, entry) in _read_labels(labels).items()
+    }
+    base_source = LabelSource(base, energy_key, forces_key, given(base_method))
     load(profile)
     refuse_name(name)
     crystal = None if structure is None else read_structure(structure)
     try:
         primitive = None if crystal is None else primitive_cell(crystal.get_ase())
-        found = read_dataset(base, base_method, files, primitive, tolerance, energy_key, forces_key)
+        found = read_dataset(base_source, base_method, files, primitive, tolerance)
     except DatasetError as error:
         raise click.ClickException(f'Nothing was imported: {error}.') from None
     except CrystalError as error:
@@ -158,26 +174,44 @@ def export(identifier: str, output: Path, file_per_method: bool, force: bool, pr
     click.echo(f'wrote {describe(node)}, {snapshots.n_frames} frames, to {output}: {names}')
 
 
-def _read_labels(assignments: tuple[str, ...]) -> dict[str, Path]:
-    """Return ``METHOD=FILE`` assignments by method; a method may be written as its slug."""
+def _read_labels(assignments: tuple[str, ...]) -> dict[str, tuple[Path, str | None]]:
+    """Return ``METHOD=FILE[:ENTRY]`` assignments by method; a method may be written as its slug."""
     from aiida_mlcc.science.methods import METHODS, WAVEFUNCTION_METHODS
 
-    files: dict[str, Path] = {}
+    files: dict[str, tuple[Path, str | None]] = {}
     for assignment in assignments:
-        name, sign, path = assignment.partition('=')
+        name, sign, text = assignment.partition('=')
         method = METHODS.get(name.strip(), name.strip())
-        if not sign or not path:
-            raise click.UsageError(f'--label {assignment}: write it as METHOD=FILE.')
+        if not sign or not text:
+            raise click.UsageError(f'--label {assignment}: write it as METHOD=FILE or METHOD=FILE:ENTRY.')
         if method not in WAVEFUNCTION_METHODS:
             raise click.UsageError(
                 f'--label {assignment}: unknown method {method!r}, choose from {", ".join(WAVEFUNCTION_METHODS)}.'
             )
         if method in files:
-            raise click.UsageError(f'{method} is given twice, as {files[method]} and {path}: join the two files.')
+            raise click.UsageError(f'{method} is given twice, as {files[method][0]} and {text}: join the two files.')
+        path, colon, entry = text.rpartition(':')
+        if Path(text).is_file() or not colon:
+            path, entry = text, ''
         if not Path(path).is_file():
             raise click.UsageError(f'--label {assignment}: there is no file {path}.')
-        files[method] = Path(path)
+        files[method] = Path(path), entry or None
     return files
+
+
+def _read_units(assignments: tuple[str, ...]) -> Callable[[str], Units]:
+    """Return what gives the units of a method's file, from ``[METHOD=]ENERGY[,FORCES]`` assignments."""
+    from aiida_mlcc.science.label_units import Units, UnitsError
+    from aiida_mlcc.science.methods import METHODS
+
+    found: dict[str, Units] = {}
+    for assignment in assignments:
+        name, sign, text = assignment.partition('=')
+        try:
+            found[METHODS.get(name.strip(), name.strip()) if sign else ''] = Units.parse(text if sign else assignment)
+        except UnitsError as error:
+            raise click.UsageError(f'--units {assignment}: {error}.') from None
+    return lambda method: found.get(method, found.get('', Units()))
 
 
 def _find(identifier: str, profile: str | None) -> SnapshotsData:
@@ -191,7 +225,8 @@ def _find(identifier: str, profile: str | None) -> SnapshotsData:
 def dataset() -> None:
     """Import, show and export labelled snapshots.
 
-    Files are extended XYZ, gzipped or not, with energies in eV per cell and forces in eV/Å.
+    Files are extended XYZ, compressed or not, or of ASE (.traj, .db, .json), VASP (vasprun.xml, OUTCAR, ML_AB) or
+    phonopy (phonopy_params.yaml), with energies in eV per cell and forces in eV/Å.
     """
 
 

@@ -21,6 +21,7 @@ _FORCES = {
     'base': "the base's",
     'own and base': 'in part',
     'zero': 'all zero',
+    'refused': 'refused',
     'none': 'none',
 }
 
@@ -94,16 +95,19 @@ def _about_files(report: Mapping[str, Any]) -> Iterator[str]:
     foreign = [method for method, account in files.items() if account['forces'] == 'base']
     if foreign:
         yield (
-            f'{", ".join(foreign)}: the forces in the file equal those of {base}, so they are not those of the method: '
-            'not stored.'
+            f'{", ".join(foreign)}: the forces in the file equal those of {base} to the decimals written, so they are '
+            'not those of the method: not stored.'
         )
     for method, account in files.items():
         if account['forces'] == 'own' and method != base:
             yield f'{method}: the forces in the file differ from those of {base}; they are stored as those of {method}.'
         if account['forces'] == 'own and base':
-            yield f'{method}: only the forces that differ from those of {base} are stored as those of {method}.'
+            yield f'{method}: only the forces that are not those of {base} are stored as those of {method}.'
         if account['forces'] == 'zero':
             yield f'{method}: the forces in the file are all zero, a placeholder: not stored.'
+    for method, account in files.items():
+        for remark in account.get('remarks', ()):
+            yield f'{method}: {remark}.'
     for decimals in sorted({account['decimals'] for account in files.values() if account['decimals'] < 5}):
         rounded = [method for method, account in files.items() if account['decimals'] == decimals]
         yield f'{", ".join(rounded)}: energies are written to {10.0 ** (3 - decimals):g} meV per cell.'

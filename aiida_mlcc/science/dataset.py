@@ -11,7 +11,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.dataset_file import DatasetError, LabelledFile, read_labelled_file
+from aiida_mlcc.science.dataset_file import DatasetError, LabelledFile, LabelSource, read_labelled_file
+from aiida_mlcc.science.dataset_forces import OwnForces, check_base, own_forces
+from aiida_mlcc.science.dataset_labels import check_label
 from aiida_mlcc.science.dataset_report import Account, DatasetReport, describe
 from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
 from aiida_mlcc.science.pairing import distance_to_nearest, pair_by_geometry, repeated_frames
@@ -21,8 +23,6 @@ TOLERANCE = 1e-4
 """How far atoms of one structure may be apart in two files, Å."""
 
 _SAME_ENERGY_EV = (1e-6, 1e-3)
-_SAME_FORCE = 1e-6
-_SOME_FORCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -38,37 +38,35 @@ class Dataset:
 
 
 def read_dataset(
-    base: Path | str,
+    base: LabelSource | Path | str,
     base_method: str,
-    others: Mapping[str, Path | str],
+    others: Mapping[str, LabelSource | Path | str],
     primitive: Atoms | None = None,
     tolerance: float = TOLERANCE,
-    energy_key: str | None = None,
-    forces_key: str | None = None,
 ) -> Dataset:
     """Read the file of the base method and those of wave-function methods, and pair their frames by geometry.
 
     Frames and their order are those of `base`, less frames without energy or forces and repeated ones. Forces beside a
-    wave-function energy are taken for that method's where they differ from the base's, and left out where they do not.
+    wave-function energy are taken for that method's unless they are the base's or the energies contradict them.
 
-    :param base: extended XYZ, gzipped or not, with energies (eV per cell) and forces (eV/Å) of `base_method`.
-    :param others: method → file; their forces are optional.
+    :param base: file with energies and forces of `base_method`, of any kind that
+        :func:`~aiida_mlcc.science.frame_files.read_frames` reads, in eV per cell and eV/Å unless its
+        :class:`~aiida_mlcc.science.dataset_file.LabelSource` says otherwise.
+    :param others: method → file; their forces are optional. Several methods may be in one file.
     :param primitive: the primitive cell of the crystal, in the orientation of the frames; looked for if not given.
     :param tolerance: Å, as in :func:`~aiida_mlcc.science.pairing.pair_by_geometry`.
-    :param energy_key: as in :func:`~aiida_mlcc.science.dataset_file.read_labelled_file`; `forces_key`, too.
-    :raises DatasetError: for a file that cannot be used, and for one of which no frame is in `base`.
+    :raises DatasetError: for a file that cannot be used, one of which no frame is in `base`, energies that are those of
+        another method or in another unit, and a base whose energies contradict its forces.
     :raises aiida_mlcc.science.crystal.CrystalError: where the frames are no supercells of `primitive`.
     """
     if base_method not in DFT_METHODS:
         raise DatasetError(f'{base_method} is no method of a base: choose from {", ".join(DFT_METHODS)}')
     if unknown := [method for method in others if method not in WAVEFUNCTION_METHODS]:
         raise DatasetError(f'{unknown[0]} is no wave-function method: choose from {", ".join(WAVEFUNCTION_METHODS)}')
-    snapshots, account = _take_base(
-        read_labelled_file(base, base_method, energy_key, forces_key), base_method, tolerance
-    )
+    snapshots, account = _take_base(read_labelled_file(base, base_method), base_method, tolerance)
     accounts = {base_method: account}
     for method in (method for method in WAVEFUNCTION_METHODS if method in others):
-        file = read_labelled_file(others[method], method, energy_key, forces_key)
+        file = read_labelled_file(others[method], method)
         snapshots, accounts[method] = _add_labels(snapshots, base_method, file, method, account.file, tolerance)
     report, found = describe(snapshots, base_method, primitive, accounts)
     return Dataset(snapshots, report, found)
@@ -84,18 +82,29 @@ def _take_base(file: LabelledFile, method: str, tolerance: float) -> tuple[Snaps
     merged, contradicting = _repeated(file, dropped, tolerance)
     for frames in contradicting:
         energies = ', '.join(f'{file.energies[frame]:.10g}' for frame in frames)
+        numbers = ', '.join(map(str, file.numbers[frames]))
         raise DatasetError(
-            f'{file.name}: frames {", ".join(map(str, frames))} are one structure with the energies {energies} eV '
-            f'of {method}. The base needs one energy for each structure: remove the wrong ones'
+            f'{file.name}: frames {numbers} are one structure with the energies {energies} eV of '
+            f'{method}. The base needs one energy for each structure: remove the wrong ones'
         )
     kept = _remaining(file, dropped, merged)
     if len(kept) == 0:
         raise DatasetError(f'{file.name}: no frame has both an energy and forces')
     label = Label(file.energies[kept], file.forces[kept], _source(file))
+    snapshots = file.structures.select(kept).with_label(method, label)
     account = Account(
-        file.name, file.sha256, file.n_frames, len(kept), (), _plain(merged), _plain(dropped), file.decimals, 'own'
+        file.name,
+        file.sha256,
+        file.n_frames,
+        len(kept),
+        (),
+        _plain(file, {frame: int(file.numbers[other]) for frame, other in merged.items()}),
+        _plain(file, dropped),
+        file.decimals,
+        'own',
+        (*file.remarks, *check_base(snapshots, method, file.name)),
     )
-    return file.structures.select(kept).with_label(method, label), account
+    return snapshots, account
 
 
 def _add_labels(
@@ -106,13 +115,13 @@ def _add_labels(
     for frames in contradicting:
         energies = file.energies[frames]
         for frame in frames:
-            others = ', '.join(str(other) for other in frames if other != frame)
+            others = ', '.join(str(file.numbers[other]) for other in frames if other != frame)
             dropped[int(frame)] = f'one structure with frame {others}, energies {np.ptp(energies):.3g} eV apart'
     usable = _remaining(file, dropped, merged)
     if len(usable) == 0:
         reason = next(iter(dropped.values()))
         raise DatasetError(
-            f'{file.name}: all {file.n_frames} labels are dropped, frame {next(iter(dropped))}: {reason}'
+            f'{file.name}: all {file.n_frames} labels are dropped, frame {file.numbers[next(iter(dropped))]}: {reason}'
         )
     structures = file.structures.select(usable)
     try:
@@ -125,23 +134,26 @@ def _add_labels(
     origin = usable[pairing.indices[paired]]
     energies = np.full(snapshots.n_frames, np.nan)
     energies[paired] = file.energies[origin]
+    known = snapshots.with_label(method, Label(energies))
+    remarks = check_label(known, base_method, method, file.name, file.decimals, file.others)
     base_forces = snapshots.labels[base_method].forces
-    forces, whose = None, 'none'
+    forces, found = None, OwnForces(np.empty(0), 'none')
     if file.forces is not None and base_forces is not None:
-        own, whose = _own_forces(file.forces[origin], base_forces[paired])
-        if np.isfinite(own).any():
+        found = own_forces(known.select(paired), base_method, method, file.forces[origin])
+        if np.isfinite(found.forces).any():
             forces = np.full(base_forces.shape, np.nan)
-            forces[paired] = own
+            forces[paired] = found.forces
     account = Account(
         file.name,
         file.sha256,
         file.n_frames,
         len(paired),
-        tuple(usable[pairing.unmatched].tolist()),
-        _plain(merged),
-        _plain(dropped),
+        tuple(file.numbers[usable[pairing.unmatched]].tolist()),
+        _plain(file, {frame: int(file.numbers[other]) for frame, other in merged.items()}),
+        _plain(file, dropped),
         file.decimals,
-        whose,
+        found.whose,
+        (*file.remarks, *remarks, *found.remarks),
     )
     return snapshots.with_label(method, Label(energies, forces, _source(file))), account
 
@@ -168,30 +180,6 @@ def _remaining(file: LabelledFile, dropped: Mapping[int, str], merged: Mapping[i
     return np.array([f for f in range(file.n_frames) if f not in dropped and f not in merged], dtype=np.int64)
 
 
-def _own_forces(forces: NDArray[np.float64], base: NDArray[np.float64]) -> tuple[NDArray[np.float64], str]:
-    """Return the forces that are the method's own, NaN for the others, and whose they are in a word.
-
-    Frames in which symmetry keeps the atoms at rest have the same forces by any method: the other frames decide.
-    """
-    present = np.isfinite(forces).all(axis=(1, 2))
-    equal = present & (np.abs(forces - base).max(axis=(1, 2)) <= _SAME_FORCE)
-    judging = present & (np.abs(base).max(axis=(1, 2)) > _SOME_FORCE)
-    # Where no frame moves, none can tell.
-    judging = judging if judging.any() else present
-    own = forces.copy()
-    if not present.any():
-        whose = 'none'
-    elif not forces[judging].any():
-        own[:], whose = np.nan, 'zero'
-    elif equal[judging].all():
-        own[:], whose = np.nan, 'base'
-    elif equal[judging].any():
-        own[equal & judging], whose = np.nan, 'own and base'
-    else:
-        whose = 'own'
-    return own, whose
-
-
 def _unpaired(
     snapshots: Snapshots, file: LabelledFile, usable: NDArray[np.int64], base_name: str, tolerance: float
 ) -> str:
@@ -205,15 +193,15 @@ def _unpaired(
         return f'{sentence}: the cells differ by up to {apart:.3g} Å'
     nearest = distance_to_nearest(snapshots, file.structures, int(usable[0]))
     return (
-        f'{sentence} within {tolerance:g} Å: in the structure most like frame {usable[0]}, an atom is {nearest:.3g} Å '
-        'away from its place'
+        f'{sentence} within {tolerance:g} Å: in the structure most like frame {file.numbers[usable[0]]}, an atom is '
+        f'{nearest:.3g} Å away from its place'
     )
 
 
 def _source(file: LabelledFile) -> dict[str, Any]:
-    return {'engine': 'imported', 'file': file.name, 'sha256': file.sha256}
+    return {'engine': 'imported', 'file': file.name, 'sha256': file.sha256, **file.how}
 
 
-def _plain(frames: Mapping[int, Any]) -> dict[str, Any]:
-    """Return a mapping by frame with the keys that JSON has, in ascending order."""
-    return {str(frame): frames[frame] for frame in sorted(frames)}
+def _plain(file: LabelledFile, frames: Mapping[int, Any]) -> dict[str, Any]:
+    """Return a mapping by frame with the keys that JSON has, the frames as numbered in the file, ascending."""
+    return {str(file.numbers[frame]): frames[frame] for frame in sorted(frames)}

@@ -17,6 +17,9 @@ _FEWEST = 8
 _NEIGHBOURS = 31
 _NEIGHBOUR_SHARE = 5
 _MOST_FOR_SLOPE = 400
+_FEWEST_FOR_DEPENDENCE = 4
+_RESOLVED = 20.0
+_PROPORTIONAL = 1e-6
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,27 @@ def describe_difference(snapshots: Snapshots, base_method: str, method: str, dec
         if deviation > OUTLIER_DEVIATIONS
     ]
     return Difference(len(frames), spread, slope, tuple(sorted(outliers, key=lambda outlier: outlier.frame)))
+
+
+def dependence(energies: NDArray[np.float64], others: NDArray[np.float64], resolution: float) -> float | None:
+    """Return the slope of energies that are linear in those of another method, to all digits.
+
+    Where it is 1 both are one method's. Another one is that of a unit, or of frames that move along one harmonic mode.
+
+    :param energies: eV per cell, shape (n_frames,); `others` alike.
+    :param resolution: one unit of the last decimal of either, eV.
+    :returns: None where they are two methods', or the frames are too few or too alike to tell.
+    """
+    span, floor = float(np.std(others)), max(resolution, 1e-9)
+    if len(energies) < _FEWEST_FOR_DEPENDENCE or span < _RESOLVED * floor:
+        return None
+    if np.std(energies - others) <= floor:
+        return 1.0
+    deviations, other_deviations = energies - energies.mean(), others - others.mean()
+    slope = float(deviations @ other_deviations / (other_deviations @ other_deviations))
+    left = float(np.std(deviations - slope * other_deviations))
+    exact = left <= floor * max(1.0, abs(slope)) and left <= _PROPORTIONAL * np.std(energies)
+    return slope if exact and slope != 0 else None
 
 
 def _compare_with_neighbours(

@@ -1,26 +1,33 @@
-"""One extended XYZ file with the energies of one method, as such files lie about: read in full, its hazards named."""
+"""One file with the energies of one method, as such files lie about: read in full, its hazards named."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from math import floor, log10
 from pathlib import Path
 
 import numpy as np
-from ase import Atoms
-from ase.io import read
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.extxyz import read_content
+from aiida_mlcc.science.file_content import ContentError, checksum
+from aiida_mlcc.science.frame_files import Frame, plain_name, read_frames
+from aiida_mlcc.science.label_keys import (
+    ENERGY_KEY,
+    KeysError,
+    energy_entries,
+    energy_key,
+    force_columns,
+    forces_key,
+    read_number,
+)
+from aiida_mlcc.science.label_units import Units
 from aiida_mlcc.science.methods import slug_of
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
-ENERGY_KEY, FORCES_KEY = 'energy', 'forces'
 _ONE_CELL = 1e-6
+_ISOLATED = ('isolatedatom', 'isolated_atom', 'isolated atom')
 
 
 class DatasetError(ValueError):
@@ -28,188 +35,171 @@ class DatasetError(ValueError):
 
 
 @dataclass(frozen=True)
+class LabelSource:
+    """A file with the labels of a method, and how they stand in it.
+
+    :param energy_key: the entry that holds the energy, chosen as in :func:`~aiida_mlcc.science.label_keys.energy_key`
+        where it is None; `forces_key`: the column that holds forces, alike.
+    """
+
+    path: Path
+    energy_key: str | None = None
+    forces_key: str | None = None
+    units: Units = field(default_factory=Units)
+
+
+@dataclass(frozen=True)
 class LabelledFile:
-    """The frames of one file.
+    """The frames of one file, those of isolated atoms left out.
 
     :param name: of the file, without folder and without ``.gz``.
-    :param sha256: of its content, decompressed: a gzipped copy has the same.
+    :param sha256: of its content, unpacked: a compressed copy has the same.
     :param structures: all frames, without labels.
+    :param numbers: the place of each frame in the file, shape (n_frames,).
     :param energies: eV per cell, shape (n_frames,), NaN for the frames in `unusable`.
     :param unusable: frame → why it has no energy.
-    :param decimals: the most decimals that any energy is written with.
+    :param decimals: the most decimals that any energy is written with, in eV.
     :param forces: eV/Å, shape (n_frames, n_atoms, 3), NaN where a frame has none; None where no frame has any.
+    :param how: what of its reading a label's source says: the entry and the units, where they are not the usual ones.
+    :param others: further entries that look like an energy.
+    :param remarks: what else is to be known, in sentences without a full stop.
     """
 
     name: str
     sha256: str
     structures: Snapshots
+    numbers: NDArray[np.int64]
     energies: NDArray[np.float64]
     unusable: Mapping[int, str]
     decimals: int
     forces: NDArray[np.float64] | None
+    how: Mapping[str, str]
+    others: tuple[str, ...]
+    remarks: tuple[str, ...]
 
     @property
     def n_frames(self) -> int:
         return self.structures.n_frames
 
 
-def read_labelled_file(
-    path: Path | str, method: str, energy_key: str | None = None, forces_key: str | None = None
-) -> LabelledFile:
-    """Read a plain or gzipped extended XYZ file with energies (eV per cell) and, it may be, forces (eV/Å) of `method`.
+def read_labelled_file(source: LabelSource | Path | str, method: str) -> LabelledFile:
+    """Read a file with energies of `method` and, it may be, forces.
 
-    An energy that is missing, empty, no number or not finite makes its frame unusable, and nothing else.
+    Files are read as by :func:`~aiida_mlcc.science.frame_files.read_frames`.
 
-    :param energy_key: the entry that holds the energy; by default ``energy_SLUG``, as this package writes, where any
-        frame has it, and ``energy`` otherwise.
-    :param forces_key: the column that holds the forces; by default the one that goes with the energy.
-    :raises DatasetError: for a file that cannot be read or breaks off, one without any energy, and frames of other
-        species or cells than the first.
+    An energy that is missing, empty, no number or not finite makes its frame unusable, and nothing else. Frames of
+    isolated atoms are left out.
+
+    :raises DatasetError: for a file that cannot be read or breaks off, one without any energy or with several that may
+        be meant, and frames of other species or cells than the first.
     """
-    source = Path(path)
-    name = source.name.removesuffix('.gz')
+    given = source if isinstance(source, LabelSource) else LabelSource(Path(source))
+    name = plain_name(given.path)
     try:
-        content = read_content(source)
-        text = content.decode()
-    except SnapshotsError as error:
+        every = read_frames(given.path)
+        sha256 = checksum(given.path)
+    except ContentError as error:
         raise DatasetError(str(error)) from None
-    except UnicodeDecodeError:
-        raise DatasetError(f'{source} holds no text, so no extended XYZ') from None
-    blocks = list(_blocks(name, text.splitlines()))
-    if not blocks:
-        raise DatasetError(f'{source} is empty')
-    own = f'{ENERGY_KEY}_{slug_of(method)}'
-    ours = energy_key is None and any(_entry(block[1], own) is not None for block in blocks)
-    key = energy_key or (own if ours else ENERGY_KEY)
-    column = forces_key or (f'{FORCES_KEY}_{slug_of(method)}' if ours else FORCES_KEY)
-    written = [_entry(block[1], key) for block in blocks]
-    energies, unusable = _energies(written)
-    if len(unusable) == len(blocks):
-        raise DatasetError(_without_energies(name, key, blocks[0][1], unusable))
-    images = [_image(name, frame, block) for frame, block in enumerate(blocks)]
+    numbers = _of_crystal(every)
+    frames = [every[number] for number in numbers]
+    try:
+        key = energy_key(frames, method, given.energy_key)
+    except KeysError as error:
+        raise DatasetError(f'{name}: {error}') from None
+    read = [read_number(frame.entries, key) for frame in frames]
+    unusable = {frame: reason for frame, (_, reason) in enumerate(read) if reason is not None}
+    if len(unusable) == len(frames):
+        raise DatasetError(
+            f'{name}: none of its {len(frames)} frames has an energy to use; of frame {numbers[0]}, {unusable[0]}'
+        )
+    structures = _structures(name, frames, numbers)
+    column = forces_key(frames, key, given.forces_key)
+    in_ev = given.units.energy_in_ev(structures.symbols)
+    forces = _forces(frames, column)
+    decimals = max(_decimals(energy) for energy, _ in read if np.isfinite(energy))
+    others = tuple(entry for entry in energy_entries(frames) if entry != key)
     return LabelledFile(
         name=name,
-        sha256=hashlib.sha256(content).hexdigest(),
-        structures=_structures(name, images),
-        energies=energies,
+        sha256=sha256,
+        structures=structures,
+        numbers=np.array(numbers, dtype=np.int64),
+        energies=np.array([energy for energy, _ in read]) * in_ev,
         unusable=unusable,
-        decimals=max(_decimals(text) for text, energy in zip(written, energies, strict=True) if np.isfinite(energy)),
-        forces=_forces(images, column),
+        decimals=max(0, floor(decimals - log10(in_ev) + 1e-9)),
+        forces=None if forces is None else forces * given.units.force_in_ev_per_angstrom,
+        how={
+            **({} if given.energy_key is None else {'entry': key}),
+            **({} if given.units == Units() else {'units': str(given.units)}),
+        },
+        others=others,
+        remarks=tuple(_remarks(every, frames, numbers, method, key, others, column, forces is not None)),
     )
 
 
-def _blocks(name: str, lines: list[str]) -> Iterator[list[str]]:
-    """Cut a file into frames: the number of atoms, the line of entries, a line for each atom."""
-    start, frame = 0, 0
-    while start < len(lines):
-        if not lines[start].strip():
-            start += 1
-            continue
-        try:
-            n_atoms = int(lines[start])
-        except ValueError:
-            raise DatasetError(
-                f'{name}, line {start + 1}: the number of atoms of frame {frame} should stand here, not '
-                f'{lines[start].strip()[:40]!r}'
-            ) from None
-        block = lines[start : start + n_atoms + 2]
-        if len(block) < n_atoms + 2:
-            raise DatasetError(
-                f'{name} breaks off in frame {frame}: {max(len(block) - 2, 0)} of its {n_atoms} atoms are there'
-            )
-        yield block
-        start += n_atoms + 2
-        frame += 1
+def _of_crystal(frames: Sequence[Frame]) -> list[int]:
+    """Return the frames that are not of isolated atoms, which sets for training carry along."""
+    several = max(len(frame.atoms) for frame in frames) > 1
+    found = []
+    for number, frame in enumerate(frames):
+        named = str(frame.entries.get('config_type', '')).lower() in _ISOLATED
+        if not (named or (several and len(frame.atoms) == 1)):
+            found.append(number)
+    return found or list(range(len(frames)))
 
 
-def _entry(comment: str, key: str) -> str | None:
-    """Return the text of ``key=…``, '' where it is empty, None where there is no such entry.
-
-    ASE takes the name of the next entry for the value of an empty one, and loses that entry.
-    """
-    found = re.search(rf'(?<!\S){re.escape(key)}\s*=\s*', comment)
-    if found is None:
-        return None
-    rest = comment[found.end() :]
-    if re.match(r'[^\s="\']+\s*=', rest):
-        return ''
-    value = re.match(r'"([^"]*)"|\'([^\']*)\'|(\S*)', rest)
-    return '' if value is None else next(text for text in value.groups() if text is not None).strip()
-
-
-def _energies(written: list[str | None]) -> tuple[NDArray[np.float64], dict[int, str]]:
-    energies, unusable = np.full(len(written), np.nan), {}
-    for frame, text in enumerate(written):
-        if text is None or not text:
-            unusable[frame] = 'no energy' if text is None else 'the energy is empty'
-            continue
-        try:
-            energies[frame] = float(text)
-        except ValueError:
-            unusable[frame] = f'the energy is no number: {text[:40]!r}'
-            continue
-        if not np.isfinite(energies[frame]):
-            unusable[frame] = f'the energy is {text}'
-            energies[frame] = np.nan
-    return energies, unusable
+def _remarks(
+    every: Sequence[Frame],
+    frames: Sequence[Frame],
+    numbers: Sequence[int],
+    method: str,
+    key: str,
+    others: Sequence[str],
+    column: str,
+    with_forces: bool,
+) -> list[str]:
+    remarks = []
+    if n_isolated := len(every) - len(frames):
+        remarks.append(f'{n_isolated} frames of isolated atoms are left out')
+    for name in (key, column):
+        repeated = [str(number) for number, frame in zip(numbers, frames, strict=True) if name in frame.repeated]
+        if repeated:
+            at = ', '.join(repeated[:5]) + (f' and {len(repeated) - 5} more' if len(repeated) > 5 else '')
+            remarks.append(f'{name} stands more than once in frames {at}: the last one is taken')
+    own = f'{ENERGY_KEY}_{slug_of(method)}'
+    if key not in (ENERGY_KEY, own) or (key == ENERGY_KEY and others):
+        beside = f'; the frames also have {", ".join(others)}' if others else ''
+        remarks.append(f'the energy is the entry {key}{beside}')
+    if not with_forces and (alike := force_columns(frames)):
+        remarks.append(f'no forces are taken: there is no column {column}, but {", ".join(alike)} (--forces-key)')
+    return remarks
 
 
-def _without_energies(name: str, key: str, comment: str, unusable: Mapping[int, str]) -> str:
-    if set(unusable.values()) != {'no energy'}:
-        return f'{name}: none of its {len(unusable)} frames has an energy to use; of frame 0, {unusable[0]}'
-    entries = [entry for entry in re.findall(r'(?<!\S)([^\s="\']+)\s*=', comment)]
-    known = ', '.join(entries) if entries else 'nothing'
-    return f'{name}: none of its {len(unusable)} frames has an entry {key}=…; frame 0 has {known}'
-
-
-def _image(name: str, frame: int, block: list[str]) -> Atoms:
-    """Read the structure and the columns of one frame, without entries that could confuse the reader."""
-    kept = {key: _entry(block[1], key) for key in ('Lattice', 'Properties', 'pbc')}
-    comment = ' '.join(f'{key}="{text}"' for key, text in kept.items() if text)
+def _structures(name: str, frames: Sequence[Frame], numbers: Sequence[int]) -> Snapshots:
     try:
-        atoms = read(io.StringIO('\n'.join([block[0], comment, *block[2:]]) + '\n'), format='extxyz')
-    except Exception as error:  # ASE's reader raises whatever its parsers do
-        raise DatasetError(f'{name}: frame {frame} is no extended XYZ: {error}') from None
-    if not isinstance(atoms, Atoms) or not np.isfinite(atoms.positions).all():
-        raise DatasetError(f'{name}: frame {frame} has a position that is no finite number')
-    return atoms
-
-
-def _structures(name: str, images: list[Atoms]) -> Snapshots:
-    try:
-        structures = Snapshots.from_atoms(images)
+        structures = Snapshots.from_atoms([frame.atoms for frame in frames])
     except SnapshotsError as error:
         raise DatasetError(f'{name}: {error}') from None
     apart = np.abs(structures.cells - structures.cells[0]).max(axis=(1, 2))
     if apart.max() > _ONE_CELL:
-        frame = int(np.argmax(apart > _ONE_CELL))
+        frame = numbers[int(np.argmax(apart > _ONE_CELL))]
         raise DatasetError(
-            f'{name}: the cell of frame {frame} differs from that of frame 0 by up to {apart[frame]:.3g} Å; a data set '
-            'holds one cell: put each into a file of its own'
+            f'{name}: the cell of frame {frame} differs from that of frame {numbers[0]} by up to {apart.max():.3g} Å; '
+            'a data set holds one cell: put each into a file of its own'
         )
     return structures
 
 
-def _forces(images: list[Atoms], column: str) -> NDArray[np.float64] | None:
-    shape = (len(images[0]), 3)
-    found = [_column(atoms, column) for atoms in images]
+def _forces(frames: Sequence[Frame], column: str) -> NDArray[np.float64] | None:
+    found = [frame.columns.get(column) for frame in frames]
     if all(values is None for values in found):
         return None
-    forces = np.array([np.full(shape, np.nan) if values is None else values for values in found], dtype=float)
+    absent = np.full((len(frames[0].atoms), 3), np.nan)
+    forces = np.array([absent if values is None else values for values in found], dtype=float)
     forces[~np.isfinite(forces).all(axis=(1, 2))] = np.nan
     return forces
 
 
-def _column(atoms: Atoms, name: str) -> NDArray[np.float64] | None:
-    """Return a column of three numbers an atom; ASE files one called ``forces`` under the results of a calculator."""
-    results = {} if atoms.calc is None else atoms.calc.results
-    values = results.get(name, atoms.arrays.get(name))
-    return values if values is not None and values.shape == (len(atoms), 3) else None
-
-
-def _decimals(text: str | None) -> int:
-    try:
-        exponent = Decimal(text or '').as_tuple().exponent
-    except InvalidOperation:
-        return 0
+def _decimals(energy: float) -> int:
+    """Return the decimals of the shortest number that reads as this one."""
+    exponent = Decimal(repr(float(energy))).normalize().as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) else 0

@@ -25,7 +25,9 @@ class Account:
     :param dropped: frame → why its label is not used.
     :param decimals: with which the energies are written: 3 means a resolution of 1 meV per cell.
     :param forces: whose forces are in the file: ``own`` (stored), ``base`` (equal to the base's, not stored),
-        ``own and base`` (those that differ are stored), ``zero`` (placeholders, not stored) or ``none``.
+        ``own and base`` (those of the method are stored), ``zero`` (placeholders, not stored), ``refused`` (not
+        stored, for the energies contradict them) or ``none``.
+    :param remarks: what else is to be known of the file, in sentences without a full stop.
     """
 
     file: str
@@ -37,6 +39,7 @@ class Account:
     dropped: Mapping[str, str]
     decimals: int
     forces: str
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import os
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +15,7 @@ from ase import Atoms
 from ase.io import read
 from numpy.typing import NDArray
 
+from aiida_mlcc.science.file_content import ContentError, read_content
 from aiida_mlcc.science.methods import METHODS, method_of, slug_of
 from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError, sorted_slugs
 
@@ -23,7 +23,6 @@ SOURCES = 'label_sources'
 """Key on the first frame: slug → source of its labels, JSON."""
 
 _ENERGY, _FORCES, _CONTRIBUTION = 'energy_', 'forces_', 'contribution_'
-_GZIP = b'\x1f\x8b'
 
 
 def write_extxyz(path: Path | str, snapshots: Snapshots) -> None:
@@ -60,25 +59,10 @@ def read_extxyz(path: Path | str) -> Snapshots:
 
     :raises SnapshotsError: where frames do not belong together, or an energy is of no known method.
     """
-    return from_extxyz(read_content(path).decode())
-
-
-def read_content(path: Path | str) -> bytes:
-    """Return what a file holds, decompressed where it is gzipped, whatever its name.
-
-    :raises SnapshotsError: where the file cannot be read, or is gzipped and broken.
-    """
-    source = Path(path)
     try:
-        content = source.read_bytes()
-    except OSError as error:
-        raise SnapshotsError(f'{source} cannot be read: {error.strerror}') from None
-    if not content.startswith(_GZIP):
-        return content
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise SnapshotsError(f'{source} is gzipped and broken ({error}): copy it anew') from None
+        return from_extxyz(read_content(path).decode())
+    except ContentError as error:
+        raise SnapshotsError(str(error)) from None
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiida_mlcc.science.dataset import Dataset, read_dataset
 from aiida_mlcc.science.dataset_file import DatasetError
-from aiida_mlcc.science.extxyz import read_content
-from aiida_mlcc.science.snapshots import SnapshotsError
+from aiida_mlcc.science.file_content import ContentError, checksum
 
 REPOSITORY = 'https://github.com/waup-1/MLphononsdata'
 COMMIT = 'd13cfd26afc17d3c720596ec64d3e2a876e3117d'
@@ -100,8 +98,8 @@ def verify(path: Path, file: PublishedFile) -> None:
     :raises DatasetError: where it is not that of the published file.
     """
     try:
-        found = hashlib.sha256(read_content(path)).hexdigest()
-    except SnapshotsError as error:
+        found = checksum(path)
+    except ContentError as error:
         raise DatasetError(str(error)) from None
     if found != file.sha256:
         raise DatasetError(

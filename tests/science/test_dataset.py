@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aiida_mlcc.science.dataset import read_dataset
-from aiida_mlcc.science.dataset_file import DatasetError, read_labelled_file
+from aiida_mlcc.science.dataset_file import DatasetError, LabelSource, read_labelled_file
 from aiida_mlcc.science.extxyz import to_plain_extxyz, write_extxyz, write_text
 from aiida_mlcc.science.published_data import MLPHONONS, locate
 from aiida_mlcc.science.snapshots import Snapshots, concatenate
@@ -163,7 +163,8 @@ def test_a_gzipped_copy_is_the_same_data_set(tmp_path, frames):
 def test_other_names_of_energy_and_forces_can_be_given(tmp_path, frames):
     file = write(tmp_path / 'mace.xyz', frames, ENERGIES, forces_of(frames), key='REF_energy')
     file.write_text(file.read_text().replace(':forces:', ':REF_forces:'))
-    label = read_dataset(file, 'PBE', {}, energy_key='REF_energy', forces_key='REF_forces').snapshots.labels['PBE']
+    source = LabelSource(file, 'REF_energy', 'REF_forces')
+    label = read_dataset(source, 'PBE', {}).snapshots.labels['PBE']
     assert label.energies.tolist() == ENERGIES
     assert np.array_equal(label.forces, forces_of(frames))
 
@@ -181,7 +182,7 @@ def test_what_this_package_writes_is_read_again(base, tmp_path, frames):
 
 
 def test_a_method_without_energies_is_refused_with_the_entries_there_are(base, tmp_path, frames):
-    with pytest.raises(DatasetError, match=r'hf.xyz: none of its 6 frames has an entry energy=…; frame 0 has Prop'):
+    with pytest.raises(DatasetError, match=r'hf.xyz: none of its 6 frames has an entry energy=…; frame 0 has nothing'):
         read_hf(base, tmp_path, frames, energies=None)
 
 
