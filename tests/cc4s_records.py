@@ -183,3 +183,25 @@ def out_yaml(
         cost = f'    statistics:\n      {cost.format("      ")}' if layout == 'new' else f'    {cost.format("    ")}'
         lines += [f'  {i}:\n    name: {name}\n    {given}\n    out:\n      {out}\n', cost]
     return ''.join(lines)
+
+
+DRY_STDOUT = (
+    BANNER.split('DRY RUN ONLY')[0]
+    + """Dry run finished. Estimates provided for 4 ranks.
+Memory estimate (per Rank/Total): 0.5 / 2 GB
+Operations estimate (per Rank/Total): 27000 / 108000 GFLOPS
+Time estimate with assumed performance of 10 GF/rank/s: 2700 s (0.75 h)
+--
+"""
+)
+DRY_OPERATIONS = {'CoupledCluster': 36 * 10**12, 'PerturbativeTriples': 72 * 10**12}
+"""One core hour of CCSD, and two of (T)."""
+
+
+def dry_yaml() -> str:
+    """Return ``dry-cc4s.out.yaml``."""
+    lines = ['executionEnvironment:\n  dryRanks: 4\n', 'steps:\n']
+    for number, (name, operations) in enumerate(DRY_OPERATIONS.items()):
+        lines.append(f'  {number}:\n    name: {name}\n    out:\n      {{}}\n')
+        lines.append(f'    statistics:\n      floatingPointOperations: {operations}\n')
+    return ''.join(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,11 +164,15 @@ def steps_of(parameters: Mapping[str, Any]) -> list[Step]:
 
     With a level shift the first energy of CCSD is not that of second order, which then takes a step of its own.
     """
+    reading: list[Step] = [('Read', {'fileName': f'"{n}.yaml"'}, {'destination': n}) for n in tensor_names(parameters)]
+    return reading + _calculating(parameters)
+
+
+def _calculating(parameters: Mapping[str, Any]) -> list[Step]:
     asked = with_defaults(parameters)
     energies, integrals = {'slicedEigenEnergies': 'EigenEnergies'}, {'coulombIntegrals': 'CoulombIntegrals'}
     vertex, amplitudes = {'slicedCoulombVertex': 'CoulombVertex'}, {'amplitudes': 'Amplitudes'}
-    steps: list[Step] = [('Read', {'fileName': f'"{n}.yaml"'}, {'destination': n}) for n in tensor_names(parameters)]
-    steps += [
+    steps: list[Step] = [
         ('DefineHolesAndParticles', {'eigenEnergies': 'EigenEnergies'}, energies),
         ('SliceOperator', {**energies, 'operator': 'CoulombVertex'}, {'slicedOperator': 'CoulombVertex'}),
         ('VertexCoulombIntegrals', vertex, integrals),
@@ -224,8 +228,35 @@ def _solver(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def render(parameters: Mapping[str, Any]) -> str:
     """Return the text of ``cc4s.in``."""
+    return _text_of(steps_of(parameters))
+
+
+def render_dry_run(parameters: Mapping[str, Any], dimensions: Mapping[str, Any], iterations: int) -> str:
+    """Return the text of ``cc4s.in`` for a dry run of CCSD and, where it is asked for, (T).
+
+    :param dimensions: ``n_occupied``, ``n_virtual``, ``n_fields`` and ``real``; the tensors are those of an electron
+        gas, of which a dry run makes nothing but the sizes.
+    :param iterations: of CCSD, all of which are counted; never more than the calculation allows.
+    """
+    asked = {name: dict(parameters[name]) for name in (CCSD, TRIPLES) if name in parameters}
+    filled = with_defaults(asked)
+    asked[CCSD]['max_iterations'] = min(filled[CCSD]['max_iterations'], iterations)
+    if TRIPLES in asked:
+        asked[TRIPLES]['star'] = False
+    gas = {
+        'No': dimensions['n_occupied'],
+        'Nv': dimensions['n_virtual'],
+        'NF': dimensions['n_fields'],
+        'halfGrid': int(dimensions['real']),
+        'rs': 2.0,
+    }
+    tensors = {'eigenEnergies': 'EigenEnergies', 'coulombVertex': 'CoulombVertex'}
+    return _text_of([('UegVertexGenerator', gas, tensors), *_calculating(asked)])
+
+
+def _text_of(steps: Sequence[Step]) -> str:
     lines = []
-    for name, given, kept in steps_of(parameters):
+    for name, given, kept in steps:
         lines += [f'- name: {name}', '  in:', *_lines_of(given, 4)]
         lines += ['  out:', *(_lines_of(kept, 4) if kept else ['    {}']), '']
     return '\n'.join(lines)

@@ -15,7 +15,7 @@ from aiida_mlcc.engines.table import CODES
 
 if TYPE_CHECKING:
     from aiida.engine import ProcessBuilder
-    from aiida.orm import ProcessNode, StructureData
+    from aiida.orm import Dict, ProcessNode, StructureData
 
     from aiida_mlcc.data.snapshots import SnapshotsData
 
@@ -80,6 +80,12 @@ def _code_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option('--label', default='', help='Label of the run, by which it can be named later.')
 @click.option('--dry-run', is_flag=True, help='Check everything, print the plan with its number of jobs, and stop.')
+@click.option(
+    '--forecast/--no-forecast',
+    'with_forecast',
+    default=True,
+    help='With Cc4s and VASP: first run the dry run of Cc4s, a job of seconds, which says what the energies will cost.',
+)
 @click.option('--wait', is_flag=True, help='Show the progress until the run is over, then its results.')
 @click.option(
     '--report',
@@ -104,6 +110,7 @@ def launch(
     train_options: tuple[str, ...],
     label: str,
     dry_run: bool,
+    with_forecast: bool,
     wait: bool,
     report_folder: Path | None,
     profile: str | None,
@@ -142,9 +149,11 @@ def launch(
     crystal = _crystal(structure, given.get('snapshots'))
     builder = build(crystal, read_code(code), protocol, overrides, **given, **scheduler)
     builder.metadata.label = label
-    _print_plan(builder)
+    forecast = _forecast(builder) if with_forecast else None
+    _print_plan(builder, forecast)
     if dry_run:
-        click.echo('All inputs are valid; nothing was submitted.')
+        but = '' if forecast is None else ' but the forecast'
+        click.echo(f'All inputs are valid; nothing{but} was submitted.')
         return
     node = _submit(builder)
     if wait or report_folder is not None:
@@ -179,12 +188,45 @@ def _spectra(protocol: str | None, methods: list[str]) -> list[str]:
     return kept if kept or not wanted else [max(methods, key=WAVEFUNCTION_METHODS.index)]
 
 
-def _print_plan(builder: ProcessBuilder) -> None:
+def _forecast(builder: ProcessBuilder) -> Dict | None:
+    """Run the job that says what a point of the energies will cost, and hand its answer to the run; None without one.
+
+    :raises click.UsageError: where the budget is below one point.
+    """
+    from aiida.engine import run_get_node
+
+    from aiida_mlcc.engines.table import correlation_engine
+    from aiida_mlcc.workflows.expected_frames import expected_frames, first_point
+    from aiida_mlcc.workflows.forecast import FORECAST, refuse_below_one_point
+
+    inputs = builder._inputs(prune=True)
+    if not (labelling := inputs.get('cc_energies')) or FORECAST in labelling:
+        return None
+    engine = correlation_engine(labelling['engine'])
+    step = engine.forecast(labelling, first_point(inputs), inputs['methods'].get_list())
+    if step is None:
+        return None
+    process, job = step
+    computer = job['code'].computer.label
+    click.echo(f'Cc4s says on {computer} what a point will cost; --no-forecast leaves that out …')
+    outputs, node = run_get_node(process, **job)
+    if FORECAST not in outputs:
+        click.echo(f'No forecast of the cost: {node.exit_message or node.process_state.value}')
+        return None
+    found: Dict = outputs[FORECAST]
+    groups, budget = expected_frames(inputs).groups, labelling.get('max_core_hours')
+    if (reason := refuse_below_one_point(found.get_dict(), groups, budget)) is not None:
+        raise click.UsageError(f'{reason[0].upper()}{reason[1:]}.')
+    builder.cc_energies[FORECAST] = found
+    return found
+
+
+def _print_plan(builder: ProcessBuilder, forecast: Dict | None) -> None:
     from aiida_mlcc.cli.plan import lines
 
     inputs = builder._inputs(prune=True)
     click.echo(f'Phonons of {inputs["structure"].get_formula()}:')
-    for line in lines(inputs):
+    for line in lines(inputs, None if forecast is None else forecast.get_dict()):
         click.echo(line)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from aiida_mlcc.cli.labelling_plan import expected_frames
-
 if TYPE_CHECKING:
     from aiida_mlcc.engines.engine import ForceEngine
 
@@ -34,12 +32,24 @@ def plan(inputs: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     return stages
 
 
-def lines(inputs: Mapping[str, Any]) -> list[str]:
-    """Return the plan as text."""
+def lines(inputs: Mapping[str, Any], forecast: Mapping[str, Any] | None = None) -> list[str]:
+    """Return the plan as text.
+
+    :param forecast: what a point of the energies will cost, as a dry run of Cc4s says it.
+    """
     stages = plan(inputs)
     rows = [f'  {name:<16} {jobs:>4} {"job " if jobs == 1 else "jobs"}  {what}' for name, jobs, what in stages]
     total = sum(jobs for _, jobs, _ in stages)
-    return [*rows, f'  {"together":<16} {total:>4} jobs, if none has to be continued or comes from the cache']
+    rows.append(f'  {"together":<16} {total:>4} jobs, if none has to be continued or comes from the cache')
+    return rows if forecast is None else [*rows, *_cost_lines(inputs, forecast)]
+
+
+def _cost_lines(inputs: Mapping[str, Any], forecast: Mapping[str, Any]) -> list[str]:
+    from aiida_mlcc.workflows.expected_frames import expected_frames
+    from aiida_mlcc.workflows.forecast import describe_campaign, describe_point
+
+    groups, budget = expected_frames(inputs).groups, inputs['cc_energies'].get('max_core_hours')
+    return [f'  cost: {describe_point(forecast)};', f'  {describe_campaign(forecast, groups, budget)}']
 
 
 def _dynamics(inputs: Mapping[str, Any]) -> tuple[int, str]:
@@ -67,6 +77,7 @@ def _trainings(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]
 
 def _energies(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]:
     from aiida_mlcc.engines.table import correlation_engine
+    from aiida_mlcc.workflows.expected_frames import expected_frames
 
     expected, labelling = expected_frames(inputs), inputs['cc_energies']
     settings = labelling['engine'].get_dict()

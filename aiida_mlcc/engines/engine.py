@@ -212,6 +212,16 @@ class CorrelationEngine(Engine):
         """
         return None
 
+    def forecast(self, inputs: Inputs, atoms: Atoms, methods: Sequence[str]) -> Step | None:
+        """Return a job of seconds whose output `forecast` says what a point will cost, or None if there is none.
+
+        Of that output, ``core_hours`` are of a point (method → core hours), ``memory_gb`` of its largest job.
+
+        :param inputs: of the WorkChain: `engine` and the places.
+        :param atoms: a point.
+        """
+        return None
+
     @abstractmethod
     def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
         """Return what labels a batch: its outputs are `labelled` and `failures`.

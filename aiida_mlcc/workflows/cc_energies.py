@@ -33,9 +33,10 @@ from aiida_mlcc.jobs.inputs import Options, job_inputs, refuse_fraction
 from aiida_mlcc.jobs.ports import symprec_port
 from aiida_mlcc.runtime.evaluate_settings import Evaluate
 from aiida_mlcc.science.labelling import made_with
-from aiida_mlcc.science.labelling_plan import PER_METHOD, Rounds, costliest, selections_of, with_cheaper
+from aiida_mlcc.science.labelling_plan import PER_METHOD, Rounds, costliest, in_one_job, selections_of, with_cheaper
 from aiida_mlcc.science.selection import DESIGNED, KINDS, SELECTION
 from aiida_mlcc.workflows.engine_protocol import EngineProtocolMixin
+from aiida_mlcc.workflows.forecast import ForecastMixin
 from aiida_mlcc.workflows.label_frames import LabelFramesWorkChain
 from aiida_mlcc.workflows.new_structures import NewStructuresWorkChain
 from aiida_mlcc.workflows.protocol import ProtocolError
@@ -49,7 +50,7 @@ from aiida_mlcc.workflows.selections import (
 )
 
 
-class CCEnergiesWorkChain(EngineProtocolMixin, WorkChain):
+class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
     """Label a selection of snapshots in batches; a snapshot that fails is named and does not stop the others."""
 
     PROTOCOL_FILE = 'cc_energies.yaml'
@@ -129,8 +130,10 @@ class CCEnergiesWorkChain(EngineProtocolMixin, WorkChain):
                 cls.add_new_structures,
             ),
             cls.use_known_labels,
+            cls.run_dry,
             while_(cls.another_round)(
                 cls.select_frames,
+                cls.forecast_cost,
                 cls.label_frames,
                 cls.collect_labels,
                 cls.estimate_frequencies,
@@ -251,6 +254,10 @@ class CCEnergiesWorkChain(EngineProtocolMixin, WorkChain):
             asked = {'methods': self.inputs.methods, 'metadata': label}
             self.ctx.snapshots = merge_labels(self.ctx.snapshots, science_hash(merge_labels), **asked, **known)
 
+    def run_dry(self) -> ToContext | None:
+        """Let Cc4s say what a point will cost, without calculating it."""
+        return self.submit_forecast(self.inputs, self.ctx.snapshots.get_ase(0), self.inputs.methods.get_list())
+
     def another_round(self) -> bool:
         """Tell whether labelling goes on: once, or in rounds until the frequencies are known well enough."""
         if not self.ctx.rounds or self.ctx.too_expensive:
@@ -283,8 +290,8 @@ class CCEnergiesWorkChain(EngineProtocolMixin, WorkChain):
         self.report(f'{numbers} out of {self.ctx.snapshots.n_frames} snapshots')
         return None
 
-    def label_frames(self) -> ToContext | None:
-        """Compute the energies that are missing; what failed once is not tried again."""
+    def forecast_cost(self) -> None:
+        """Say what the energies that are missing will cost; where the budget is below one point, compute none."""
         labels = self.ctx.snapshots.get_snapshots().labels
         missing = {}
         for method, frames in self.ctx.chosen.items():
@@ -293,7 +300,20 @@ class CCEnergiesWorkChain(EngineProtocolMixin, WorkChain):
             if known := len(there.intersection(frames)):
                 self.report(f'the {method} energy of {known} of these is there already')
         self.ctx.labelling, self.ctx.asked = None, missing
-        if not any(missing.values()):
+        if any(missing.values()):
+            budget = self.inputs.get('max_core_hours')
+            self.ctx.too_expensive = self.take_forecast(budget, in_one_job(missing))
+            if self.ctx.too_expensive:
+                self.ctx.failed += [
+                    {'snapshot': frame, 'methods': [method], 'reason': self.ctx.too_expensive}
+                    for method, frames in missing.items()
+                    for frame in frames
+                ]
+
+    def label_frames(self) -> ToContext | None:
+        """Compute the energies that are missing; what failed once is not tried again."""
+        missing = self.ctx.asked
+        if not any(missing.values()) or self.ctx.too_expensive:
             return None
         inputs = self.exposed_inputs(LabelFramesWorkChain)
         if 'max_core_hours' in inputs:
@@ -304,6 +324,8 @@ class CCEnergiesWorkChain(EngineProtocolMixin, WorkChain):
                 )
                 return None
             inputs['max_core_hours'] = orm.Float(left)
+        if self.ctx.forecast is not None:
+            inputs['forecast'] = self.ctx.forecast
         node = self.submit(
             LabelFramesWorkChain,
             **inputs,

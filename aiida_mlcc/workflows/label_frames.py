@@ -19,6 +19,7 @@ from aiida_mlcc.engines.table import CORRELATION, correlation_engine, correlatio
 from aiida_mlcc.jobs.ports import count_port
 from aiida_mlcc.science.labelling import missing_labels
 from aiida_mlcc.science.labelling_plan import plan_batches
+from aiida_mlcc.workflows.forecast import forecast_port, hours_of
 
 
 class LabelFramesWorkChain(WorkChain):
@@ -39,6 +40,7 @@ class LabelFramesWorkChain(WorkChain):
             validator=refuse_budget,
             help='Stop, with what is finished, where the first snapshot shows that all would cost more than this.',
         )
+        forecast_port(spec)
         settings_port(spec, 'engine', CORRELATION, help='The program, with all its settings.')
         correlation_ports(spec)
         spec.inputs.validator = _refuse
@@ -70,6 +72,12 @@ class LabelFramesWorkChain(WorkChain):
         self.ctx.spent = add_costs([])
         pilot = 'max_core_hours' in self.inputs
         self.ctx.batches = plan_batches(self.inputs.frames.get_dict(), self.inputs.batch_size.value, pilot)
+        if 'forecast' in self.inputs:
+            found = self.inputs.forecast.get_dict()
+            hours = sum(len(frames) * hours_of(found, methods) for methods, frames in self.ctx.batches)
+            n_left = sum(len(frames) for _, frames in self.ctx.batches)
+            entry = {'core_hours_spent': 0.0, 'core_hours_to_come': hours, 'n_left': n_left, 'from_dry_run': True}
+            self.ctx.forecasts.append(entry)
 
     def batches_left(self) -> bool:
         """Tell whether batches are left."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil
+from math import ceil, pi, sqrt
 from typing import Any
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
+from ase import Atoms
+from ase.units import Bohr, Hartree
 
 from aiida_mlcc.calculations.cc4s import refuse_code
+from aiida_mlcc.calculations.cc4s_dry_run import Cc4sDryRunCalculation
+from aiida_mlcc.calculations.cc4s_input import CCSD
 from aiida_mlcc.calculations.integrals import refuse_open_shell
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines import pyscf
@@ -22,6 +26,7 @@ from aiida_mlcc.engines.cc4s.settings import (
     VASP_CC4S,
     PyscfCc4s,
     VaspCc4s,
+    cc4s_parameters,
     integral_settings,
     source_of,
 )
@@ -30,11 +35,16 @@ from aiida_mlcc.engines.vasp import engine as vasp
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH
 from aiida_mlcc.engines.vasp.integrals import own_mesh, refuse_chain
 from aiida_mlcc.engines.vasp.jobs import vasp_inputs
+from aiida_mlcc.engines.vasp.settings import n_electrons
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
 
 CITE = {
     'cc4s': ('Cc4s, Coupled Cluster for Solids, and what its manual asks to cite', 'https://manuals.cc4s.org'),
 }
+
+_SECONDS_OF_DRY_RUN = 600
+_OWN_OPTIONS = ('parser_name', 'input_filename', 'output_filename', 'max_memory_kb')
+"""Options of a job of Cc4s that are not those of its dry run."""
 
 _PROCESSES_PER_POINT = 4
 _PROCESSES_ABOVE = 5
@@ -103,6 +113,32 @@ class Cc4sEngine(CorrelationEngine):
             'give MP2 the selection of CCSD and CCSD(T), or leave the correction out'
         )
 
+    def forecast(self, inputs: Inputs, atoms: Atoms, methods: Sequence[str]) -> Step | None:
+        """Return Cc4s' dry run of a point, where CCSD is asked for and the size of its integrals is known."""
+        settings, place = inputs['engine'].get_dict(), inputs['cc4s']
+        parameters = cc4s_parameters(settings, methods)
+        if CCSD not in parameters or (dimensions := self.dimensions(settings, atoms)) is None:
+            return None
+        options = dict(place.get('metadata', {}).get('options', {}))
+        computer = place['code'].computer
+        resources = options.pop('resources', None) or {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
+        if 'max_wallclock_seconds' in options:
+            options['max_wallclock_seconds'] = min(options['max_wallclock_seconds'], _SECONDS_OF_DRY_RUN)
+        job = {
+            'code': place['code'],
+            'parameters': orm.Dict(parameters),
+            'dimensions': orm.Dict(dimensions),
+            'ranks': orm.Int(_ranks_of(resources, computer)),
+            'metadata': {'options': {name: options[name] for name in options if name not in _OWN_OPTIONS}},
+        }
+        if 'gflops_per_core' in place:
+            job['gflops_per_core'] = place['gflops_per_core']
+        return Cc4sDryRunCalculation, job
+
+    def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> dict[str, Any] | None:
+        """Return how large the integrals of a point are; None where only making them would tell."""
+        return None
+
     def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
         """Return what labels a batch."""
         names = ('engine', 'vasp', 'cc4s', 'integrals', 'clean_tensors')
@@ -161,12 +197,39 @@ class Cc4sWithVasp(Cc4sEngine):
         """Refuse what the steps of VASP cannot do."""
         return refuse_chain(inputs['snapshots'], integral_settings(inputs['engine'].get_dict()), inputs['vasp'])
 
+    def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> dict[str, Any]:
+        """Return the numbers of orbitals and of plane waves, of which VASP writes at most as many field variables."""
+        n_occupied = round(n_electrons(atoms.get_chemical_symbols(), settings)) // 2
+        return {
+            'n_occupied': n_occupied,
+            'n_virtual': settings['natural_orbitals_per_occupied'] * n_occupied,
+            'n_fields': n_plane_waves(atoms.get_volume(), settings['encutgw']),
+            'real': settings['gamma_only'],
+        }
+
     def n_integral_jobs(
         self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int
     ) -> int:
         """Return the number of steps of all frames."""
         n_steps = len(CHAIN) + len(MESH) * own_mesh(integral_settings(settings))
         return n_steps * sum(len(frames) for frames in groups.values())
+
+
+def n_plane_waves(volume: float, cutoff: float) -> int:
+    """Return how many plane waves of an energy below `cutoff` (eV) a cell of `volume` (Å³) has: V·k³/6π².
+
+    ħ²k²/2m is the cutoff.
+    """
+    wave_number = sqrt(2 * (cutoff / Hartree)) / Bohr
+    return max(1, round(volume * wave_number**3 / (6 * pi**2)))
+
+
+def _ranks_of(resources: Mapping[str, Any], computer: orm.Computer) -> int:
+    """Return the ranks of a job with these resources."""
+    if (total := resources.get('tot_num_mpiprocs')) is not None:
+        return int(total)
+    each = resources.get('num_mpiprocs_per_machine') or computer.get_default_mpiprocs_per_machine() or 1
+    return int(resources.get('num_machines', 1) * each)
 
 
 def _refuse_deadlock(inputs: Mapping[str, Any]) -> str | None:

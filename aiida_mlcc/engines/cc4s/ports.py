@@ -6,6 +6,7 @@ from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.cc4s import Cc4sCalculation
+from aiida_mlcc.calculations.cc4s_dry_run import refuse_speed
 from aiida_mlcc.calculations.integrals import IntegralsCalculation
 from aiida_mlcc.engines.cc4s.base import Cc4sBaseWorkChain
 from aiida_mlcc.engines.runtime_jobs import OPTIONAL
@@ -22,6 +23,14 @@ def cc4s_ports(spec: WorkChainSpec, required: bool = True) -> None:
         namespace_options=dict(OPTIONAL),
     )
     spec.expose_inputs(Cc4sCalculation, namespace='cc4s', exclude=filled, namespace_options=dict(OPTIONAL))
+    spec.input(
+        'cc4s.gflops_per_core',
+        valid_type=orm.Float,
+        required=False,
+        serializer=orm.to_aiida_type,
+        validator=refuse_speed,
+        help='Billions of operations that Cc4s makes a core and second, for the forecast of the cost; 10 by default.',
+    )
     if 'vasp' not in spec.inputs:
         vasp_ports(spec, required=False)
     spec.inputs['cc4s'].required = required

@@ -6,6 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ase import Atoms
+
+from aiida_mlcc.science.crystal import expand_matrix, primitive_cell, supercell
+from aiida_mlcc.science.labelling_plan import in_one_job, selections_of, with_cheaper
+from aiida_mlcc.science.selection import DESIGNED, chosen_frames
+from aiida_mlcc.science.spring_crystal import count_frozen_phonons
+
 
 @dataclass(frozen=True)
 class ExpectedFrames:
@@ -27,9 +34,6 @@ class ExpectedFrames:
 
 def expected_frames(inputs: Mapping[str, Any]) -> ExpectedFrames:
     """Return what the inputs of the master WorkChain ask to be labelled."""
-    from aiida_mlcc.science.labelling_plan import in_one_job, selections_of, with_cheaper
-    from aiida_mlcc.science.selection import DESIGNED
-
     labelling, methods = inputs['cc_energies'], inputs['methods'].get_list()
     snapshots = inputs['snapshots'].get_snapshots() if 'snapshots' in inputs else None
     n_frames = _frames_of_dynamics(inputs) if snapshots is None else snapshots.n_frames
@@ -50,25 +54,22 @@ def expected_frames(inputs: Mapping[str, Any]) -> ExpectedFrames:
     return ExpectedFrames(in_one_job(frames), n_new, 'rounds' in labelling)
 
 
+def first_point(inputs: Mapping[str, Any]) -> Atoms:
+    """Return a cell like those that are labelled: a snapshot, or the supercell of the dynamics."""
+    if 'snapshots' in inputs:
+        return inputs['snapshots'].get_ase()
+    return supercell(inputs['structure'].get_ase(), expand_matrix(inputs['dft_md']['supercell_matrix'].get_list()))
+
+
 def _frames_of_dynamics(inputs: Mapping[str, Any]) -> int:
     parameters = inputs['dft_md']['md']['parameters'].get_dict()
     return parameters['n_steps'] // parameters['record_every']
 
 
 def _stand_in(n_frames: int, asked: Mapping[str, Any]) -> list[int]:
-    from aiida_mlcc.science.selection import chosen_frames
-
     # Which frames are optimal takes the structures to say, but their number does not.
     return list(range(asked['n'])) if asked['kind'] == 'optimal' else chosen_frames(n_frames, asked).tolist()
 
 
 def _new_structures(inputs: Mapping[str, Any], asked: Mapping[str, Any]) -> int:
-    from aiida_mlcc.science.crystal import expand_matrix, primitive_cell, supercell
-    from aiida_mlcc.science.spring_crystal import count_frozen_phonons
-
-    crystal = inputs['structure'].get_ase()
-    if 'snapshots' in inputs:
-        cell = inputs['snapshots'].get_ase()
-    else:
-        cell = supercell(crystal, expand_matrix(inputs['dft_md']['supercell_matrix'].get_list()))
-    return count_frozen_phonons(primitive_cell(crystal), cell, asked)
+    return count_frozen_phonons(primitive_cell(inputs['structure'].get_ase()), first_point(inputs), asked)
