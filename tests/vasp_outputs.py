@@ -109,9 +109,9 @@ def vasprun(
 
 
 def outcar(n_electronic: Sequence[int], nelm: int = 60, nsw: int = 0, ibrion: int = -1, **numbers: Any) -> str:
-    """Return an OUTCAR; ``killed=True`` leaves out its end."""
+    """Return an OUTCAR; ``killed=True`` leaves out its end, and ``program`` stands in its head."""
     lines = [
-        f' vasp.{VERSION} made up',
+        f' vasp.{VERSION} 20Jul23 (build Jan 01 2024 00:00:00) {numbers.get("program", "gamma-only"):<20}',
         ' running    4 mpi-ranks, with    2 threads/rank, on    1 nodes',
         f'   NSW    =     {nsw:2d}    number of steps for IOM',
         f'   IBRION =     {ibrion:2d}    ionic relax: 0-MD 1-quasi-New 2-CG',

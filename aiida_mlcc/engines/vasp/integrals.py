@@ -18,7 +18,13 @@ from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH, chain_step
 from aiida_mlcc.engines.vasp.jobs import GAMMA, retrieved_run, vasp_job, vasp_ports, why
-from aiida_mlcc.engines.vasp.settings import VaspIntegrals, refuse_open_shell, source_of
+from aiida_mlcc.engines.vasp.settings import (
+    VaspIntegrals,
+    refuse_head,
+    refuse_open_shell,
+    refuse_program,
+    source_of,
+)
 from aiida_mlcc.parsers.parse_raw.outcar import parse_outcar
 
 PAIR_ENERGIES = ('Mp2PairEnergies.yaml', 'Mp2PairEnergies.elements')
@@ -91,6 +97,8 @@ class VaspIntegralsWorkChain(WorkChain):
         )
         spec.exit_code(322, 'ERROR_ODD_ELECTRONS', message='VASP counts {n_electrons} electrons: no closed shells.')
 
+        spec.exit_code(323, 'ERROR_OTHER_PROGRAM', message='{reason}.')
+
     def converge_dft(self) -> ToContext:
         """Converge the density functional at Γ, and on the k-mesh of the Hartree–Fock energy."""
         label = {'call_link_label': 'take_frame'}
@@ -105,8 +113,11 @@ class VaspIntegralsWorkChain(WorkChain):
 
     def converge_hartree_fock(self) -> ToContext | ExitCode:
         """Converge Hartree–Fock from the orbitals of the density functional."""
-        failed = self._inspect(CHAIN[0], *self.ctx.meshes[:1])
-        return failed or self._submit('hartree_fock', *self.ctx.meshes[1:])
+        if failed := self._inspect(CHAIN[0], *self.ctx.meshes[:1]):
+            return failed
+        if (reason := refuse_head(self._outcar(CHAIN[0]), self.inputs.engine['gamma_only'])) is not None:
+            return self.exit_codes.ERROR_OTHER_PROGRAM.format(reason=reason)
+        return self._submit('hartree_fock', *self.ctx.meshes[1:])
 
     def diagonalise_for_all_virtuals(self) -> ToContext | ExitCode:
         """Diagonalise the Fock matrix in the basis of all plane waves."""
@@ -277,5 +288,14 @@ def refuse_chain(snapshots: SnapshotsData, engine: Mapping[str, Any], vasp: Mapp
     """
     if engine['gamma_only'] and engine['hf_kpoints'] != GAMMA and 'code_kpoints' not in vasp:
         mesh = engine['hf_kpoints']
-        return f'`vasp.code` is the program for Γ only, but `hf_kpoints` is {mesh}: give `vasp.code_kpoints`'
+        return (
+            f'`vasp.code` is the program for Γ only, but `hf_kpoints` is {mesh}: give `vasp.code_kpoints`, which is '
+            'vasp_std; or set `gamma_only` to false, if `vasp.code` is vasp_std'
+        )
+    if 'code' in vasp and (reason := refuse_program(vasp['code'], engine['gamma_only'])) is not None:
+        return reason
+    if own_mesh(engine) and 'code_kpoints' in vasp and engine['hf_kpoints'] != GAMMA:
+        name = str(vasp['code_kpoints'].get_executable())
+        if refuse_program(vasp['code_kpoints'], False) is not None:
+            return f'`vasp.code_kpoints` is {name}, which has no k-points but Γ: give vasp_std'
     return refuse_open_shell(list(snapshots.get_snapshots().symbols), engine)

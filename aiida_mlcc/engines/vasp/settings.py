@@ -87,7 +87,11 @@ class VaspIntegrals(VaspSettings):
     name: str = setting('The program.', default='vasp', choices=('vasp', 'vasp+cc4s'))
     encut: float = setting('Cutoff of the plane waves.', default=400.0, above=0, unit='eV')
     nelm: int = setting('Electronic steps at most.', default=100, at_least=1)
-    gamma_only: bool = setting('Whether the code is the program for real orbitals at Γ.', default=False)
+    gamma_only: bool = setting(
+        'Whether the steps at Γ have real orbitals, and `vasp.code` is vasp_gam: complex ones take three times the '
+        'operations and twice the memory.',
+        default=True,
+    )
     natural_orbitals_per_occupied: int = setting(
         'MP2 natural orbitals kept for each occupied one.', default=10, at_least=1
     )
@@ -118,6 +122,37 @@ def is_vasp_code(code: orm.AbstractCode) -> bool:
     if (plugin := code.default_calc_job_plugin) is not None:
         return plugin.startswith(PLUGIN)
     return 'vasp' in PurePosixPath(str(code.get_executable())).name.lower()
+
+
+_PROGRAMS = {True: 'vasp_gam', False: 'vasp_std'}
+
+
+def refuse_program(code: orm.AbstractCode, gamma_only: bool) -> str | None:
+    """Return that a code is the program for other orbitals, as far as the name of its executable tells, or None."""
+    name = PurePosixPath(str(code.get_executable())).name.lower()
+    found = next((kind for kind, program in _PROGRAMS.items() if program.removeprefix('vasp') in name), None)
+    return (
+        None if found in (None, gamma_only) else _other_program(gamma_only, f'the code `{code.full_label}` is {name}')
+    )
+
+
+def refuse_head(outcar: Mapping[str, Any], gamma_only: bool) -> str | None:
+    """Return that OUTCAR was written by the program for other orbitals, or None; one that does not say is believed."""
+    if outcar['gamma_only'] in (None, gamma_only):
+        return None
+    return _other_program(
+        gamma_only, f'OUTCAR was written by the program for {_ORBITALS[outcar["gamma_only"]]} orbitals'
+    )
+
+
+_ORBITALS = {True: 'real (gamma-only)', False: 'complex'}
+
+
+def _other_program(gamma_only: bool, found: str) -> str:
+    return (
+        f'`gamma_only` is {str(gamma_only).lower()}, but {found}: give {_PROGRAMS[gamma_only]} as `vasp.code`, or set '
+        f'`gamma_only` to {str(not gamma_only).lower()}'
+    )
 
 
 def refuse_potentials(symbols: list[str], engine: Mapping[str, Any]) -> str | None:

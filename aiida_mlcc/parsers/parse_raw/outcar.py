@@ -14,6 +14,7 @@ _PATTERNS = {
     'wall_seconds': (re.compile(r'Elapsed time \(sec\):\s*([\d.]+)'), float),
     'memory_kb': (re.compile(r'Maximum memory used \(kb\):\s*([\d.]+)'), float),
 }
+_HEAD = re.compile(r'^ *vasp\.\d[^\n]*\) +(complex|gamma-only)\s*$', re.MULTILINE)
 _LOOPS = re.compile(r'^ *(LOOP\+?): +cpu time +[\d.]+: real time +([\d.]+)', re.MULTILINE)
 """Time of an electronic step, and of all those of an ionic step together."""
 _END = 'General timing and accounting informations for this job'
@@ -23,11 +24,14 @@ _SECONDS_PER_HOUR = 3600
 def parse_outcar(text: str) -> dict[str, Any]:
     """Return the last value of each quantity, None where it is not there, and `finished`.
 
-    ``loop_seconds`` is the real time of the electronic and ionic steps that ended. ``n_plane_waves`` is the number in
-    the file: with the gamma-only program twice that, less one, are the orbitals.
+    ``gamma_only`` tells whether the program is the one for real orbitals at Γ, as the head says. ``n_plane_waves`` is
+    the number in the file: with that program twice as many, less one, are the orbitals. ``loop_seconds`` is the real
+    time of the electronic and ionic steps that ended.
     """
     found: dict[str, Any] = {name: _last(pattern, kind, text) for name, (pattern, kind) in _PATTERNS.items()}
-    return {**found, 'loop_seconds': _loop_seconds(text), 'finished': _END in text}
+    head = _HEAD.search(text)
+    gamma_only = None if head is None else head[1] == 'gamma-only'
+    return {**found, 'gamma_only': gamma_only, 'loop_seconds': _loop_seconds(text), 'finished': _END in text}
 
 
 def cost(outcar: dict[str, Any]) -> dict[str, Any]:

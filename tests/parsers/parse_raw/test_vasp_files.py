@@ -88,3 +88,23 @@ def test_outcar_gives_plane_waves_electrons_and_what_the_job_cost():
 
 def test_outcar_of_vasp_5_names_its_cores_otherwise():
     assert cost(parse_outcar(' running on   16 total cores\n Elapsed time (sec):  3600.0\n'))['core_hours'] == 16
+
+
+@pytest.mark.parametrize(
+    ('head', 'expected'),
+    [
+        (' vasp.6.3.0 20Jan22 (build Mar 22 2022 11:54:49) complex                        ', False),
+        (' vasp.5.4.1 24Jun15 (build Jan 02 2020 16:21:29) gamma-only                     ', True),
+        (' vasp.6.4.2 made up', None),
+    ],
+)
+def test_head_of_outcar_says_which_program_wrote_it(head, expected):
+    text = f'{head}\n  \n executed on           LinuxIFC date 2024.01.01  00:00:00\n'
+    assert parse_outcar(text)['gamma_only'] is expected
+
+
+def test_time_of_a_run_that_was_killed_is_that_of_its_steps():
+    loops = '      LOOP:  cpu time    9.9: real time   10.0\n     LOOP+:  cpu time   11.9: real time   12.0\n'
+    found = cost(parse_outcar(outcar([1], killed=True) + loops + loops.split('\n')[0]))
+    assert found['wall_seconds'] == 22.0
+    assert found['core_hours'] == pytest.approx(8 * 22.0 / 3600)

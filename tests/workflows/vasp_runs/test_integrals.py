@@ -90,6 +90,14 @@ def inputs(where, **changed):
     return {'snapshots': snapshots, 'engine': INTEGRALS, 'vasp': places, **changed}
 
 
+def program(where, name):
+    """Return a code of an executable with this name, which nobody runs."""
+    path = f'/opt/vasp/bin/{name}'
+    plugin = 'vasp.vasp'
+    code = {'computer': where['code'].computer, 'filepath_executable': path, 'default_calc_job_plugin': plugin}
+    return orm.InstalledCode(label=name.replace('_', '-'), **code).store()
+
+
 def content(remote, name, tmp_path):
     remote.getfile(name, str(tmp_path / name))
     return (tmp_path / name).read_text()
@@ -144,6 +152,7 @@ def test_orbitals_are_those_of_the_step_before_and_natural_ones_take_their_place
     ('good', 'bad', 'settings', 'status', 'reason'),
     [
         ([], 'dft', {'killed': True}, 311, 'stopped before its end'),
+        ([], 'dft', {'program': 'complex'}, 323, 'written by the program for complex orbitals: give vasp_gam as'),
         (['dft'], 'hartree_fock', {'n_electronic': 9}, 312, 'did not converge'),
         (['dft'], 'hartree_fock', {'n_plane_waves': 7}, 321, 'the basis has 13'),
         (['dft'], 'hartree_fock', {'n_electrons': 7.0}, 322, '7.0 electrons'),
@@ -180,6 +189,15 @@ def test_bad_input_is_refused_at_submission(where, python):
     for changed, reason in [
         ({'vasp': without}, 'give `vasp.code_kpoints`'),
         ({'vasp': {**given['vasp'], 'code': python}}, 'is not VASP'),
+        ({'vasp': {**given['vasp'], 'code': program(where, 'vasp_std')}}, 'is vasp_std: give vasp_gam as `vasp.code`'),
+        ({'vasp': {**given['vasp'], 'code_kpoints': program(where, 'vasp_gam')}}, 'no k-points but Γ'),
+        (
+            {
+                'vasp': {**given['vasp'], 'code': program(where, 'vasp_gam')},
+                'engine': {**INTEGRALS, 'gamma_only': False},
+            },
+            'is vasp_gam: give vasp_std as `vasp.code`',
+        ),
         ({'frame': 1}, '`frame` is 1'),
         ({'snapshots': SnapshotsData(odd)}, '1 valence electrons'),
         ({'engine': {**INTEGRALS, 'natural_orbitals_per_occupied': 0}}, 'must be at least 1'),
