@@ -11,7 +11,9 @@ from ase.units import Bohr, Rydberg
 from numpy.typing import ArrayLike, NDArray
 
 from aiida_mlcc.science.born_quantum_espresso import charges_from_quantum_espresso
+from aiida_mlcc.science.crystal import map_onto_crystal
 from aiida_mlcc.science.force_field.dipole import DipoleModel, dipole_term
+from aiida_mlcc.science.force_field.force_constants import fold
 from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE
 
 _NEAREST = 1e-5
@@ -58,6 +60,13 @@ class Q2R:
         whole = matrix.reshape(3 * n_atoms, -1) + self._dipole.dynamical_matrix(reduced, direction)
         squares = np.linalg.eigvalsh(whole)
         return np.asarray(np.sign(squares) * np.sqrt(np.abs(squares)) * CM1_PER_ROOT_CURVATURE)
+
+    def hessian(self, cell: Atoms) -> NDArray[np.float64]:
+        """Return ∂²E/∂u∂u on a supercell, eV/Å², shape (3·n_atoms, 3·n_atoms)."""
+        site_map, size = map_onto_crystal(self.primitive, cell), 3 * len(cell)
+        short = fold(self._pairs, self._vectors, self._blocks, site_map).toarray()
+        far = self._dipole.on(site_map, cell.cell.array).force_constants().transpose(0, 2, 1, 3).reshape(size, size)
+        return np.asarray(short + far)
 
     def _nearest(
         self, constants: NDArray[np.float64], grid: tuple[int, ...]

@@ -157,6 +157,23 @@ def describe_primitive(node: orm.StructureData) -> dict[str, Any]:
     }
 
 
+def born_charges_port(spec: CalcJobProcessSpec) -> None:
+    """Declare the Born charges of a polar crystal."""
+    spec.input(
+        'born_charges',
+        valid_type=orm.ArrayData,
+        required=False,
+        help='Of a polar crystal: the arrays `born_charges` (e, n_atoms × 3 × 3) and `dielectric` (3 × 3) of '
+        '`structure`, as the calcfunction mlcc.born_charges gives them. The dipole–dipole energy is a term of its own '
+        'then.',
+    )
+
+
+def describe_polarity(node: orm.ArrayData) -> dict[str, Any]:
+    """Return Born charges and dielectric tensor as the runtime's tasks read them."""
+    return {name: node.get_array(name).tolist() for name in ('born_charges', 'dielectric')}
+
+
 def validate_device(node: orm.Str, _: Any) -> str | None:
     """Refuse a device that the runtime does not know."""
     return None if node.value in DEVICES else f'unknown device {node.value!r}: choose from {", ".join(DEVICES)}'

@@ -11,6 +11,8 @@ from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 
 from aiida_mlcc.calculations.base import (
     RuntimeCalculation,
+    born_charges_port,
+    describe_polarity,
     describe_primitive,
     validate_device,
     write_force_field,
@@ -27,7 +29,7 @@ class FitCalculation(RuntimeCalculation):
     """Fit E_method − E_base of every method by a kind of Δ, to whose needs the optional inputs belong."""
 
     TASK = 'fit'
-    CHECKED = ('kind', 'parameters', 'structure', 'base', 'snapshots', 'base_method', 'methods')
+    CHECKED = ('kind', 'parameters', 'structure', 'base', 'snapshots', 'base_method', 'methods', 'born_charges')
     RESULT_FILES = ('delta_*', 'samples_*')
 
     @classmethod
@@ -48,8 +50,9 @@ class FitCalculation(RuntimeCalculation):
             'structure',
             valid_type=orm.StructureData,
             required=False,
-            help='The primitive cell of the crystal, for a kind that needs it.',
+            help='The primitive cell of the crystal, for a kind that needs it, and with `born_charges`.',
         )
+        born_charges_port(spec)
         spec.input(
             'base',
             valid_type=ForceFieldData,
@@ -94,6 +97,7 @@ class FitCalculation(RuntimeCalculation):
             'parameters': self.inputs.parameters.get_dict(),
             'snapshots': write_snapshots(folder, self.inputs.snapshots, 'snapshots.npz'),
             'primitive': describe_primitive(self.inputs.structure) if 'structure' in self.inputs else None,
+            'polarity': describe_polarity(self.inputs.born_charges) if 'born_charges' in self.inputs else None,
             'base': write_force_field(folder, self.inputs.base, 'base') if 'base' in self.inputs else None,
             'base_method': self.inputs.base_method.value,
             'methods': self.inputs.methods.get_list(),
@@ -111,9 +115,11 @@ def _refuse_kind(node: orm.Str, _: Any) -> str | None:
 
 def _refuse_needs(kind: Kind, inputs: Mapping[str, Any]) -> str | None:
     """Refuse what a kind lacks, or what it would not look at."""
-    for name, is_needed in (('structure', kind.needs_crystal), ('base', kind.needs_network)):
+    polar = 'born_charges' in inputs
+    for name, is_needed in (('structure', kind.needs_crystal or polar), ('base', kind.needs_network)):
         if is_needed != (name in inputs):
-            return f'Δ of kind {kind.name} needs {"" if is_needed else "no "}`{name}`'
+            what = f'Δ of kind {kind.name}{" beside Born charges" if polar and name == "structure" else ""}'
+            return f'{what} needs {"" if is_needed else "no "}`{name}`'
     if not kind.needs_network:
         return None
     base, base_method = inputs['base'], inputs['base_method'].value

@@ -9,7 +9,14 @@ from aiida import orm
 from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 
-from aiida_mlcc.calculations.base import RuntimeCalculation, describe_primitive, validate_device, write_snapshots
+from aiida_mlcc.calculations.base import (
+    RuntimeCalculation,
+    born_charges_port,
+    describe_polarity,
+    describe_primitive,
+    validate_device,
+    write_snapshots,
+)
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
@@ -24,7 +31,7 @@ class TrainCalculation(RuntimeCalculation):
     """
 
     TASK = 'train'
-    CHECKED = ('snapshots', 'method', 'minus', 'forces', 'structure', 'correction')
+    CHECKED = ('snapshots', 'method', 'minus', 'forces', 'structure', 'correction', 'born_charges')
     FORCE_FIELD_FOLDER = 'force_field'
     HISTORY_FILE = 'history.jsonl'
     RESULT_FILES = (FORCE_FIELD_FOLDER, HISTORY_FILE)
@@ -54,6 +61,7 @@ class TrainCalculation(RuntimeCalculation):
             required=False,
             help='The primitive cell of the crystal: the errors then tell what the base leaves to each mode.',
         )
+        born_charges_port(spec)
         settings_port(
             spec,
             'correction',
@@ -84,10 +92,13 @@ class TrainCalculation(RuntimeCalculation):
                 return f'`snapshots` have no {method} labels to learn from; their methods: {there}'
         is_delta, forces = 'minus' in inputs, inputs.get('forces')
         learns_forces = not is_delta if forces is None else forces.value
-        if is_delta and ('structure' in inputs or 'correction' in inputs):
-            return '`structure` and `correction` are for a base: leave them out where `minus` asks for a Δ'
-        if 'correction' in inputs and 'structure' not in inputs:
-            return '`correction` needs `structure`, the primitive cell of the crystal'
+        if is_delta and ({'structure', 'correction', 'born_charges'} & set(inputs)):
+            return (
+                '`structure`, `correction` and `born_charges` are for a base: leave them out where `minus` asks for a Δ'
+            )
+        for name in ('correction', 'born_charges'):
+            if name in inputs and 'structure' not in inputs:
+                return f'`{name}` needs `structure`, the primitive cell of the crystal'
         if 'correction' in inputs and not learns_forces:
             return '`correction` is fitted to forces, but `forces` is false'
         return None
@@ -103,5 +114,6 @@ class TrainCalculation(RuntimeCalculation):
             'seed': self.inputs.seed.value,
             'device': self.inputs.device.value,
             'primitive': describe_primitive(self.inputs.structure) if 'structure' in self.inputs else None,
+            'polarity': describe_polarity(self.inputs.born_charges) if 'born_charges' in self.inputs else None,
             'correction': self.inputs.correction.get_dict() if 'correction' in self.inputs else None,
         }

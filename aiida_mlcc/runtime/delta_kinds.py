@@ -30,6 +30,7 @@ class Kind:
     :param fitter: ``module:attribute`` of a :data:`~aiida_mlcc.science.fit.delta.Fitter`; None for a trained network.
     :param needs_crystal: whether a fit takes the primitive cell of the crystal.
     :param needs_network: whether a fit takes the base force field, with exactly one network in it.
+    :param fits_dipoles: whether a fit tells how much stronger the dipole–dipole energy of a method is than the base's.
     :param per_method: whether each method has a job of its own.
     :param per_seed: whether each seed has a job of its own.
     :param gpu: whether its jobs profit from a GPU.
@@ -44,6 +45,7 @@ class Kind:
     fitter: str | None = None
     needs_crystal: bool = False
     needs_network: bool = False
+    fits_dipoles: bool = False
     per_method: bool = False
     per_seed: bool = False
     gpu: bool = False
@@ -96,6 +98,7 @@ KINDS = {
             {'parameters': Readout},
             fitter='aiida_mlcc.runtime.readout:fitter',
             needs_network=True,
+            fits_dipoles=True,
             per_seed=True,
         ),
         Kind(
@@ -104,6 +107,7 @@ KINDS = {
             {'parameters': ForceConstants},
             fitter='aiida_mlcc.science.fit.force_constants:fitter',
             needs_crystal=True,
+            fits_dipoles=True,
         ),
     )
 }

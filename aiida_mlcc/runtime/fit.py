@@ -1,9 +1,10 @@
 """Task ``fit``: Δ of several methods, of any kind that is fitted in one go (:mod:`aiida_mlcc.runtime.delta_kinds`).
 
-``snapshots.npz`` and what the kind needs (``primitive``, the cell; ``base``, the folder of the base force field) → a
-folder ``delta_SLUG/`` and, where the fit can tell what else the labels allow, a file ``samples_SLUG.npz`` per method,
-and ``errors`` of each in ``output.json``. A method that cannot be fitted is named under ``failures`` with the reason;
-the others go on. A fit takes seconds to minutes: nothing is kept to resume from.
+``snapshots.npz`` and what the kind needs (``primitive``, the cell; ``base``, the folder of the base force field), and
+for a polar crystal its Born charges (``polarity``, see :func:`dipole_of`) → a folder ``delta_SLUG/`` and, where the fit
+can tell what else the labels allow, a file ``samples_SLUG.npz`` per method, and ``errors`` of each in ``output.json``.
+A method that cannot be fitted is named under ``failures`` with the reason; the others go on. A fit takes seconds to
+minutes: nothing is kept to resume from.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 
 from aiida_mlcc.runtime.delta_kinds import fitted_kinds
 from aiida_mlcc.runtime.task import Job, JobError, replacing
 from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.fit.delta import FitError, FitInput
+from aiida_mlcc.science.fit.dipole import dipole_beside
 from aiida_mlcc.science.fit.ridge import RidgeError
-from aiida_mlcc.science.force_field import ForceField
+from aiida_mlcc.science.force_field import ForceField, ForceFieldError
+from aiida_mlcc.science.force_field.dipole import DipoleModel
 from aiida_mlcc.science.methods import slug_of
 from aiida_mlcc.science.npz import write_npz
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
@@ -30,14 +34,16 @@ def run(job: Job) -> None:
     if name not in kinds:
         raise JobError(f'{name!r} is not a kind of Δ that is fitted: choose from {", ".join(kinds)}')
     kind, primitive = kinds[name], job.input.get('primitive')
+    snapshots = Snapshots.load(job.path_of('snapshots'))
     given = FitInput(
-        snapshots=Snapshots.load(job.path_of('snapshots')),
+        snapshots=snapshots,
         base_method=str(job.require('base_method')),
         settings=kind.settings['parameters'].of(job.require('parameters')),
         seed=int(job.require('seed')),
         primitive=None if primitive is None else primitive_cell(primitive),
         base=None if job.input.get('base') is None else ForceField.load(job.path_of('base')),
         device=str(job.require('device')),
+        dipole=dipole_of(job.input, snapshots),
     )
     methods, fit_method = list(job.require('methods')), kind.load_fitter()(given)
     errors: dict[str, dict[str, Any]] = {}
@@ -59,6 +65,27 @@ def run(job: Job) -> None:
     if failures and not errors:
         raise JobError(failures[0]['reason'], failures=failures)
     return job.finish(errors=errors, failures=failures)
+
+
+def dipole_of(content: Mapping[str, Any], snapshots: Snapshots) -> DipoleModel | None:
+    """Return the dipole–dipole energy of a job with ``polarity``: ``born_charges`` and ``dielectric``.
+
+    Both belong to the cell ``primitive`` of the job; the charges are in e.
+
+    :raises JobError: for charges that are not those of the crystal.
+    """
+    polarity = content.get('polarity')
+    if polarity is None:
+        return None
+    if content.get('primitive') is None:
+        raise JobError('Born charges need the primitive cell that they belong to')
+    try:
+        charges, dielectric = (np.array(polarity[name], dtype=float) for name in ('born_charges', 'dielectric'))
+        return dipole_beside(primitive_cell(content['primitive']), charges, dielectric, snapshots.atoms(0))
+    except KeyError as error:
+        raise JobError(f'input.json lacks polarity.{error.args[0]}') from None
+    except (ForceFieldError, CrystalError) as error:
+        raise JobError(str(error)) from None
 
 
 def primitive_cell(description: Mapping[str, Any]) -> Atoms:

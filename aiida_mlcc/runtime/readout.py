@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from aiida_mlcc.runtime.node_features import FeatureExtractor
 from aiida_mlcc.runtime.task import JobError
 from aiida_mlcc.science.fit.delta import DeltaFit, FitInput
-from aiida_mlcc.science.fit.readout import Readout, ReadoutLabels, fit_readout
+from aiida_mlcc.science.fit.dipole import dipole_energies_and_forces, otherwise_damped
+from aiida_mlcc.science.fit.readout import Dipoles, Readout, ReadoutLabels, fit_readout
 from aiida_mlcc.science.force_field import ForceField, Term
+from aiida_mlcc.science.force_field.dipole import DipoleModel
 from aiida_mlcc.science.force_field.kinds import kind_of
 from aiida_mlcc.science.force_field.readout import readout_term
 from aiida_mlcc.science.snapshots import Snapshots
@@ -36,7 +38,7 @@ def fitter(given: FitInput) -> Callable[[str], DeltaFit]:
             f'the device is {given.device!r}, but PyTorch finds no GPU on this computer: ask for one, or use cpu'
         )
     assert isinstance(given.settings, Readout)
-    readouts = ReadoutFitter(given.snapshots, trunk, given.base_method, given.device)
+    readouts = ReadoutFitter(given.snapshots, trunk, given.base_method, given.device, given.dipole)
     return partial(readouts.fit, settings=given.settings, seed=given.seed)
 
 
@@ -56,10 +58,18 @@ def trunk_of(base: ForceField, base_method: str) -> Term:
 class ReadoutFitter:
     """Fits readouts of one network to the labels of several methods; the features of a frame are computed once."""
 
-    def __init__(self, snapshots: Snapshots, trunk: Term, base_method: str, device: str = 'cpu') -> None:
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        trunk: Term,
+        base_method: str,
+        device: str = 'cpu',
+        dipole: DipoleModel | None = None,
+    ) -> None:
         self._snapshots = snapshots.select(snapshots.labelled_by(base_method))
         self._trunk = trunk
         self._base_method = base_method
+        self._dipole = dipole
         self._symbols = tuple(sorted(set(snapshots.symbols)))
         self._extractor = FeatureExtractor(trunk, self._symbols, device)
 
@@ -75,6 +85,16 @@ class ReadoutFitter:
         slopes[present] = self._extractor.forces(self._snapshots.select(present))
         return slopes
 
+    @cached_property
+    def _dipoles(self) -> list[Dipoles]:
+        """The dipole–dipole energy of all frames, with the damping of the base and with others."""
+        if self._dipole is None:
+            return []
+        shape = (self._snapshots.n_frames, 3 * self._snapshots.n_atoms)
+        models = [self._dipole, *otherwise_damped(self._dipole)]
+        found = [dipole_energies_and_forces(model, self._snapshots) for model in models]
+        return [Dipoles(energies, forces.reshape(shape)) for energies, forces in found]
+
     def _forces(self, method: str) -> NDArray[np.float64]:
         """Forces of a method, NaN where it has none, eV/Å, shape (n_frames, 3·n_atoms)."""
         forces = self._snapshots.labels[method].forces
@@ -89,7 +109,12 @@ class ReadoutFitter:
         chosen = self._snapshots.labelled_by(method)
         labelled = self._snapshots.select(chosen)
         base = labelled.labels[self._base_method].energies
-        labels = ReadoutLabels(self._features[chosen], base, labelled.labels[method].energies - base)
+        labels = ReadoutLabels(
+            self._features[chosen],
+            base,
+            labelled.labels[method].energies - base,
+            dipoles=tuple(Dipoles(one.energies[chosen], one.forces[chosen]) for one in self._dipoles),
+        )
         base_forces = self._forces(self._base_method)[chosen]
         difference_forces = self._forces(method)[chosen] - base_forces
         if np.isfinite(difference_forces).any():
@@ -111,7 +136,11 @@ class ReadoutFitter:
             'ridge': fit.errors['ridge'],
         }
         weights = fit.weights.reshape(len(self._symbols), -1)
-        term = readout_term(self._trunk, self._symbols, weights, trained_on)
+        terms = [readout_term(self._trunk, self._symbols, weights, trained_on)]
+        errors = fit.errors
+        if self._dipole is not None and fit.long_range is not None:
+            errors = {**errors, 'long_range': fit.long_range.describe(self._dipole)}
+            terms += fit.long_range.term(self._dipole, trained_on)
         constants = dict.fromkeys(self._symbols, fit.constant / labelled.n_atoms)
-        force_field = ForceField((term,), constants, fit.base_scale, method=method)
-        return DeltaFit(force_field, fit.errors)
+        force_field = ForceField(tuple(terms), constants, fit.base_scale, method=method)
+        return DeltaFit(force_field, errors)

@@ -6,7 +6,8 @@
 would err on the same held-out frames, ``rescaling_mev_atom``: a network worth having is ``better_than_rescaling``.
 Where the input names the primitive cell of the crystal, the errors tell too what the base leaves to each mode, and a
 ``correction`` may be asked for: see :mod:`aiida_mlcc.runtime.base_judge`. The errors are then those of the corrected
-base, and those of the network alone stand under ``uncorrected``.
+base, and those of the network alone stand under ``uncorrected``. With Born charges (``polarity``) the dipole–dipole
+energy is a term of its own, and the network learns what it leaves of the labels.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import torch
 from ase.data import atomic_numbers
 
 from aiida_mlcc.runtime.base_judge import BaseJudge
+from aiida_mlcc.runtime.fit import dipole_of
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.graphs import DTYPES, Graph, neighbour_graph
 from aiida_mlcc.runtime.mace_model import Architecture, build, model_of, shifted, term_of
@@ -35,6 +37,7 @@ from aiida_mlcc.runtime.training_data import (
     frame_weights,
     labelled_frames,
     rescaling_error,
+    without_dipoles,
 )
 from aiida_mlcc.runtime.training_loop import Frames, Trainer
 from aiida_mlcc.runtime.training_settings import Network, Training
@@ -58,8 +61,11 @@ def run(job: Job) -> None:
         raise JobError(f'the device is {device!r}, but PyTorch finds no GPU on this computer: ask for one, or use cpu')
     snapshots = Snapshots.load(job.path_of('snapshots'))
     data = labelled_frames(snapshots, target, training.valid_fraction, seed)
+    dipole = dipole_of(job.input, snapshots)
+    judge = BaseJudge.of(job.input, data, target, dipole)
+    if dipole is not None:
+        data = without_dipoles(data, dipole)
     constants = constants_of(data, target)
-    judge = BaseJudge.of(job.input, data, target)
     frames, architecture = prepare(network, data, constants, dtype, device, training.frame_weights)
     train, valid = frames.subset(data.train), frames.subset(data.valid)
     model = build(architecture, dtype, seed).to(device)
@@ -74,6 +80,8 @@ def run(job: Job) -> None:
 
     term = term_of(architecture, trainer.best_parameters, trained_on=_origin(target, snapshots, data, seed))
     force_field, errors = finish(term, data, labels, constants, judge, 4 * training.batch_size, device)
+    if dipole is not None:
+        force_field = replace(force_field, terms=(*force_field.terms, dipole.term()))
     with replacing(job.folder / FORCE_FIELD_FOLDER) as folder:
         with_probe(force_field, data.snapshots).save(folder)
     if target.minus is not None:

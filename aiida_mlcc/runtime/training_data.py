@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.task import JobError
+from aiida_mlcc.science.fit.dipole import dipole_energies_and_forces
+from aiida_mlcc.science.force_field.dipole import DipoleModel
 from aiida_mlcc.science.modes import inverse_force_weights
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -82,6 +84,13 @@ def labelled_frames(snapshots: Snapshots, target: Target, valid_fraction: float,
     order = np.random.default_rng([seed, _SPLIT]).permutation(n_frames)
     n_valid = min(max(1, round(valid_fraction * n_frames)), n_frames - 2)
     return Labelled(frames, energies, forces, np.sort(order[n_valid:]), np.sort(order[:n_valid]))
+
+
+def without_dipoles(data: Labelled, dipole: DipoleModel) -> Labelled:
+    """Return what the dipole–dipole energy leaves of the labels."""
+    energies, forces = dipole_energies_and_forces(dipole, data.snapshots)
+    left = None if data.forces is None else data.forces - forces
+    return replace(data, energies=data.energies - energies, forces=left)
 
 
 def _forces(snapshots: Snapshots, method: str) -> NDArray[np.float64]:

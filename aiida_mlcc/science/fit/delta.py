@@ -10,6 +10,7 @@ from ase import Atoms
 
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.force_field import ForceField
+from aiida_mlcc.science.force_field.dipole import DipoleModel
 from aiida_mlcc.science.settings import Settings
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -40,6 +41,7 @@ class FitInput:
     :param primitive: the primitive cell of the crystal, for kinds that need it.
     :param base: the force field that the Δ will be added to, for kinds that need it.
     :param device: ``cpu`` or ``cuda``, for kinds that evaluate a network.
+    :param dipole: the dipole–dipole energy that the base holds as a term, of a polar crystal.
     """
 
     snapshots: Snapshots
@@ -49,6 +51,7 @@ class FitInput:
     primitive: Atoms | None = None
     base: ForceField | None = None
     device: str = 'cpu'
+    dipole: DipoleModel | None = None
 
 
 Fitter = Callable[[FitInput], Callable[[str], DeltaFit]]

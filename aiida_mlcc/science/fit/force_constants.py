@@ -4,6 +4,10 @@ The evidence of the labels chooses the ridge and the force constants that are ne
 drawn at random and with stretches of the trajectory, judges the result. Energies of cheaper methods on more frames
 help: E_HF − E_base and E_MP2 − E_base enter as covariates with coefficients of their own, and the force constants of
 these differences are fitted to all the frames that they label.
+
+The dipole–dipole energy of a polar crystal is one more column without ridge, where the evidence speaks for it. Its
+energies are long-ranged, so force constants that reach beyond what the cell resolves would imitate it: beside it the
+second order has the longest cutoff that the cell resolves in full.
 """
 
 from __future__ import annotations
@@ -18,16 +22,17 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput
-from aiida_mlcc.science.fit.delta_features import candidate_bases, delta_problem, frames_with_forces
+from aiida_mlcc.science.fit.delta_choice import Choice, Labels, best_choice
+from aiida_mlcc.science.fit.delta_features import candidate_bases, frames_with_forces
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
-from aiida_mlcc.science.fit.mapped_frames import MappedFrames, mapped_frames
+from aiida_mlcc.science.fit.long_range import LongRange, otherwise_fitted
+from aiida_mlcc.science.fit.mapped_frames import mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis, in_common
 from aiida_mlcc.science.fit.ridge import (
     Prepared,
     Problem,
     blocked_folds,
     bootstrap,
-    choose_by_evidence,
     draws,
     left_out_error,
     left_out_residuals,
@@ -37,15 +42,15 @@ from aiida_mlcc.science.fit.ridge import (
     random_folds,
     uncertainty,
 )
-from aiida_mlcc.science.force_field import ForceField
-from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
+from aiida_mlcc.science.force_field import ForceField, Term
+from aiida_mlcc.science.force_field.dipole import DipoleModel
+from aiida_mlcc.science.force_field.kinds import models_of
 from aiida_mlcc.science.settings import Settings, positive_numbers, setting
 from aiida_mlcc.science.snapshots import Snapshots
 
 CHEAPER = ('HF', 'MP2')
 """Methods whose energies serve as covariates of costlier ones."""
 
-_CLEAR_EVIDENCE = 3.0
 _MORE_FRAMES = 1.5
 _FEWEST = 4
 _LABELS_FOR_BOOTSTRAP = 2
@@ -89,7 +94,15 @@ def fitter(given: FitInput) -> Callable[[str], DeltaFit]:
     if given.primitive is None:
         raise FitError('force constants need the primitive cell of the crystal')
     settings = given.settings.to_dict()
-    return partial(fit_delta, given.snapshots, given.primitive, given.base_method, seed=given.seed, **settings)
+    return partial(
+        fit_delta,
+        given.snapshots,
+        given.primitive,
+        given.base_method,
+        seed=given.seed,
+        dipole=given.dipole,
+        **settings,
+    )
 
 
 @dataclass(frozen=True)
@@ -102,7 +115,7 @@ class _Settings:
 
 @dataclass(frozen=True)
 class _Solution:
-    """A Δ as a force field has it, covariates folded in: force constants and, last, the scale s of the base.
+    """A Δ as a force field has it, covariates folded in: force constants, dipoles and, last, the scale s of the base.
 
     :param problem: what was solved, with the covariates as features of their own.
     """
@@ -131,6 +144,7 @@ def fit_delta(
     method: str,
     *,
     seed: int = 0,
+    dipole: DipoleModel | None = None,
     **settings: Any,
 ) -> DeltaFit:
     """Fit E_method − E_base to the frames that both methods label, and to their forces where both have them.
@@ -138,6 +152,8 @@ def fit_delta(
     The force constants are symmetry-adapted; s is fitted on labels of `base_method` and stored as ``base_scale``: it
     acts on the base force field that the Δ is added to.
 
+    :param dipole: the dipole–dipole energy that the base holds as a term, see
+        :func:`~aiida_mlcc.science.fit.dipole.dipole_beside`.
     :param settings: of :class:`ForceConstants`, by name; those that are not given have their defaults.
     :returns: the Δ; ``samples``; and ``errors``: ``n_labels``, ``labels`` (what was fitted: energies, forces),
         ``n_parameters``, ``rank`` of the fit, ``undetermined`` (directions that the ridge alone sets),
@@ -147,7 +163,8 @@ def fit_delta(
         ``posterior`` where labels are few); in meV/atom ``spread_mev_atom`` (standard deviation of the difference),
         ``rmse_mev_atom``, ``cv_rmse_mev_atom`` and ``blocked_cv_rmse_mev_atom`` (frames left out; covariates, if any,
         are known there), ``cv_rescaling_mev_atom`` (E_base rescaled and nothing else); ``label_noise_mev_cell``, what
-        is left over of the coldest frames.
+        is left over of the coldest frames; with a `dipole` ``long_range``, see
+        :class:`~aiida_mlcc.science.fit.long_range.LongRange`.
     :raises aiida_mlcc.science.settings.SettingsError: for a setting that is unknown or not allowed.
     :raises FitError: where there are too few labels or no motion to learn from.
     :raises aiida_mlcc.science.crystal.CrystalError: where a frame is no supercell of `primitive`.
@@ -157,25 +174,33 @@ def fit_delta(
     chosen = _Settings(tuple(given.ridge), n_folds, given.n_samples, seed)
     labelled = _labelled(snapshots, base_method, method, n_folds)
     cheaper = _cheaper(snapshots, base_method, method, labelled) if given.covariates else []
-    frames = mapped_frames(labelled, primitive)
+    own = Labels(method, base_method, labelled, mapped_frames(labelled, primitive), cheaper)
     n_free = 2 + len(cheaper)
     n_labels = labelled.n_frames
     if not cheaper:
         pulled = frames_with_forces(labelled.labels[base_method], labelled.labels[method])
         n_labels += 3 * labelled.n_atoms * len(pulled)
-    bases = candidate_bases(primitive, frames, n_labels, cutoff, given.anharmonic)
+    bases = candidate_bases(primitive, own.frames, n_labels, cutoff, given.anharmonic)
     if cutoff is not None and bases[0].n_parameters + n_free > n_labels:
         raise FitError(
             f'{n_labels} labels of {method} for {bases[0].n_parameters + n_free} parameters within '
             f'{cutoff:g} Å: at least {bases[0].n_parameters + n_free} labels are needed, or a shorter cutoff'
         )
-    basis, problem, ridges = _best(bases, labelled, frames, base_method, method, cheaper, chosen)
-    below = {}
+    choice = best_choice(bases, dipole, own, chosen.choices)
+    below: dict[str, tuple[Labels, Choice]] = {}
     for name in cheaper:
         more = _labelled(snapshots, base_method, name, n_folds)
-        below[name] = _solve_alone(bases, basis, more, primitive, base_method, name, chosen)
-    solution = _fold_in(basis, labelled, problem, ridges, below, chosen)
+        theirs = Labels(name, base_method, more, mapped_frames(more, primitive))
+        # Their many labels may speak for a third order of which the few of the other method say nothing.
+        alike = [basis for basis in bases if basis.second is choice.basis.second]
+        far = dipole if choice.basis.second is bases[0].second else None
+        below[name] = theirs, best_choice(alike, far, theirs, chosen.choices)
+    solutions = {name: _fold_in(one, theirs, {}, chosen) for name, (theirs, one) in below.items()}
+    solution = _fold_in(choice, own, solutions, chosen)
     errors = _errors(solution, base_method, method, chosen)
+    if dipole is not None:
+        long_range = _long_range(solution, choice, own, list(below.values()), dipole, chosen)
+        errors['long_range'] = long_range.describe(dipole)
     trained_on = {
         'method': method,
         'minus': base_method,
@@ -184,12 +209,16 @@ def fit_delta(
         'snapshots': labelled.content_hash(),
         'seed': seed,
         'n_folds': n_folds,
-        'ridge': list(ridges),
+        'ridge': list(solution.ridges),
     }
-    term = solution.basis.term(solution.parameters[:-1], trained_on)
+    terms: tuple[Term, ...] = (solution.basis.term(solution.parameters[:-1], trained_on),)
+    if dipole is not None:
+        terms += long_range.term(dipole, trained_on)
     constants = {symbol: solution.constant / labelled.n_atoms for symbol in sorted(set(labelled.symbols))}
-    field = _with_probe(ForceField((term,), constants, solution.scale, method=method), labelled)
-    samples = DeltaSamples.of(basis.second, solution.parameters, solution.sampled, solution.noise_sampled)
+    field = _with_probe(ForceField(terms, constants, solution.scale, method=method), labelled)
+    samples = DeltaSamples.of(solution.basis, solution.parameters, solution.sampled, solution.noise_sampled)
+    if dipole is not None:
+        samples = samples.beside(dipole, own.frames[0].site_map, long_range.systematic)
     return DeltaFit(field, errors, samples)
 
 
@@ -214,63 +243,14 @@ def _cheaper(snapshots: Snapshots, base_method: str, method: str, labelled: Snap
     return [name for name in there if len(snapshots.labelled_by(base_method, name)) >= enough]
 
 
-def _best(
-    bases: Sequence[PotentialBasis],
-    labelled: Snapshots,
-    frames: Sequence[MappedFrames],
-    base_method: str,
-    method: str,
-    covariates: Sequence[str],
-    settings: _Settings,
-) -> tuple[PotentialBasis, Prepared, tuple[float, ...]]:
-    """Return the basis that the labels speak for: a later one only where they do so clearly."""
-    labels = labelled.labels
-    best: tuple[float, PotentialBasis, Prepared, tuple[float, ...]] | None = None
-    for basis in bases:
-        others = [labels[name] for name in covariates]
-        problem = prepare(delta_problem(basis, frames, labels[base_method], labels[method], others))
-        if not np.any(np.std(problem.problem.features[:, : basis.n_parameters], axis=0) > 0):
-            raise FitError('all labelled frames are the same structure: there is no motion to learn from')
-        ridges, evidence = choose_by_evidence(problem, settings.choices)
-        if best is None or evidence > best[0] + _CLEAR_EVIDENCE:
-            best = evidence, basis, problem, ridges
-    assert best is not None
-    return best[1:]
-
-
-def _solve_alone(
-    bases: Sequence[PotentialBasis],
-    helped: PotentialBasis,
-    labelled: Snapshots,
-    primitive: Atoms,
-    base_method: str,
-    method: str,
-    settings: _Settings,
-) -> _Solution:
-    """Fit a covariate's own difference, its second order in the basis of the method that it helps.
-
-    Its many labels may speak for a third order of which the few of the other method say nothing.
-    """
-    frames = mapped_frames(labelled, primitive)
-    alike = [basis for basis in bases if basis.second is helped.second]
-    basis, problem, ridges = _best(alike, labelled, frames, base_method, method, (), settings)
-    return _fold_in(basis, labelled, problem, ridges, {}, settings)
-
-
-def _fold_in(
-    basis: PotentialBasis,
-    labelled: Snapshots,
-    problem: Prepared,
-    ridges: tuple[float, ...],
-    below: Mapping[str, _Solution],
-    settings: _Settings,
-) -> _Solution:
+def _fold_in(choice: Choice, labels: Labels, below: Mapping[str, _Solution], settings: _Settings) -> _Solution:
     """Solve, and replace each covariate by its own force constants: a force field knows positions only."""
+    basis, problem, ridges = choice.basis, choice.problem, choice.ridges
     n = basis.n_parameters
     exact, constant = problem.solve(ridges)
     coefficients = {name: float(exact[n + 1 + number]) for number, name in enumerate(below)}
     deviations, sampling = _sample(problem, ridges, settings)
-    noise = _label_noise(problem, ridges)
+    noise = _label_noise(problem, ridges, n)
     shaken = draws(uncertainty(problem, ridges).response * noise**2, settings.n_samples, [settings.seed, 2])
     whole = in_common([basis, *(solution.basis for solution in below.values())])
     own = exact[: n + 1]
@@ -286,7 +266,7 @@ def _fold_in(
         noise_sampled = noise_sampled + (coefficients[name] + shaken[:, column, None]) * theirs
     return _Solution(
         whole,
-        labelled,
+        labels.snapshots,
         problem,
         ridges,
         parameters,
@@ -296,6 +276,29 @@ def _fold_in(
         noise_sampled,
         sampling,
         noise,
+    )
+
+
+def _long_range(
+    solution: _Solution,
+    choice: Choice,
+    own: Labels,
+    below: Sequence[tuple[Labels, Choice]],
+    dipole: DipoleModel,
+    settings: _Settings,
+) -> LongRange:
+    """Return the weight of the dipole–dipole energy, and how it depends on the snapshots and on how it is fitted."""
+    fitted = solution.basis.dipole is not None
+
+    def weight(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(1.0 + parameters[..., -1] + (parameters[..., -2] if fitted else 0.0))
+
+    return LongRange.of(
+        float(weight(solution.parameters)),
+        weight(solution.sampled),
+        otherwise_fitted(choice, own, below, dipole, settings.choices) if fitted else (),
+        float(solution.parameters[-2]) if fitted else None,
+        choice.evidence,
     )
 
 
@@ -316,13 +319,16 @@ def _sample(problem: Prepared, ridges: tuple[float, ...], settings: _Settings) -
     return found - problem.solve(ridges)[0], 'posterior'
 
 
-def _label_noise(problem: Prepared, ridges: tuple[float, ...]) -> float:
-    """Return what is left over of the labels of the coldest frames, eV per cell: there every model is right."""
+def _label_noise(problem: Prepared, ridges: tuple[float, ...], base: int) -> float:
+    """Return what is left over of the labels of the coldest frames, eV per cell: there every model is right.
+
+    :param base: the column with the energy of the base.
+    """
     content = problem.problem
     energies = np.flatnonzero(content.is_energy)
     parameters, constant = problem.solve(ridges)
     residuals = content.targets[energies] - content.features[energies] @ parameters - constant
-    heights = content.features[energies, int(np.flatnonzero(content.groups == 0)[0])]
+    heights = content.features[energies, base]
     n_cold = min(len(energies), max(_COLDEST_AT_LEAST, round(_COLD_SHARE * len(energies))))
     coldest = np.argsort(heights)[:n_cold]
     left = max(float(np.mean(noise_left(problem, ridges)[coldest])), _LEAST_LEFT)
@@ -369,7 +375,7 @@ def _errors(solution: _Solution, base_method: str, method: str, settings: _Setti
 
 def _with_probe(field: ForceField, snapshots: Snapshots) -> ForceField:
     atoms = snapshots.atoms(0)
-    energy = ForceConstantsModel(field.terms[0]).bind(atoms).energy_forces(atoms.positions)[0]
+    energy = sum(model.bind(atoms).energy_forces(atoms.positions)[0] for model in models_of(field.terms))
     probe = {
         'symbols': list(snapshots.symbols),
         'cell': atoms.cell.array.tolist(),

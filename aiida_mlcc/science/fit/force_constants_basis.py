@@ -201,17 +201,33 @@ def resolved_bases(
 
     :param longest: Å.
     """
-    distances = shells(primitive, longest)
-    # Halfway to the next shell: no rounding decides which atoms interact.
-    candidates = (distances[:-1] + distances[1:]) / 2
     found: list[tuple[ForceConstantsBasis, int]] = []
-    for cutoff in candidates if len(candidates) else [1.1 * shortest_distance(primitive)]:
-        basis = force_constants_basis(primitive, float(cutoff))
-        rank = basis.folded_rank(site_map)
+    for basis, rank in _with_ranks(primitive, site_map, longest):
         if found and rank == found[-1][1]:
             break
         found = [(basis, rank)] if rank == basis.n_second else [*found, (basis, rank)]
     return found
+
+
+def resolved_basis(primitive: Atoms, site_map: SiteMap, longest: float = MAX_CUTOFF) -> ForceConstantsBasis:
+    """Return the basis of the longest cutoff that a cell resolves in full, the first of :func:`resolved_bases`."""
+    ranked = _with_ranks(primitive, site_map, longest)
+    found, before = next(ranked)
+    for basis, rank in ranked:
+        if rank < basis.n_second or rank == before:
+            break
+        found, before = basis, rank
+    return found
+
+
+def _with_ranks(primitive: Atoms, site_map: SiteMap, longest: float) -> Iterator[tuple[ForceConstantsBasis, int]]:
+    """Give the bases of growing cutoff, each with the number of its directions that a cell tells apart."""
+    distances = shells(primitive, longest)
+    # Halfway to the next shell: no rounding decides which atoms interact.
+    candidates = (distances[:-1] + distances[1:]) / 2
+    for cutoff in candidates if len(candidates) else [1.1 * shortest_distance(primitive)]:
+        basis = force_constants_basis(primitive, float(cutoff))
+        yield basis, basis.folded_rank(site_map)
 
 
 def symmetry_operations(primitive: Atoms, symprec: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

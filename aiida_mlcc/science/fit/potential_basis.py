@@ -1,4 +1,7 @@
-"""The harmonic and anharmonic energy surfaces that symmetry allows near the sites of a crystal, and their features."""
+"""The energy surfaces that a fit is made of, near the sites of a crystal, and their features.
+
+Force constants that symmetry allows, harmonic and anharmonic, and the dipole–dipole energy of a polar crystal.
+"""
 
 from __future__ import annotations
 
@@ -13,30 +16,37 @@ from aiida_mlcc.science.fit.force_constants_basis import ForceConstantsBasis
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames
 from aiida_mlcc.science.fit.third_order_basis import ThirdOrderBasis
 from aiida_mlcc.science.force_field import Term
+from aiida_mlcc.science.force_field.dipole import BoundDipole, DipoleModel
 from aiida_mlcc.science.force_field.force_constants import force_constants_term
 from aiida_mlcc.science.force_field.fourth_order import TERMS_OF_A_BOND, Bonds, BoundFourthOrder
 
 
 @dataclass(frozen=True)
 class PotentialBasis:
-    """Symmetry-adapted force constants: second order, gradients, and third order and fourth along bonds, if any."""
+    """Symmetry-adapted force constants: second order, gradients, and third order and fourth along bonds, if any.
+
+    :param dipole: the dipole–dipole energy as one more function, the last: its parameter scales the squares of the
+        Born charges.
+    """
 
     second: ForceConstantsBasis
     third: ThirdOrderBasis | None = None
     fourth: Bonds | None = None
+    dipole: DipoleModel | None = None
 
     @property
     def n_second(self) -> int:
         return self.second.n_second
 
     @property
-    def sizes(self) -> tuple[int, int, int, int]:
-        """How many parameters there are of second order, gradients, third and fourth order."""
+    def sizes(self) -> tuple[int, int, int, int, int]:
+        """How many parameters there are of second order, gradients, third and fourth order, and of the dipoles."""
         return (
             self.second.n_second,
             self.second.n_first,
             0 if self.third is None else self.third.n_third,
             0 if self.fourth is None else TERMS_OF_A_BOND * self.fourth.n_kinds,
+            int(self.dipole is not None),
         )
 
     @property
@@ -59,6 +69,9 @@ class PotentialBasis:
             if self.fourth is not None:
                 bound = BoundFourthOrder(self.fourth, self.second.primitive, group.site_map)
                 parts.append(np.array([bound.features(moved) for moved in group.displacements]))
+            if self.dipole is not None:
+                pulls = self._bound_dipole(self.dipole, group).forces(group.displacements)
+                parts.append(-0.5 * np.einsum('fia,fia->f', pulls, group.displacements)[:, None])
             found[group.indices] = np.concatenate(parts, axis=1)
         return found
 
@@ -71,15 +84,22 @@ class PotentialBasis:
                 parts.append(self.third.force_features(group.site_map, group.displacements))
             if self.fourth is not None:
                 parts.append(self._fourth_forces(group))
+            if self.dipole is not None:
+                pulls = self._bound_dipole(self.dipole, group).forces(group.displacements)
+                parts.append(pulls.reshape(len(pulls), -1, 1))
             found[group.indices] = np.concatenate(parts, axis=2)
         return found
 
     def _fourth_forces(self, group: MappedFrames) -> NDArray[np.float64]:
         assert self.fourth is not None
         bound = BoundFourthOrder(self.fourth, self.second.primitive, group.site_map)
-        each = np.eye(self.sizes[-1]).reshape(self.sizes[-1], -1, TERMS_OF_A_BOND)
+        n_fourth = self.sizes[3]
+        each = np.eye(n_fourth).reshape(n_fourth, -1, TERMS_OF_A_BOND)
         forces = [[bound.energy_forces(moved, one)[1].ravel() for one in each] for moved in group.displacements]
         return np.swapaxes(np.array(forces), 1, 2)
+
+    def _bound_dipole(self, dipole: DipoleModel, group: MappedFrames) -> BoundDipole:
+        return dipole.on(group.site_map, group.site_map.multiples @ dipole.primitive.cell.array)
 
     def widened(self, parameters: NDArray[np.float64], whole: PotentialBasis) -> NDArray[np.float64]:
         """Return parameters of this basis (…, n_parameters) in one that may have orders more, which are zero."""
@@ -91,7 +111,7 @@ class PotentialBasis:
     def term(self, parameters: NDArray[np.float64], trained_on: Mapping[str, Any] | None = None) -> Term:
         """Return the force constants with these parameters as a term of a force field."""
         basis, third, fourth = self.second, self.third, self.fourth
-        second, first, cubic, quartic = np.split(parameters, np.cumsum(self.sizes)[:-1])
+        second, first, cubic, quartic, _ = np.split(parameters, np.cumsum(self.sizes)[:-1])
         return force_constants_term(
             basis.primitive,
             basis.pairs,
@@ -109,4 +129,5 @@ def in_common(bases: Sequence[PotentialBasis]) -> PotentialBasis:
     """Return the basis of the first with every order that any of them has."""
     third = next((basis.third for basis in bases if basis.third is not None), None)
     fourth = next((basis.fourth for basis in bases if basis.fourth is not None), None)
-    return PotentialBasis(bases[0].second, third, fourth)
+    dipole = next((basis.dipole for basis in bases if basis.dipole is not None), None)
+    return PotentialBasis(bases[0].second, third, fourth, dipole)

@@ -1,4 +1,7 @@
-"""The fit of a linear readout: E_method − E_base = s·E_base + Σ_i w_{Z_i}·h_i + constant, by ridge regression."""
+"""The fit of a linear readout: E_method − E_base = s·E_base + Σ_i w_{Z_i}·h_i + constant, by ridge regression.
+
+The dipole–dipole energy of a polar crystal is one more column without ridge, where the evidence speaks for it.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_mlcc.science.fit.long_range import LongRange
 from aiida_mlcc.science.fit.ridge import (
     Prepared,
     Problem,
     RidgeError,
     blocked_folds,
+    bootstrap,
+    choose_by_evidence,
     choose_ridges,
     left_out_error,
     left_out_residuals,
@@ -24,6 +30,10 @@ from aiida_mlcc.science.settings import Settings, not_negative_numbers, setting
 
 _FEWEST_FRAMES = 4
 _MEV = 1000.0
+_CLEAR_EVIDENCE = 3.0
+_RIDGES_OF_DIPOLES = (1e-8, 1e-6, 1e-4, 1e-2, 1.0)
+_STRETCHES = 40
+_SAMPLES = 100
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,18 @@ class Readout(Settings):
 
 
 @dataclass(frozen=True)
+class Dipoles:
+    """The dipole–dipole energy of all frames.
+
+    :param energies: eV per cell, shape (n_frames,).
+    :param forces: eV/Å, shape (n_frames, 3·n_atoms).
+    """
+
+    energies: NDArray[np.float64]
+    forces: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class ReadoutLabels:
     """What a readout is fitted to: features and labels of the same frames.
 
@@ -51,6 +73,7 @@ class ReadoutLabels:
         alone are fitted.
     :param base_forces: eV/Å, shape (n_frames, 3·n_atoms); `difference_forces` of the same shape, NaN in the frames
         that have none.
+    :param dipoles: of a polar crystal: that of the base first, then with other dampings.
     """
 
     features: NDArray[np.float64]
@@ -59,6 +82,7 @@ class ReadoutLabels:
     feature_forces: NDArray[np.float64] | None = None
     base_forces: NDArray[np.float64] | None = None
     difference_forces: NDArray[np.float64] | None = None
+    dipoles: tuple[Dipoles, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,12 +92,14 @@ class ReadoutFit:
     :param weights: eV per unit of a feature, shape (n_features,).
     :param base_scale: the s by which the energy of the base is rescaled.
     :param constant: eV per cell.
+    :param long_range: of a polar crystal, see :class:`~aiida_mlcc.science.fit.long_range.LongRange`.
     """
 
     weights: NDArray[np.float64]
     base_scale: float
     constant: float
     errors: dict[str, Any]
+    long_range: LongRange | None = None
 
 
 def fit_readout(labels: ReadoutLabels, n_atoms: int, settings: Readout, seed: int = 0) -> ReadoutFit:
@@ -100,6 +126,9 @@ def fit_readout(labels: ReadoutLabels, n_atoms: int, settings: Readout, seed: in
     if np.ptp(labels.base) == 0 or not np.any(np.ptp(labels.features, axis=0) > 0):
         raise RidgeError('all labelled frames are the same structure: there is no motion to learn from')
     random, blocked = random_folds(n_frames, n_folds, seed), blocked_folds(n_frames, n_folds)
+    gained = _evidence_of_dipoles(labels, ridges, random) if labels.dipoles else 0.0
+    dipoles = labels.dipoles if gained > _CLEAR_EVIDENCE else ()
+    polar, labels = bool(labels.dipoles), replace(labels, dipoles=dipoles)
     problem = prepare(_problem(labels, ridges, random))
     chosen, left_out = choose_ridges(problem, ridges, random)
     parameters, constant = problem.solve(chosen)
@@ -121,21 +150,64 @@ def fit_readout(labels: ReadoutLabels, n_atoms: int, settings: Readout, seed: in
         'cv_rescaling_mev_atom': left_out_error(rescaling, (), random),
     }
     errors.update({name: _MEV * value / n_atoms for name, value in energies.items()})
-    return ReadoutFit(parameters[:-1], float(parameters[-1]), constant, errors)
+    long_range = _long_range(labels, problem, chosen, random, gained, seed) if polar else None
+    n_features = labels.features.shape[1]
+    return ReadoutFit(parameters[:n_features], float(parameters[-1]), constant, errors, long_range)
+
+
+def _evidence_of_dipoles(labels: ReadoutLabels, ridges: Sequence[float], folds: NDArray[np.int64]) -> float:
+    """Return by how much a column for the dipoles, held back by a ridge of its own, raises the evidence."""
+    choices = [ridge for ridge in {*ridges, *_RIDGES_OF_DIPOLES} if ridge > 0]
+    found = []
+    for one in (replace(labels, dipoles=()), labels):
+        content = _problem(one, ridges, folds)
+        if one.dipoles:
+            groups = content.groups.copy()
+            groups[-2] = 2
+            content = replace(content, groups=groups)
+        found.append(choose_by_evidence(prepare(content), sorted(choices))[1])
+    return found[1] - found[0]
+
+
+def _long_range(
+    labels: ReadoutLabels,
+    problem: Prepared,
+    ridges: Sequence[float],
+    folds: NDArray[np.int64],
+    gained: float,
+    seed: int,
+) -> LongRange:
+    """Return the weight of the dipole–dipole energy, and how it depends on the snapshots and on the damping."""
+    first = labels.features.shape[1]
+
+    def weight(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(1.0 + parameters[..., first:].sum(axis=-1))
+
+    otherwise = []
+    for other in labels.dipoles[1:]:
+        varied = prepare(_problem(replace(labels, dipoles=(other,)), ridges, folds))
+        otherwise.append(float(weight(varied.solve(ridges)[0])))
+    parameters = problem.solve(ridges)[0]
+    stretch = max(1, problem.problem.n_frames // _STRETCHES)
+    sampled = weight(bootstrap(problem, ridges, _SAMPLES, seed, stretch))
+    free = float(parameters[first]) if labels.dipoles else None
+    return LongRange.of(float(weight(parameters)), sampled, otherwise, free, gained)
 
 
 def _energy_features(labels: ReadoutLabels) -> NDArray[np.float64]:
-    return np.column_stack([labels.features, labels.base])
+    dipoles = [labels.dipoles[0].energies] if labels.dipoles else []
+    return np.column_stack([labels.features, *dipoles, labels.base])
 
 
 def _problem(labels: ReadoutLabels, ridges: Sequence[float], folds: NDArray[np.int64]) -> Problem:
     features = _energy_features(labels)
     groups = np.ones(features.shape[1], dtype=np.int64)
-    groups[-1] = 0
+    groups[labels.features.shape[1] :] = 0
     energies = Problem(features, labels.difference, groups)
     if labels.feature_forces is None or labels.base_forces is None or labels.difference_forces is None:
         return energies
-    slopes = np.concatenate([labels.feature_forces, labels.base_forces[:, :, None]], axis=2)
+    pulls = [one.forces[:, :, None] for one in labels.dipoles[:1]]
+    slopes = np.concatenate([labels.feature_forces, *pulls, labels.base_forces[:, :, None]], axis=2)
     present = np.isfinite(labels.difference_forces)
     frames = np.nonzero(present)[0]
     joint = Problem(

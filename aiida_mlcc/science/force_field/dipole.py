@@ -13,6 +13,7 @@ Phys. Rev. B 55, 10355 (1997), Eqs. 71–73 and 44. Λ is phonopy's ``Lambda`` i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,9 @@ from ase import Atoms
 from ase.units import Bohr, Hartree
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_mlcc.science.crystal import SiteMap, map_onto_crystal, unwrap
-from aiida_mlcc.science.force_field.kinds import EnergyForces, ForceFieldError
-from aiida_mlcc.science.force_field.sum import Term
+from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, unwrap
+from aiida_mlcc.science.force_field.kinds import EnergyForces, ForceFieldError, kind_of
+from aiida_mlcc.science.force_field.sum import ForceField, Term
 
 KIND = 'dipole'
 
@@ -99,6 +100,10 @@ class DipoleModel:
             raise ForceFieldError('the dielectric tensor of a dipole term is not symmetric and positive definite')
         self._sum_rule = self._on_the_sites()
 
+    def term(self, weight: float = 1.0, trained_on: Mapping[str, Any] | None = None) -> Term:
+        """Return it as a term of a force field; all those of one crystal, one ε and one η merge."""
+        return dipole_term(self.primitive, self.charges, self.dielectric, self.eta, weight, trained_on)
+
     @property
     def damping(self) -> float:
         """Λ of the Gaussian exp(−K·ε·K/4Λ²), 1/Å."""
@@ -134,10 +139,11 @@ class DipoleModel:
         """Return D(q) of the term alone, eV/Å²/amu, shape (3·n_sites, 3·n_sites).
 
         :param qpoint: in units of the reciprocal vectors of the primitive cell.
-        :param direction: Cartesian direction in which q goes to zero, for the limit at Γ with its macroscopic field.
+        :param direction: Cartesian direction in which q goes to zero, for the limit at Γ with its macroscopic field; it
+            has no meaning at other wave vectors.
         """
         matrix = self.force_constants(qpoint)
-        if direction is not None:
+        if direction is not None and not np.any(qpoint):
             matrix = matrix + self._field_of(np.asarray(direction, dtype=float))
         roots = np.sqrt(self.primitive.get_masses())
         size = 3 * len(roots)
@@ -171,6 +177,51 @@ class DipoleModel:
         """Return what the acoustic sum rule takes off each site, shape (n_sites, 3, 3)."""
         total = np.einsum('iajb->iab', self._coupling(np.zeros(3)).real)
         return np.asarray(0.5 * (total + total.transpose(0, 2, 1)))
+
+
+@dataclass(frozen=True)
+class Polarity:
+    """The Born charges that a force field stands for.
+
+    :param charges: e, shape (n_sites, 3, 3), before they are scaled; `dielectric` of shape (3, 3).
+    :param weight: w: the charges of the force field are √w times these.
+    :param weight_sd: standard deviation of w, statistical and systematic, 0 where it was not fitted.
+    """
+
+    charges: NDArray[np.float64]
+    dielectric: NDArray[np.float64]
+    weight: float
+    weight_sd: float
+
+    @property
+    def determined(self) -> bool:
+        """Whether two standard deviations below w are still positive."""
+        return self.weight - 2.0 * self.weight_sd > 0
+
+
+WEIGHT_SD = 'weight_sd'
+"""Under which a Δ keeps the standard deviation of w in ``trained_on`` of its term."""
+
+
+def polarity_of(force_field: ForceField, primitive: Atoms) -> Polarity | None:
+    """Return the Born charges of a force field on the sites of a primitive cell; None where it has no such term.
+
+    :raises ForceFieldError: where it holds dipoles of different charges, or of another crystal.
+    """
+    terms = [term for term in force_field.terms if kind_of(term.kind).polar]
+    if not terms:
+        return None
+    models = [DipoleModel(term) for term in terms]
+    first = models[0]
+    for other in models[1:]:
+        if not (np.allclose(other.charges, first.charges) and np.allclose(other.dielectric, first.dielectric)):
+            raise ForceFieldError('the force field holds dipole–dipole terms of different Born charges')
+    try:
+        sites = map_onto_crystal(first.primitive, primitive).sites
+    except CrystalError as error:
+        raise ForceFieldError(f'the dipole–dipole term of the force field is of another crystal: {error}') from None
+    spread = max(float(term.trained_on.get(WEIGHT_SD, 0.0)) for term in terms)
+    return Polarity(first.charges[sites], first.dielectric, sum(term.weight for term in terms), spread)
 
 
 class BoundDipole:

@@ -50,6 +50,8 @@ class TermKind:
     :param one_crystal: whether it knows the sites of one crystal: it refuses another one and a strained cell.
     :param needs: the setting with the content hash of another term of the same model, without which it has no energy;
         empty where it stands alone.
+    :param polar: whether it is the dipole–dipole energy of Born charges, from which the non-analytical correction
+        follows.
     :param gives_features: whether it is a network, whose features a readout may read.
     :param cites: the programs to cite where it is used, as :mod:`aiida_mlcc.report.page_provenance` names them.
     """
@@ -59,6 +61,7 @@ class TermKind:
     shared: bool = False
     one_crystal: bool = False
     needs: str = ''
+    polar: bool = False
     gives_features: bool = False
     cites: tuple[str, ...] = ()
 
@@ -76,7 +79,7 @@ KINDS = {
             one_crystal=True,
             cites=('symfc',),
         ),
-        TermKind('dipole', 'aiida_mlcc.science.force_field.dipole:DipoleModel', one_crystal=True),
+        TermKind('dipole', 'aiida_mlcc.science.force_field.dipole:DipoleModel', one_crystal=True, polar=True),
     )
 }
 """Name → kind. It is also the white list of what may be read, since a description may come from anybody's archive."""

@@ -25,7 +25,7 @@ def fitted(wurtzite):
 @pytest.fixture
 def samples(fitted):
     basis, *drawn = fitted
-    return DeltaSamples.of(basis.second, *drawn)
+    return DeltaSamples.of(basis, *drawn)
 
 
 def test_the_second_order_and_the_scale_are_kept_and_gradients_are_not(samples, fitted):

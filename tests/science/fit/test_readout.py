@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from aiida_mlcc.science.fit.readout import Readout, ReadoutFit, ReadoutLabels, fit_readout
+from aiida_mlcc.science.fit.readout import Dipoles, Readout, ReadoutFit, ReadoutLabels, fit_readout
 from aiida_mlcc.science.fit.ridge import RidgeError
 
 N_FRAMES, N_ATOMS, N_FEATURES = 60, 4, 6
@@ -79,3 +81,35 @@ def test_too_few_labels_are_counted() -> None:
 def test_one_structure_over_and_over_holds_no_motion() -> None:
     with pytest.raises(RidgeError, match='no motion to learn from'):
         fit_readout(ReadoutLabels(np.ones((8, 2)), np.ones(8), np.ones(8)), N_ATOMS, SETTINGS)
+
+
+def polar_labels(free: float) -> ReadoutLabels:
+    """Labels with dipoles stronger by `free` than the base's; features as many as unlike them."""
+    random = np.random.default_rng(7)
+    found = labels(noise=0.05)
+    nominal, other = random.normal(size=(2, N_FRAMES))
+    dipoles = tuple(
+        Dipoles(energies, np.zeros((N_FRAMES, 3 * N_ATOMS))) for energies in (nominal, nominal + 0.02 * other)
+    )
+    return replace(found, difference=found.difference + free * nominal, dipoles=dipoles)
+
+
+def test_dipoles_that_the_labels_speak_for_have_a_weight_with_its_errors() -> None:
+    fit = fit_readout(polar_labels(0.3), N_ATOMS, SETTINGS)
+    assert fit.long_range is not None
+    assert fit.long_range.free == pytest.approx(0.3, abs=3 * fit.long_range.statistical)
+    assert fit.long_range.weight == pytest.approx(1 + fit.base_scale + fit.long_range.free)
+    assert fit.long_range.statistical < 0.03
+    assert fit.long_range.systematic >= 0.2 * (fit.long_range.weight - 1)
+    assert deviation(fit) < 0.05
+
+
+def test_dipoles_that_the_labels_do_not_speak_for_are_those_of_the_base() -> None:
+    fit = fit_readout(polar_labels(0.0), N_ATOMS, SETTINGS)
+    assert fit.long_range is not None
+    assert fit.long_range.free is None
+    assert fit.long_range.weight == pytest.approx(1 + fit.base_scale)
+
+
+def test_a_crystal_that_is_not_polar_has_no_long_range() -> None:
+    assert fit_readout(labels(), N_ATOMS, SETTINGS).long_range is None

@@ -1,0 +1,93 @@
+"""Which force constants, and whether dipoles beside them, the labels of a method speak for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from aiida_mlcc.science.fit.delta import FitError
+from aiida_mlcc.science.fit.delta_features import delta_problem
+from aiida_mlcc.science.fit.mapped_frames import MappedFrames
+from aiida_mlcc.science.fit.potential_basis import PotentialBasis
+from aiida_mlcc.science.fit.ridge import Prepared, Problem, choose_by_evidence, prepare
+from aiida_mlcc.science.force_field.dipole import DipoleModel
+from aiida_mlcc.science.snapshots import Snapshots
+
+_CLEAR_EVIDENCE = 3.0
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A basis that the labels speak for.
+
+    :param evidence: of the dipoles, against the same force constants without them; 0 where there are none to choose.
+    """
+
+    basis: PotentialBasis
+    problem: Prepared
+    ridges: tuple[float, ...]
+    evidence: float = 0.0
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labelled frames of a method, on their sites.
+
+    :param covariates: cheaper methods whose energies are features.
+    """
+
+    method: str
+    base_method: str
+    snapshots: Snapshots
+    frames: Sequence[MappedFrames]
+    covariates: Sequence[str] = ()
+
+    def problem(self, basis: PotentialBasis) -> Problem:
+        labels = self.snapshots.labels
+        others = [labels[name] for name in self.covariates]
+        return delta_problem(basis, self.frames, labels[self.base_method], labels[self.method], others)
+
+
+def best_choice(
+    bases: Sequence[PotentialBasis], dipole: DipoleModel | None, labels: Labels, choices: Sequence[float]
+) -> Choice:
+    """Return the basis that the labels speak for: a later one, or dipoles, only where they do so clearly."""
+    supported = {id(basis): _supported(basis, labels, choices) for basis in bases}
+    plain = _clearest([supported[id(basis)] for basis in bases])
+    if dipole is None:
+        return plain[1]
+    shortest = [basis for basis in bases if basis.second is bases[0].second]
+    without = _clearest([supported[id(basis)] for basis in shortest])
+    polar = _clearest([_supported(replace(basis, dipole=dipole), labels, choices) for basis in shortest])
+    gained = polar[0] - without[0]
+    if gained <= _CLEAR_EVIDENCE:
+        return replace(plain[1], evidence=gained)
+    return replace(freed(polar[1].basis, labels, choices), evidence=gained)
+
+
+def _supported(basis: PotentialBasis, labels: Labels, choices: Sequence[float]) -> tuple[float, Choice]:
+    """Return the evidence for a basis, and the ridges that it is largest with."""
+    problem = prepare(labels.problem(basis))
+    if not np.any(np.std(problem.problem.features[:, : basis.n_parameters], axis=0) > 0):
+        raise FitError('all labelled frames are the same structure: there is no motion to learn from')
+    ridges, evidence = choose_by_evidence(problem, choices)
+    return evidence, Choice(basis, problem, ridges)
+
+
+def _clearest(candidates: Sequence[tuple[float, Choice]]) -> tuple[float, Choice]:
+    best = candidates[0]
+    for candidate in candidates[1:]:
+        if candidate[0] > best[0] + _CLEAR_EVIDENCE:
+            best = candidate
+    return best
+
+
+def freed(basis: PotentialBasis, labels: Labels, choices: Sequence[float]) -> Choice:
+    """Let the dipoles go without the ridge that they had for the sake of comparison."""
+    content = labels.problem(basis)
+    groups = content.groups.copy()
+    groups[basis.n_parameters - 1] = 0
+    problem = prepare(replace(content, groups=groups))
+    return Choice(basis, problem, choose_by_evidence(problem, choices)[0])
