@@ -54,8 +54,9 @@ def _code_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     '--nac',
     metavar='FILE|ID',
-    help='Born charges and dielectric tensor, for LO–TO splitting: a BORN file of phonopy, an output of ph.x, a file '
-    'of q2r.x, or a node.',
+    multiple=True,
+    help='Born charges and dielectric tensor of a polar crystal: a BORN file of phonopy, an output of ph.x, a file of '
+    'q2r.x, or a node. Given again, from another k mesh, it is compared with the first.',
 )
 @click.option('--code', metavar='LABEL', help='The Python that runs the jobs; mlcc-python@localhost if not given.')
 @_code_options
@@ -103,7 +104,7 @@ def launch(
     assignments: tuple[str, ...],
     snapshots: str | None,
     reuse_labels: bool,
-    nac: str | None,
+    nac: tuple[str, ...],
     code: str | None,
     vasp_kpoints_code: str | None,
     options: tuple[str, ...],
@@ -142,8 +143,9 @@ def launch(
 
         given['snapshots'] = find(snapshots, DataFactory('mlcc.snapshots'))
         given['known_labels'] = find_known_labels(given['snapshots']) if reuse_labels else {}
-    if nac is not None:
-        given['nac'] = read_nac(nac)
+    if len(nac) > 2:
+        raise click.UsageError('--nac is given more than twice: two k meshes are compared.')
+    given |= {name: read_nac(source) for name, source in zip(('nac', 'nac_other'), nac, strict=False)}
     if 'methods' in overrides and 'vacf_methods' not in overrides:
         overrides['vacf_methods'] = _spectra(protocol, overrides['methods'])
     crystal = _crystal(structure, given.get('snapshots'))

@@ -41,8 +41,15 @@ class AlongPath:
     labels: tuple[tuple[int, str], ...] = ()
 
 
+@dataclass(frozen=True)
 class Dispersion(AlongPath):
-    """Frequencies, cm⁻¹."""
+    """Frequencies, cm⁻¹.
+
+    :param undetermined: where the LO–TO splitting of a mode is not determined, of the shape of `mean`; None where it
+        is everywhere.
+    """
+
+    undetermined: NDArray[np.bool_] | None = None
 
 
 class Gruneisen(AlongPath):
@@ -203,7 +210,8 @@ def _dispersion(method: str, node: orm.BandsData) -> Dispersion:
     qpoints = np.asarray(node.get_kpoints(), dtype=float)
     members = dict(zip(names, every, strict=True))
     labels = tuple((int(index), str(label)) for index, label in sorted(node.labels or []))
-    return Dispersion(method, node.uuid, path_of(node), qpoints, mean, low, high, sd, members, labels)
+    marked = np.asarray(node.get_array('lo_undetermined'), dtype=bool) if 'lo_undetermined' in arrays else None
+    return Dispersion(method, node.uuid, path_of(node), qpoints, mean, low, high, sd, members, labels, marked)
 
 
 def _names(names: Any, n_members: int) -> list[str]:

@@ -117,9 +117,14 @@ def _draw_dispersion(axis: Axes, dispersion: Mapping[str, orm.BandsData]) -> Non
         path = path_of(node)
         mean = np.asarray(node.get_bands())
         low, high = node.get_array('min'), node.get_array('max')
+        marked = node.get_array('lo_undetermined') if 'lo_undetermined' in node.get_arraynames() else None
         for part in path.segments:
             x = path.distances[part]
             axis.plot(x, mean[part], **line_style(method))
+            if marked is not None:
+                # White dots on the line: nothing determines it there.
+                unknown = np.where(np.asarray(marked[part], dtype=bool), mean[part], np.nan)
+                axis.plot(x, unknown, color='white', linestyle=':', linewidth=1.6, zorder=3)
             for band in range(mean.shape[1]):
                 axis.fill_between(x, low[part, band], high[part, band], **shade_style(method))
     draw_path(axis, path)

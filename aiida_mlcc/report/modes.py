@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aiida_mlcc.science.dispersion import at_gamma
+
 DEGENERATE_CM1 = 0.5
 """Modes closer than this are told as one."""
+
+
+def undetermined_modes(entry: Mapping[str, Any]) -> set[int]:
+    """Return the modes at a special point whose frequency nothing determines, counted from 0.
+
+    Where the training cell holds the wave vector, the labels do, but for Γ, which is the limit of others.
+
+    :param entry: of ``special_points_cm1`` of a method.
+    """
+    held = entry['commensurate'] is True and not at_gamma(entry['qpoint'])[0]
+    return set() if held else set(entry.get('undetermined', ()))
 
 
 def label_at_gamma(modes: Sequence[Mapping[str, Any]], frequency_cm1: float, n_modes: int = 1) -> str:

@@ -18,6 +18,7 @@ from aiida_mlcc.report.page_traces import (
     branches,
     colour_of,
     curve_traces,
+    dotted,
     framed,
     layout,
     rounded,
@@ -37,6 +38,8 @@ def dispersion_figure(curves: Curves, references: Iterable[Residual] = ()) -> go
     figure = go.Figure(layout=layout(height=560))
     for curve in curves.dispersion.values():
         figure.add_traces(branches(curve, f' {CM1}', 1))
+        if curve.undetermined is not None:
+            figure.add_trace(dotted(curve, curve.undetermined))
     figure.add_traces(_reference_points(references))
     for density in curves.dos.values():
         told = f'%{{y:.0f}} {CM1}: %{{x:.4f}} {PER_CM1}'

@@ -10,11 +10,27 @@ import numpy as np
 
 from aiida_mlcc.report.modes import label_at_gamma
 from aiida_mlcc.report.references import Residual
-from aiida_mlcc.report.text import PRETTY, error_number, frequency_text, mode_groups, qpoint_text
+from aiida_mlcc.report.text import (
+    PRETTY,
+    error_number,
+    frequency_text,
+    lo_missing,
+    lo_remarks,
+    mode_groups,
+    qpoint_text,
+)
 from aiida_mlcc.science.error_budget import CONTRIBUTIONS
 
 _NONE = '–'
-_CAUSES = {'seeds': 'seeds', 'bootstrap': 'bootstrap', 'kinds': 'kinds of Δ', 'label_noise': 'of it label noise'}
+_CAUSES = {
+    'seeds': 'seeds',
+    'bootstrap': 'bootstrap',
+    'kinds': 'kinds of Δ',
+    'long_range': 'long range',
+    'label_noise': 'of bootstrap label noise',
+    'long_range_statistical': 'of bootstrap long range',
+}
+_ALWAYS = ('seeds', 'bootstrap', 'kinds', 'label_noise')
 
 
 @dataclass(frozen=True)
@@ -52,6 +68,9 @@ def special_points_table(results: Mapping[str, Any]) -> Table | None:
     note = 'Mean over the members ± sd of the error budget; the acoustic modes at Γ are left out.'
     if any(results['methods'][method].get('gamma_modes') for method in methods):
         note += ' Beside the modes at Γ, their irreducible representation; a mode that LO–TO splitting moves has none.'
+    if missing := lo_missing(results):
+        note = f'{missing} {note}'
+    note = ' '.join([note, *lo_remarks(results)])
     if extrapolated:
         note += ' * This wave vector is not commensurate with the training cell: frequencies are extrapolated there.'
     return Table('Frequencies at the special points (cm⁻¹)', ['modes', *methods], groups, note, ['', *methods])
@@ -111,20 +130,53 @@ def budget_tables(results: Mapping[str, Any]) -> dict[str, Table]:
     tables = {}
     for method, content in results['methods'].items():
         groups = []
+        there = [entry['contributions'] for entry in content['special_points_cm1'].values()]
+        causes = [name for name in CONTRIBUTIONS if name in _ALWAYS or any(entry.get(name) for entry in there)]
         for label, entry in content['special_points_cm1'].items():
             if not entry['contributions']:
                 continue
             rows = []
             for first, last in mode_groups({method: entry}, label):
-                parts = [entry['contributions'].get(name) for name in CONTRIBUTIONS]
+                parts = [entry['contributions'].get(name) for name in causes]
                 mean = f'{np.mean(entry["mean"][first : last + 1]):.1f}'
                 cells = [_largest(part, first, last) for part in (entry['sd'], *parts)]
                 rows.append([_modes_text(first, last), mean, *cells])
             groups.append((_point_text(label, entry['qpoint'], entry['commensurate'] is False), rows))
         if groups:
-            header = ['modes', 'mean', 'sd', *(_CAUSES.get(name, name) for name in CONTRIBUTIONS)]
+            header = ['modes', 'mean', 'sd', *(_CAUSES.get(name, name) for name in causes)]
             tables[method] = Table(f'Error budget of {method} (cm⁻¹)', header, groups)
     return tables
+
+
+def long_range_table(results: Mapping[str, Any]) -> Table | None:
+    """Return how strong the dipoles of every method are beside the base's, a row for all members of the same fit."""
+    groups = []
+    for method, entry in results['methods'].items():
+        rows: dict[tuple[str, ...], list[str]] = {}
+        for member, errors in entry['errors'].items():
+            if far := errors.get('long_range') if isinstance(errors, Mapping) else None:
+                rows.setdefault(tuple(_long_range_cells(far)), []).append(member)
+        if rows:
+            groups.append((method, [[', '.join(members), *cells] for cells, members in rows.items()]))
+    if not groups:
+        return None
+    header = ['member', 'weight w', 'statistical', 'systematic', 'Z*²/ε∞', 'gain in ln evidence']
+    note = (
+        "The dipole–dipole energy is w times that of the Born charges given, which is the base's. A gain of less "
+        'than 3: the energies do not tell it from the rescaled base. Z*²/ε∞ for cubic crystals of two atoms.'
+    )
+    methods = [method for method, _ in groups]
+    return Table('Dipole–dipole interaction', header, groups, note, group_methods=methods, folded=True)
+
+
+def _long_range_cells(far: Mapping[str, Any]) -> list[str]:
+    strength = _NONE
+    if 'c_total' in far:
+        error = float(np.hypot(far['c_statistical'], far['c_systematic']))
+        strength = f'{far["c_total"]:.3f} ± {error:.3f}'
+    doubt = '' if far['determined'] else ' (may be zero)'
+    numbers = [f'{far[name]:.3f}' for name in ('statistical', 'systematic')]
+    return [f'{far["weight"]:.3f}{doubt}', *numbers, strength, f'{far["evidence"]:.1f}']
 
 
 def learning_table(learning_curve: Mapping[str, Any]) -> Table | None:

@@ -62,6 +62,15 @@ def branches(curve: AlongPath, unit: str, digits: int) -> list[go.Scatter]:
     return traces
 
 
+def dotted(curve: AlongPath, chosen: NDArray[np.bool_]) -> go.Scatter:
+    """Return what makes the mean a dotted line where `chosen` says so, of the shape of the mean."""
+    parts = [(part, mode) for mode in range(curve.mean.shape[1]) for part in curve.path.segments]
+    x = joined(curve.path.distances[part] for part, _ in parts)
+    y = joined(np.where(chosen[part, mode], curve.mean[part, mode], np.nan) for part, mode in parts)
+    trace = _line(x, y, curve.method, hover='', dash='dot', width=2.2)
+    return trace.update(line={'color': '#fff'}, hoverinfo='skip', hovertemplate=None)
+
+
 def curve_traces(
     curve: Curve,
     name: str,

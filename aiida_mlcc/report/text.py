@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 from aiida import orm
 
-from aiida_mlcc.report.modes import DEGENERATE_CM1
+from aiida_mlcc.report.modes import DEGENERATE_CM1, undetermined_modes
 from aiida_mlcc.report.outputs import by_method
 from aiida_mlcc.science.dispersion import three_acoustic
 
 _MARK = '*'
+UNDETERMINED = '†'
+"""Beside a frequency that nothing determines."""
+
 PRETTY = {'GAMMA': 'Γ'}
 """Labels of q-points as a person writes them."""
 
@@ -45,6 +48,8 @@ def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> st
     labels = [label for label in there if labels is None or label in labels]
     width = 16
     lines, extrapolated = [], False
+    if missing := lo_missing(results):
+        lines += [missing, '']
     for label in labels:
         found = {m: results['methods'][m]['special_points_cm1'].get(label) for m in methods}
         known = [entry for entry in found.values() if entry]
@@ -56,7 +61,8 @@ def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> st
         for first, last in mode_groups(found, label):
             name = f'mode {first + 1}' if first == last else f'modes {first + 1}-{last + 1}'
             acoustic = {mode for entry in known for mode in _acoustic(entry['mean'])}
-            name += ' optical' if label == 'GAMMA' and acoustic.isdisjoint(range(first, last + 1)) else ''
+            if label == 'GAMMA' and acoustic.isdisjoint(range(first, last + 1)):
+                name += f' {kind_at_gamma(results, found, first, last)}'
             cells = [frequency_text(found[m], first, last) for m in methods]
             lines.append(f'  {name}'.ljust(22) + ''.join(cell.rjust(width) for cell in cells))
         lines.append('')
@@ -65,7 +71,42 @@ def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> st
             f'{_MARK} This wave vector is not commensurate with the training cell: frequencies are extrapolated there.',
             '',
         ]
+    for remark in lo_remarks(results):
+        lines += [remark, '']
     return '\n'.join(lines)
+
+
+def lo_missing(results: Mapping[str, Any]) -> str:
+    """Return what to say of a polar crystal without Born charges, empty of any other."""
+    methods = [method for method, entry in results['methods'].items() if entry.get('long_range', {}).get('lo_missing')]
+    if not methods:
+        return ''
+    return 'No Born charges were given: at Γ all infrared active modes are TO, and LO is missing.'
+
+
+def lo_remarks(results: Mapping[str, Any]) -> list[str]:
+    """Return why the modes that are marked are not determined, a line for all methods with the same reason."""
+    reasons: dict[str, list[str]] = {}
+    for method, entry in results['methods'].items():
+        if reason := entry.get('long_range', {}).get('lo_remark'):
+            reasons.setdefault(reason, []).append(method)
+    return [
+        f'{UNDETERMINED} {", ".join(methods)}: not determined between commensurate wave vectors ({reason}).'
+        for reason, methods in reasons.items()
+    ]
+
+
+def kind_at_gamma(results: Mapping[str, Any], found: Mapping[str, Any], first: int, last: int) -> str:
+    """Return ``TO`` for infrared active modes at Γ without Born charges, else ``optical``."""
+    for method, entry in found.items():
+        of_method = results['methods'][method]
+        if not entry or not of_method.get('long_range', {}).get('lo_missing'):
+            continue
+        mean = float(np.mean(entry['mean'][first : last + 1]))
+        near = [mode for mode in of_method.get('gamma_modes', ()) if abs(mode['mean'] - mean) < DEGENERATE_CM1]
+        if any(mode.get('infrared') for mode in near):
+            return 'TO'
+    return 'optical'
 
 
 def qpoint_text(qpoint: Sequence[float]) -> str:
@@ -100,7 +141,8 @@ def frequency_text(entry: Mapping[str, Any] | None, first: int, last: int) -> st
         return '–'
     mean = np.mean(entry['mean'][first : last + 1])
     sd = max(entry['sd'][first : last + 1])
-    return f'{mean:.1f} ± {sd:.1f}' if sd > 0 else f'{mean:.1f}'
+    mark = UNDETERMINED if undetermined_modes(entry) & set(range(first, last + 1)) else ''
+    return f'{mean:.1f} ± {sd:.1f}{mark}' if sd > 0 else f'{mean:.1f}{mark}'
 
 
 _TOLD = {
@@ -125,6 +167,9 @@ def error_lines(results: Mapping[str, Any]) -> list[str]:
                 where = ' '.join(f'{component:.3g}' for component in worst['qpoint'])
                 off = f'off by at most {-worst["shift_cm1"]:+.1f} ± {worst["standard_error_cm1"]:.1f} cm⁻¹ at ({where})'
                 told.append(f'frequencies {off}')
+            if far := errors.get('long_range'):
+                error = np.hypot(far['statistical'], far['systematic'])
+                told.append(f'dipoles {far["weight"]:.2f} ± {error:.2f} times those of the base')
             if told:
                 members.setdefault((method, ', '.join(told)), []).append(member)
     return [f'{method} {", ".join(names)}: {told}' for (method, told), names in members.items()]

@@ -21,6 +21,9 @@ LARGEST_VIOLATION = 0.2
 LARGEST_DIELECTRIC_ASYMMETRY = 0.05
 """Of the largest component: a tensor that departs further from the symmetry of the crystal has another orientation."""
 
+LARGEST_DIFFERENCE = 0.03
+"""Of Z*²/ε∞ between two k meshes."""
+
 _FACTOR_TOLERANCE = 0.01
 
 
@@ -60,6 +63,36 @@ class BornCharges:
             f'{self.asymmetry:.2g} e (charges) and {self.dielectric_asymmetry:.2g} (dielectric tensor) averaged out'
         )
         return f'{found}. {self.remark}' if self.remark else found
+
+
+def allowed_charges(primitive: Atoms, symprec: float = 1e-5) -> NDArray[np.float64]:
+    """Return charges as symmetry allows them, with nothing else known, shape (n_atoms, 3, 3): zero in diamond.
+
+    Modes that couple to them are infrared active, and split into LO and TO.
+    """
+    from phonopy.structure.symmetry import symmetrize_borns_and_epsilon
+
+    drawn = np.random.default_rng(0).standard_normal((len(primitive), 3, 3))
+    averaged = _quietly(symmetrize_borns_and_epsilon, drawn, np.eye(3), to_phonopy(primitive), symprec=symprec)[0]
+    return np.asarray(averaged - averaged.mean(axis=0))
+
+
+def compared(charges: BornCharges, other: BornCharges) -> str:
+    """Return in a sentence by how much the charges of two k meshes differ in what splits LO from TO.
+
+    That is (n·Z*)²/(n·ε·n), of every atom and in the directions of the axes. It converges much faster with the mesh
+    than Z* and ε do.
+    """
+    ours, theirs = (np.sum(one.charges**2, axis=2) / np.diag(one.dielectric) for one in (charges, other))
+    largest = float(np.abs(theirs).max())
+    share = float(np.abs(ours - theirs).max()) / largest if largest > 0 else 0.0
+    told = f'Z*²/ε∞ of the two k meshes differs by {100 * share:.1f} %'
+    if share <= LARGEST_DIFFERENCE:
+        return f'{told}.'
+    return (
+        f'{told}, more than {100 * LARGEST_DIFFERENCE:.0f} %: converge the mesh, or look whether both are of this '
+        'crystal and functional.'
+    )
 
 
 def coulomb_factor() -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from aiida_mlcc.science.branches import Branches, branches_of, point_matrices
 from aiida_mlcc.science.crystal import commensurate as multiples_of
-from aiida_mlcc.science.crystal import from_phonopy
+from aiida_mlcc.science.crystal import from_phonopy, map_onto_crystal, supercell
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 from aiida_mlcc.science.modes import star
 
 _WHOLE = 1e-4
-CONTRIBUTIONS = ('seeds', 'bootstrap', 'kinds', 'label_noise')
-"""``seeds``: members of the base; ``bootstrap``: other snapshots of the same dynamics would have given another Δ;
-``kinds``: other kinds of Δ fitted to the same labels; ``label_noise``: the part of ``bootstrap`` that the noise of the
-labels makes, whatever the snapshots."""
+COUNTED = ('seeds', 'bootstrap', 'kinds', 'long_range')
+"""What adds up to the error. ``seeds``: members of the base; ``bootstrap``: other snapshots of the same dynamics would
+have given another Δ; ``kinds``: other kinds of Δ fitted to the same labels; ``long_range``: other cutoffs and dampings
+would have given the dipoles of a polar crystal another weight."""
+
+CONTRIBUTIONS = (*COUNTED, 'label_noise', 'long_range_statistical')
+"""The last two are parts of ``bootstrap``: what the noise of the labels makes, whatever the snapshots, and what the
+scatter of the dipoles' weight makes."""
 
 
 def commensurate(
@@ -54,27 +59,83 @@ def delta_spread(
     :param qpoints: label → wave vector in units of the reciprocal vectors of the primitive cell.
     :param directions: label → from where it is approached, which matters at Γ with Born charges.
     :param branches: to which the modes are assigned; by default those of `phonon` itself.
-    :returns: ``bootstrap`` and ``label_noise``, cm⁻¹, of shape (n_points, n_modes).
+    :returns: ``bootstrap`` and ``label_noise``, cm⁻¹, of shape (n_points, n_modes); of a polar crystal also
+        ``long_range``, what other ways to fit the weight of the dipoles would change, and ``long_range_statistical``,
+        the part of ``bootstrap`` that its scatter makes.
     """
-    before = phonon.force_constants
-    full = np.asarray(before)
-    folded = samples.folded(from_phonopy(phonon.supercell))
-    if full.shape[0] != full.shape[1]:
-        folded = folded[:, phonon.primitive.p2s_map]
-    fitted = np.tensordot(samples.parameters[:-1], folded, axes=1)
-    base = (full - fitted) / (1.0 + samples.parameters[-1])
     approached = directions or {}
     known = branches or branches_of([point_matrices(phonon, qpoints, approached)])
-    spread = {}
-    for name, drawn in (('bootstrap', samples.bootstrap), ('label_noise', samples.label_noise)):
-        found = []
-        for parameters in drawn:
-            delta = np.tensordot(parameters[:-1], folded, axes=1)
-            phonon.force_constants = (1.0 + parameters[-1]) * base + delta
-            found.append(known.frequencies_cm1(point_matrices(phonon, qpoints, approached)))
-        spread[name] = np.std(found, axis=0, ddof=1)
-    phonon.force_constants = before
+    sampled = _SampledPhonon(phonon, samples)
+
+    def frequencies(parameters: NDArray[np.float64], shift: float = 0.0) -> NDArray[np.float64]:
+        with sampled.with_delta(parameters, shift):
+            return known.frequencies_cm1(point_matrices(phonon, qpoints, approached))
+
+    spread = {
+        name: np.std([frequencies(parameters) for parameters in drawn], axis=0, ddof=1)
+        for name, drawn in (('bootstrap', samples.bootstrap), ('label_noise', samples.label_noise))
+    }
+    if samples.dipole is None or samples.weight_systematic is None:
+        return spread
+    fitted, weights = samples.parameters, samples.weights(samples.bootstrap)
+    for name, sd in (
+        ('long_range', float(samples.weight_systematic)),
+        ('long_range_statistical', float(np.std(weights, ddof=1))),
+    ):
+        spread[name] = np.abs(frequencies(fitted, sd) - frequencies(fitted, -sd)) / 2
     return spread
+
+
+class _SampledPhonon:
+    """A phonopy instance whose Δ can be exchanged for another one that the labels allow."""
+
+    def __init__(self, phonon: Any, samples: DeltaSamples) -> None:
+        self._phonon = phonon
+        self._samples = samples
+        self._before, self._charges = phonon.force_constants, phonon.nac_params
+        full, cell = np.asarray(self._before), from_phonopy(phonon.supercell)
+        rows = slice(None) if full.shape[0] == full.shape[1] else phonon.primitive.p2s_map
+        self._blocks = samples.folded(cell)[:, rows]
+        self._dipole = np.zeros_like(full)
+        self._compensated = self._dipole
+        if samples.dipole is not None:
+            self._dipole = samples.dipole.bind(cell).force_constants()[rows]
+            self._compensated = self._dipole - np.tensordot(_imitated(samples), self._blocks, axes=1)
+        self._base = (full - self._delta(samples.parameters)) / (1.0 + samples.parameters[-1])
+
+    def _delta(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        second, free = np.split(parameters[:-1], [len(self._blocks)])
+        return np.asarray(np.tensordot(second, self._blocks, axes=1) + free.sum() * self._dipole)
+
+    @contextmanager
+    def with_delta(self, parameters: NDArray[np.float64], shift: float) -> Iterator[None]:
+        """Give phonopy the force constants and the charges of another Δ for a while.
+
+        :param shift: of the weight of the dipoles; force constants within the cutoff make up for it in the training
+            cell, where the labels were seen.
+        """
+        delta = self._delta(parameters) + shift * self._compensated
+        weight = float(self._samples.weights(parameters)) + shift
+        fitted = float(self._samples.weights(self._samples.parameters))
+        if self._charges is not None and self._samples.dipole is not None and weight > 0 and fitted > 0:
+            self._phonon.nac_params = {**self._charges, 'born': self._charges['born'] * np.sqrt(weight / fitted)}
+        self._phonon.force_constants = (1.0 + parameters[-1]) * self._base + delta
+        try:
+            yield
+        finally:
+            self._phonon.nac_params = self._charges
+            self._phonon.force_constants = self._before
+
+
+def _imitated(samples: DeltaSamples) -> NDArray[np.float64]:
+    """Return the force constants that come closest to the dipoles on the training cell, shape (n_second,)."""
+    assert samples.dipole is not None
+    assert samples.multiples is not None
+    cell = supercell(samples.primitive, samples.multiples.T)
+    first = np.unique(map_onto_crystal(samples.primitive, cell).sites, return_index=True)[1]
+    rows = samples.folded(cell)[:, first].reshape(len(samples.blocks), -1)
+    target = samples.dipole.bind(cell).force_constants()[first].ravel()
+    return np.asarray(np.linalg.lstsq(rows.T, target, rcond=None)[0])
 
 
 def budget(
@@ -84,8 +145,8 @@ def budget(
 ) -> dict[str, Any]:
     """Return the standard deviation of each frequency, and its :data:`CONTRIBUTIONS`.
 
-    The total is the root of the sum of squares of seeds, bootstrap and kinds. The noise of the labels is a part of the
-    bootstrap and not added again. What was not estimated is None and does not count.
+    The total is the root of the sum of squares of those :data:`COUNTED`; the others are parts of the bootstrap and not
+    added again. What was not estimated is None and does not count.
 
     :param members: cm⁻¹, shape (n_members, n_points, n_modes).
     :param alternatives: kind of Δ → frequencies of its members, of the same shape but for the number of members.
@@ -96,13 +157,14 @@ def budget(
         values.mean(axis=0),
         *(np.asarray(other, dtype=float).mean(axis=0) for other in (alternatives or {}).values()),
     ]
-    contributions: dict[str, NDArray[np.float64] | None] = {
+    of_delta = delta or {}
+    estimated: dict[str, NDArray[np.float64] | None] = {
         'seeds': _deviation(values),
-        'bootstrap': None if delta is None else np.asarray(delta['bootstrap']),
         'kinds': _deviation(means),
-        'label_noise': None if delta is None else np.asarray(delta['label_noise']),
+        **{name: np.asarray(spread) for name, spread in of_delta.items()},
     }
-    squares = [contributions[name] for name in CONTRIBUTIONS[:3]]
+    contributions = {name: estimated.get(name) for name in CONTRIBUTIONS}
+    squares = [contributions[name] for name in COUNTED]
     total = np.sqrt(sum((part**2 for part in squares if part is not None), np.zeros(values.shape[1:])))
     return {'sd': total, 'contributions': contributions}
 

@@ -16,9 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from aiida_mlcc.science.born import allowed_charges
 from aiida_mlcc.science.branches import dynamical_matrices
+from aiida_mlcc.science.crystal import from_phonopy
 from aiida_mlcc.science.dispersion import CM1_PER_THZ
 
+_NO_DIPOLE = 1e-4
 _DEGENERATE_CM1 = 0.05
 """Where symmetry is not known, modes that differ by more than rounding are two."""
 
@@ -53,6 +56,18 @@ def gamma_sets(phonon: Any) -> list[GammaSet]:
         for members in np.split(np.arange(len(values)), edges):
             found.append(GammaSet(label, float(values[members].mean()), basis @ vectors[:, members]))
     return sorted(found, key=lambda entry: entry.frequency_cm1)
+
+
+def infrared_active(sets: Sequence[GammaSet], phonon: Any) -> list[bool]:
+    """Tell which sets at Γ have a dipole moment, as far as symmetry says it; shifts of the crystal have none.
+
+    :param phonon: a phonopy instance of the crystal.
+    """
+    primitive = from_phonopy(phonon.primitive)
+    charges = allowed_charges(primitive, phonon.symmetry.tolerance)
+    # With a row for each direction of the field: the dipole of a displacement e/√m.
+    moments = (charges / np.sqrt(primitive.get_masses())[:, None, None]).transpose(1, 0, 2).reshape(3, -1)
+    return [bool(np.abs(moments @ entry.vectors).max() > _NO_DIPOLE) for entry in sets]
 
 
 def gamma_frequencies(sets: Sequence[GammaSet], phonon: Any) -> NDArray[np.float64]:

@@ -50,7 +50,6 @@ class Phonons:
     :param primitive: the primitive cell before any relaxation.
     :param volumes: volume → member → its forces; :data:`AT_REST` always, the others if they were asked for.
     :param alternatives: kind of Δ → member → its forces.
-    :param nac: Born charges and dielectric tensor, if any.
     :param made: the curves calculated so far.
     """
 
@@ -58,13 +57,7 @@ class Phonons:
     primitive: orm.StructureData
     volumes: Mapping[str, Mapping[str, PhonopyData]]
     alternatives: Mapping[str, Mapping[str, PhonopyData]] = field(default_factory=dict)
-    nac: orm.ArrayData | None = None
     made: Mapping[str, orm.Data] = field(default_factory=dict)
-
-    @property
-    def polar(self) -> dict[str, orm.ArrayData]:
-        """The argument ``nac`` of a calcfunction, where there are Born charges."""
-        return {} if self.nac is None else {'nac': self.nac}
 
     @property
     def members(self) -> Mapping[str, PhonopyData]:

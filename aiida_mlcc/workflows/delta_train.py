@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, while_
+from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.base import RuntimeCalculation
@@ -24,7 +24,9 @@ from aiida_mlcc.jobs.ports import count_port, symprec_port
 from aiida_mlcc.jobs.restart import FitRestartWorkChain, RuntimeRestartWorkChain, TrainRestartWorkChain
 from aiida_mlcc.runtime.delta_kinds import BASE, CONTROL, DELTA, Kind, base_kind, kinds_for
 from aiida_mlcc.science.fit.base_correction import Correction
+from aiida_mlcc.science.fit.dipole import LEAST_CHARGE, is_polar
 from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, slug_of
+from aiida_mlcc.workflows.polarity import checked_charges, nac_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.trainings import Training, base_name, plan_trainings
 
@@ -49,6 +51,11 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         spec.input('base_method', valid_type=orm.Str, serializer=orm.to_aiida_type, validator=_refuse_base_method)
         spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_methods)
         spec.input('seeds', valid_type=orm.List, serializer=orm.to_aiida_type, validator=refuse_seeds)
+        nac_port(
+            spec,
+            'Of a polar crystal: the dipole–dipole energy of its Born charges is a term of every force field then, and '
+            'base and Δ are fitted to what it leaves',
+        )
         symprec_port(spec)
         count_port(spec, 'max_concurrent', 4, 'Jobs at a time.')
         _expose_job(spec, BASE, base_kind(), BASE)
@@ -83,10 +90,19 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         spec.output_namespace('alternatives', dynamic=True, help='The same by another kind of Δ: kind, method, seed.')
         spec.output_namespace('control', valid_type=ForceFieldData, dynamic=True, help='Energies alone, per seed.')
         spec.output_namespace('samples', valid_type=orm.ArrayData, dynamic=True, help='Δ from resampled labels.')
+        spec.output(
+            'born_charges',
+            valid_type=orm.ArrayData,
+            required=False,
+            help='Born charges and dielectric tensor as used; the attributes say what was corrected.',
+        )
         spec.output('errors', valid_type=orm.Dict, help='Errors of every fit, per method and seed.')
         spec.output('failures', valid_type=orm.Dict, help='Which trainings failed, and why.')
         spec.outline(
             cls.find_primitive_cell,
+            if_(cls.has_born_charges)(
+                cls.check_born_charges,
+            ),
             cls.plan_trainings,
             while_(cls.trainings_left)(
                 cls.train_next,
@@ -96,6 +112,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             cls.gather_errors,
             cls.judge,
         )
+        spec.exit_code(210, 'ERROR_BORN_CHARGES', message='The Born charges do not fit the crystal: {reason}')
         spec.exit_code(310, 'ERROR_NO_MEMBER', message='No member was trained. The first reason: {reason}')
         spec.exit_code(410, 'ERROR_MEMBERS_MISSING', message='{n_failed} of {n_planned} trainings failed.')
 
@@ -110,6 +127,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         overrides: Mapping[str, Any] | None = None,
         options: Options = None,
         train_options: Options = None,
+        nac: orm.SinglefileData | orm.ArrayData | None = None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
 
@@ -117,6 +135,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         :param base_method: the method of the labels with forces, ``LDA`` or ``PBE``.
         :param options: scheduler options of all jobs, as in ``metadata.options``.
         :param train_options: what differs for the networks, such as a GPU partition.
+        :param nac: Born charges and the dielectric tensor of a polar crystal, a ``BORN`` file or arrays.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
@@ -131,7 +150,8 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             job = delta.pop(kind.slug)
             if name in (delta['kind'], *delta['compare']):
                 delta[kind.slug] = job_inputs(job, code, options_of(kind))
-        return cls.fill({'structure': structure, 'snapshots': snapshots, 'base_method': base_method, **inputs})
+        given = {'structure': structure, 'snapshots': snapshots, 'base_method': base_method, 'nac': nac}
+        return cls.fill({**given, **inputs})
 
     def find_primitive_cell(self) -> None:
         """Find the primitive cell, to whose symmetry Δ is adapted."""
@@ -141,6 +161,21 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             science_hash(primitive_structure),
             metadata={'call_link_label': 'find_primitive_cell'},
         )
+
+    def has_born_charges(self) -> bool:
+        """Tell whether Born charges are given."""
+        return 'nac' in self.inputs
+
+    def check_born_charges(self) -> ExitCode | None:
+        """Put Born charges in the order of the primitive cell, free of net charge and with its symmetry."""
+        found, reason = checked_charges(self, self.ctx.primitive)
+        if found is None:
+            return self.exit_codes.ERROR_BORN_CHARGES.format(reason=reason)
+        if is_polar(found.get_array('born_charges')):
+            self.ctx.born_charges = found
+        else:
+            self.report(f'no Born charge reaches {LEAST_CHARGE:g} e: no dipole–dipole term')
+        return None
 
     @property
     def trainings(self) -> dict[str, Training]:
@@ -186,6 +221,8 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         job = self.exposed_inputs(calculation, f'delta.{kind.slug}' if training.role == DELTA else BASE)
         seed = orm.Int(inputs.seeds[0] if training.seed is None else training.seed)
         job.update(snapshots=inputs.snapshots, seed=seed, **self.target_of(training))
+        if 'born_charges' in self.ctx and (training.role != DELTA or kind.fits_dipoles):
+            job.update(structure=self.ctx.primitive, born_charges=self.ctx.born_charges)
         if training.role == CONTROL:
             job.pop('correction', None)
         if kind.needs_network:
@@ -304,7 +341,7 @@ _JOBS: dict[bool, tuple[type[RuntimeCalculation], type[RuntimeRestartWorkChain]]
 }
 """Whether a kind is trained → what runs it."""
 
-_SET_HERE = ('snapshots', 'seed', 'runtime_source', 'parent_folder', 'structure', 'method', 'minus')
+_SET_HERE = ('snapshots', 'seed', 'runtime_source', 'parent_folder', 'structure', 'born_charges', 'method', 'minus')
 _SET_HERE_OF_FITS = ('kind', 'base', 'base_method', 'methods')
 _OF_OTHER_ROLES = {BASE: 'forces', DELTA: 'correction'}
 

@@ -12,7 +12,6 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_phonopy.data.preprocess import PreProcessData
 
 from aiida_mlcc.calculations.evaluate import EvaluateCalculation
-from aiida_mlcc.calculations.functions.born_charges import born_charges
 from aiida_mlcc.calculations.functions.build_supercell import build_supercell
 from aiida_mlcc.calculations.functions.displaced_supercells import displaced_supercells
 from aiida_mlcc.calculations.functions.phonon_from_forces import phonon_from_forces
@@ -31,6 +30,7 @@ from aiida_mlcc.workflows.curve_table import AT_REST, Phonons, curves_of, draw
 from aiida_mlcc.workflows.phonon_forces import PhononForces, alternatives_of, evaluated_by, lost_in, reason_of
 from aiida_mlcc.workflows.phonon_inputs import of_one_cell_only, primitive_kind
 from aiida_mlcc.workflows.phonon_ports import phonon_inputs, phonon_outputs
+from aiida_mlcc.workflows.polarity import checked_charges
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 
 
@@ -120,15 +120,10 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
 
     def check_born_charges(self) -> ExitCode | None:
         """Put Born charges in the order of the primitive cell, free of net charge and with its symmetry."""
-        label = {'call_link_label': 'check_born_charges'}
-        found, process = born_charges.run_get_node(
-            self.inputs.nac, self.ctx.primitive, self.inputs.symprec, science_hash(born_charges), metadata=label
-        )
-        if not process.is_finished_ok:
-            return self.exit_codes.ERROR_BORN_CHARGES.format(reason=process.exit_message)
-        self.report(found.base.attributes.get('report'))
+        found, reason = checked_charges(self, self.ctx.primitive)
+        if found is None:
+            return self.exit_codes.ERROR_BORN_CHARGES.format(reason=reason)
         self.ctx.nac = found
-        self.out('born_charges', found)
         return None
 
     def can_relax(self) -> bool:
@@ -281,6 +276,9 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
 
     def collect_member(self, geometry: str, name: str, evaluated: orm.Data) -> dict[str, str]:
         """Keep the forces of a member or an alternative at each volume; return why those at rest are no use."""
+        polar = {'nac': self.ctx.nac} if 'nac' in self.ctx else {}
+        if 'force_fields' in self.inputs:
+            polar['force_field'] = self.inputs.force_fields.get(name) or alternatives_of(self.inputs)[name]
         for number, (volume, preprocess) in enumerate(self.ctx.preprocess[geometry].items()):
             label = f'phonon_from_forces_{name}' + (f'_{volume}' if number else '')
             first = orm.Int(number * self.ctx.n_cells)
@@ -292,6 +290,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
                 science_hash(phonon_from_forces),
                 cell,
                 metadata={'call_link_label': label},
+                **polar,
             )
             if not process.is_finished_ok:
                 if number == 0:
@@ -318,8 +317,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
     def phonons(self) -> Phonons:
         """Return what the curves are calculated from."""
         volumes = {volume: self.ctx.found[volume] for volume in self.ctx.volumes}
-        nac = self.ctx.get('nac')
-        return Phonons(self.inputs, self.ctx.primitive, volumes, self.ctx.others, nac, self.ctx.made)
+        return Phonons(self.inputs, self.ctx.primitive, volumes, self.ctx.others, self.ctx.made)
 
     def judge(self) -> ExitCode | None:
         """Say whether members are missing, or their Grüneisen parameters."""

@@ -115,6 +115,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         options: Options = None,
         train_options: Options = None,
         nac: orm.SinglefileData | orm.ArrayData | None = None,
+        nac_other: orm.SinglefileData | orm.ArrayData | None = None,
         **codes: orm.AbstractCode | None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
@@ -125,7 +126,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         :param known_labels: energies of earlier runs, which are not computed again.
         :param options: scheduler options of all jobs, as in ``metadata.options``.
         :param train_options: what differs for the training of networks, such as a GPU partition.
-        :param nac: Born charges and the dielectric tensor for the harmonic phonons, a ``BORN`` file or arrays.
+        :param nac: Born charges and the dielectric tensor of a polar crystal, a ``BORN`` file or arrays.
+        :param nac_other: the same from another k mesh, to be compared with.
         :param codes: the codes of engines with a program of their own: ``cc4s_code`` for the engines ``pyscf+cc4s`` and
             ``vasp+cc4s`` of the energies, ``vasp_code`` for ``vasp+cc4s`` and the engine ``vasp`` of the dynamics.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
@@ -147,9 +149,11 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
                 given.update(codes)
             if stage == 'delta_train':
                 given['train_options'] = train_options
-            if stage == 'harmonic_phonon':
+            if stage in ('delta_train', 'harmonic_phonon'):
                 given['nac'] = nac
             chosen[stage] = stage_inputs(stage, code, protocol, below[stage], options, **given)
+            if 'nac' in given and nac_other is not None:
+                chosen[stage]['nac_other'] = nac_other
         if 'cc_energies' in needed:
             chosen['cc_energies']['known_labels'] = dict(known_labels or {})
         return cls.fill(chosen)

@@ -14,6 +14,7 @@ from aiida_mlcc.engines.table import force_engine
 from aiida_mlcc.science.crystal import primitive_cell
 from aiida_mlcc.science.dispersion import band_path, mesh_breaks_symmetry
 from aiida_mlcc.science.force_field.kinds import kind_of
+from aiida_mlcc.science.nac import refuse_supercell
 
 
 def refuse_calculators(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
@@ -22,7 +23,7 @@ def refuse_calculators(inputs: Mapping[str, Any], namespace: PortNamespace) -> s
         return None
     if ('engine' in inputs) == bool(inputs.get('force_fields')):
         return 'give one of `force_fields` and `engine`'
-    if not {'structure', 'symprec', 'parameters'} <= set(inputs):
+    if not {'structure', 'symprec', 'parameters', 'supercell_matrix'} <= set(inputs):
         return None
     if (reason := refuse_unfit(inputs['structure'], inputs)) is not None:
         return reason
@@ -30,9 +31,10 @@ def refuse_calculators(inputs: Mapping[str, Any], namespace: PortNamespace) -> s
 
 
 def refuse_unfit(structure: orm.StructureData, inputs: Mapping[str, Any]) -> str | None:
-    """Refuse a mesh that breaks the symmetry of the crystal, a path that is none, and charges of another cell.
+    """Refuse a mesh that breaks the symmetry of the crystal, a path that is none, charges of another cell, and a
+    supercell too small for them.
 
-    :param inputs: of the phonons, ``parameters`` and ``symprec`` at least.
+    :param inputs: of the phonons, ``parameters``, ``supercell_matrix`` and ``symprec`` at least.
     """
     parameters, symprec = inputs['parameters'].get_dict(), inputs['symprec'].value
     try:
@@ -43,11 +45,18 @@ def refuse_unfit(structure: orm.StructureData, inputs: Mapping[str, Any]) -> str
                 'directions that symmetry makes equal the same number of points'
             )
         band_path(primitive, parameters['band_points'], symprec, parameters.get('path'))
-        if 'nac' in inputs:
-            born_of(inputs['nac'], orm.StructureData(ase=primitive), symprec)
+        for name in ('nac', 'nac_other'):
+            if name in inputs:
+                born_of(inputs[name], orm.StructureData(ase=primitive), symprec)
+        if 'nac' in inputs or any(_is_polar(node) for node in inputs.get('force_fields', {}).values()):
+            return refuse_supercell(primitive, inputs['supercell_matrix'].get_list())
     except ValueError as error:
         return str(error)
     return None
+
+
+def _is_polar(node: ForceFieldData) -> bool:
+    return any(kind_of(term['kind']).polar for term in node.base.attributes.get('terms'))
 
 
 def primitive_kind(parameters: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from aiida_mlcc.jobs.ports import structure_port, supercell_port, symprec_port
 from aiida_mlcc.science.phonon_settings import PhononSettings
 from aiida_mlcc.workflows.curve_table import curve_outputs
 from aiida_mlcc.workflows.phonon_inputs import refuse_calculators
+from aiida_mlcc.workflows.polarity import nac_port
 
 
 def phonon_inputs(spec: WorkChainSpec) -> None:
@@ -31,13 +32,10 @@ def phonon_inputs(spec: WorkChainSpec) -> None:
         validator=refuse_force_engine,
         help='Take the forces from an engine instead: a reference dispersion.',
     )
-    spec.input(
-        'nac',
-        valid_type=(orm.SinglefileData, orm.ArrayData),
-        required=False,
-        help='For LO–TO splitting: a `BORN` file of phonopy, an output of `ph.x`, a file of `q2r.x`, or the arrays '
-        '`born_charges` (e, n_atoms × 3 × 3) and '
-        '`dielectric` (3 × 3) of the primitive cell, or of that which `numbers`, `cell` and `positions` (Å) describe.',
+    nac_port(
+        spec,
+        'For LO–TO splitting, of forces by an engine, or by force fields without a dipole–dipole term: one that has it '
+        'brings the charges of its own method',
     )
     spec.input_namespace(
         'alternatives',

@@ -109,8 +109,13 @@ def refuse_incomplete(inputs: Mapping[str, Any], _: Any) -> str | None:
     """Refuse a start that lacks the inputs of a stage it needs, or that cannot reach the end with them."""
     if 'structure' not in inputs or 'methods' not in inputs:
         return None
-    phonons = inputs.get('harmonic_phonon', {})
-    known = {'parameters', 'symprec'} <= set(phonons)
+    phonons = {**inputs.get('harmonic_phonon', {})}
+    # A force field with dipoles brings the charges that the phonons need a large supercell for.
+    members = [dict(by_seed) for by_seed in inputs.get('force_fields', {}).values()]
+    phonons['force_fields'] = {f'{n}_{name}': node for n, found in enumerate(members) for name, node in found.items()}
+    if (nac := inputs.get('delta_train', {}).get('nac')) is not None:
+        phonons.setdefault('nac', nac)
+    known = {'parameters', 'symprec', 'supercell_matrix'} <= set(phonons)
     if known and (reason := refuse_unfit(inputs['structure'], phonons)) is not None:
         return f'harmonic_phonon: {reason}'
     if inputs.get('vacf_methods') is not None and inputs['vacf_methods'].get_list() and 'vacf' not in inputs:

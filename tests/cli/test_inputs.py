@@ -211,11 +211,17 @@ BORN = """14.4
 
 def test_born_charges_go_to_the_phonons(command, lif, code, tmp_path, monkeypatch):
     given = {}
-    monkeypatch.setattr('aiida_mlcc.cli.plan.lines', lambda inputs: given.update(inputs) or [])
+    monkeypatch.setattr('aiida_mlcc.cli.plan.lines', lambda inputs, *_: given.update(inputs) or [])
     (tmp_path / 'BORN').write_text(BORN.format(charge=-1.0))
     result = command('launch', lif, '--code', code, '--dry-run', '--nac', tmp_path / 'BORN')
     assert result.exit_code == 0, result.output
-    assert given['harmonic_phonon']['nac'].get_content() == BORN.format(charge=-1.0)
+    for stage in ('delta_train', 'harmonic_phonon'):
+        assert given[stage]['nac'].get_content() == BORN.format(charge=-1.0)
+        assert 'nac_other' not in given[stage]
+    result = command('launch', lif, '--code', code, '--dry-run', *2 * ('--nac', tmp_path / 'BORN'))
+    assert result.exit_code == 0, result.output
+    assert 'nac_other' in given['delta_train']
+    assert 'more than twice' in last_line(command('launch', lif, '--dry-run', *3 * ('--nac', tmp_path / 'BORN')))
 
 
 def test_born_charges_that_do_not_add_up_are_refused_before_anything_runs(command, lif, code, tmp_path):

@@ -13,9 +13,19 @@ def test_every_method_has_its_special_points_and_errors(run):
     found = results_of(run.master)
     assert set(found) == {'methods', 'dynamics', 'learning_curve', 'failed', 'snapshots'}
     assert list(found['methods']) == ['LDA', 'HF', 'CCSD(T)']
-    assert set(found['methods']['HF']) == {'special_points_cm1', 'errors', 'alternatives'}
+    assert set(found['methods']['HF']) == {'special_points_cm1', 'long_range', 'errors', 'alternatives'}
     gamma = found['methods']['CCSD(T)']['special_points_cm1']['GAMMA']
-    assert set(gamma) == {'qpoint', 'mean', 'min', 'max', 'members', 'sd', 'contributions', 'commensurate'}
+    assert set(gamma) == {
+        'qpoint',
+        'mean',
+        'min',
+        'max',
+        'members',
+        'sd',
+        'contributions',
+        'commensurate',
+        'undetermined',
+    }
     assert gamma['qpoint'] == [0.0, 0.0, 0.0]
     assert gamma['mean'][-1] == pytest.approx(320.0)
     assert [member[-1] for member in gamma['members']] == pytest.approx([319.0, 321.0])

@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ase.build import bulk
+from phonopy import Phonopy
 
-from aiida_mlcc.science.crystal import supercell, to_phonopy
+from aiida_mlcc.science.crystal import from_phonopy, map_onto_crystal, supercell, to_phonopy
 from aiida_mlcc.science.dispersion import frequencies
 from aiida_mlcc.science.error_budget import CONTRIBUTIONS, budget, commensurate, delta_spread
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
-from aiida_mlcc.science.fit.force_constants_basis import force_constants_basis
+from aiida_mlcc.science.fit.force_constants_basis import decaying_basis, force_constants_basis
 from aiida_mlcc.science.fit.harmonic_model import dynamical_matrix
+from aiida_mlcc.science.fit.potential_basis import PotentialBasis
+from aiida_mlcc.science.force_field.dipole import COULOMB, DipoleModel, dipole_term
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE
 from tests.crystals import spring_term
@@ -30,8 +33,6 @@ def dynamics(term, qpoint):
 
 
 def phonopy_of(force_constants, compact=False):
-    from phonopy import Phonopy
-
     phonon = Phonopy(to_phonopy(DIAMOND), 3 * np.eye(3), primitive_matrix='P')
     phonon.force_constants = force_constants[phonon.primitive.p2s_map] if compact else force_constants
     phonon.masses = DIAMOND.get_masses()
@@ -50,7 +51,7 @@ def samples():
     fitted = np.append(0.3 * random.normal(size=BASIS.n_second), 0.08)
     size = np.append(np.full(BASIS.n_second, 0.01), 0.001)
     drawn = [fitted + scale * size * random.normal(size=(40, len(fitted))) for scale in (1.0, 0.5)]
-    return DeltaSamples.of(BASIS, fitted, *drawn)
+    return DeltaSamples.of(PotentialBasis(BASIS), fitted, *drawn)
 
 
 @pytest.fixture(scope='module')
@@ -130,3 +131,50 @@ def test_what_was_not_estimated_is_none_and_adds_nothing():
     found = budget(np.full((1, 2, 3), 500.0))
     assert found['contributions'] == dict.fromkeys(CONTRIBUTIONS)
     assert np.array_equal(found['sd'], np.zeros((2, 3)))
+
+
+def test_at_gamma_the_long_range_moves_lo_as_its_strength_does_and_nothing_else():
+    """LO² − TO² is proportional to the weight w of the dipoles, and TO is what the training cell saw."""
+    primitive = bulk('LiH', 'rocksalt', a=4.017)
+    dipole = DipoleModel(dipole_term(primitive, np.array([np.eye(3), -np.eye(3)]), 4.4 * np.eye(3), 1.2))
+    training = supercell(primitive, 1)
+    basis = PotentialBasis(decaying_basis(force_constants_basis(primitive, 2.5)), dipole=dipole)
+    weight, scatter, systematic = 1.3, 0.02, 0.05
+    fitted = np.append(np.zeros(basis.second.n_second), [weight - 1.0, 0.0])
+    drawn = np.repeat(fitted[None], 8, axis=0)
+    drawn[:, -2] += scatter * np.random.default_rng(1).normal(size=8)
+    samples = DeltaSamples.of(basis, fitted, drawn, drawn).beside(
+        dipole, map_onto_crystal(primitive, training), systematic
+    )
+    phonon = Phonopy(to_phonopy(primitive), 3 * np.eye(3, dtype=int), primitive_matrix=np.eye(3))
+    cell = from_phonopy(phonon.supercell)
+    short = ForceConstantsModel(spring_term(primitive, 2.5, along=4.0)).bind(cell).force_constants()
+    phonon.force_constants = short + weight * dipole.bind(cell).force_constants()
+    charges = np.sqrt(weight) * dipole.charges
+    phonon.nac_params = {'born': charges, 'dielectric': dipole.dielectric, 'factor': COULOMB, 'method': 'gonze'}
+    point, direction = {'GAMMA': [0, 0, 0]}, {'GAMMA': [0.5, 0, 0.5]}
+    before = frequencies(phonon, [[0, 0, 0]], [0.5, 0, 0.5])[0]
+    found = delta_spread(phonon, samples, point, direction)
+    slope = (before[5] ** 2 - before[4] ** 2) / weight / (2 * before[5])
+    assert found['long_range'][0][5] == pytest.approx(slope * systematic, rel=1e-3)
+    assert found['long_range_statistical'][0][5] == pytest.approx(slope * np.std(drawn[:, -2], ddof=1), rel=1e-3)
+    # What the dipoles do to TO, force constants within the cutoff make up for.
+    assert found['long_range'][0][:5].max() < 0.01 * found['long_range'][0][5]
+    assert np.array_equal(frequencies(phonon, [[0, 0, 0]], [0.5, 0, 0.5])[0], before), (
+        'the phonons are left as they were'
+    )
+
+
+def test_the_long_range_counts_and_its_scatter_is_in_the_bootstrap():
+    delta = {
+        name: np.array([[value]])
+        for name, value in (
+            ('bootstrap', 3.0),
+            ('label_noise', 1.0),
+            ('long_range', 4.0),
+            ('long_range_statistical', 2.0),
+        )
+    }
+    found = budget(np.array([[[1000.0]]]), None, delta)
+    np.testing.assert_allclose(found['sd'], [[5.0]])
+    np.testing.assert_allclose(found['contributions']['long_range_statistical'], [[2.0]])

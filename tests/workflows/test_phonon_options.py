@@ -28,7 +28,7 @@ SMALL = {
 
 
 def phonons_of(python, crystal, members, nac=None, **parameters):
-    overrides = {'supercell_matrix': [2, 2, 2], 'parameters': {**SMALL, **parameters}}
+    overrides = {'supercell_matrix': [3 if nac is not None else 2] * 3, 'parameters': {**SMALL, **parameters}}
     builder = HarmonicPhononWorkChain.get_builder_from_protocol(
         python, crystal, members, protocol='fast', overrides=overrides, nac=nac
     )

@@ -4,25 +4,34 @@ import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
-from aiida_mlcc.science.born import BornCharges, born_from_arrays, born_from_file
+from aiida_mlcc.science.born import BornCharges, born_from_arrays, born_from_file, compared
 from aiida_mlcc.science.born_quantum_espresso import charges_from_quantum_espresso, is_quantum_espresso
 
 
 @calcfunction
 def born_charges(
-    nac: orm.SinglefileData | orm.ArrayData, primitive: orm.StructureData, symprec: orm.Float, science: orm.Str
+    nac: orm.SinglefileData | orm.ArrayData,
+    primitive: orm.StructureData,
+    symprec: orm.Float,
+    science: orm.Str,
+    other: orm.SinglefileData | orm.ArrayData | None = None,
 ) -> orm.ArrayData:
     """Return ``born_charges`` (e, n_atoms × 3 × 3) and ``dielectric``; what was corrected is in the attributes.
 
     It ends with the reason where they belong to another cell.
+
+    :param other: the same from another k mesh; the report says by how much they differ.
     """
     try:
         found = born_of(nac, primitive, symprec.value)
+        report = found.report()
+        if other is not None:
+            report += f' {compared(found, born_of(other, primitive, symprec.value))}'
     except ValueError as error:
         return ExitCode(400, str(error))
     node = orm.ArrayData({'born_charges': found.charges, 'dielectric': found.dielectric})
     names = ('factor', 'net_charge', 'asymmetry', 'dielectric_asymmetry')
-    node.base.attributes.set_many({name: getattr(found, name) for name in names} | {'report': found.report()})
+    node.base.attributes.set_many({name: getattr(found, name) for name in names} | {'report': report})
     return node
 
 

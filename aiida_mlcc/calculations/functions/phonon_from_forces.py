@@ -1,13 +1,32 @@
 """Forces of the displaced cells as phonon data."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 from aiida_phonopy.data.phonopy import PhonopyData
 from aiida_phonopy.data.preprocess import PreProcessData
+from numpy.typing import NDArray
 
+from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.crystal import isotopes
+from aiida_mlcc.science.crystal import from_phonopy, isotopes
+from aiida_mlcc.science.force_field.dipole import polarity_of
+
+
+@dataclass(frozen=True)
+class _Charges:
+    """Born charges of a member.
+
+    :param weight: the squares of the charges over those of the base.
+    :param remark: why the LO branch is not known everywhere; empty where it is.
+    """
+
+    charges: NDArray[np.float64]
+    dielectric: NDArray[np.float64]
+    weight: float
+    remark: str
 
 
 @calcfunction
@@ -17,14 +36,20 @@ def phonon_from_forces(
     first: orm.Int,
     science: orm.Str,
     cell: orm.StructureData | None = None,
+    nac: orm.ArrayData | None = None,
+    force_field: ForceFieldData | None = None,
 ) -> PhonopyData:
     """Return phonopy's data of one member; the forces on the undisplaced cell are kept as residual forces.
 
-    It ends with the reason where a force is missing or not a number.
+    Born charges come from the dipole–dipole term of the force field: those of the forces, whatever the method. Where it
+    has no such term, they are those given, and the attribute ``lo_remark`` says why the LO branch is then not known
+    between the wave vectors of the training cell. It ends with the reason where a force is missing or not a number.
 
     :param first: the frame of the undisplaced cell; the displaced ones follow it.
     :param cell: whose atoms are displaced. If it has isotopes, their masses go into the phonon data, which would have
         those of the natural elements otherwise.
+    :param nac: Born charges, as ``born_charges`` gives them.
+    :param force_field: that gave the forces; without it they are those of an engine, whose charges are given.
     """
     frames = evaluated.get_snapshots()
     (label,) = frames.labels.values()
@@ -38,6 +63,37 @@ def phonon_from_forces(
     node = PhonopyData(preprocess_data=preprocess)
     if cell is not None and isotopes(atoms := cell.get_ase()):
         node.base.attributes.set('masses', atoms.get_masses().tolist())
+    try:
+        charges = _charges_of(preprocess, nac, force_field)
+    except ValueError as error:
+        return ExitCode(400, str(error))
+    if charges is not None:
+        node.set_born_charges(charges.charges)
+        node.set_dielectric(charges.dielectric)
+        node.base.attributes.set_many({'nac_weight': charges.weight, 'lo_remark': charges.remark})
     node.set_forces(forces[1:])
     node.set_residual_forces(forces[0])
     return node
+
+
+def _charges_of(
+    preprocess: PreProcessData, nac: orm.ArrayData | None, force_field: ForceFieldData | None
+) -> _Charges | None:
+    known = None
+    if force_field is not None:
+        primitive = from_phonopy(preprocess.get_phonopy_instance().primitive)
+        known = polarity_of(force_field.get_force_field(), primitive)
+    if known is None:
+        if nac is None:
+            return None
+        remark = '' if force_field is None else 'the force field has no dipole–dipole term beside these Born charges'
+        return _Charges(nac.get_array('born_charges'), nac.get_array('dielectric'), 1.0, remark)
+    if known.weight <= 0:
+        remark = f'the energies give the dipole–dipole term a weight of {known.weight:.2f}; drawn with that of the base'
+        return _Charges(known.charges, known.dielectric, 1.0, remark)
+    remark = ''
+    if not known.determined:
+        remark = (
+            f'the energies leave the weight of the dipole–dipole term open: {known.weight:.2f} ± {known.weight_sd:.2f}'
+        )
+    return _Charges(np.sqrt(known.weight) * known.charges, known.dielectric, known.weight, remark)

@@ -15,8 +15,13 @@ def phonopy_of(node: PhonopyData, nac: orm.ArrayData | None = None) -> Any:
 
 
 def phonopy_and_violation(node: PhonopyData, nac: orm.ArrayData | None = None) -> tuple[Any, dict[str, float]]:
-    """Return phonopy with force constants, and how far these were from their symmetry."""
-    phonon = node.get_phonopy_instance(subtract_residual_forces=True)
+    """Return phonopy with force constants, and how far these were from their symmetry.
+
+    The Born charges are those of the phonon data, from which phonopy takes them itself.
+
+    :param nac: the charges of runs whose phonon data have none of their own.
+    """
+    phonon = node.get_phonopy_instance(subtract_residual_forces=True, symmetrize_nac=False)
     phonon.produce_force_constants()
     violation = symmetrise(phonon)
     violation['residual_force_eV_A'] = float(np.abs(node.residual_forces).max())
@@ -30,6 +35,6 @@ def phonopy_and_violation(node: PhonopyData, nac: orm.ArrayData | None = None) -
     return phonon, violation
 
 
-def members_of(nodes: dict[str, PhonopyData], nac: orm.ArrayData | None = None) -> dict[str, Any]:
+def members_of(nodes: dict[str, PhonopyData]) -> dict[str, Any]:
     """Return phonopy of each member, in the order of their names."""
-    return {name: phonopy_of(node, nac) for name, node in sorted(nodes.items())}
+    return {name: phonopy_of(node) for name, node in sorted(nodes.items())}

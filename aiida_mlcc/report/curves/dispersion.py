@@ -7,9 +7,9 @@ from typing import Any
 
 from aiida_mlcc.report.csv_files import along_path, of_density, safe
 from aiida_mlcc.report.curve_table import Content, Drawn, Files, Findings, Placed, Printed, Shown
-from aiida_mlcc.report.modes import label_at_gamma
+from aiida_mlcc.report.modes import label_at_gamma, undetermined_modes
 from aiida_mlcc.report.page_figures import dispersion_figure
-from aiida_mlcc.report.page_tables import Table, special_points_table
+from aiida_mlcc.report.page_tables import Table, long_range_table, special_points_table
 from aiida_mlcc.report.print_figures import brillouin_zone, dispersion_of_all, members_figure
 
 _SPREAD = ('qpoint', 'mean', 'min', 'max', 'members', 'sd')
@@ -19,6 +19,8 @@ _CAPTION = (
     'shares the axis of frequency. Imaginary frequencies are drawn below zero. Point at a line to read branch, wave '
     'vector (units of the reciprocal lattice) and spread, or move the slider.'
 )
+
+_DOTTED = ' Dotted: the splitting of LO and TO is not determined there, see the table.'
 
 _SYMMETRY = {
     'translation_eV_A2': 'sum over neighbours (eV/Å²)',
@@ -33,16 +35,23 @@ def read(nodes: Mapping[str, Any]) -> dict[str, Any]:
 
     ``special_points_cm1`` → LABEL → ``qpoint`` (fractional), ``mean``, ``min``, ``max``, ``sd`` (one number a mode) and
     ``members`` (one list a member); ``contributions`` to the sd and ``commensurate`` are not known without an error
-    budget. ``gamma_modes``: label, modes and frequencies. ``force_constants``: member → how far they were from their
-    symmetry.
+    budget; ``undetermined`` lists modes whose LO–TO splitting nothing determines. ``long_range``: ``lo_remark`` says
+    why, and ``lo_missing`` that there is none, without Born charges. ``gamma_modes``: label, modes and frequencies.
+    ``force_constants``: member → how far they were from their symmetry.
     """
     found: dict[str, Any] = {}
     if (node := nodes.get('special_points')) is not None:
         entries = {label: e for label, e in node.get_dict().items() if isinstance(e, Mapping) and 'qpoint' in e}
         found['special_points_cm1'] = {
-            label: {**{key: entry[key] for key in _SPREAD}, 'contributions': {}, 'commensurate': None}
+            label: {
+                **{key: entry[key] for key in _SPREAD},
+                'contributions': {},
+                'commensurate': None,
+                'undetermined': entry.get('undetermined', []),
+            }
             for label, entry in entries.items()
         }
+        found['long_range'] = {'lo_remark': '', 'lo_missing': False, **node.get_dict().get('long_range', {})}
     if (node := nodes.get('gamma_modes')) is not None:
         found['gamma_modes'] = node.get_dict()['modes']
     if (node := nodes.get('force_constants')) is not None:
@@ -69,7 +78,8 @@ def _size(value: float | None) -> str:
 
 
 def _points(points: Mapping[str, Any], modes_at_gamma: Sequence[Mapping[str, Any]]) -> Content:
-    header = ['label', 'q1', 'q2', 'q3', 'mode', 'mean', 'min', 'max', 'sd', 'commensurate', 'irreducible']
+    header = ['label', 'q1', 'q2', 'q3', 'mode', 'mean', 'min', 'max', 'sd', 'commensurate', 'undetermined']
+    header.append('irreducible')
     rows = (
         [
             safe(label),
@@ -77,6 +87,7 @@ def _points(points: Mapping[str, Any], modes_at_gamma: Sequence[Mapping[str, Any
             mode + 1,
             *(entry[name][mode] for name in ('mean', 'min', 'max', 'sd')),
             '' if entry['commensurate'] is None else entry['commensurate'],
+            mode in undetermined_modes(entry),
             safe(label_at_gamma(modes_at_gamma, entry['mean'][mode])) if label == 'GAMMA' else '',
         ]
         for label, entry in points.items()
@@ -91,11 +102,17 @@ def _figures(found: Findings) -> list[Drawn]:
         return []
     n_points = len(next(iter(curves.dispersion.values())).qpoints) if curves.dispersion else 0
     title = 'Dispersion and density of states' if curves.dispersion else 'Density of states'
-    return [Drawn('dispersion', title, dispersion_figure(curves, found.residuals), _CAPTION, n_points, 10)]
+    marked = any(curve.undetermined is not None for curve in curves.dispersion.values())
+    caption = _CAPTION + (_DOTTED if marked else '')
+    return [Drawn('dispersion', title, dispersion_figure(curves, found.residuals), caption, n_points, 10)]
 
 
 def _tables(found: Findings) -> list[Placed]:
-    return [Placed(special_points_table(found.results), 10), Placed(force_constants_table(found.results), 80)]
+    return [
+        Placed(special_points_table(found.results), 10),
+        Placed(long_range_table(found.results), 60),
+        Placed(force_constants_table(found.results), 80),
+    ]
 
 
 def _files(found: Findings) -> list[Files]:
@@ -130,6 +147,7 @@ SHOWN = Shown(
     read=read,
     units={
         'special_points_cm1': 'cm⁻¹',
+        'long_range': 'none: what is not known of LO and TO',
         'gamma_modes': 'cm⁻¹',
         'force_constants': 'in the names: eV/Å², eV/Å',
     },

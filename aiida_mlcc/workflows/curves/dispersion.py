@@ -1,6 +1,6 @@
 """Dispersion, density of states and special points of one method, with their spread over the members."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.calculations.functions.curves import curve_with_spread
 from aiida_mlcc.calculations.functions.phonopy_instance import phonopy_and_violation
-from aiida_mlcc.science.branches import branches_of, matched_frequencies, path_matrices, point_matrices
+from aiida_mlcc.science.branches import branches_of, path_matrices, point_matrices
 from aiida_mlcc.science.crystal import from_phonopy
 from aiida_mlcc.science.dispersion import (
     BandPath,
@@ -24,24 +24,28 @@ from aiida_mlcc.science.dispersion import (
     special_points,
     spread,
 )
-from aiida_mlcc.science.gamma_modes import gamma_frequencies, gamma_sets
+from aiida_mlcc.science.gamma_modes import gamma_frequencies, gamma_sets, infrared_active
+from aiida_mlcc.science.nac import moved_modes, without_correction
 from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
 
 
 @calcfunction
-def phonon_curves(
-    parameters: orm.Dict, science: orm.Str, nac: orm.ArrayData | None = None, **members: PhonopyData
-) -> dict[str, orm.Data]:
+def phonon_curves(parameters: orm.Dict, science: orm.Str, **members: PhonopyData) -> dict[str, orm.Data]:
     """Return ``dispersion``, ``dos`` and ``special_points`` in cm⁻¹, and more about the same modes.
 
     Residual forces of the undisplaced cell are subtracted, and the translational and permutation symmetry of the
     force constants is enforced: ``force_constants`` says how far they were from it. Modes of the members are matched
-    branch by branch (:mod:`aiida_mlcc.science.branches`).
+    branch by branch (:mod:`aiida_mlcc.science.branches`). Where the charges of a member are not those of its forces,
+    the modes that depend on them are marked: ``lo_undetermined`` of the dispersion (1 where a mode is, of its shape),
+    ``undetermined`` of a special point (a list of modes), and ``lo_remark`` says why. ``lo_missing`` says that a polar
+    crystal has no charges.
     """
     settings = parameters.get_dict()
-    phonons, violations = {}, {}
+    phonons, violations, remarks = {}, {}, {}
     for name, node in sorted(members.items()):
-        phonons[name], violations[name] = phonopy_and_violation(node, nac)
+        phonons[name], violations[name] = phonopy_and_violation(node)
+        if remark := node.base.attributes.get('lo_remark', ''):
+            remarks[name] = remark
     first = next(iter(phonons.values()))
     primitive = from_phonopy(first.primitive)
     path = band_path(primitive, settings['band_points'], first.symmetry.tolerance, settings.get('path'))
@@ -49,12 +53,25 @@ def phonon_curves(
     branches = branches_of(matrices)
     orders = [branches.order(of_member) for of_member in matrices]
     bands = np.array([branches.frequencies_cm1(of_member) for of_member in matrices])
+    dispersion = _dispersion(path, primitive.cell.array, bands, list(phonons))
+    modes_at_gamma = _gamma_modes(phonons)
+    special = _special_points(path, phonons, bands, remarks)
+    if remarks:
+        uncorrected = _uncorrected(phonons, lambda phonon: path_matrices(phonon, path))
+        moved = moved_modes(branches, np.mean(matrices, axis=0), uncorrected)
+        dispersion.set_array('lo_undetermined', moved.astype(np.int8))
+        dispersion.base.attributes.set('lo_remark', _told_of(remarks))
+    is_split = any(phonon.nac_params is not None for phonon in phonons.values())
+    special['long_range'] = {
+        'lo_remark': _told_of(remarks),
+        'lo_missing': not is_split and any(entry['infrared'] for entry in modes_at_gamma),
+    }
     return {
-        'dispersion': _dispersion(path, primitive.cell.array, bands, list(phonons)),
+        'dispersion': dispersion,
         'dos': _density_of_states(phonons, settings),
-        'special_points': orm.Dict(_special_points(path, phonons, bands, nac is not None)),
+        'special_points': orm.Dict(special),
         'group_velocities': _group_velocities(path, phonons, orders),
-        'gamma_modes': orm.Dict({'modes': _gamma_modes(phonons)}),
+        'gamma_modes': orm.Dict({'modes': modes_at_gamma}),
         'force_constants': orm.Dict(violations),
     }
 
@@ -85,16 +102,47 @@ def _density_of_states(phonons: dict[str, Any], settings: dict[str, Any]) -> orm
     return curve_with_spread(grid, totals, {name: dos.elements for name, dos in found.items()})
 
 
-def _special_points(path: BandPath, phonons: dict[str, Any], bands: NDArray[np.float64], polar: bool) -> dict[str, Any]:
+def _uncorrected(
+    phonons: dict[str, Any], matrices_of: Callable[[Any], NDArray[np.complex128]]
+) -> NDArray[np.complex128]:
+    """Return the mean of the members' dynamical matrices without the non-analytical correction."""
+    found = []
+    for phonon in phonons.values():
+        charges = without_correction(phonon)
+        found.append(matrices_of(phonon))
+        phonon.nac_params = charges
+    return np.asarray(np.mean(found, axis=0))
+
+
+def _told_of(remarks: Mapping[str, str]) -> str:
+    """Return the reasons, each with the members that share it."""
+    shared: dict[str, list[str]] = {}
+    for name, remark in remarks.items():
+        shared.setdefault(remark, []).append(name)
+    return '; '.join(f'{", ".join(names)}: {remark}' for remark, names in shared.items())
+
+
+def _special_points(
+    path: BandPath, phonons: dict[str, Any], bands: NDArray[np.float64], remarks: Mapping[str, str]
+) -> dict[str, Any]:
     qpoints = special_points(path)
+    polar = any(phonon.nac_params is not None for phonon in phonons.values())
     directions = directions_at_gamma(path) if polar else {}
-    members = matched_frequencies([point_matrices(phonon, qpoints, directions) for phonon in phonons.values()])
+    matrices = [point_matrices(phonon, qpoints, directions) for phonon in phonons.values()]
+    branches = branches_of(matrices)
+    members = np.array([branches.frequencies_cm1(of_member) for of_member in matrices])
     content: dict[str, Any] = {}
+    moved = None
+    if remarks:
+        uncorrected = _uncorrected(phonons, lambda phonon: point_matrices(phonon, qpoints, directions))
+        moved = moved_modes(branches, np.mean(matrices, axis=0), uncorrected)
     for number, (label, qpoint) in enumerate(qpoints.items()):
         over_members = {name: values.tolist() for name, values in spread(members[:, number]).items()}
         content[label] = {'qpoint': list(qpoint), 'members': members[:, number].tolist(), **over_members}
         if label in directions:
             content[label]['direction'] = directions[label]
+        if moved is not None:
+            content[label]['undetermined'] = np.flatnonzero(moved[number]).tolist()
     flagged = {}
     for name, frequencies_cm1 in zip(phonons, bands, strict=True):
         if worst := imaginary_modes(path.qpoints, frequencies_cm1)[:1]:
@@ -116,19 +164,24 @@ def _group_velocities(path: BandPath, phonons: dict[str, Any], orders: list[NDAr
 
 
 def _gamma_modes(phonons: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the irreducible representations at Γ of the mean of the members, and the frequencies of each."""
+    """Return the irreducible representations at Γ of the mean of the members, and the frequencies of each.
+
+    ``infrared`` says which of them Born charges split into TO and LO.
+    """
     mean = next(iter(phonons.values()))
     before = mean.force_constants
     mean.force_constants = np.mean([phonon.force_constants for phonon in phonons.values()], axis=0)
     sets = gamma_sets(mean)
     mean.force_constants = before
     members = np.array([gamma_frequencies(sets, phonon) for phonon in phonons.values()])
+    active = infrared_active(sets, mean)
     modes, counted = [], 0
     for number, entry in enumerate(sets):
         n_equal, values = entry.vectors.shape[1], members[:, number]
         modes.append(
             {
                 'label': entry.label,
+                'infrared': active[number],
                 'modes': list(range(counted, counted + n_equal)),
                 'members': values.tolist(),
                 **{name: float(value) for name, value in spread(values).items()},
@@ -139,13 +192,19 @@ def _gamma_modes(phonons: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _arguments(phonons: Phonons) -> dict[str, Any]:
-    return {'parameters': phonons.inputs['parameters'], **phonons.polar, **phonons.members}
+    return {'parameters': phonons.inputs['parameters'], **phonons.members}
 
 
 def _told(made: Mapping[str, Any]) -> list[str]:
-    flagged = made['special_points']['imaginary']
+    special = made['special_points'].get_dict()
+    flagged = special['imaginary']
     worst = ', '.join(f'{name} {mode["frequency_cm1"]:.0f} cm⁻¹' for name, mode in sorted(flagged.items()))
-    return [f'imaginary modes beyond the acoustic ones, the worst of each member: {worst}'] if flagged else []
+    lines = [f'imaginary modes beyond the acoustic ones, the worst of each member: {worst}'] if flagged else []
+    if special['long_range']['lo_missing']:
+        lines.append('no Born charges: the infrared active modes at Γ are TO, and LO is missing')
+    if remark := special['long_range']['lo_remark']:
+        lines.append(f'LO branches are not determined between commensurate wave vectors: {remark}')
+    return lines
 
 
 CURVE = Curve(

@@ -22,7 +22,6 @@ def error_budget(
     science: orm.Str,
     delta_samples: orm.ArrayData | None = None,
     training_snapshots: SnapshotsData | None = None,
-    nac: orm.ArrayData | None = None,
     primitive: orm.StructureData | None = None,
     **phonons: Any,
 ) -> orm.Dict:
@@ -33,7 +32,6 @@ def error_budget(
     :param special_points: as ``phonon_curves`` gives them, with the members.
     :param delta_samples: Δ from resampled labels.
     :param training_snapshots: of the cell that the force fields were trained in.
-    :param nac: Born charges, as ``born_charges`` gives them.
     :param primitive: the primitive cell before any relaxation, which the training cell is compared with; by default
         that of the members. Where it does not fit, `commensurate` is None.
     :param phonons: ``members`` → NAME → PhonopyData; ``alternatives`` → KIND → NAME → PhonopyData, the same members
@@ -43,7 +41,7 @@ def error_budget(
     qpoints = {label: entry['qpoint'] for label, entry in points.items()}
     directions = {label: entry['direction'] for label, entry in points.items() if 'direction' in entry}
     try:
-        members = members_of(phonons['members'], nac)
+        members = members_of(phonons['members'])
         phonon = next(iter(members.values()))
         branches = branches_of([point_matrices(member, qpoints, directions) for member in members.values()])
         delta = None
@@ -53,7 +51,7 @@ def error_budget(
         found = budget(
             np.array([entry['members'] for entry in points.values()]).swapaxes(0, 1),
             {
-                kind: _on_branches(branches, members_of(nodes, nac), qpoints, directions)
+                kind: _on_branches(branches, members_of(nodes), qpoints, directions)
                 for kind, nodes in phonons.get('alternatives', {}).items()
             },
             delta,
@@ -99,7 +97,6 @@ def _arguments(phonons: Phonons) -> dict[str, Any] | None:
         'members': phonons.members,
         'alternatives': phonons.alternatives,
         'primitive': phonons.primitive,
-        **phonons.polar,
         **known,
     }
 

@@ -16,9 +16,7 @@ from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
 
 
 @calcfunction
-def gruneisen_curves(
-    parameters: orm.Dict, science: orm.Str, nac: orm.ArrayData | None = None, **phonons: Any
-) -> orm.ArrayData:
+def gruneisen_curves(parameters: orm.Dict, science: orm.Str, **phonons: Any) -> orm.ArrayData:
     """Return γ on the points of the dispersion: ``members`` (n_members, n_points, n_modes), ``mean``, min, max, sd.
 
     NaN where a mode has no frequency. Born charges are taken to be the same at all volumes.
@@ -26,7 +24,7 @@ def gruneisen_curves(
     :param phonons: ``at_rest``, ``expanded`` and ``compressed`` → NAME → PhonopyData.
     """
     settings = parameters.get_dict()
-    volumes = {name: members_of(phonons[name], nac) for name in ('at_rest', 'expanded', 'compressed')}
+    volumes = {name: members_of(phonons[name]) for name in ('at_rest', 'expanded', 'compressed')}
     names = list(volumes['at_rest'])
     first = volumes['at_rest'][names[0]]
     primitive = from_phonopy(first.primitive)
@@ -53,7 +51,7 @@ def _arguments(phonons: Phonons) -> dict[str, Any] | None:
     if len(phonons.volumes) < 2 or not names:
         return None
     volumes = {volume: {name: members[name] for name in names} for volume, members in phonons.volumes.items()}
-    return {'parameters': phonons.inputs['parameters'], **phonons.polar, **volumes}
+    return {'parameters': phonons.inputs['parameters'], **volumes}
 
 
 CURVE = Curve(

@@ -21,9 +21,7 @@ from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
 
 
 @calcfunction
-def thermal_curves(
-    parameters: orm.Dict, science: orm.Str, nac: orm.ArrayData | None = None, **members: PhonopyData
-) -> dict[str, orm.ArrayData]:
+def thermal_curves(parameters: orm.Dict, science: orm.Str, **members: PhonopyData) -> dict[str, orm.ArrayData]:
     """Return ``thermal_properties`` (of a mole of cells, primitive by default) and ``mean_square_displacements`` (Å²).
 
     Both hold ``temperatures_K`` and, of each quantity, QUANTITY_members, _mean, _min, _max and _sd. Their attribute
@@ -31,7 +29,7 @@ def thermal_curves(
     """
     settings = parameters.get_dict()
     temperatures = temperature_grid(**settings['temperatures_K'])
-    phonons = members_of(members, nac)
+    phonons = members_of(members)
     found = {
         'thermal_properties': [
             thermal_properties(phonon, settings['mesh'], temperatures) for phonon in phonons.values()
@@ -66,7 +64,7 @@ def with_spread(
 
 
 def _arguments(phonons: Phonons) -> dict[str, Any]:
-    return {'parameters': phonons.inputs['parameters'], **phonons.polar, **phonons.members}
+    return {'parameters': phonons.inputs['parameters'], **phonons.members}
 
 
 def _told(made: Mapping[str, orm.Data]) -> list[str]:
