@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-_LABEL_MAKERS = ('aiida.calculations:mlcc.correlate', 'aiida.calculations:mlcc.label_point')
-"""PySCF labels a batch of snapshots in one job; a calcfunction stores each energy of Cc4s as soon as it is there."""
-
 _SAME_CELL = 1e-4
 """Å: as structures are compared."""
 
@@ -22,10 +19,12 @@ def find_known_labels(snapshots: Any) -> dict[str, Any]:
     from aiida.plugins import DataFactory
 
     from aiida_mlcc.data.process_types import process_types
+    from aiida_mlcc.engines.table import correlation_engines
 
     content = snapshots.get_snapshots()
+    makers = {maker.entry_point for engine in correlation_engines() for maker in engine.label_makers}
     query = orm.QueryBuilder()
-    query.append(orm.CalculationNode, filters={'process_type': {'in': process_types(*_LABEL_MAKERS)}}, tag='job')
+    query.append(orm.CalculationNode, filters={'process_type': {'in': process_types(*makers)}}, tag='job')
     query.append(
         DataFactory('mlcc.snapshots'),
         with_incoming='job',

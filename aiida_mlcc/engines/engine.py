@@ -7,7 +7,7 @@ An entry of :mod:`aiida_mlcc.engines.table` implements one of them. Settings are
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -44,6 +44,19 @@ Inputs = Mapping[str, Any]
 Codes = Mapping[str, orm.AbstractCode | None]
 
 
+@dataclass(frozen=True)
+class LabelMaker:
+    """A process that stores labels of an engine: a job, or a calcfunction that stores what jobs left.
+
+    :param entry_point: as ``aiida.calculations:mlcc.…``.
+    :param input_of: of a calcfunction: from its node, its inputs by link label, a method and a frame to the link label
+        of the input that holds what the job left of that label, or None where there is none.
+    """
+
+    entry_point: str
+    input_of: Callable[[orm.CalcFunctionNode, Mapping[str, Any], str, int], str | None] | None = None
+
+
 class Engine(ABC):
     """What both kinds of engine say.
 
@@ -58,6 +71,8 @@ class Engine(ABC):
     """What to cite: program → text and address."""
     uncounted: ClassVar[tuple[str, ...]] = ()
     """Settings on which no energy depends."""
+    label_makers: ClassVar[tuple[LabelMaker, ...]] = ()
+    """The processes that store its labels; those of force engines that run in jobs of the runtime are not listed."""
 
     def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the labels of an engine with these settings say of their source."""

@@ -12,7 +12,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_mlcc.calculations.correlate import CorrelateCalculation
 from aiida_mlcc.calculations.integrals import refuse_open_shell
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, Step
+from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, LabelMaker, Step
 from aiida_mlcc.engines.runtime_jobs import OPTIONAL, RuntimeForces
 from aiida_mlcc.jobs.inputs import Options, job_inputs
 from aiida_mlcc.jobs.restart import CorrelateRestartWorkChain
@@ -68,6 +68,7 @@ class PyscfEnergies(CorrelationEngine):
     settings = PyscfCorrelation
     programs = CITE
     places = (CORRELATE,)
+    label_makers = (LabelMaker('aiida.calculations:mlcc.correlate'),)
 
     def declare_ports(self, spec: WorkChainSpec) -> None:
         """Declare `correlate`, the job in which PySCF computes all energies."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_mlcc.data.process_types import entry_point_of
+from aiida_mlcc.engines.table import engines
 
-_POINT = 'aiida.calculations:mlcc.label_point'
-_TRAJECTORY = 'aiida.calculations:mlcc.vasp_trajectory'
-_LABELS = 'aiida.calculations:mlcc.vasp_labels'
 _HARTREE_FOCK = ('mesh_hartree_fock', 'hartree_fock')
 """The steps of VASP that give an energy: that on a mesh of its own goes before that at Γ."""
 
@@ -21,9 +20,7 @@ def is_source(node: orm.Data) -> bool:
     """Tell whether the labels of `node` are its own: computed by jobs or given, not gathered from other nodes."""
     creator = node.creator
     at_first_hand = creator is None or isinstance(creator, orm.CalcJobNode)
-    return bool(node.methods) and (
-        at_first_hand or entry_point_of(creator.process_type) in (_POINT, _TRAJECTORY, _LABELS)
-    )
+    return bool(node.methods) and (at_first_hand or entry_point_of(creator.process_type) in _inputs_of_makers())
 
 
 class LabelJobs:
@@ -40,35 +37,21 @@ class LabelJobs:
         """
         if not self.inputs:
             return self.creator
-        node = self.inputs.get(self._name(method, frame) or '')
+        input_of = _inputs_of_makers().get(entry_point_of(self.creator.process_type) or '')
+        name = None if input_of is None else input_of(self.creator, self.inputs, method, frame)
+        node = self.inputs.get(name or '')
         maker = None if node is None else node.creator
         if isinstance(maker, orm.CalcFunctionNode):
             steps = _inputs_of(maker)
             maker = next((steps[name].creator for name in _HARTREE_FOCK if name in steps), None)
         return maker if isinstance(maker, orm.CalcJobNode) else self.creator
 
-    def _name(self, method: str, frame: int) -> str | None:
-        """Return the input that holds what a job left of a label."""
-        labelled_by = entry_point_of(self.creator.process_type)
-        if labelled_by == _POINT:
-            by_hartree_fock = 'hf_energy' if 'hf_energy' in self.inputs else 'integrals'
-            return by_hartree_fock if method == 'HF' else 'energies'
-        if labelled_by == _LABELS:
-            frames = sorted(int(name.removeprefix('frame_')) for name in self.inputs if name.startswith('frame_'))
-            return f'frame_{frames[frame]}'
-        return self._segment(frame)
 
-    def _segment(self, frame: int) -> str | None:
-        """Return the part of a dynamics in which a frame lies."""
-        summary = self.creator.base.links.get_outgoing(link_label_filter='summary').all_nodes()
-        if not summary or not {'steps', 'parameters'} <= set(self.inputs):
-            return None
-        step = summary[0]['steps'][frame] + self.inputs['parameters']['equilibration_steps']
-        for name, n_steps in sorted(self.inputs['steps'].get_dict().items()):
-            if step <= n_steps:
-                return name
-            step -= n_steps
-        return None
+@cache
+def _inputs_of_makers() -> dict[str, Callable[..., str | None]]:
+    """Return entry point → where it has what a job left of a label, of the calcfunctions that store labels."""
+    makers = (maker for engine in engines() for maker in engine.label_makers)
+    return {maker.entry_point: maker.input_of for maker in makers if maker.input_of is not None}
 
 
 def _inputs_of(process: orm.ProcessNode) -> Mapping[str, Any]:

@@ -30,7 +30,7 @@ from aiida_mlcc.engines.cc4s.settings import (
     integral_settings,
     source_of,
 )
-from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, Step
+from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, LabelMaker, Step
 from aiida_mlcc.engines.vasp import engine as vasp
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH
 from aiida_mlcc.engines.vasp.integrals import own_mesh, refuse_chain
@@ -51,8 +51,16 @@ _PROCESSES_ABOVE = 5
 """A point, the chain of its integrals and two jobs, at most; and what waits for all points together."""
 
 
+def _input_of_point(_: orm.CalcFunctionNode, inputs: Mapping[str, Any], method: str, frame: int) -> str:
+    if method != 'HF':
+        return 'energies'
+    return 'hf_energy' if 'hf_energy' in inputs else 'integrals'
+
+
 class Cc4sEngine(CorrelationEngine):
     """A snapshot a job of Cc4s; the integrals of a batch before, in one job or each on its own."""
+
+    label_makers = (LabelMaker('aiida.calculations:mlcc.label_point', _input_of_point),)
 
     def declare_ports(self, spec: WorkChainSpec) -> None:
         """Declare `cc4s`, the places of the integrals and `clean_tensors`."""

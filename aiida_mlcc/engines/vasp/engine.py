@@ -11,7 +11,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, SaidCost, Step
+from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, LabelMaker, SaidCost, Step
 from aiida_mlcc.engines.vasp.dynamics import VaspMdWorkChain, refuse_dynamics
 from aiida_mlcc.engines.vasp.jobs import PLACE, segment_port, vasp_inputs, vasp_ports
 from aiida_mlcc.engines.vasp.labels import VaspLabelsWorkChain
@@ -37,6 +37,24 @@ CITE = {
 _KB_PER_GB = 1e6
 
 
+def _input_of_frame(_: orm.CalcFunctionNode, inputs: Mapping[str, Any], method: str, frame: int) -> str:
+    frames = sorted(int(name.removeprefix('frame_')) for name in inputs if name.startswith('frame_'))
+    return f'frame_{frames[frame]}'
+
+
+def _input_of_segment(function: orm.CalcFunctionNode, inputs: Mapping[str, Any], method: str, frame: int) -> str | None:
+    """Return the part of a dynamics in which a frame lies."""
+    summary = function.base.links.get_outgoing(link_label_filter='summary').all_nodes()
+    if not summary or not {'steps', 'parameters'} <= set(inputs):
+        return None
+    step = summary[0]['steps'][frame] + inputs['parameters']['equilibration_steps']
+    for name, n_steps in sorted(inputs['steps'].get_dict().items()):
+        if step <= n_steps:
+            return str(name)
+        step -= n_steps
+    return None
+
+
 class VaspEngine(ForceEngine):
     """One structure a job; a dynamics in as many jobs as it takes."""
 
@@ -45,6 +63,10 @@ class VaspEngine(ForceEngine):
     programs = CITE
     uncounted = JOB_ONLY
     place = place_of_dynamics = PLACE
+    label_makers = (
+        LabelMaker('aiida.calculations:mlcc.vasp_labels', _input_of_frame),
+        LabelMaker('aiida.calculations:mlcc.vasp_trajectory', _input_of_segment),
+    )
 
     def declare_ports(self, spec: WorkChainSpec, dynamics: bool = False) -> None:
         """Declare `vasp`, for a dynamics with the steps of one job."""
