@@ -15,11 +15,8 @@ from importlib import import_module
 from typing import Any
 
 from aiida import orm
-from aiida.engine import WorkChain
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_phonopy.data.phonopy import PhonopyData
-
-from aiida_mlcc.calculations.runtime_source import science_hash
 
 CURVE = 'CURVE'
 """The name that a file of the table gives its entry."""
@@ -143,25 +140,3 @@ def curve_namespaces(spec: WorkChainSpec, stage: str) -> None:
     """Declare the same outputs of a WorkChain that has them of several methods."""
     for name, output in outputs_of_stage(stage).items():
         spec.output_namespace(name, dynamic=True, valid_type=output.kind, help=f'By method. {output.help}')
-
-
-def draw(process: WorkChain, name: str, source: Phonons | Dynamics) -> dict[str, orm.Data]:
-    """Calculate the curve of an entry, if `source` allows it, and return it.
-
-    It is an output of `process` then, which reports what there is to tell of it, or why there is no such curve.
-    """
-    curve = all_curves()[name]
-    arguments = None if curve.arguments is None else curve.arguments(source)
-    if arguments is None:
-        return {}
-    found, call = curve.calculate.run_get_node(
-        science=science_hash(curve.calculate), metadata={'call_link_label': curve.step}, **arguments
-    )
-    if not call.is_finished_ok:
-        process.report(f'no {name.replace("_", " ")}: {call.exit_message}')
-        return {}
-    made = dict(found) if isinstance(found, Mapping) else dict(zip(curve.outputs, [found], strict=True))
-    process.out_many(made)
-    for line in curve.told(made):
-        process.report(line)
-    return made

@@ -26,7 +26,8 @@ from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain
 from aiida_mlcc.runtime.evaluate_settings import Evaluate, Relax
 from aiida_mlcc.science.phonon_settings import PhononSettings
 from aiida_mlcc.science.relaxation import free_positions
-from aiida_mlcc.workflows.curve_table import AT_REST, Phonons, curves_of, draw
+from aiida_mlcc.workflows.curve_table import AT_REST, Phonons, curves_of
+from aiida_mlcc.workflows.draw_curve import draw
 from aiida_mlcc.workflows.phonon_forces import PhononForces, alternatives_of, evaluated_by, lost_in, reason_of
 from aiida_mlcc.workflows.phonon_inputs import of_one_cell_only, primitive_kind
 from aiida_mlcc.workflows.phonon_ports import phonon_inputs, phonon_outputs

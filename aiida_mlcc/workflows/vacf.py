@@ -22,8 +22,9 @@ from aiida_mlcc.jobs.restart import MdRestartWorkChain
 from aiida_mlcc.runtime.md_settings import MD
 from aiida_mlcc.science.spectrum_settings import DynamicsLimits, SpectrumSettings
 from aiida_mlcc.science.vdos import folding
-from aiida_mlcc.workflows.curve_table import Dynamics, curve_outputs, curves_of, draw
+from aiida_mlcc.workflows.curve_table import Dynamics, curve_outputs, curves_of
 from aiida_mlcc.workflows.curves.spectrum import TRAJECTORY
+from aiida_mlcc.workflows.draw_curve import draw
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.vacf_checks import distrust, refuse_inputs
 

@@ -112,3 +112,13 @@ def test_what_python_imports_is_reached():
     imported = {module._path(name).relative_to(PACKAGE.parent).as_posix() for name in shown.split()}
     assert len(imported) > 10
     assert imported <= set(reached_files(name))
+
+
+@pytest.mark.parametrize('curve', ['dispersion', 'thermal', 'gruneisen', 'spectrum', 'error_budget'])
+def test_a_curve_does_not_reach_what_makes_keys_and_calls_it(curve):
+    """A changed word in these leaves curves in the cache."""
+    files = reached(f'aiida_mlcc.workflows.curves.{curve}')
+    assert 'workflows/curve_table.py' in files
+    assert files.isdisjoint(
+        {'calculations/runtime_source.py', 'calculations/reached_files.py', 'workflows/draw_curve.py'}
+    )
