@@ -103,8 +103,7 @@ def serve(address: str) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     with contextlib.suppress(ImportError):
-        # To search for the best order of a network's contractions takes longer than the few steps that tests make.
-        importlib.import_module('e3nn').set_optimization_defaults(optimize_einsums=False)
+        take_networks_as_they_come()
     set_by_imports = {name: value for name, value in os.environ.items() if before.get(name) != value}
     # The client finds the address when it is ready for it, not before.
     listener = socket.socket(socket.AF_UNIX)
@@ -152,6 +151,12 @@ def serve(address: str) -> None:
             clients[child] = client
     for child in clients:
         os.kill(child, signal.SIGKILL)
+
+
+def take_networks_as_they_come() -> None:
+    """Optimise neither the order of a network's contractions nor its compiled code: tests make a few steps with it."""
+    importlib.import_module('e3nn').set_optimization_defaults(optimize_einsums=False)
+    importlib.import_module('torch')._C._set_graph_executor_optimize(False)
 
 
 class _Source:
