@@ -9,6 +9,7 @@ from aiida import orm
 
 from aiida_mlcc.data.force_field import ForceFieldData
 from tests.crystals import rocksalt, springs
+from tests.curve_sources import drawn, dynamics, phonons
 from tests.quick_aiida import POLL_SECONDS, install
 from tests.warm_python import WarmPython
 
@@ -77,7 +78,8 @@ def aiida_localhost(aiida_profile, tmp_path_factory):
     ).store()
     computer.set_minimum_job_poll_interval(POLL_SECONDS)
     computer.set_default_mpiprocs_per_machine(1)
-    return computer.configure().computer
+    # A login shell reads the profile of whoever runs the tests, at each question after a job.
+    return computer.configure(use_login_shell=False).computer
 
 
 @pytest.fixture(scope='session')
@@ -102,3 +104,15 @@ def members(aiida_profile):
     """Two members whose springs differ by a known factor."""
     stiffness = {'seed_1': 3.0, 'seed_2': 3.3}
     return {name: ForceFieldData(springs(rocksalt(), value)).store() for name, value in stiffness.items()}
+
+
+@pytest.fixture(scope='session')
+def argon_phonons(aiida_profile):
+    """What the harmonic curves of argon are calculated from."""
+    return phonons()
+
+
+@pytest.fixture(scope='session')
+def curve_nodes(argon_phonons):
+    """Every curve of the table once: entry → output → node."""
+    return {**drawn('harmonic_phonon', argon_phonons)[0], **drawn('vacf', dynamics())[0]}

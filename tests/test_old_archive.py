@@ -34,7 +34,7 @@ def said():
 
 
 @pytest.fixture(scope='module')
-def run(aiida_profile, said):
+def run(aiida_localhost, said):
     """Import the archive, beside what other tests have stored."""
     import_archive(ARCHIVE)
     return orm.load_node(said['run'])

@@ -1,5 +1,7 @@
 """Fits as a job: one Δ a method; what the kind of Δ needs has to be there, and nothing else."""
 
+from functools import cache
+
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
@@ -16,6 +18,7 @@ from tests.workflows.data import snapshots_of_springs
 FitCalculation = CalculationFactory('mlcc.fit')
 
 
+@cache
 def untrained_base() -> ForceField:
     architecture = Architecture(**NETWORK, atomic_numbers=(3, 9), avg_num_neighbors=18.0)
     parameters = dict(build(architecture).named_parameters())

@@ -12,13 +12,14 @@ def test_the_first_setup_says_what_it_made(home, first_setup):
         assert line in first_setup
 
 
-def test_a_second_setup_changes_nothing(home):
+def test_a_second_setup_changes_nothing_and_prints_the_line_that_leads_to_the_profile(home):
     config = (home / '.aiida-mlcc/.aiida/config.json').read_text()
     again = at_home(home, 'setup')
     assert again.returncode == 0, again.stderr
     assert 'made the' not in again.stdout
     assert again.stdout.count('is there already') == 3
     assert (home / '.aiida-mlcc/.aiida/config.json').read_text() == config
+    assert f'export AIIDA_PATH={home}/.aiida-mlcc ' in again.stdout
 
 
 def test_the_profile_has_a_directory_of_its_own(home):
@@ -28,11 +29,6 @@ def test_the_profile_has_a_directory_of_its_own(home):
     assert config['profiles']['mlcc']['storage']['backend'] == 'core.sqlite_dos'
     assert config['profiles']['mlcc']['process_control']['backend'] == 'core.zeromq'
     assert config['profiles']['mlcc']['options']['caching.enabled_for'] == ['aiida.calculations:mlcc.*']
-
-
-def test_the_printed_line_leads_to_the_profile(home):
-    printed = at_home(home, 'setup').stdout
-    assert f'export AIIDA_PATH={home}/.aiida-mlcc ' in printed
 
 
 def test_another_command_without_that_line_says_what_to_do(home):

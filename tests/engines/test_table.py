@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from aiida import orm
 from ase.build import bulk
@@ -25,7 +26,7 @@ from aiida_mlcc.engines.table import (
     force_engines,
 )
 from aiida_mlcc.science.labelling import made_with
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.snapshots import Label, Snapshots
 from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
 from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
@@ -208,15 +209,20 @@ def test_phonons_validate_and_displaced_cells_are_labelled(name: str, argon, cod
 
 @forces
 def test_new_structures_of_any_engine_of_forces_can_be_labelled(name: str, argon, codes) -> None:
-    """`base_engine` takes every engine that gives forces."""
+    """For a selection that makes structures, `base_engine` takes every engine of forces that labelled the snapshots."""
     engine = force_engine({'name': name})
-    snapshots = SnapshotsData(Snapshots.from_atoms([argon.get_ase()]))
-    overrides = {'base_engine': engine.settings.defaults()}
+    settings = engine.settings.defaults()
+    frames = Snapshots.from_atoms([argon.get_ase()])
+    label = Label(np.zeros(1), np.zeros((1, 1, 3)), engine.source_of(settings))
+    snapshots = SnapshotsData(frames.with_label(settings.get('method', 'LDA'), label))
+    overrides = {'base_engine': settings, 'selection': {'kind': 'frozen-phonon'}}
     builder = CCEnergiesWorkChain.get_builder_from_protocol(
         snapshots=snapshots, structure=argon, protocol='fast', overrides=overrides, **codes
     )
-    assert builder.base_engine['name'] == name
-    assert engine.place in builder._inputs(prune=True)
+    assert wrong(builder) is None
+    setting = next(one for one in engine.counted if one not in ('name', 'method') and changed(engine, one) is not None)
+    builder.base_engine = {**builder.base_engine.get_dict(), setting: changed(engine, setting)}
+    assert f'base_engine.{setting}' in (wrong(builder) or '')
 
 
 @correlation

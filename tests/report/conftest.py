@@ -1,10 +1,14 @@
 """Runs made by hand for all tests of reports: they only read them."""
 
+from pathlib import Path
+
 import pytest
 
+from aiida_mlcc.report.curve_table import Findings
+from aiida_mlcc.report.page import Written, render, write_report
 from tests.graphs import Run, build_run
 from tests.report.full_run import FullRun, build_full_run
-from tests.report.read_page import Page, page_of
+from tests.report.read_page import Page, findings_of
 
 
 @pytest.fixture(scope='package')
@@ -23,12 +27,25 @@ def full(run) -> FullRun:
 
 
 @pytest.fixture(scope='package')
-def page_of_run(run) -> Page:
-    """Return the page of `run`."""
-    return page_of(run.master)
+def written(run, tmp_path_factory) -> tuple[Path, Written]:
+    """Return the folder of the report on `run`, and what was said of it."""
+    folder = tmp_path_factory.mktemp('report')
+    return folder, write_report(run.master, folder)
 
 
 @pytest.fixture(scope='package')
-def page_of_full(full) -> Page:
+def page_of_run(written) -> Page:
+    """Return the page of `run`."""
+    return Page((written[0] / 'index.html').read_text(encoding='utf-8'))
+
+
+@pytest.fixture(scope='package')
+def everything(full) -> Findings:
+    """Return what is found of `full`."""
+    return findings_of(full.process)
+
+
+@pytest.fixture(scope='package')
+def page_of_full(everything) -> Page:
     """Return the page of `full`."""
-    return page_of(full.process)
+    return Page(render(everything))

@@ -41,9 +41,14 @@ class Page(HTMLParser):
             self.scripts.append(data)
 
 
+def findings_of(process):
+    """Return what a report shows of a run."""
+    return Findings(process, curves_of_run(process), results_of(process))
+
+
 def page_of(process):
     """Return the page of a run."""
-    return Page(render(Findings(process, curves_of_run(process), results_of(process))))
+    return Page(render(findings_of(process)))
 
 
 def traces(page, figure, role):

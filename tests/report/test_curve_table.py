@@ -4,12 +4,11 @@ import json
 
 import pytest
 
-from aiida_mlcc.report.arrays import curves_of_run
-from aiida_mlcc.report.curve_table import Findings, all_shown
-from aiida_mlcc.report.results import results_of, to_json
+from aiida_mlcc.report.curve_table import all_shown
+from aiida_mlcc.report.results import to_json
 from aiida_mlcc.workflows.curve_table import all_curves
-from tests.curve_sources import drawn, dynamics, phonons
 from tests.report.full_run import finished
+from tests.report.read_page import findings_of
 
 SLUG = 'hf'
 DRAWN = [name for name, curve in all_curves().items() if curve.arguments is not None]
@@ -17,23 +16,16 @@ PARTS = {'harmonic_phonon': 'methods', 'vacf': 'dynamics'}
 
 
 @pytest.fixture(scope='module')
-def made(aiida_profile):
+def made(curve_nodes):
     """Return output → node, as the calcfunctions of the table give them."""
-    entries = {**drawn('harmonic_phonon', phonons())[0], **drawn('vacf', dynamics())[0]}
-    return {name: node for outputs in entries.values() for name, node in outputs.items()}
+    return {name: node for outputs in curve_nodes.values() for name, node in outputs.items()}
 
 
 @pytest.fixture(scope='module')
 def calculated(made):
     """Return what is found of a run that returned these nodes."""
     process = finished({f'{name}__{SLUG}': node for name, node in made.items()})
-    return Findings(process, curves_of_run(process), results_of(process))
-
-
-@pytest.fixture(scope='module')
-def everything(full):
-    """Return what is found of the run that has everything."""
-    return Findings(full.process, curves_of_run(full.process), results_of(full.process))
+    return findings_of(process)
 
 
 def test_all_that_is_calculated_is_shown_and_nothing_else():

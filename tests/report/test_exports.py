@@ -7,35 +7,23 @@ import pytest
 import yaml
 from aiida import orm
 from aiida.common.links import LinkType
-from ase.build import bulk
 from plumpy import ProcessState
 
 from aiida_mlcc.calculations.functions.phonopy_instance import phonopy_of
 from aiida_mlcc.report.arrays import curves_of_run
-from aiida_mlcc.report.curve_table import Findings
 from aiida_mlcc.report.exports import write_band_yaml, write_csv
-from aiida_mlcc.report.page import write_report
-from aiida_mlcc.report.results import results_of
 from aiida_mlcc.science.branches import frequencies_of, path_matrices
 from aiida_mlcc.science.dispersion import band_path
-from tests.curve_sources import argon_forces
 from tests.report.full_run import LAGS_FS, MEMBERS, PEAKS, TEMPERATURES
 
 CM1_PER_THZ = 33.35641
 
 
 @pytest.fixture(scope='module')
-def written(run, tmp_path_factory):
-    """Return the folder of a report on the whole run, and what was said of it."""
-    folder = tmp_path_factory.mktemp('report')
-    return folder, write_report(run.master, folder)
-
-
-@pytest.fixture(scope='module')
-def all_written(full, tmp_path_factory):
+def all_written(everything, tmp_path_factory):
     """Return a folder with the CSV files of the run that has everything."""
     folder = tmp_path_factory.mktemp('csv')
-    write_csv(Findings(full.process, curves_of_run(full.process), results_of(full.process)), folder)
+    write_csv(everything, folder)
     return folder
 
 
@@ -45,9 +33,9 @@ def _rows(path):
 
 
 @pytest.fixture(scope='module')
-def argon(aiida_profile):
+def argon(argon_phonons):
     """Return a run with the dispersion of a Lennard-Jones crystal of argon, and the node of that dispersion."""
-    atoms, data = bulk('Ar', 'fcc', a=5.3), argon_forces()
+    atoms, data = argon_phonons.primitive.get_ase(), argon_phonons.members['seed_1']
     phonon = phonopy_of(data)
     path = band_path(atoms, points=9)
     bands = orm.BandsData()

@@ -35,7 +35,7 @@ def slope(energy_of: Any, atoms: Atoms, atom: int, axis: int, step: float = 0.01
     return -float(np.dot([1, -8, 8, -1], energies)) / (12 * step)
 
 
-@pytest.mark.parametrize('method', ['LDA', 'PBE'])
+@pytest.mark.parametrize('method', [pytest.param('LDA', marks=pytest.mark.nightly), 'PBE'])
 def test_dft_forces_are_the_slope_of_the_energy(method: str) -> None:
     atoms = lithium_hydride(0.05)
     calculator = PyscfCalculator(PyscfForces.of({**ENGINE, 'method': method, 'ke_cutoff': 200.0}), follow=True)

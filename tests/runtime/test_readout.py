@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def truth() -> ForceField:
     return ForceField((readout_term(base().terms[0], ['Au', 'Cu'], weights),), {'Cu': 0.5, 'Au': 0.5}, SCALE)
 
 
+@cache
 def snapshots(hf_forces: bool = False) -> Snapshots:
     """LDA is the base itself, HF base and Δ; CCSD has too few labels."""
     frames = Snapshots.from_atoms(rattled(N_FRAMES))

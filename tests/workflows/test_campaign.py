@@ -89,6 +89,7 @@ def test_job_out_of_time_that_may_have_no_more_is_named(campaign):
     assert campaign.starts() == {0: 1, 1: 1}
 
 
+@pytest.mark.nightly
 def test_truncated_vertex_never_reaches_cc4s(campaign):
     campaign.break_points({0: 'truncated-vertex'})
     _, node = run_get_node(campaign.builder(helium(1), methods=['MP2']))
@@ -97,6 +98,7 @@ def test_truncated_vertex_never_reaches_cc4s(campaign):
     assert campaign.starts() == {}
 
 
+@pytest.mark.nightly
 def test_budget_that_the_first_point_exceeds_stops_there_and_keeps_its_label(campaign):
     outputs, node = run_get_node(campaign.builder(helium(4), max_core_hours=0.1))
     assert node.exit_status == CCEnergiesWorkChain.exit_codes.ERROR_TOO_EXPENSIVE.status

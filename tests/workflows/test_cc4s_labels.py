@@ -55,6 +55,7 @@ def jobs_of(node, kind):
     return [p for p in node.called_descendants if isinstance(p, orm.CalcJobNode) and p.process_class is kind]
 
 
+@pytest.mark.nightly
 def test_energies_are_those_of_pyscf_alone_from_the_same_equations(python, cc4s):
     snapshots = helium(2)
     outputs, node = run_get_node(builder_of(python, cc4s, snapshots))

@@ -9,6 +9,8 @@ from tests.crystals import rocksalt
 from tests.workflows.data import snapshots_of_springs
 from tests.workflows.test_delta_train import builder_of
 
+pytestmark = pytest.mark.nightly
+
 
 @pytest.fixture(scope='module')
 def compared(python):
@@ -20,7 +22,6 @@ def compared(python):
     return outputs, node
 
 
-@pytest.mark.nightly
 def test_the_member_has_the_kind_asked_for_and_the_alternative_the_other(compared):
     outputs, _ = compared
     member, other = outputs['delta_ml']['hf']['seed_1'], outputs['alternatives']['readout']['hf']['seed_1']

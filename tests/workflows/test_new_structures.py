@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
+from ase import Atoms
 from ase.build import bulk
 
 from aiida_mlcc.runtime.calculators import energy_and_forces
@@ -27,16 +28,33 @@ def lih(aiida_profile) -> orm.StructureData:
     return orm.StructureData(ase=LIH).store()
 
 
-@pytest.fixture(scope='module')
-def vibrating() -> Snapshots:
-    """Frames of LiH with LDA energies and forces of PySCF, as a dynamics leaves them."""
-    calculator = PyscfCalculator(PyscfForces(**ENGINE, conv_tol=1e-9, ke_cutoff=60.0))
+def rattled() -> list[Atoms]:
     frames = [LIH.copy() for _ in range(4)]
     for seed, atoms in enumerate(frames):
         atoms.rattle(0.04, seed=seed)
-    energies, forces = zip(*(energy_and_forces(calculator, atoms) for atoms in frames), strict=True)
-    label = Label(np.array(energies), np.array(forces), calculator.label_source)
-    return Snapshots.from_atoms(frames).with_label('LDA', label)
+    return frames
+
+
+def calculator() -> PyscfCalculator:
+    return PyscfCalculator(PyscfForces(**ENGINE, conv_tol=1e-9, ke_cutoff=60.0))
+
+
+@pytest.fixture(scope='module')
+def vibrating() -> Snapshots:
+    """Frames of LiH with LDA energies and forces of PySCF, as a dynamics leaves them."""
+    pyscf = calculator()
+    energies, forces = zip(*(energy_and_forces(pyscf, atoms) for atoms in rattled()), strict=True)
+    label = Label(np.array(energies), np.array(forces), pyscf.label_source)
+    return Snapshots.from_atoms(rattled()).with_label('LDA', label)
+
+
+@pytest.fixture
+def pulled_back() -> Snapshots:
+    """The same frames with forces towards the sites, under the name of PySCF."""
+    frames = Snapshots.from_atoms(rattled())
+    forces = 3.0 * (LIH.positions - frames.positions)
+    label = Label(np.sum(forces**2, axis=(1, 2)) / 6.0, forces, calculator().label_source)
+    return frames.with_label('LDA', label)
 
 
 def of_lih(python, structure, snapshots, **overrides):
@@ -45,6 +63,7 @@ def of_lih(python, structure, snapshots, **overrides):
     return builder
 
 
+@pytest.mark.nightly
 def test_frozen_phonons_are_labelled_by_dft_like_the_snapshots_and_alone_by_the_costly_method(python, lih, vibrating):
     outputs, node = run_get_node(of_lih(python, lih, vibrating))
     assert node.is_finished_ok, node.exit_message
@@ -64,6 +83,7 @@ def test_frozen_phonons_are_labelled_by_dft_like_the_snapshots_and_alone_by_the_
     assert [job.inputs.snapshots.n_frames for job in jobs] == [3], 'one DFT job for all of them'
 
 
+@pytest.mark.nightly
 def test_optimal_frames_are_those_of_the_science(python, lih, vibrating):
     selection = {'kind': 'optimal', 'n': 2, 'seed': 4, 'qpoints': [[0, 0, 0]]}
     outputs, node = run_get_node(of_lih(python, lih, vibrating, selection=selection))
@@ -71,29 +91,29 @@ def test_optimal_frames_are_those_of_the_science(python, lih, vibrating):
     assert labelled_frames(outputs)['HF'] == select(vibrating, selection, LIH).tolist()
 
 
-def test_selection_that_these_forces_do_not_allow_ends_with_the_reason(python, lih, vibrating):
+def test_selection_that_these_forces_do_not_allow_ends_with_the_reason(python, lih, pulled_back):
     """At X nothing is known of a cell that holds Γ alone."""
     selection = {'kind': 'optimal', 'n': 2, 'seed': 4, 'qpoints': [[0.5, 0, 0.5]]}
-    _, node = run_get_node(of_lih(python, lih, vibrating, selection=selection))
+    _, node = run_get_node(of_lih(python, lih, pulled_back, selection=selection))
     assert node.exit_status == CCEnergiesWorkChain.exit_codes.ERROR_NO_SELECTION.status
     assert 'is not commensurate with the training cell' in node.exit_message
 
 
-def test_new_structures_of_snapshots_from_elsewhere_are_refused(python, lih, vibrating):
-    from_elsewhere = vibrating.with_label('LDA', replace(vibrating.labels['LDA'], source={'engine': 'cp2k'}))
+def test_new_structures_of_snapshots_from_elsewhere_are_refused(python, lih, pulled_back):
+    from_elsewhere = pulled_back.with_label('LDA', replace(pulled_back.labels['LDA'], source={'engine': 'cp2k'}))
     with pytest.raises(ValueError, match='the LDA labels come from cp2k, not from one of pyscf, vasp'):
         run_get_node(of_lih(python, lih, from_elsewhere))
 
 
-def test_new_structures_are_not_labelled_with_other_settings(python, lih, vibrating):
-    builder = of_lih(python, lih, vibrating)
+def test_new_structures_are_not_labelled_with_other_settings(python, lih, pulled_back):
+    builder = of_lih(python, lih, pulled_back)
     like = {'name': 'pyscf', 'method': 'LDA', 'exxdiv': 'ewald', 'max_cycle': 9, 'max_memory_mb': None, **ENGINE}
     builder.base_engine = {**like, 'pseudo': None, 'conv_tol': 1e-9, 'ke_cutoff': 80.0}
     with pytest.raises(ValueError, match=r'is 80\.0, but the snapshots are labelled with 60\.0'):
         run_get_node(builder)
 
 
-def test_two_different_designs_are_refused(python, lih, vibrating):
+def test_two_different_designs_are_refused(python, lih, pulled_back):
     selection = {**DESIGN, 'per_method': {'HF': {**DESIGN, 'references': 3}}}
     with pytest.raises(ValueError, match="the selections of kind 'frozen-phonon' differ"):
-        run_get_node(of_lih(python, lih, vibrating, methods=['HF', 'MP2'], selection=selection))
+        run_get_node(of_lih(python, lih, pulled_back, methods=['HF', 'MP2'], selection=selection))

@@ -3,9 +3,12 @@
 import runpy
 from pathlib import Path
 
+import pytest
+
 EXAMPLE = Path(__file__).parents[2] / 'docs' / 'examples' / 'phonons_lif.py'
 
 
+@pytest.mark.nightly
 def test_the_example_shows_split_modes_and_thermal_properties(python, monkeypatch, capsys):
     monkeypatch.setattr('sys.argv', [str(EXAMPLE), python.uuid])
     runpy.run_path(str(EXAMPLE), run_name='__main__')

@@ -71,6 +71,7 @@ def test_rounds_end_when_the_most_frames_are_labelled(python, crystal_of_helium,
     assert not outputs['learning_curve']['rounds'][-1]['met']
 
 
+@pytest.mark.nightly
 def test_all_rounds_share_one_budget(python, crystal_of_helium, certainty):
     builder = in_rounds(python, crystal_of_helium, chain(8), target_sd_cm1=0.1, most=5)
     builder.max_core_hours = 10.0

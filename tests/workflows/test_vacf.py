@@ -120,7 +120,7 @@ def test_a_dynamics_that_cannot_be_trusted_is_left_out_with_its_numbers(python, 
     assert outputs['trajectory']['seed_1'].n_frames == 15
 
 
-@pytest.mark.parametrize('equilibration_steps', [0, 500])
+@pytest.mark.parametrize('equilibration_steps', [pytest.param(0, marks=pytest.mark.nightly), 500])
 def test_a_dynamics_that_blows_up_says_when_and_keeps_the_frames_before(python, crystal, members, equilibration_steps):
     builder = builder_of(
         python,

@@ -7,34 +7,22 @@ import pytest
 from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
-from aiida_mlcc.workflows.curve_table import AT_REST, Curve, Output, all_curves, curves_of, draw, outputs_of_stage
+from aiida_mlcc.workflows.curve_table import AT_REST, Curve, Output, all_curves, curves_of, outputs_of_stage
+from aiida_mlcc.workflows.draw_curve import draw
 from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 from aiida_mlcc.workflows.vacf import VACFWorkChain
-from tests.curve_sources import drawn, dynamics, phonons
 
 WORKCHAINS = {'harmonic_phonon': HarmonicPhononWorkChain, 'vacf': VACFWorkChain}
 DRAWN = [name for name, curve in all_curves().items() if curve.arguments is not None]
 
 
-@pytest.fixture(scope='module')
-def argon(aiida_profile):
-    """Return what the curves of argon are calculated from."""
-    return phonons()
-
-
-@pytest.fixture(scope='module')
-def made(argon):
-    """Return entry → output → node, of all entries."""
-    return {**drawn('harmonic_phonon', argon)[0], **drawn('vacf', dynamics())[0]}
-
-
 @pytest.mark.parametrize('name', DRAWN)
-def test_the_calcfunction_gives_what_the_entry_promises(made, name):
+def test_the_calcfunction_gives_what_the_entry_promises(curve_nodes, name):
     outputs = all_curves()[name].outputs
-    assert set(made[name]) <= set(outputs)
-    assert set(made[name]) >= {output for output, promised in outputs.items() if promised.always}
-    for output, node in made[name].items():
+    assert set(curve_nodes[name]) <= set(outputs)
+    assert set(curve_nodes[name]) >= {output for output, promised in outputs.items() if promised.always}
+    for output, node in curve_nodes[name].items():
         assert isinstance(node, outputs[output].kind)
         assert node.is_stored
 
@@ -66,9 +54,11 @@ def test_no_two_entries_give_the_same_output_and_each_comes_after_what_it_needs(
     assert before == set(outputs_of_stage(stage))
 
 
-def test_what_was_not_asked_for_is_not_calculated(argon, made):
-    of_an_engine = {'parameters': argon.inputs['parameters']}
-    asked = replace(argon, volumes={AT_REST: argon.members}, inputs=of_an_engine, made=made['dispersion'])
+def test_what_was_not_asked_for_is_not_calculated(argon_phonons, curve_nodes):
+    of_an_engine = {'parameters': argon_phonons.inputs['parameters']}
+    asked = replace(
+        argon_phonons, volumes={AT_REST: argon_phonons.members}, inputs=of_an_engine, made=curve_nodes['dispersion']
+    )
     assert all_curves()['dispersion'].arguments(asked)
     assert all_curves()['gruneisen'].arguments(asked) is None, 'there is one volume only'
     assert all_curves()['error_budget'].arguments(asked) is None, 'an engine has no members whose errors are estimated'
@@ -79,13 +69,13 @@ def impossible(science):
     return ExitCode(400, 'nothing to draw')
 
 
-def test_a_curve_that_cannot_be_made_is_reported_and_has_no_output(argon, monkeypatch):
+def test_a_curve_that_cannot_be_made_is_reported_and_has_no_output(argon_phonons, monkeypatch):
     entry = Curve('harmonic_phonon', 'try', impossible, {'nothing': Output(orm.Int, 'Nothing.')}, lambda source: {})
     monkeypatch.setitem(all_curves(), 'third_curve', entry)
     # It stands in no file of the package, whose hash it could have.
-    monkeypatch.setattr('aiida_mlcc.workflows.curve_table.science_hash', lambda _: orm.Str('of a test'))
+    monkeypatch.setattr('aiida_mlcc.workflows.draw_curve.science_hash', lambda _: orm.Str('of a test'))
     returned, reported = {}, []
     process = SimpleNamespace(out_many=returned.update, report=reported.append)
-    assert draw(process, 'third_curve', argon) == {}
+    assert draw(process, 'third_curve', argon_phonons) == {}
     assert returned == {}
     assert reported == ['no third curve: nothing to draw']

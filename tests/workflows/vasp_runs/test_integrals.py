@@ -103,6 +103,7 @@ def content(remote, name, tmp_path):
     return (tmp_path / name).read_text()
 
 
+@pytest.mark.nightly
 def test_all_steps_hand_over_their_orbitals_and_leave_the_tensors(where, registry):
     register(registry, *STEPS)
     outputs, node = run_get_node(VaspIntegralsWorkChain, **inputs(where))
@@ -126,7 +127,6 @@ def test_all_steps_hand_over_their_orbitals_and_leave_the_tensors(where, registr
     assert all(jobs[name].outputs.remote_folder.is_cleaned for name in STEPS if name != 'dump')
 
 
-@pytest.mark.nightly
 @pytest.mark.nightly
 def test_orbitals_are_those_of_the_step_before_and_natural_ones_take_their_place(where, registry, tmp_path):
     register(registry, *[step for step in STEPS if not step.startswith('mesh')])
@@ -153,9 +153,11 @@ def test_orbitals_are_those_of_the_step_before_and_natural_ones_take_their_place
     [
         ([], 'dft', {'killed': True}, 311, 'stopped before its end'),
         ([], 'dft', {'program': 'complex'}, 323, 'written by the program for complex orbitals: give vasp_gam as'),
-        (['dft'], 'hartree_fock', {'n_electronic': 9}, 312, 'did not converge'),
+        pytest.param(
+            *(['dft'], 'hartree_fock', {'n_electronic': 9}, 312, 'did not converge'), marks=pytest.mark.nightly
+        ),
         (['dft'], 'hartree_fock', {'n_plane_waves': 7}, 321, 'the basis has 13'),
-        (['dft'], 'hartree_fock', {'n_electrons': 7.0}, 322, '7.0 electrons'),
+        pytest.param(*(['dft'], 'hartree_fock', {'n_electrons': 7.0}, 322, '7.0 electrons'), marks=pytest.mark.nightly),
     ],
 )
 def test_each_failure_names_its_step(where, registry, good, bad, settings, status, reason):

@@ -15,7 +15,7 @@ from tests.workflows.vasp_runs.settings import ELECTRONS, ENGINE
 
 TAGS = {**ELECTRONS, 'IBRION': -1, 'NSW': 0}
 SMALL = {
-    'supercell_matrix': [2, 2, 2],
+    'supercell_matrix': [1, 1, 1],
     'parameters': {
         'mesh': [4, 4, 4],
         'band_points': 5,
@@ -27,7 +27,7 @@ SMALL = {
 
 def register(registry, skip=()):
     """Answer the displaced cells with the forces of springs."""
-    phonon = Phonopy(to_phonopy(primitive_cell(rocksalt())), np.eye(3, dtype=int) * 2, primitive_matrix='P')
+    phonon = Phonopy(to_phonopy(primitive_cell(rocksalt())), np.eye(3, dtype=int), primitive_matrix='P')
     phonon.generate_displacements(distance=0.01)
     bound = ForceConstantsModel(springs(rocksalt()).terms[0]).bind(from_phonopy(phonon.supercell))
     for number, cell in enumerate([phonon.supercell, *phonon.supercells_with_displacements]):
