@@ -22,6 +22,8 @@ def read_structure(source: str) -> StructureData:
     """
     from aiida.orm import StructureData
 
+    from aiida_mlcc.science.structure_checks import refuse_contents
+
     path = Path(source)
     if not path.is_file():
         if path.suffix and not source.isdigit():
@@ -38,7 +40,32 @@ def read_structure(source: str) -> StructureData:
         raise click.UsageError(f'ASE cannot read a structure from {source}: {error}') from None
     if not all(atoms.pbc) or atoms.cell.rank < 3:
         raise click.UsageError(f'{source} holds no crystal: it needs three lattice vectors, all periodic.')
+    if (reason := refuse_contents(atoms)) is not None:
+        raise click.UsageError(_sentence(f'{source}: {reason}'))
     return StructureData(ase=atoms)
+
+
+def symmetrise(structure: StructureData, symprec: float) -> StructureData:
+    """Return a structure with the symmetry that it has within `symprec` (Å).
+
+    What is made from a stored structure is stored with its provenance.
+
+    :raises click.UsageError: where no symmetry is found.
+    """
+    from aiida.orm import Float, StructureData
+
+    from aiida_mlcc.calculations.functions.symmetrised_structure import symmetrised_structure
+    from aiida_mlcc.calculations.runtime_source import science_hash
+    from aiida_mlcc.science.symmetry import SymmetryError, symmetrised
+
+    try:
+        ideal = symmetrised(structure.get_ase(), symprec)
+    except (SymmetryError, ValueError) as error:
+        raise click.UsageError(_sentence(str(error))) from None
+    if not structure.is_stored:
+        return StructureData(ase=ideal)
+    found: StructureData = symmetrised_structure(structure, Float(symprec), science_hash(symmetrised_structure))
+    return found
 
 
 def read_nac(source: str) -> SinglefileData | ArrayData:
@@ -162,7 +189,8 @@ def build(
     except (ValueError, TypeError) as error:
         raise click.UsageError(_sentence(str(error))) from None
     if wrong is not None:
-        raise click.UsageError(_sentence(f'{wrong.message} (at `{wrong.port}`)'))
+        at = '' if wrong.port in (None, 'inputs') else f' (at `{wrong.port}`)'
+        raise click.UsageError(_sentence(f'{wrong.message}{at}'))
     return builder
 
 

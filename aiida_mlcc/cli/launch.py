@@ -58,6 +58,18 @@ def _code_options(command: Callable[..., None]) -> Callable[..., None]:
     help='Born charges and dielectric tensor of a polar crystal: a BORN file of phonopy, an output of ph.x, a file of '
     'q2r.x, or a node. Given again, from another k mesh, it is compared with the first.',
 )
+@click.option(
+    '--symprec',
+    metavar='Å',
+    type=click.FloatRange(min=0, min_open=True),
+    help='Symmetry tolerance of all stages; the one that fits the digits of the structure if not given.',
+)
+@click.option(
+    '--symmetrise',
+    metavar='Å',
+    type=click.FloatRange(min=0, min_open=True),
+    help='Move the atoms onto the places of the symmetry found within this tolerance, before anything else.',
+)
 @click.option('--code', metavar='LABEL', help='The Python that runs the jobs; mlcc-python@localhost if not given.')
 @_code_options
 @click.option(
@@ -105,6 +117,8 @@ def launch(
     snapshots: str | None,
     reuse_labels: bool,
     nac: tuple[str, ...],
+    symprec: float | None,
+    symmetrise: float | None,
     code: str | None,
     vasp_kpoints_code: str | None,
     options: tuple[str, ...],
@@ -123,6 +137,7 @@ def launch(
     own.
     """
     from aiida_mlcc.cli.inputs import build, read_code, read_methods, read_nac, read_overrides, read_settings
+    from aiida_mlcc.cli.inputs import symmetrise as make_symmetric
     from aiida_mlcc.jobs.inputs import merge
 
     overrides = merge(read_overrides(overrides_file), read_settings(assignments))
@@ -149,7 +164,9 @@ def launch(
     if 'methods' in overrides and 'vacf_methods' not in overrides:
         overrides['vacf_methods'] = _spectra(protocol, overrides['methods'])
     crystal = _crystal(structure, given.get('snapshots'))
-    builder = build(crystal, read_code(code), protocol, overrides, **given, **scheduler)
+    if symmetrise is not None:
+        crystal = make_symmetric(crystal, symmetrise)
+    builder = build(crystal, read_code(code), protocol, overrides, symprec=symprec, **given, **scheduler)
     builder.metadata.label = label
     forecast = _forecast(builder) if with_forecast else None
     _print_plan(builder, forecast)
@@ -225,11 +242,13 @@ def _forecast(builder: ProcessBuilder) -> Dict | None:
 
 def _print_plan(builder: ProcessBuilder, forecast: Dict | None) -> None:
     from aiida_mlcc.cli.plan import lines
+    from aiida_mlcc.workflows.feasibility import remarks
 
     inputs = builder._inputs(prune=True)
-    click.echo(f'Phonons of {inputs["structure"].get_formula()}:')
     for line in lines(inputs, None if forecast is None else forecast.get_dict()):
         click.echo(line)
+    for remark in remarks(inputs):
+        click.echo(f'Remark: {remark}.')
 
 
 def _submit(builder: ProcessBuilder) -> ProcessNode:

@@ -38,10 +38,11 @@ def lines(inputs: Mapping[str, Any], forecast: Mapping[str, Any] | None = None) 
     :param forecast: what a point of the energies will cost, as a dry run of Cc4s says it.
     """
     stages = plan(inputs)
+    head = _crystal(inputs)
     rows = [f'  {name:<16} {jobs:>4} {"job " if jobs == 1 else "jobs"}  {what}' for name, jobs, what in stages]
     total = sum(jobs for _, jobs, _ in stages)
     rows.append(f'  {"together":<16} {total:>4} jobs, if none has to be continued or comes from the cache')
-    return rows if forecast is None else [*rows, *_cost_lines(inputs, forecast)]
+    return [head, *rows] if forecast is None else [head, *rows, *_cost_lines(inputs, forecast)]
 
 
 def _cost_lines(inputs: Mapping[str, Any], forecast: Mapping[str, Any]) -> list[str]:
@@ -50,6 +51,19 @@ def _cost_lines(inputs: Mapping[str, Any], forecast: Mapping[str, Any]) -> list[
 
     groups, budget = expected_frames(inputs).groups, inputs['cc_energies'].get('max_core_hours')
     return [f'  cost: {describe_point(forecast)};', f'  {describe_campaign(forecast, groups, budget)}']
+
+
+def _crystal(inputs: Mapping[str, Any]) -> str:
+    from aiida_mlcc.science.crystal import primitive_cell
+    from aiida_mlcc.science.formula import formula_of
+    from aiida_mlcc.science.symmetry import space_group
+    from aiida_mlcc.workflows.feasibility import symprec_of
+
+    crystal, symprec = inputs['structure'].get_ase(), symprec_of(inputs)
+    n_primitive = len(primitive_cell(crystal, symprec))
+    primitive = '' if len(crystal) == n_primitive else f' ({n_primitive} in the primitive cell)'
+    group = f'space group {space_group(crystal, symprec)} within {symprec:g} Å'
+    return f'Phonons of {formula_of(crystal.symbols)}, {len(crystal)} atoms{primitive}, {group}:'
 
 
 def _dynamics(inputs: Mapping[str, Any]) -> tuple[int, str]:

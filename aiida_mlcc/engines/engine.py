@@ -79,6 +79,13 @@ class Engine(ABC):
         counted = {name: value for name, value in settings.items() if name not in ('name', *self.uncounted)}
         return {'engine': self.name, **counted}
 
+    def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+        """Return element → electrons that are not part of its core, None where that is not known.
+
+        :param settings: of the engine, or what labels of `method` say of their source.
+        """
+        return None
+
     def cost_of(self, job: orm.CalcJobNode) -> SaidCost | None:
         """Return what a job of this program without a summary says of its cost; None for other jobs."""
         return None
@@ -111,6 +118,10 @@ class ForceEngine(Engine):
 
     def refuse_crystal(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
         """Return why these settings cannot label the crystal, in a sentence, or None."""
+        return None
+
+    def refuse_electrons(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
+        """Return why the electrons of a supercell cannot be calculated, in a sentence, or None."""
         return None
 
     def refuse_places(self, inputs: Inputs, dynamics: bool = False) -> str | None:

@@ -8,15 +8,17 @@ from typing import Any
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
+from ase import Atoms
 
 from aiida_mlcc.calculations.correlate import CorrelateCalculation
 from aiida_mlcc.calculations.integrals import refuse_open_shell
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, LabelMaker, Step
+from aiida_mlcc.engines.pyscf_elements import refuse_elements, valence
 from aiida_mlcc.engines.runtime_jobs import OPTIONAL, RuntimeForces
 from aiida_mlcc.jobs.inputs import Options, job_inputs
 from aiida_mlcc.jobs.restart import CorrelateRestartWorkChain
-from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation
+from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation, pseudopotential
 
 CORRELATE = 'correlate'
 
@@ -36,10 +38,29 @@ def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {_SOURCE_NAMES.get(name, name): value for name, value in settings.items() if name not in _UNCOUNTED}
 
 
+def refuse_cell(settings: Mapping[str, Any], atoms: Atoms) -> str | None:
+    """Return why the correlated energies of a supercell cannot be calculated, in a sentence, or None."""
+    pseudo = pseudopotential(settings.get('pseudo'), 'HF')
+    return refuse_elements(atoms.symbols, settings['basis'], pseudo) or refuse_open_shell(atoms)
+
+
 class PyscfForces(RuntimeForces):
     """LDA, PBE and Hartree–Fock of PySCF."""
 
     uncounted = (*_UNCOUNTED, 'exxdiv')
+
+    def refuse_crystal(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
+        """Refuse elements without a basis or a pseudopotential."""
+        pseudo = pseudopotential(settings.get('pseudo'), settings['method'])
+        return refuse_elements(atoms.symbols, settings['basis'], pseudo)
+
+    def refuse_electrons(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
+        """Refuse an odd number of electrons."""
+        return refuse_open_shell(atoms)
+
+    def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+        """Return the electrons that the pseudopotentials leave."""
+        return valence(symbols, pseudopotential(settings.get('pseudo'), method))
 
     def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the labels say of their source."""
@@ -89,8 +110,13 @@ class PyscfEnergies(CorrelationEngine):
         return source_of(settings)
 
     def refuse_jobs(self, inputs: Inputs) -> str | None:
-        """Return that the code is missing, or that the snapshots have no closed shells."""
-        return super().refuse_jobs(inputs) or refuse_open_shell(inputs['snapshots'].get_ase(0))
+        """Return that the code is missing, an element without a basis, or that the snapshots have no closed shells."""
+        reason = super().refuse_jobs(inputs)
+        return reason or refuse_cell(inputs['engine'].get_dict(), inputs['snapshots'].get_ase(0))
+
+    def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+        """Return the electrons that the pseudopotentials leave."""
+        return valence(symbols, pseudopotential(settings.get('pseudo'), method))
 
     def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
         """Return the job that labels a batch."""

@@ -19,6 +19,15 @@ PSEUDOPOTENTIALS = {'LDA': 'gth-pade', 'PBE': 'gth-pbe', 'HF': 'gth-hf-rev'}
 DFT_PRECISION = 1e-7
 """Of the integrals on the multigrid. Forces move by 1e-5 eV/Å when it is 1e-8, and a step takes a third longer."""
 
+
+def pseudopotential(named: str | None, method: str) -> str:
+    """Return the name of the pseudopotentials that `method` uses.
+
+    :param named: those that the settings name, if any.
+    """
+    return named or PSEUDOPOTENTIALS.get(method, PSEUDOPOTENTIALS['HF'])
+
+
 NATURAL_ORBITALS = 'natural_orbitals_per_occupied'
 
 _NAMES_OF_A_MESH = ('kpoints', 'kpoints_mesh', 'k_points', 'k_mesh', 'kmesh', 'kpts', 'mesh')
@@ -77,7 +86,7 @@ class PyscfSettings(Settings):
 
     def pseudopotential(self, method: str) -> str:
         """Return the name of the pseudopotentials that `method` uses."""
-        return self.pseudo or PSEUDOPOTENTIALS.get(method, PSEUDOPOTENTIALS['HF'])
+        return pseudopotential(self.pseudo, method)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from ase.data import atomic_masses
 from ase.geometry import find_mic, minkowski_reduce
 from numpy.typing import ArrayLike, NDArray
 
+from aiida_mlcc.science.symmetry import SYMPREC, SymmetryError, point_group, with_symmetry_within
+
 STRAIN_TOLERANCE = 1e-3
 """Largest strain between a cell and the supercell of the primitive cell that it is taken for."""
 
@@ -30,6 +32,7 @@ _WITHOUT_STABLE_ISOTOPE = (43, 61)
 _LAST_STABLE = 83
 """Where no isotope is stable, some tables have the mass and others the whole number next to it."""
 
+_WHOLE = 1e-6
 _ATOMS_TRIED = 8
 _REACH = 0.4
 _REFINEMENTS = 8
@@ -87,10 +90,10 @@ def expand_matrix(matrix: int | ArrayLike) -> NDArray[np.int64]:
     return expanded.astype(np.int64)
 
 
-def primitive_cell(atoms: Atoms, symprec: float = 1e-5, kind: str = 'auto') -> Atoms:
+def primitive_cell(atoms: Atoms, symprec: float = SYMPREC, kind: str = 'auto') -> Atoms:
     """Return a primitive cell of `atoms` in the same orientation, with the masses of its atoms.
 
-    :param symprec: how far atoms may be from their symmetric places, Å.
+    :param symprec: how far atoms may be from their symmetric places, Å. In the cell that is returned they are there.
     :param kind: one of :data:`PRIMITIVE_CELLS`: ``auto``, the cell as it is where it is primitive already, else that
         of phonopy's ``'auto'``; ``as-given``, the cell as it is, primitive or not; ``standardised``, the lattice
         vectors of seekpath (Hinuma et al., Comp. Mat. Sci. 128, 140), turned back to how the atoms lie.
@@ -103,6 +106,12 @@ def primitive_cell(atoms: Atoms, symprec: float = 1e-5, kind: str = 'auto') -> A
     unit_cell = to_phonopy(_crystal(atoms))
     if np.linalg.det(atoms.cell.array) < 0:
         raise CrystalError(LEFT_HANDED)
+    if symprec > SYMPREC:
+        try:
+            atoms = with_symmetry_within(atoms, symprec)
+        except SymmetryError as error:
+            raise CrystalError(str(error)) from error
+        unit_cell = to_phonopy(atoms)
     if kind == 'as-given':
         return from_phonopy(unit_cell)
     matrix = _standardised(atoms, symprec) if kind == 'standardised' else _guessed(unit_cell, symprec)
@@ -119,6 +128,19 @@ def supercell(atoms: Atoms, matrix: int | ArrayLike) -> Atoms:
     from phonopy.structure.cells import get_supercell
 
     return from_phonopy(get_supercell(to_phonopy(_crystal(atoms)), expand_matrix(matrix)))
+
+
+def breaks_symmetry(atoms: Atoms, matrix: int | ArrayLike, symprec: float = SYMPREC) -> bool:
+    """Tell whether some operation of the crystal takes a supercell of `atoms` to another one.
+
+    :param matrix: as that of :func:`supercell`.
+    """
+    # A cell that is a supercell itself may have fewer operations than the crystal: its primitive cell has all.
+    primitive = primitive_cell(atoms, symprec)
+    multiples = np.rint(atoms.cell.array @ np.linalg.inv(primitive.cell.array))
+    vectors = multiples.T @ expand_matrix(matrix)
+    images = np.linalg.inv(vectors) @ point_group(primitive, symprec) @ vectors
+    return bool(np.abs(images - np.rint(images)).max() > _WHOLE)
 
 
 def map_onto_crystal(

@@ -19,6 +19,7 @@ from aiida_mlcc.engines.table import FORCES, codes_by_place, dynamics_ports, eng
 from aiida_mlcc.jobs.inputs import Options, merge
 from aiida_mlcc.jobs.ports import seed_port, structure_port, supercell_port
 from aiida_mlcc.runtime.md_settings import MD
+from aiida_mlcc.science.crystal import expand_matrix, supercell
 from aiida_mlcc.workflows.engine_protocol import EngineProtocolMixin
 
 
@@ -119,4 +120,7 @@ def _refuse_places(inputs: Mapping[str, Any], namespace: PortNamespace) -> str |
         return f'md.parameters: {reason}'
     if 'structure' not in inputs:
         return None
-    return engine.refuse_crystal(inputs['engine'].get_dict(), inputs['structure'].get_ase())
+    settings, crystal = inputs['engine'].get_dict(), inputs['structure'].get_ase()
+    if (reason := engine.refuse_crystal(settings, crystal)) is not None or 'supercell_matrix' not in inputs:
+        return reason
+    return engine.refuse_electrons(settings, supercell(crystal, expand_matrix(inputs['supercell_matrix'].get_list())))

@@ -15,6 +15,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.table import refuse_code_names
 from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.jobs.ports import count_port, structure_port
+from aiida_mlcc.science.formula import formula_of
 from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, METHODS, slug_of
 from aiida_mlcc.workflows.curve_table import curve_namespaces, outputs_of_stage
 from aiida_mlcc.workflows.protocol import ProtocolMixin
@@ -25,6 +26,8 @@ from aiida_mlcc.workflows.stages import (
     refuse_incomplete,
     stage_inputs,
     stages_needed,
+    tolerance_for,
+    with_symprec,
 )
 
 
@@ -116,6 +119,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         train_options: Options = None,
         nac: orm.SinglefileData | orm.ArrayData | None = None,
         nac_other: orm.SinglefileData | orm.ArrayData | None = None,
+        symprec: float | None = None,
         **codes: orm.AbstractCode | None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
@@ -128,17 +132,20 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         :param train_options: what differs for the training of networks, such as a GPU partition.
         :param nac: Born charges and the dielectric tensor of a polar crystal, a ``BORN`` file or arrays.
         :param nac_other: the same from another k mesh, to be compared with.
+        :param symprec: the symmetry tolerance of all stages, Å; by default the one that fits the digits given.
         :param codes: the codes of engines with a program of their own: ``cc4s_code`` for the engines ``pyscf+cc4s`` and
             ``vasp+cc4s`` of the energies, ``vasp_code`` for ``vasp+cc4s`` and the engine ``vasp`` of the dynamics.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
         refuse_code_names(codes)
         overrides = dict(overrides or {})
-        below = {stage: overrides.pop(stage, None) for stage in STAGES}
+        asked_for_energies = bool(overrides.get('cc_energies'))
+        tolerance = tolerance_for(structure) if symprec is None else symprec
+        below = {stage: with_symprec(stage, overrides.pop(stage, None), tolerance) for stage in STAGES}
         inputs = cls.get_protocol_inputs(protocol, overrides)
         chosen = {**inputs, 'structure': structure, 'snapshots': snapshots, 'force_fields': force_fields}
         needed = stages_needed(snapshots, force_fields is not None, inputs['methods'], bool(inputs['vacf_methods']))
-        if below['cc_energies'] and 'cc_energies' not in needed and 'delta_train' in needed:
+        if asked_for_energies and 'cc_energies' not in needed and 'delta_train' in needed:
             # Asked for by name: what the snapshots carry already is not computed again.
             needed = ['cc_energies', *needed]
         for stage in needed:
@@ -165,7 +172,9 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         self.ctx.force_fields, self.ctx.alternatives, self.ctx.delta_samples = {}, {}, {}
         for slug, members in self.inputs.get('force_fields', {}).items():
             self.ctx.force_fields[slug] = dict(members)
-        self.report(f'phonons of {self.inputs.structure.get_formula()} with {", ".join(self.inputs.methods)}')
+        self.report(
+            f'phonons of {formula_of(self.inputs.structure.get_ase().symbols)} with {", ".join(self.inputs.methods)}'
+        )
 
     def needs_snapshots(self) -> bool:
         """Tell whether snapshots must be made."""

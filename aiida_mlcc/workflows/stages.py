@@ -14,9 +14,11 @@ from aiida_mlcc.science.crystal import expand_matrix, supercell
 from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
 from aiida_mlcc.science.selection import DESIGNED
 from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.symmetry import SYMPREC, fitting_tolerance
 from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
+from aiida_mlcc.workflows.feasibility import refuse_infeasible
 from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
 from aiida_mlcc.workflows.phonon_inputs import refuse_unfit
 from aiida_mlcc.workflows.protocol import ProtocolError
@@ -100,6 +102,22 @@ def stage_inputs(
     return {name: value for name, value in builder._inputs(prune=True).items() if name not in SHARED[stage]}
 
 
+def tolerance_for(structure: orm.StructureData) -> float:
+    """Return the symmetry tolerance (Å) that fits the digits of a structure; the usual one for what is no crystal."""
+    try:
+        return fitting_tolerance(structure.get_ase())
+    except ValueError:
+        # The port says what is wrong with it.
+        return SYMPREC
+
+
+def with_symprec(stage: str, overrides: Any, symprec: float) -> Any:
+    """Return the overrides of a stage with the symmetry tolerance of all stages, unless they have their own."""
+    if 'symprec' not in STAGES[stage].spec().inputs or not isinstance(overrides or {}, Mapping):
+        return overrides
+    return {'symprec': symprec, **(overrides or {})}
+
+
 def missing_methods(snapshots: SnapshotsData, methods: list[str]) -> list[str]:
     """Return the wave-function methods that label no frame of `snapshots`."""
     return [method for method in methods if method in WAVEFUNCTION_METHODS and method not in snapshots.methods]
@@ -118,6 +136,8 @@ def refuse_incomplete(inputs: Mapping[str, Any], _: Any) -> str | None:
     known = {'parameters', 'symprec', 'supercell_matrix'} <= set(phonons)
     if known and (reason := refuse_unfit(inputs['structure'], phonons)) is not None:
         return f'harmonic_phonon: {reason}'
+    if (reason := refuse_infeasible(inputs)) is not None:
+        return reason
     if inputs.get('vacf_methods') is not None and inputs['vacf_methods'].get_list() and 'vacf' not in inputs:
         return '`vacf_methods` names methods, but `vacf` says nothing about their dynamics'
     if inputs.get('force_fields'):

@@ -14,7 +14,6 @@ from ase.units import Bohr, Hartree
 from aiida_mlcc.calculations.cc4s import refuse_code
 from aiida_mlcc.calculations.cc4s_dry_run import Cc4sDryRunCalculation
 from aiida_mlcc.calculations.cc4s_input import CCSD
-from aiida_mlcc.calculations.integrals import refuse_open_shell
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines import pyscf
 from aiida_mlcc.engines.cc4s.batch import Cc4sBatchWorkChain
@@ -179,8 +178,12 @@ class Cc4sWithPyscf(Cc4sEngine):
         return {'integrals': job_inputs(inputs['integrals'], codes['code'], options)}
 
     def refuse_integrals(self, inputs: Inputs) -> str | None:
-        """Refuse open shells."""
-        return refuse_open_shell(inputs['snapshots'].get_ase(0))
+        """Refuse elements without a basis, and open shells."""
+        return pyscf.refuse_cell(integral_settings(inputs['engine'].get_dict()), inputs['snapshots'].get_ase(0))
+
+    def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+        """Return the electrons that PySCF's pseudopotentials leave."""
+        return pyscf.CORRELATION.valence(integral_settings(settings), method, symbols)
 
     def n_integral_jobs(
         self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int
@@ -214,6 +217,10 @@ class Cc4sWithVasp(Cc4sEngine):
             'n_fields': n_plane_waves(atoms.get_volume(), settings['encutgw']),
             'real': settings['gamma_only'],
         }
+
+    def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+        """Return the electrons that VASP's potentials leave."""
+        return vasp.FORCES.valence(integral_settings(settings), method, symbols)
 
     def n_integral_jobs(
         self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -22,6 +22,7 @@ from aiida_mlcc.engines.vasp.settings import (
     refuse_potentials,
     source_of,
     tags_that_count,
+    valence,
 )
 from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.parsers.parse_raw.outcar import cost, parse_outcar
@@ -95,6 +96,14 @@ class VaspEngine(ForceEngine):
     def refuse_dynamics(self, parameters: orm.Dict) -> str | None:
         """Refuse a dynamics that VASP is not asked for here."""
         return refuse_dynamics(parameters, None)
+
+    def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+        """Return what the potentials say, if they are in the database."""
+        if not {'potential_family', 'potential_mapping'} <= set(settings):
+            return None
+        if refuse_potentials(list(symbols), settings) is not None:
+            return None
+        return valence(list(symbols), settings)
 
     def labels(self, inputs: Inputs, snapshots: SnapshotsData) -> Step:
         """Return the single points of all snapshots."""

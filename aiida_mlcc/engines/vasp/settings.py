@@ -176,17 +176,23 @@ def potentials(symbols: list[str], engine: Mapping[str, Any]) -> dict[str, Any]:
     return PotcarData.get_potcars_dict(elements, engine['potential_family'], engine['potential_mapping'])
 
 
-def n_electrons(symbols: list[str], engine: Mapping[str, Any]) -> float:
-    """Return the number of valence electrons, from the ``ZVAL`` of the potentials."""
+def valence(symbols: list[str], engine: Mapping[str, Any]) -> dict[str, float]:
+    """Return element → valence electrons, the ``ZVAL`` of its potential."""
     import io
 
     from aiida_vasp.parsers.content_parsers.potcar import PotcarParser
 
-    valence = {}
+    found = {}
     for element, node in potentials(symbols, engine).items():
         parsed = PotcarParser(handler=io.StringIO(node.get_content().decode()))
-        valence[element] = parsed.metadata.metadata['ZVAL']
-    return sum(valence[symbol] for symbol in symbols)
+        found[element] = float(parsed.metadata.metadata['ZVAL'])
+    return found
+
+
+def n_electrons(symbols: list[str], engine: Mapping[str, Any]) -> float:
+    """Return the number of valence electrons."""
+    of_element = valence(symbols, engine)
+    return sum(of_element[symbol] for symbol in symbols)
 
 
 def refuse_open_shell(symbols: list[str], engine: Mapping[str, Any]) -> str | None:

@@ -1,0 +1,135 @@
+"""What a run of the master WorkChain cannot do with its inputs, and what a person should know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aiida import orm
+
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.table import FORCE_ENGINES, correlation_engine, force_engine
+from aiida_mlcc.runtime.delta_kinds import KINDS
+from aiida_mlcc.science.crystal import breaks_symmetry, primitive_cell
+from aiida_mlcc.science.structure_checks import open_shell_remark, refuse_vacuum
+from aiida_mlcc.science.symmetry import SYMPREC, near_miss, space_group
+from aiida_mlcc.workflows.phonon_inputs import of_one_cell_only
+from aiida_mlcc.workflows.selections import base_method_of
+
+_HF = 'HF'
+"""The method whose pseudopotentials all correlated methods take."""
+
+
+def refuse_infeasible(inputs: Mapping[str, Any]) -> str | None:
+    """Return what a run cannot do with valid inputs, in a sentence, or None.
+
+    :param inputs: of the master WorkChain, `structure` and `methods` at least.
+    """
+    return refuse_vacuum(inputs['structure'].get_ase()) or _refuse_outputs(inputs) or _refuse_valences(inputs)
+
+
+def remarks(inputs: Mapping[str, Any]) -> list[str]:
+    """Return what a person should know of inputs that are valid, a sentence each."""
+    return list(_remarks(inputs))
+
+
+def symprec_of(inputs: Mapping[str, Any]) -> float:
+    """Return the symmetry tolerance of the phonons (Å)."""
+    found = inputs.get('harmonic_phonon', {}).get('symprec')
+    return SYMPREC if found is None else float(found.value)
+
+
+def _remarks(inputs: Mapping[str, Any]) -> Iterator[str]:
+    crystal, symprec = inputs['structure'].get_ase(), symprec_of(inputs)
+    group = space_group(crystal, symprec)
+    if (higher := near_miss(crystal, symprec)) is not None:
+        yield (
+            f'the space group is {group} within {symprec:g} Å, but {higher} within {higher.symprec:g} Å: if that one '
+            f'is meant, give `--symmetrise {higher.symprec:g}`'
+        )
+    if (remark := open_shell_remark(crystal.get_chemical_symbols())) is not None:
+        yield remark
+    cells = {'dft_md': crystal, 'harmonic_phonon': None, 'vacf': None}
+    for stage, cell in cells.items():
+        if 'supercell_matrix' not in inputs.get(stage, {}):
+            continue
+        matrix = inputs[stage]['supercell_matrix'].get_list()
+        if breaks_symmetry(primitive_cell(crystal, symprec) if cell is None else cell, matrix, symprec):
+            yield (
+                f'{stage}.supercell_matrix {matrix} breaks the symmetry {group} of the crystal: directions that '
+                'symmetry makes equal are not equal in that cell'
+            )
+
+
+def _refuse_outputs(inputs: Mapping[str, Any]) -> str | None:
+    """Refuse what needs strained cells with force fields that know one cell only."""
+    parameters = inputs.get('harmonic_phonon', {}).get('parameters')
+    if parameters is None:
+        return None
+    if parameters.get_dict().get('relax') == 'cell':
+        asked, instead = 'the relaxation of the cell (`relax`: cell)', 'set `relax` to positions'
+    elif parameters.get_dict().get('gruneisen'):
+        asked, instead = 'Grüneisen parameters (`gruneisen`)', 'leave `gruneisen` out'
+    else:
+        return None
+    if (stiff := _of_one_cell(inputs)) is None:
+        return None
+    return (
+        f'harmonic_phonon.parameters: {asked} needs strained cells, but {stiff} hold force constants, which know one '
+        f'cell only: {instead}, or take a Δ of kind mace without `delta_train.base.correction`'
+    )
+
+
+def _of_one_cell(inputs: Mapping[str, Any]) -> str | None:
+    """Return which force fields will know one cell only, None where all can be strained."""
+    given = inputs.get('force_fields')
+    if given:
+        stiff = {name for members in given.values() for name in of_one_cell_only(members)}
+        return ', '.join(sorted(stiff)) or None
+    training = inputs.get('delta_train')
+    if training is None:
+        return None
+    if 'correction' in training.get('base', {}):
+        return 'bases with `delta_train.base.correction`'
+    kind = KINDS[training['delta']['kind'].value]
+    return f'Δ of kind {kind.name} (`delta_train.delta.kind`)' if kind.needs_crystal else None
+
+
+def _refuse_valences(inputs: Mapping[str, Any]) -> str | None:
+    """Refuse a Δ between energies of different electrons."""
+    if 'cc_energies' not in inputs or 'engine' not in inputs['cc_energies']:
+        return None
+    symbols = list(dict.fromkeys(inputs['structure'].get_ase().symbols))
+    source, method = _base(inputs)
+    if source is None or source.get('name') not in FORCE_ENGINES:
+        return None
+    correlated = inputs['cc_energies']['engine'].get_dict()
+    ours = force_engine(source).valence(source, method, symbols)
+    theirs = correlation_engine(correlated).valence(correlated, _HF, symbols)
+    if ours is None or theirs is None:
+        return None
+    for symbol in symbols:
+        if symbol in ours and symbol in theirs and ours[symbol] != theirs[symbol]:
+            return (
+                f'{symbol} has {ours[symbol]:g} valence electrons in the {method} calculations and {theirs[symbol]:g} '
+                'in the correlated ones: the difference Δ would hold the electrons of a shell; give both '
+                'pseudopotentials of the same core (`dft_md.engine` and `cc_energies.engine`: `pseudo` of PySCF, '
+                '`potential_mapping` of VASP)'
+            )
+    return None
+
+
+def _base(inputs: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """Return the settings of the engine of the base, as far as known, and its method."""
+    snapshots: SnapshotsData | None = inputs.get('snapshots')
+    if snapshots is not None:
+        method = base_method_of(snapshots)
+        if method is None:
+            return None, ''
+        source = snapshots.get_snapshots().labels[method].source
+        return {**source, 'name': source.get('engine')}, method
+    if 'dft_md' not in inputs or 'engine' not in inputs['dft_md']:
+        return None, ''
+    engine: orm.Dict = inputs['dft_md']['engine']
+    settings = engine.get_dict()
+    return settings, settings['method']

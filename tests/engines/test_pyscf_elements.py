@@ -1,0 +1,50 @@
+"""The table of elements is PySCF's own."""
+
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from aiida_mlcc.engines.pyscf_elements import n_functions, refuse_elements, valence
+from aiida_mlcc.engines.table import correlation_engine, force_engine
+
+
+@pytest.mark.parametrize('symbol', ['H', 'Li', 'F', 'Si', 'Ti', 'Zn', 'Sn'])
+@pytest.mark.parametrize('basis', ['gth-szv', 'gth-dzvp', 'gth-dzvp-molopt-sr'])
+def test_a_basis_is_there_if_pyscf_has_it_and_as_large(basis, symbol):
+    from pyscf.pbc import gto
+    from pyscf.pbc.gto.basis import load
+
+    try:
+        load(basis, symbol)
+    except Exception:
+        assert f'no basis for {symbol}' in refuse_elements([symbol], basis, 'gth-pade')
+        return
+    assert refuse_elements([symbol], basis, 'gth-pade') is None
+    cell = gto.M(a=4.0 * __import__('numpy').eye(3), atom=f'{symbol} 0 0 0', basis=basis, pseudo='gth-pade', spin=None)
+    assert n_functions([symbol], basis) == cell.nao
+    assert valence([symbol], 'gth-pade')[symbol] == cell.nelectron
+
+
+def test_a_set_that_is_not_in_the_table_is_left_to_pyscf():
+    assert refuse_elements(['Ti'], 'cc-pvdz', 'gth-pade') is None
+    assert refuse_elements(['Ti'], 'gth-dzvp-molopt-sr', 'my own') is None
+
+
+def test_names_are_compared_as_pyscf_compares_them():
+    assert 'no basis for Ti' in refuse_elements(['Ti'], 'GTH_SZV', 'gth-pade')
+
+
+def test_the_refusal_names_what_has_the_element():
+    assert 'gth-dzvp-molopt-sr' in refuse_elements(Atoms('TiO2').symbols, 'gth-dzvp', 'gth-pade')
+
+
+@pytest.mark.parametrize('method', ['LDA', 'HF'])
+def test_dynamics_without_a_basis_is_refused(method):
+    settings = {'basis': 'gth-dzvp', 'pseudo': None, 'method': method}
+    reason = force_engine({'name': 'pyscf'}).refuse_crystal(settings, bulk('TiC', 'rocksalt', a=4.3))
+    assert 'gth-dzvp has no basis for Ti' in reason
+
+
+def test_both_kinds_of_engine_say_what_electrons_they_have():
+    assert force_engine({'name': 'pyscf'}).valence({}, 'LDA', ['Zn']) == {'Zn': 12}
+    assert correlation_engine({'name': 'pyscf'}).valence({}, 'HF', ['Zn']) == {'Zn': 20}
