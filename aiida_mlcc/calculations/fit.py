@@ -21,7 +21,7 @@ from aiida_mlcc.calculations.base import (
 from aiida_mlcc.calculations.correlate import validate_methods
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.runtime.delta_kinds import Kind, fitted_kinds
+from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, Kind, fitted_kinds
 from aiida_mlcc.science.force_field.kinds import kind_of
 
 
@@ -29,18 +29,28 @@ class FitCalculation(RuntimeCalculation):
     """Fit E_method − E_base of every method by a kind of Δ, to whose needs the optional inputs belong."""
 
     TASK = 'fit'
-    CHECKED = ('kind', 'parameters', 'structure', 'base', 'snapshots', 'base_method', 'methods', 'born_charges')
-    RESULT_FILES = ('delta_*', 'samples_*')
+    CHECKED = ('role', 'kind', 'parameters', 'structure', 'base', 'snapshots', 'base_method', 'methods', 'born_charges')
+    FORCE_FIELD_FOLDER = 'force_field'
+    RESULT_FILES = ('delta_*', 'samples_*', FORCE_FIELD_FOLDER)
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
         super().define(spec)
         spec.input(
+            'role',
+            valid_type=orm.Str,
+            required=False,
+            serializer=orm.to_aiida_type,
+            help='`base` to fit the base itself, to the forces of `base_method`, which `methods` names alone; `delta` '
+            'by default.',
+        )
+        spec.input(
             'kind',
             valid_type=orm.Str,
             serializer=orm.to_aiida_type,
-            validator=_refuse_kind,
-            help='; '.join(f'`{name}`: {kind.help}' for name, kind in fitted_kinds().items()),
+            help='; '.join(
+                f'{role} `{name}`: {k.help}' for role in (BASE, DELTA) for name, k in fitted_kinds(role).items()
+            ),
         )
         spec.input(
             'parameters', valid_type=orm.Dict, serializer=orm.to_aiida_type, help='The settings of the kind of Δ.'
@@ -70,6 +80,7 @@ class FitCalculation(RuntimeCalculation):
             validator=validate_device,
             help='Of a kind that evaluates a network; `cpu` by default.',
         )
+        spec.output('force_field', valid_type=ForceFieldData, required=False, help='The base.')
         spec.output_namespace('delta', valid_type=ForceFieldData, dynamic=True, help='Δ per method, by its slug.')
         spec.output_namespace(
             'samples',
@@ -80,8 +91,11 @@ class FitCalculation(RuntimeCalculation):
 
     @classmethod
     def refuse(cls, inputs: Mapping[str, Any]) -> str | None:
-        kind = fitted_kinds()[inputs['kind'].value]
-        if (reason := kind.settings['parameters'].refuse(inputs['parameters'].get_dict())) is not None:
+        role = _role_of(inputs)
+        if (reason := _refuse_kind(role, inputs)) is not None:
+            return reason
+        kind = fitted_kinds(role)[inputs['kind'].value]
+        if (reason := kind.group_of_fit.refuse(inputs['parameters'].get_dict())) is not None:
             return reason
         if (reason := _refuse_needs(kind, inputs)) is not None:
             return reason
@@ -93,6 +107,7 @@ class FitCalculation(RuntimeCalculation):
 
     def write_task(self, folder: Folder) -> dict[str, Any]:
         return {
+            'role': _role_of(self.inputs),
             'kind': self.inputs.kind.value,
             'parameters': self.inputs.parameters.get_dict(),
             'snapshots': write_snapshots(folder, self.inputs.snapshots, 'snapshots.npz'),
@@ -106,11 +121,20 @@ class FitCalculation(RuntimeCalculation):
         }
 
 
-def _refuse_kind(node: orm.Str, _: Any) -> str | None:
-    kinds = fitted_kinds()
-    if node.value in kinds:
-        return None
-    return f'{node.value!r} is not a kind of Δ that is fitted: choose from {", ".join(kinds)}'
+def _role_of(inputs: Mapping[str, Any]) -> str:
+    return str(inputs['role'].value) if 'role' in inputs else DELTA
+
+
+def _refuse_kind(role: str, inputs: Mapping[str, Any]) -> str | None:
+    if role not in (BASE, DELTA):
+        return f'`role` is {role!r}: choose from {BASE}, {DELTA}'
+    kinds, name = fitted_kinds(role), inputs['kind'].value
+    if name not in kinds:
+        what = 'Δ' if role == DELTA else role
+        return f'{name!r} is not a kind of {what} that is fitted: choose from {", ".join(kinds)}'
+    if role == BASE and inputs['methods'].get_list() != [inputs['base_method'].value]:
+        return '`methods` of a base names `base_method` alone'
+    return None
 
 
 def _refuse_needs(kind: Kind, inputs: Mapping[str, Any]) -> str | None:

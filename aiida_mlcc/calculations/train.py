@@ -21,6 +21,7 @@ from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime.training_settings import Network, Training
+from aiida_mlcc.science.fit.base import BaseForceConstants
 from aiida_mlcc.science.fit.base_correction import Correction
 
 
@@ -31,7 +32,7 @@ class TrainCalculation(RuntimeCalculation):
     """
 
     TASK = 'train'
-    CHECKED = ('snapshots', 'method', 'minus', 'forces', 'structure', 'correction', 'born_charges')
+    CHECKED = ('snapshots', 'method', 'minus', 'forces', 'structure', 'correction', 'born_charges', 'force_constants')
     FORCE_FIELD_FOLDER = 'force_field'
     HISTORY_FILE = 'history.jsonl'
     RESULT_FILES = (FORCE_FIELD_FOLDER, HISTORY_FILE)
@@ -69,6 +70,13 @@ class TrainCalculation(RuntimeCalculation):
             required=False,
             help='Add force constants fitted to the forces that the network leaves.',
         )
+        settings_port(
+            spec,
+            'force_constants',
+            BaseForceConstants,
+            required=False,
+            help='Fit force constants first; the network learns what they leave.',
+        )
         spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of split, weights and order.')
         spec.input('device', valid_type=orm.Str, default=lambda: orm.Str('cpu'), validator=validate_device)
         settings_port(spec, 'network', Network, help='The network.')
@@ -92,11 +100,10 @@ class TrainCalculation(RuntimeCalculation):
                 return f'`snapshots` have no {method} labels to learn from; their methods: {there}'
         is_delta, forces = 'minus' in inputs, inputs.get('forces')
         learns_forces = not is_delta if forces is None else forces.value
-        if is_delta and ({'structure', 'correction', 'born_charges'} & set(inputs)):
-            return (
-                '`structure`, `correction` and `born_charges` are for a base: leave them out where `minus` asks for a Δ'
-            )
-        for name in ('correction', 'born_charges'):
+        of_base = ('structure', 'correction', 'born_charges', 'force_constants')
+        if is_delta and (given := [name for name in of_base if name in inputs]):
+            return f'`{given[0]}` is for a base: leave it out where `minus` asks for a Δ'
+        for name in ('correction', 'born_charges', 'force_constants'):
             if name in inputs and 'structure' not in inputs:
                 return f'`{name}` needs `structure`, the primitive cell of the crystal'
         if 'correction' in inputs and not learns_forces:
@@ -116,4 +123,5 @@ class TrainCalculation(RuntimeCalculation):
             'primitive': describe_primitive(self.inputs.structure) if 'structure' in self.inputs else None,
             'polarity': describe_polarity(self.inputs.born_charges) if 'born_charges' in self.inputs else None,
             'correction': self.inputs.correction.get_dict() if 'correction' in self.inputs else None,
+            'force_constants': self.inputs.force_constants.get_dict() if 'force_constants' in self.inputs else None,
         }

@@ -81,12 +81,13 @@ def _trainings(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]
     from aiida_mlcc.workflows.trainings import plan_trainings
 
     training = inputs['delta_train']
-    kind, compare = training['delta']['kind'].value, training['delta']['compare'].get_list()
+    base, delta = training['base']['kind'].value, training['delta']
+    kind, compare = delta['kind'].value, delta['compare'].get_list()
     seeds, control = training['seeds'].get_list(), training['control'].value
-    jobs = plan_trainings(DFT_METHODS[0], methods, seeds, kind, compare, control)
+    jobs = plan_trainings(DFT_METHODS[0], methods, seeds, base, kind, compare, control)
     others = f', compared with {", ".join(compare)}' if compare else ''
     others += ', and the control without forces' if control else ''
-    return len(jobs), f'{len(seeds)} members, Δ of kind {kind} for {", ".join(methods)}{others}'
+    return len(jobs), f'{len(seeds)} members, base of kind {base}, Δ of kind {kind} for {", ".join(methods)}{others}'
 
 
 def _energies(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]:

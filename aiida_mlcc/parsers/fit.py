@@ -1,4 +1,4 @@
-"""FitParser: one Δ force field per method, and the samples of each."""
+"""FitParser: one Δ force field per method, and the samples of each, or a base."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from aiida_mlcc.parsers.base import RuntimeParser, read_force_field
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.npz import read_npz
 
-_DELTA, _SAMPLES = 'delta_', 'samples_'
+_BASE, _DELTA, _SAMPLES = 'force_field', 'delta_', 'samples_'
 
 
 class FitParser(RuntimeParser):
-    """Each ``delta_SLUG`` folder becomes the output ``delta.SLUG``, each ``samples_SLUG.npz`` ``samples.SLUG``."""
+    """A base is the output ``force_field``; each ``delta_SLUG`` folder is ``delta.SLUG``, each ``samples_SLUG.npz``
+    ``samples.SLUG``."""
 
     def parse_results(self, folder: Path, output: Mapping[str, Any]) -> None:
+        if (path := folder / _BASE).is_dir():
+            self.out(_BASE, read_force_field(path))
         for path in sorted(folder.glob(f'{_DELTA}*')):
             self.out(f'delta.{path.name.removeprefix(_DELTA)}', read_force_field(path))
         for path in sorted(folder.glob(f'{_SAMPLES}*')):

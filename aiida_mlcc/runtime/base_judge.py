@@ -19,18 +19,16 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.fit import primitive_cell
 from aiida_mlcc.runtime.task import JobError
-from aiida_mlcc.runtime.training_data import Labelled, Target
+from aiida_mlcc.runtime.training_data import Known, Labelled, Target
 from aiida_mlcc.science.fit.base_correction import Correction, VibratingFrames
-from aiida_mlcc.science.fit.dipole import dipole_energies_and_forces
 from aiida_mlcc.science.force_field import Term
-from aiida_mlcc.science.force_field.dipole import DipoleModel
 
 
 @dataclass(frozen=True)
 class BaseJudge:
     """The frames of a training as vibrations of the crystal, and whether the base shall be corrected.
 
-    :param forces: labels, less those of the dipoles if there are any, eV/Å, shape (n_frames, n_atoms, 3).
+    :param forces: labels, less what is known before the network, eV/Å, shape (n_frames, n_atoms, 3).
     :param correction: how the base shall be corrected, or None.
     """
 
@@ -40,11 +38,12 @@ class BaseJudge:
 
     @classmethod
     def of(
-        cls, content: Mapping[str, Any], data: Labelled, target: Target, dipole: DipoleModel | None = None
+        cls, content: Mapping[str, Any], data: Labelled, target: Target, known: Known | None = None
     ) -> BaseJudge | None:
         """Read ``primitive`` and ``correction`` of a job; None where it names no primitive cell.
 
-        The modes are those of the whole forces, and the network is judged by what the dipoles leave of them.
+        The modes are those of the whole forces, and the network is judged by what dipoles and force constants leave of
+        them (`known`).
 
         It is done before the training, so that frames which are not of this crystal are refused in time.
 
@@ -65,8 +64,8 @@ class BaseJudge:
                 'name no primitive cell, or leave those frames out'
             )
         vibrations = VibratingFrames.of(data.snapshots, primitive_cell(primitive), target.method)
-        if dipole is not None:
-            forces = forces - dipole_energies_and_forces(dipole, data.snapshots)[1]
+        if known is not None:
+            forces = forces - known.forces
         return cls(vibrations, forces, None if correction is None else Correction.of(correction))
 
     def judge(

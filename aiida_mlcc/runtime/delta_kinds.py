@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiida_mlcc.runtime.training_settings import Network, Training
+from aiida_mlcc.science.fit.base import BaseForceConstants
 from aiida_mlcc.science.fit.delta import Fitter
 from aiida_mlcc.science.fit.force_constants import ForceConstants
 from aiida_mlcc.science.fit.readout import Readout
@@ -53,8 +54,8 @@ class Kind:
     rescaling: str = 'cv_rescaling_mev_atom'
 
     def __post_init__(self) -> None:
-        if (self.is_trained or self.needs_network) and not self.per_seed:
-            raise ValueError(f'{self.name}: what is trained or reads a network has a job for each seed')
+        if (self.is_trained or self.needs_network or BASE in self.roles) and not self.per_seed:
+            raise ValueError(f'{self.name}: a base, and what is trained or reads a network, has a job for each seed')
 
     @property
     def slug(self) -> str:
@@ -62,9 +63,20 @@ class Kind:
         return self.name.replace('-', '_')
 
     @property
+    def has_network(self) -> bool:
+        """Whether it holds a network, whose features a readout may read."""
+        return 'network' in self.settings
+
+    @property
     def is_trained(self) -> bool:
         """Whether it is a network, trained by the task ``train``, and not a fit."""
         return self.fitter is None
+
+    @property
+    def group_of_fit(self) -> type[Settings]:
+        """The one group of settings of what is fitted."""
+        (group,) = self.settings.values()
+        return group
 
     def load_fitter(self) -> Fitter:
         """Import what fits it.
@@ -78,52 +90,62 @@ class Kind:
         return found
 
 
-KINDS = {
-    kind.name: kind
-    for kind in (
-        Kind(
-            'mace',
-            'a second network',
-            {'network': Network, 'training': Training},
-            roles=(BASE, DELTA, CONTROL),
-            per_method=True,
-            per_seed=True,
-            gpu=True,
-            held_out='valid_energy_rmse_mev_atom',
-            rescaling='rescaling_mev_atom',
-        ),
-        Kind(
-            'readout',
-            'a linear fit to the features of the base',
-            {'parameters': Readout},
-            fitter='aiida_mlcc.runtime.readout:fitter',
-            needs_network=True,
-            fits_dipoles=True,
-            per_seed=True,
-        ),
-        Kind(
-            'force-constants',
-            'a linear fit to what symmetry allows',
-            {'parameters': ForceConstants},
-            fitter='aiida_mlcc.science.fit.force_constants:fitter',
-            needs_crystal=True,
-            fits_dipoles=True,
-        ),
-    )
-}
-"""All kinds by name."""
+KINDS = (
+    Kind(
+        'force-constants',
+        'second to fourth order about the sites of the crystal; seconds, and the best where data are few',
+        {'force_constants': BaseForceConstants},
+        roles=(BASE,),
+        fitter='aiida_mlcc.science.fit.base:fitter',
+        needs_crystal=True,
+        per_seed=True,
+    ),
+    Kind(
+        'force-constants+mace',
+        'force constants, and a network on what they leave',
+        {'force_constants': BaseForceConstants, 'network': Network, 'training': Training},
+        roles=(BASE,),
+        per_method=True,
+        per_seed=True,
+        gpu=True,
+    ),
+    Kind(
+        'mace',
+        'a network',
+        {'network': Network, 'training': Training},
+        roles=(BASE, DELTA, CONTROL),
+        per_method=True,
+        per_seed=True,
+        gpu=True,
+        held_out='valid_energy_rmse_mev_atom',
+        rescaling='rescaling_mev_atom',
+    ),
+    Kind(
+        'readout',
+        'a linear fit to the features of the base',
+        {'parameters': Readout},
+        fitter='aiida_mlcc.runtime.readout:fitter',
+        needs_network=True,
+        fits_dipoles=True,
+        per_seed=True,
+    ),
+    Kind(
+        'force-constants',
+        'a linear fit to what symmetry allows',
+        {'parameters': ForceConstants},
+        fitter='aiida_mlcc.science.fit.force_constants:fitter',
+        needs_crystal=True,
+        fits_dipoles=True,
+    ),
+)
+"""All kinds. A base and a Δ may have the same name."""
 
 
 def kinds_for(role: str) -> dict[str, Kind]:
     """Return the kinds that can make `role`, by name."""
-    return {name: kind for name, kind in KINDS.items() if role in kind.roles}
+    return {kind.name: kind for kind in KINDS if role in kind.roles}
 
 
-def base_kind() -> Kind:
-    """Return the kind that bases are made of."""
-    return next(iter(kinds_for(BASE).values()))
-
-
-def fitted_kinds() -> dict[str, Kind]:
-    """Return the kinds that the task ``fit`` fits, by name."""
-    return {name: kind for name, kind in KINDS.items() if not kind.is_trained}
+def fitted_kinds(role: str = DELTA) -> dict[str, Kind]:
+    """Return the kinds of base or of Δ that the task ``fit`` fits, by name."""
+    return {name: kind for name, kind in kinds_for(role).items() if not kind.is_trained}

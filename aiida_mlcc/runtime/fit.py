@@ -1,10 +1,10 @@
-"""Task ``fit``: Δ of several methods, of any kind that is fitted in one go (:mod:`aiida_mlcc.runtime.delta_kinds`).
+"""Task ``fit``: Δ of several methods, or a base, of a kind that is fitted (:mod:`aiida_mlcc.runtime.delta_kinds`).
 
 ``snapshots.npz`` and what the kind needs (``primitive``, the cell; ``base``, the folder of the base force field), and
 for a polar crystal its Born charges (``polarity``, see :func:`dipole_of`) → a folder ``delta_SLUG/`` and, where the fit
 can tell what else the labels allow, a file ``samples_SLUG.npz`` per method, and ``errors`` of each in ``output.json``.
-A method that cannot be fitted is named under ``failures`` with the reason; the others go on. A fit takes seconds to
-minutes: nothing is kept to resume from.
+A method that cannot be fitted is named under ``failures`` with the reason; the others go on. The base of one method
+goes to ``force_field/`` instead. A fit takes seconds to minutes: nothing is kept to resume from.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from aiida_mlcc.runtime.delta_kinds import fitted_kinds
+from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, fitted_kinds
 from aiida_mlcc.runtime.task import Job, JobError, replacing
 from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.fit.delta import FitError, FitInput
@@ -27,18 +27,21 @@ from aiida_mlcc.science.methods import slug_of
 from aiida_mlcc.science.npz import write_npz
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
+FORCE_FIELD_FOLDER = 'force_field'
+
 
 def run(job: Job) -> None:
     """Fit one Δ after the other."""
-    name, kinds = str(job.require('kind')), fitted_kinds()
+    role = str(job.input.get('role') or DELTA)
+    name, kinds = str(job.require('kind')), fitted_kinds(role)
     if name not in kinds:
-        raise JobError(f'{name!r} is not a kind of Δ that is fitted: choose from {", ".join(kinds)}')
+        raise JobError(f'{name!r} is not a kind of {role} that is fitted: choose from {", ".join(kinds)}')
     kind, primitive = kinds[name], job.input.get('primitive')
     snapshots = Snapshots.load(job.path_of('snapshots'))
     given = FitInput(
         snapshots=snapshots,
         base_method=str(job.require('base_method')),
-        settings=kind.settings['parameters'].of(job.require('parameters')),
+        settings=kind.group_of_fit.of(job.require('parameters')),
         seed=int(job.require('seed')),
         primitive=None if primitive is None else primitive_cell(primitive),
         base=None if job.input.get('base') is None else ForceField.load(job.path_of('base')),
@@ -59,7 +62,7 @@ def run(job: Job) -> None:
             errors[method] = fit.errors
             if fit.samples is not None:
                 write_npz(job.folder / f'samples_{slug_of(method)}.npz', fit.samples.to_arrays(), {})
-            with replacing(job.folder / f'delta_{slug_of(method)}') as folder:
+            with replacing(job.folder / (FORCE_FIELD_FOLDER if role == BASE else f'delta_{slug_of(method)}')) as folder:
                 fit.force_field.save(folder)
         job.progress(number + 1, len(methods), 'method')
     if failures and not errors:

@@ -7,7 +7,8 @@ would err on the same held-out frames, ``rescaling_mev_atom``: a network worth h
 Where the input names the primitive cell of the crystal, the errors tell too what the base leaves to each mode, and a
 ``correction`` may be asked for: see :mod:`aiida_mlcc.runtime.base_judge`. The errors are then those of the corrected
 base, and those of the network alone stand under ``uncorrected``. With Born charges (``polarity``) the dipole–dipole
-energy is a term of its own, and the network learns what it leaves of the labels.
+energy is a term of its own, and with ``force_constants`` so are force constants fitted to the training frames; the
+network learns what they leave of the labels.
 """
 
 from __future__ import annotations
@@ -24,25 +25,29 @@ import torch
 from ase.data import atomic_numbers
 
 from aiida_mlcc.runtime.base_judge import BaseJudge
-from aiida_mlcc.runtime.fit import dipole_of
+from aiida_mlcc.runtime.fit import dipole_of, primitive_cell
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.graphs import DTYPES, Graph, neighbour_graph
 from aiida_mlcc.runtime.mace_model import Architecture, build, model_of, shifted, term_of
 from aiida_mlcc.runtime.predictions import Prediction, missing_height, predict, root_mean_square_errors
 from aiida_mlcc.runtime.task import Job, JobError, replacing
 from aiida_mlcc.runtime.training_data import (
+    Known,
     Labelled,
     Target,
     constants_of,
     frame_weights,
     labelled_frames,
     rescaling_error,
-    without_dipoles,
 )
 from aiida_mlcc.runtime.training_loop import Frames, Trainer
 from aiida_mlcc.runtime.training_settings import Network, Training
+from aiida_mlcc.science.crystal import CrystalError
+from aiida_mlcc.science.fit.base import BaseForceConstants, fit_base
+from aiida_mlcc.science.fit.delta import FitError
+from aiida_mlcc.science.fit.ridge import RidgeError
 from aiida_mlcc.science.force_field import ForceField, Term
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
 FORCE_FIELD_FOLDER = 'force_field'
 HISTORY_FILE = 'history.jsonl'
@@ -61,10 +66,9 @@ def run(job: Job) -> None:
         raise JobError(f'the device is {device!r}, but PyTorch finds no GPU on this computer: ask for one, or use cpu')
     snapshots = Snapshots.load(job.path_of('snapshots'))
     data = labelled_frames(snapshots, target, training.valid_fraction, seed)
-    dipole = dipole_of(job.input, snapshots)
-    judge = BaseJudge.of(job.input, data, target, dipole)
-    if dipole is not None:
-        data = without_dipoles(data, dipole)
+    known = known_before(job.input, data, target)
+    judge = BaseJudge.of(job.input, data, target, known)
+    data = known.left_of(data)
     constants = constants_of(data, target)
     frames, architecture = prepare(network, data, constants, dtype, device, training.frame_weights)
     train, valid = frames.subset(data.train), frames.subset(data.valid)
@@ -80,14 +84,33 @@ def run(job: Job) -> None:
 
     term = term_of(architecture, trainer.best_parameters, trained_on=_origin(target, snapshots, data, seed))
     force_field, errors = finish(term, data, labels, constants, judge, 4 * training.batch_size, device)
-    if dipole is not None:
-        force_field = replace(force_field, terms=(*force_field.terms, dipole.term()))
+    force_field = replace(force_field, terms=(*force_field.terms, *known.terms))
     with replacing(job.folder / FORCE_FIELD_FOLDER) as folder:
         with_probe(force_field, data.snapshots).save(folder)
     if target.minus is not None:
         errors['rescaling_mev_atom'] = rescaling_error(data, data.snapshots.labels[target.minus].energies)
         errors['better_than_rescaling'] = bool(errors['valid_energy_rmse_mev_atom'] < errors['rescaling_mev_atom'])
     return job.finish(errors=errors, epochs_done=trainer.epoch, best_epoch=trainer.best_epoch)
+
+
+def known_before(content: Mapping[str, Any], data: Labelled, target: Target) -> Known:
+    """Return what a base has before its network is trained: the dipoles of ``polarity``, and ``force_constants``.
+
+    Force constants are fitted to the training frames alone.
+
+    :raises JobError: where they cannot be fitted.
+    """
+    dipole, settings = dipole_of(content, data.snapshots), content.get('force_constants')
+    if settings is None:
+        return Known.of(() if dipole is None else (dipole.term(),), data.snapshots)
+    if content.get('primitive') is None:
+        raise JobError('force constants need the primitive cell of the crystal')
+    try:
+        primitive, chosen = primitive_cell(content['primitive']), BaseForceConstants.of(settings)
+        fitted = fit_base(data.snapshots.select(data.train), primitive, target.method, dipole, chosen)
+    except (SnapshotsError, CrystalError, FitError, RidgeError) as error:
+        raise JobError(str(error)) from None
+    return Known.of(fitted.terms, data.snapshots)
 
 
 def prepare(

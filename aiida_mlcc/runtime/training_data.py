@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.task import JobError
-from aiida_mlcc.science.fit.dipole import dipole_energies_and_forces
-from aiida_mlcc.science.force_field.dipole import DipoleModel
+from aiida_mlcc.science.force_field import Term
+from aiida_mlcc.science.force_field.kinds import models_of
 from aiida_mlcc.science.modes import inverse_force_weights
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -86,11 +87,33 @@ def labelled_frames(snapshots: Snapshots, target: Target, valid_fraction: float,
     return Labelled(frames, energies, forces, np.sort(order[n_valid:]), np.sort(order[:n_valid]))
 
 
-def without_dipoles(data: Labelled, dipole: DipoleModel) -> Labelled:
-    """Return what the dipole–dipole energy leaves of the labels."""
-    energies, forces = dipole_energies_and_forces(dipole, data.snapshots)
-    left = None if data.forces is None else data.forces - forces
-    return replace(data, energies=data.energies - energies, forces=left)
+@dataclass(frozen=True)
+class Known:
+    """What a base has before its network: dipoles, and force constants.
+
+    :param energies: of all frames, eV per cell, shape (n_frames,); `forces` eV/Å, shape (n_frames, n_atoms, 3).
+    """
+
+    terms: tuple[Term, ...]
+    energies: NDArray[np.float64]
+    forces: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, terms: Sequence[Term], snapshots: Snapshots) -> Known:
+        """Evaluate terms on all frames."""
+        energies, forces = np.zeros(snapshots.n_frames), np.zeros_like(snapshots.positions)
+        for model in models_of(terms):
+            bound = model.bind(snapshots.atoms(0))
+            for frame, positions in enumerate(snapshots.positions):
+                energy, pulls = bound.energy_forces(positions)
+                energies[frame] += energy
+                forces[frame] += pulls
+        return cls(tuple(terms), energies, forces)
+
+    def left_of(self, data: Labelled) -> Labelled:
+        """Return what it leaves of the labels."""
+        left = None if data.forces is None else data.forces - self.forces
+        return replace(data, energies=data.energies - self.energies, forces=left)
 
 
 def _forces(snapshots: Snapshots, method: str) -> NDArray[np.float64]:

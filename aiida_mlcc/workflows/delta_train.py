@@ -22,7 +22,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge, refuse_mismatch, refuse_seeds, seed_label
 from aiida_mlcc.jobs.ports import count_port, symprec_port
 from aiida_mlcc.jobs.restart import FitRestartWorkChain, RuntimeRestartWorkChain, TrainRestartWorkChain
-from aiida_mlcc.runtime.delta_kinds import BASE, CONTROL, DELTA, Kind, base_kind, kinds_for
+from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, Kind, kinds_for
 from aiida_mlcc.science.fit.base_correction import Correction
 from aiida_mlcc.science.fit.dipole import LEAST_CHARGE, is_polar
 from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, slug_of
@@ -30,7 +30,7 @@ from aiida_mlcc.workflows.polarity import checked_charges, nac_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.trainings import Training, base_name, plan_trainings
 
-_KINDS = kinds_for(DELTA)
+_BASES, _KINDS = kinds_for(BASE), kinds_for(DELTA)
 
 
 class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
@@ -38,7 +38,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
 
     PROTOCOL_FILE = 'delta_train.yaml'
     SETTINGS = {
-        **{f'base.{name}': group for name, group in base_kind().settings.items()},
+        **{f'base.{name}': group for kind in _BASES.values() for name, group in kind.settings.items()},
         'base.correction': Correction,
         **{f'delta.{kind.slug}.{name}': group for kind in _KINDS.values() for name, group in kind.settings.items()},
     }
@@ -58,7 +58,15 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         )
         symprec_port(spec)
         count_port(spec, 'max_concurrent', 4, 'Jobs at a time.')
-        _expose_job(spec, BASE, base_kind(), BASE)
+        _expose_job(spec, BASE, TrainCalculation, BASE)
+        spec.inputs.get_port(f'{BASE}.force_constants').required = True
+        spec.input(
+            'base.kind',
+            valid_type=orm.Str,
+            serializer=orm.to_aiida_type,
+            validator=_refuse_base_kind,
+            help='; '.join(f'`{name}`: {kind.help}' for name, kind in _BASES.items()),
+        )
         spec.input_namespace('delta')
         spec.input(
             'delta.kind',
@@ -76,7 +84,9 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             help='Further kinds, trained for the error budget only.',
         )
         for kind in _KINDS.values():
-            _expose_job(spec, f'delta.{kind.slug}', kind, DELTA, required=False, populate_defaults=False)
+            calculation = _JOBS[kind.is_trained][0]
+            options = {'required': False, 'populate_defaults': False}
+            _expose_job(spec, f'delta.{kind.slug}', calculation, DELTA, kind, **options)
         spec.input(
             'control',
             valid_type=orm.Bool,
@@ -144,7 +154,9 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         def options_of(kind: Kind) -> Options:
             return gpu if kind.gpu else options
 
-        inputs['base'] = job_inputs(inputs['base'], code, options_of(base_kind()))
+        of_base = inputs['base'].get('kind')
+        base_options = options_of(_BASES[of_base]) if of_base in _BASES else options
+        inputs['base'] = job_inputs(inputs['base'], code, base_options)
         delta = inputs['delta']
         for name, kind in _KINDS.items():
             job = delta.pop(kind.slug)
@@ -185,6 +197,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             inputs.base_method.value,
             inputs.methods.get_list(),
             inputs.seeds.get_list(),
+            inputs.base.kind.value,
             inputs.delta.kind.value,
             inputs.delta.compare.get_list(),
             inputs.control.value,
@@ -218,16 +231,30 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         """Return what runs a training, and its inputs."""
         inputs, kind = self.inputs, training.kind
         calculation, workchain = _JOBS[kind.is_trained]
-        job = self.exposed_inputs(calculation, f'delta.{kind.slug}' if training.role == DELTA else BASE)
+        if training.role == DELTA:
+            job = self.exposed_inputs(calculation, f'delta.{kind.slug}')
+        else:
+            job = self.base_job(training)
         seed = orm.Int(inputs.seeds[0] if training.seed is None else training.seed)
         job.update(snapshots=inputs.snapshots, seed=seed, **self.target_of(training))
         if 'born_charges' in self.ctx and (training.role != DELTA or kind.fits_dipoles):
             job.update(structure=self.ctx.primitive, born_charges=self.ctx.born_charges)
-        if training.role == CONTROL:
-            job.pop('correction', None)
         if kind.needs_network:
             job['base'] = self.ctx.trained[training.needs].outputs.force_field
         return workchain, job
+
+    def base_job(self, training: Training) -> dict[str, Any]:
+        """Return the inputs of the job of a base or of its control that `base` gives."""
+        given, kind = self.inputs.base, training.kind
+        job = {name: given[name] for name in ('code', 'metadata', 'device') if name in given}
+        job['metadata'] = dict(job.get('metadata', {}))
+        if not kind.is_trained:
+            job.pop('device', None)
+            return {**job, 'role': orm.Str(BASE), 'parameters': given[next(iter(kind.settings))]}
+        job |= {name: given[name] for name in kind.settings if name in given}
+        if training.role == BASE and 'correction' in given:
+            job['correction'] = given.correction
+        return job
 
     def target_of(self, training: Training) -> dict[str, orm.Data]:
         """Return what a job is to learn, and the crystal where it needs that."""
@@ -240,7 +267,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         method = {'method': orm.Str(training.method)}
         if training.role == DELTA:
             return {**method, 'minus': inputs.base_method}
-        return {**method, **crystal, **({'forces': orm.Bool(False)} if training.role == CONTROL else {})}
+        return {**method, **crystal, **({} if training.role == BASE else {'forces': orm.Bool(False)})}
 
     def collect_trained(self) -> None:
         """Keep what was trained; name what was not, and what cannot be without it."""
@@ -342,22 +369,35 @@ _JOBS: dict[bool, tuple[type[RuntimeCalculation], type[RuntimeRestartWorkChain]]
 """Whether a kind is trained → what runs it."""
 
 _SET_HERE = ('snapshots', 'seed', 'runtime_source', 'parent_folder', 'structure', 'born_charges', 'method', 'minus')
-_SET_HERE_OF_FITS = ('kind', 'base', 'base_method', 'methods')
-_OF_OTHER_ROLES = {BASE: 'forces', DELTA: 'correction'}
+_SET_HERE_OF_FITS = ('role', 'kind', 'base', 'base_method', 'methods')
+_OF_OTHER_ROLES = {BASE: ('forces',), DELTA: ('correction', 'force_constants')}
 
 
-def _expose_job(spec: WorkChainSpec, namespace: str, kind: Kind, role: str, **options: Any) -> None:
-    """Expose the inputs of the job of a kind, but for those that are set here or mean nothing to it.
+def _expose_job(
+    spec: WorkChainSpec,
+    namespace: str,
+    calculation: type[RuntimeCalculation],
+    role: str,
+    kind: Kind | None = None,
+    **options: Any,
+) -> None:
+    """Expose the inputs of a job, but for those that are set here or mean nothing to it.
 
+    :param kind: whose job it always is, if it is.
     :param options: of the namespace.
     """
-    calculation, _ = _JOBS[kind.is_trained]
-    device = () if kind.is_trained or kind.needs_network else ('device',)
-    left_out = (*_SET_HERE, *_SET_HERE_OF_FITS, _OF_OTHER_ROLES[role], *device)
+    device = ('device',) if kind is not None and not (kind.is_trained or kind.needs_network) else ()
+    left_out = (*_SET_HERE, *_SET_HERE_OF_FITS, *_OF_OTHER_ROLES[role], *device)
     exclude = [name for name in left_out if name in calculation.spec().inputs]
     spec.expose_inputs(calculation, namespace=namespace, exclude=exclude, namespace_options=options)
-    for name, group in kind.settings.items():
+    for name, group in {} if kind is None else kind.settings.items():
         spec.inputs.get_port(f'{namespace}.{name}').validator = settings_validator(group)
+
+
+def _refuse_base_kind(node: orm.Str, _: Any) -> str | None:
+    if node.value in _BASES:
+        return None
+    return f'unknown kind of base {node.value!r}: choose from {", ".join(_BASES)}'
 
 
 def _refuse_kind(node: orm.Str, _: Any) -> str | None:
@@ -383,6 +423,22 @@ def _refuse_kinds(delta: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _refuse_base(inputs: Mapping[str, Any]) -> str | None:
+    """Refuse a base without the settings of its kind, and a readout of a base that has no network."""
+    base, delta = inputs['base'], inputs['delta']
+    kind = _BASES[base['kind'].value]
+    if not kind.has_network:
+        if 'correction' in base:
+            return f'`base.correction` corrects a network, and a base of kind {kind.name} has none: leave it out'
+        readers = [name for name in (delta['kind'].value, *delta['compare']) if _KINDS[name].needs_network]
+        if readers:
+            return (
+                f'Δ of kind {readers[0]} reads the network of the base, and a base of kind {kind.name} has none: '
+                'choose another kind, or set `base.kind` to mace or force-constants+mace'
+            )
+    return None
+
+
 def _refuse_base_method(node: orm.Str, _: Any) -> str | None:
     return None if node.value in DFT_METHODS else f'{node.value!r} is no base: choose from {", ".join(DFT_METHODS)}'
 
@@ -392,6 +448,8 @@ def _refuse_labels(inputs: Mapping[str, Any], _: Any) -> str | None:
     if any(name not in inputs for name in ('snapshots', 'structure', 'base_method', 'methods')):
         return None
     if 'delta' in inputs and (reason := _refuse_kinds(inputs['delta'])) is not None:
+        return reason
+    if {'delta', 'base'} <= set(inputs) and (reason := _refuse_base(inputs)) is not None:
         return reason
     snapshots = inputs['snapshots']
     for method in (inputs['base_method'].value, *inputs['methods']):

@@ -9,7 +9,7 @@ from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.table import FORCE_ENGINES, correlation_engine, force_engine
-from aiida_mlcc.runtime.delta_kinds import KINDS
+from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, kinds_for
 from aiida_mlcc.science.crystal import breaks_symmetry, primitive_cell
 from aiida_mlcc.science.structure_checks import open_shell_remark, refuse_vacuum
 from aiida_mlcc.science.symmetry import SYMPREC, near_miss, space_group
@@ -76,7 +76,8 @@ def _refuse_outputs(inputs: Mapping[str, Any]) -> str | None:
         return None
     return (
         f'harmonic_phonon.parameters: {asked} needs strained cells, but {stiff} hold force constants, which know one '
-        f'cell only: {instead}, or take a Δ of kind mace without `delta_train.base.correction`'
+        f'cell only: {instead}, or take base and Δ of kind mace without '
+        '`delta_train.base.correction`'
     )
 
 
@@ -89,9 +90,12 @@ def _of_one_cell(inputs: Mapping[str, Any]) -> str | None:
     training = inputs.get('delta_train')
     if training is None:
         return None
-    if 'correction' in training.get('base', {}):
+    base = training.get('base', {})
+    if 'correction' in base:
         return 'bases with `delta_train.base.correction`'
-    kind = KINDS[training['delta']['kind'].value]
+    if 'kind' in base and 'force_constants' in kinds_for(BASE)[base['kind'].value].settings:
+        return f'bases of kind {base["kind"].value} (`delta_train.base.kind`)'
+    kind = kinds_for(DELTA)[training['delta']['kind'].value]
     return f'Δ of kind {kind.name} (`delta_train.delta.kind`)' if kind.needs_crystal else None
 
 

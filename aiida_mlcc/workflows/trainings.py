@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiida_mlcc.jobs.inputs import seed_label
-from aiida_mlcc.runtime.delta_kinds import BASE, CONTROL, DELTA, KINDS, Kind, base_kind
+from aiida_mlcc.runtime.delta_kinds import BASE, CONTROL, DELTA, Kind, kinds_for
 from aiida_mlcc.science.methods import slug_of
 
 
@@ -35,24 +35,27 @@ def plan_trainings(
     base_method: str,
     methods: Sequence[str],
     seeds: Sequence[int],
+    base: str,
     kind: str,
     compare: Sequence[str] = (),
     control: bool = False,
 ) -> list[Training]:
     """Return all jobs: the bases first, then Δ, then what is only compared with it, then the control.
 
+    :param base: kind of the bases.
     :param kind: of the Δ that the results are made with.
     :param compare: further kinds, for the error budget only.
     """
-    of_base = base_kind()
+    of_base, of_delta = kinds_for(BASE)[base], kinds_for(DELTA)
+    of_control = next(iter(kinds_for(CONTROL).values()))
     bases = [Training(base_name(base_method, seed), BASE, of_base, base_method, seed) for seed in seeds]
     deltas = [
         training
         for name in (kind, *compare)
-        for training in _deltas(base_method, methods, seeds, KINDS[name], name != kind)
+        for training in _deltas(base_method, methods, seeds, of_delta[name], name != kind)
     ]
     controls = [
-        Training(_name(CONTROL, base_method, seed), CONTROL, of_base, base_method, seed, optional=True)
+        Training(_name(CONTROL, base_method, seed), CONTROL, of_control, base_method, seed, optional=True)
         for seed in (seeds if control else ())
     ]
     return [*bases, *deltas, *controls]

@@ -47,7 +47,7 @@ def test_energies_alone_of_a_base_are_learnt_where_forces_is_false(builder):
 @pytest.mark.parametrize(
     ('changes', 'sentence'),
     [
-        ({'minus': 'LDA', 'structure': True}, 'are for a base'),
+        ({'minus': 'LDA', 'structure': True}, 'is for a base'),
         ({'correction': {'cutoff': None}}, 'needs `structure`'),
         ({'correction': {'cutoff': None}, 'structure': True, 'forces': False}, '`forces` is false'),
         ({'correction': {'cutof': 3.0}, 'structure': True}, 'unknown correction setting `cutof`'),

@@ -133,7 +133,16 @@ def test_what_would_fail_later_is_refused_by_the_dry_run(dry_run, structure, wor
 
 
 def test_networks_can_be_strained(dry_run):
-    words = ['--protocol', 'fast', '--methods', 'HF', '--set', 'delta_train.delta.kind=mace']
+    words = [
+        '--protocol',
+        'fast',
+        '--methods',
+        'HF',
+        '--set',
+        'delta_train.delta.kind=mace',
+        '--set',
+        'delta_train.base.kind=mace',
+    ]
     asked = ['--set', 'harmonic_phonon.parameters.gruneisen.strain=0.01']
     status, _, output = dry_run(textbook('MgO'), *words, *asked)
     assert status == 0, output

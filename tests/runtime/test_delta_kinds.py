@@ -52,7 +52,7 @@ def run(task: str, **content: Any) -> tuple[Path, dict[str, Any]]:
 
 @cache
 def base() -> ForceField:
-    (kind,) = kinds_for(BASE).values()
+    kind = kinds_for(BASE)['mace']
     folder, _ = run('train', target={'method': 'LDA', 'minus': None, 'forces': True}, **settings_of(kind))
     return ForceField.load(folder / 'force_field')
 

@@ -9,10 +9,11 @@ from aiida_mlcc.science.snapshots import Snapshots
 from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
 from tests.workflows.data import snapshots_of_springs
 
+NETWORK = {'network': {'num_channels': 4, 'MLP_irreps': '4x0e'}, 'training': {'epochs': 2}}
 QUICK = {
     'methods': ['HF', 'CCSD(T)'],
     'seeds': [1, 2],
-    'base': {'network': {'num_channels': 4, 'MLP_irreps': '4x0e'}, 'training': {'epochs': 2}},
+    'base': {'kind': 'mace', **NETWORK},
 }
 
 
@@ -74,7 +75,7 @@ def test_readouts_read_the_network_of_their_own_member(python, crystal):
 def test_alternative_that_fails_is_named_and_fails_nothing(python, crystal):
     """A network of two epochs learns nothing that rescaling does not."""
     snapshots = snapshots_of_springs(methods={'HF': 3.6})
-    quick = {'compare': ['mace'], 'mace': {**QUICK['base'], 'training': {'epochs': 1}}}
+    quick = {'compare': ['mace'], 'mace': {**NETWORK, 'training': {'epochs': 1}}}
     outputs, node = run_get_node(builder_of(python, crystal, snapshots, methods=['HF'], seeds=[1], delta=quick))
     assert node.is_finished_ok, node.exit_message
     assert 'alternatives' not in outputs
@@ -87,7 +88,7 @@ def test_alternative_that_fails_is_named_and_fails_nothing(python, crystal):
 @pytest.mark.nightly
 def test_network_that_is_no_better_than_rescaling_is_no_member(python, crystal):
     snapshots = snapshots_of_springs(methods={'HF': 3.6})
-    quick = {'kind': 'mace', 'mace': {**QUICK['base'], 'training': {'epochs': 1}}}
+    quick = {'kind': 'mace', 'mace': {**NETWORK, 'training': {'epochs': 1}}}
     outputs, node = run_get_node(builder_of(python, crystal, snapshots, methods=['HF'], seeds=[1], delta=quick))
     assert node.exit_status == DeltaTrainWorkChain.exit_codes.ERROR_MEMBERS_MISSING.status
     assert set(outputs['base']) == {'seed_1'}

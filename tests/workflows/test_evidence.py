@@ -24,7 +24,7 @@ def run(python):
     hopeless = {**QUICK_NETWORK, 'training': {'epochs': 1}}
     training = {
         'seeds': [3],
-        'base': QUICK_NETWORK,
+        'base': {'kind': 'mace', **QUICK_NETWORK},
         'delta': {'compare': ['readout', 'mace'], 'mace': hopeless},
         'control': True,
     }

@@ -133,7 +133,7 @@ def test_from_labelled_snapshots_no_energy_is_computed(python, crystal):
         {
             'methods': ['HF'],
             'vacf_methods': ['HF'],
-            'delta_train': {'seeds': [3], 'base': QUICK_NETWORK},
+            'delta_train': {'seeds': [3]},
             'harmonic_phonon': QUICK_PHONONS,
             'vacf': {
                 'supercell_matrix': [2, 2, 2],
@@ -169,7 +169,7 @@ def test_from_a_structure_every_stage_runs(python):
             'cc_energies': {'engine': basis, 'selection': {'kind': 'random', 'n': 8}, 'batch_size': 8},
             'delta_train': {
                 'seeds': [3],
-                'base': QUICK_NETWORK,
+                'base': {'kind': 'mace', **QUICK_NETWORK},
                 'delta': {'force_constants': {'parameters': {'n_folds': 4}}},
             },
             'harmonic_phonon': QUICK_PHONONS,

@@ -19,6 +19,7 @@ from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 from tests.crystals import rocksalt, springs
 from tests.workflows.data import snapshots_of_springs
+from tests.workflows.test_delta_train import NETWORK
 
 CHARGE, EPSILON = 1.04, 2.1
 
@@ -123,7 +124,7 @@ def test_base_and_delta_are_fitted_to_what_the_dipoles_leave(python, crystal):
     overrides = {
         'methods': ['HF'],
         'seeds': [1],
-        'base': {'network': {'num_channels': 4, 'MLP_irreps': '4x0e'}, 'training': {'epochs': 2}},
+        'base': {'kind': 'force-constants+mace', **NETWORK},
     }
     builder = DeltaTrainWorkChain.get_builder_from_protocol(
         python,
@@ -137,6 +138,7 @@ def test_base_and_delta_are_fitted_to_what_the_dipoles_leave(python, crystal):
     outputs, node = run_get_node(builder)
     assert node.is_finished_ok, node.exit_message
     base = outputs['base']['seed_1'].get_force_field()
+    assert [term.kind for term in base.terms] == ['mace', 'force-constants', 'dipole']
     assert base.terms[-1].weight == 1.0
     assert np.allclose(polarity_of(base, rocksalt()).charges, charges)
     total = polarity_of(outputs['delta_ml']['hf']['seed_1'].get_force_field(), rocksalt())

@@ -4,7 +4,7 @@ from aiida_mlcc.workflows.trainings import plan_trainings
 
 
 def names(*args, **kwargs) -> list[str]:
-    return [training.name for training in plan_trainings('LDA', ['HF', 'CCSD(T)'], [1, 2], *args, **kwargs)]
+    return [training.name for training in plan_trainings('LDA', ['HF', 'CCSD(T)'], [1, 2], 'mace', *args, **kwargs)]
 
 
 def test_networks_are_one_job_a_method_and_member_and_force_constants_one_for_all():
@@ -15,12 +15,12 @@ def test_networks_are_one_job_a_method_and_member_and_force_constants_one_for_al
 
 
 def test_readout_waits_for_the_base_of_its_member():
-    needs = {training.name: training.needs for training in plan_trainings('LDA', ['HF'], [1, 2], 'readout')}
+    needs = {training.name: training.needs for training in plan_trainings('LDA', ['HF'], [1, 2], 'mace', 'readout')}
     assert needs['delta_readout_seed_2'] == 'base_lda_seed_2'
 
 
 def test_what_is_compared_and_the_control_are_optional():
-    planned = plan_trainings('PBE', ['HF'], [1], 'force-constants', ['readout', 'mace'], control=True)
+    planned = plan_trainings('PBE', ['HF'], [1], 'mace', 'force-constants', ['readout', 'mace'], control=True)
     assert {training.name for training in planned if training.optional} == {
         'delta_readout_seed_1',
         'delta_mace_hf_seed_1',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,30 +10,84 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from aiida_mlcc.science.fit.base_correction import VibratingFrames
+from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
 from aiida_mlcc.science.fit.dipole import dipole_energies_and_forces
-from aiida_mlcc.science.fit.force_constants_basis import decaying_basis, resolved_basis
+from aiida_mlcc.science.fit.force_constants_basis import decaying_basis, force_constants_basis, resolved_basis
 from aiida_mlcc.science.fit.mapped_frames import mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.fit.ridge import Problem, blocked_folds, choose_ridges, prepare
 from aiida_mlcc.science.fit.third_order_basis import second_shell, third_order_basis
-from aiida_mlcc.science.force_field import Term
+from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.force_field.dipole import DipoleModel
 from aiida_mlcc.science.force_field.fourth_order import bonds_within
+from aiida_mlcc.science.force_field.kinds import models_of
 from aiida_mlcc.science.modes import inverse_force_weights
+from aiida_mlcc.science.settings import Settings, positive_numbers, setting
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
-RIDGES = (1e-7, 1e-5, 1e-3, 1e-2, 1e-1)
+_UNSEEN = 1e-9
 _FOLDS = 5
+_STRETCHES = 40
+_MEV = 1000.0
+_SEED_OF_DRAWS = 5
+
+
+@dataclass(frozen=True)
+class BaseForceConstants(Settings):
+    """How the force constants of a base are fitted to forces."""
+
+    TITLE = 'force constants of a base'
+
+    cutoff: float | None = setting(
+        'Of the second order; null for the longest whose force constants the training cell tells apart.',
+        default=None,
+        above=0,
+        unit='Å',
+        required=False,
+    )
+    ridge: list[float] = setting(
+        'Penalties to choose from for each order, relative to the variance of the features.',
+        default=[1e-7, 1e-5, 1e-3, 1e-2, 1e-1],
+        check=positive_numbers,
+    )
+    resample: bool = setting(
+        'Whether each seed draws the stretches of frames that it is fitted to, with replacement; the frames that it '
+        'does not draw are held out.',
+        default=True,
+    )
+
+
+def fitter(given: FitInput) -> Callable[[str], DeltaFit]:
+    """Return what fits the base to the forces of a method, see :func:`fit_base`."""
+    if given.primitive is None:
+        raise FitError('force constants need the primitive cell of the crystal')
+    assert isinstance(given.settings, BaseForceConstants)
+    settings, primitive = given.settings, given.primitive
+
+    def fit(method: str) -> DeltaFit:
+        frames = with_forces(given.snapshots, method)
+        counts = drawn_frames(frames.n_frames, given.seed) if settings.resample else None
+        fitted = fit_base(
+            frames, primitive, method, given.dipole, settings, counts, _origin(frames, method, given.seed)
+        )
+        symbols = sorted(set(frames.symbols))
+        constants = dict.fromkeys(symbols, fitted.height / frames.n_atoms)
+        field = ForceField(fitted.terms, constants, method=method)
+        errors = {**fitted.errors, **_judged(field, frames, primitive, method, counts)}
+        return DeltaFit(with_probe(field, frames), errors)
+
+    return fit
 
 
 @dataclass(frozen=True)
 class ForceConstantsFit:
-    """A base of force constants.
+    """Force constants of a base.
 
     :param terms: force constants, then the dipoles if there are any.
     :param height: eV per cell, what is left of the energies in the mean.
-    :param errors: ``n_parameters``, ``rank``, ``cutoff_angstrom``, ``ridge`` (one for each order),
-        ``forces_rmse_mev_angstrom`` (of the fit), ``cv_forces_rmse_mev_angstrom`` (stretches of frames left out).
+    :param errors: ``n_parameters``, ``undetermined`` (parameters that the frames do not show, by order), ``rank``,
+        ``cutoff_angstrom``, ``ridge`` (one for each order), ``forces_rmse_mev_angstrom`` (of the fit).
     """
 
     terms: tuple[Term, ...]
@@ -46,29 +100,31 @@ def fit_base(
     primitive: Atoms,
     method: str,
     dipole: DipoleModel | None = None,
-    ridges: Sequence[float] = RIDGES,
+    settings: BaseForceConstants | None = None,
+    counts: NDArray[np.int64] | None = None,
     trained_on: Mapping[str, Any] | None = None,
 ) -> ForceConstantsFit:
-    """Fit force constants to the forces of `method` that the dipoles leave.
+    """Fit force constants to the forces of `method` that the dipoles leave, cold frames counting most.
 
-    The second order has the longest cutoff that the training cell resolves in full, the third reaches next-nearest
-    neighbours, and the fourth goes along the same bonds. Ridges are chosen by predicting stretches of frames left out.
+    The third order reaches next-nearest neighbours, and the fourth goes along the same bonds. Ridges are chosen by
+    predicting stretches of frames left out; they expect force constants to fall off with the distance.
 
     :param dipole: see :func:`~aiida_mlcc.science.fit.dipole.dipole_beside`.
-    :param ridges: to choose from, relative to the variance of the features.
+    :param settings: by default their defaults.
+    :param counts: how often each frame with forces counts, shape (n_frames,); once each by default.
     :raises SnapshotsError: where fewer than two frames have forces.
     :raises aiida_mlcc.science.crystal.CrystalError: where a frame is no supercell of `primitive`.
     """
-    frames = _with_forces(snapshots, method)
+    chosen_settings = BaseForceConstants.of(BaseForceConstants.defaults()) if settings is None else settings
+    frames = with_forces(snapshots, method)
     label = frames.labels[method]
     assert label.forces is not None
     groups, n_frames, n_components = mapped_frames(frames, primitive), frames.n_frames, label.forces[0].size
-    reach = second_shell(primitive)
-    basis = PotentialBasis(
-        decaying_basis(resolved_basis(primitive, groups[0].site_map)),
-        third_order_basis(primitive, reach),
-        bonds_within(primitive, reach),
+    reach, cutoff = second_shell(primitive), chosen_settings.cutoff
+    second = (
+        resolved_basis(primitive, groups[0].site_map) if cutoff is None else force_constants_basis(primitive, cutoff)
     )
+    basis = PotentialBasis(decaying_basis(second), third_order_basis(primitive, reach), bonds_within(primitive, reach))
     energies, forces = np.zeros(n_frames), np.zeros_like(label.forces)
     if dipole is not None:
         energies, forces = dipole_energies_and_forces(dipole, frames)
@@ -83,8 +139,8 @@ def fit_base(
             np.repeat(inverse_force_weights(label.forces), n_components),
         )
     )
-    chosen, left_out = choose_ridges(problem, ridges, blocked_folds(n_frames, min(_FOLDS, n_frames)))
-    parameters = problem.solve(chosen)[0]
+    ridges = choose_ridges(problem, chosen_settings.ridge, blocked_folds(n_frames, min(_FOLDS, n_frames)))[0]
+    parameters = problem.solve(ridges, counts)[0]
     residuals = problem.problem.targets - features @ parameters
     left = label.energies - energies - basis.features(groups, n_frames) @ parameters
     constants = basis.term(parameters, trained_on)
@@ -93,16 +149,36 @@ def fit_base(
         float(np.nanmean(left)),
         {
             'n_parameters': basis.n_parameters,
+            'undetermined': _unseen(basis, features),
             'rank': problem.rank,
             'cutoff_angstrom': float(basis.second.cutoff),
-            'ridge': list(chosen),
+            'ridge': list(ridges),
             'forces_rmse_mev_angstrom': _milli_rms(residuals),
-            'cv_forces_rmse_mev_angstrom': 1000.0 * left_out,
         },
     )
 
 
-def _with_forces(snapshots: Snapshots, method: str) -> Snapshots:
+def drawn_frames(n_frames: int, seed: int) -> NDArray[np.int64]:
+    """Return how often each frame is drawn, stretches of a trajectory with replacement, shape (n_frames,).
+
+    Some frames are never drawn; where chance draws all of them, or none of a few, it draws again.
+    """
+    generator = np.random.default_rng([seed, _SEED_OF_DRAWS])
+    stretch = max(1, n_frames // _STRETCHES)
+    for _ in range(100):
+        starts = generator.integers(0, n_frames, -(-n_frames // stretch))
+        frames = ((starts[:, None] + np.arange(stretch)) % n_frames).ravel()[:n_frames]
+        counts = np.bincount(frames, minlength=n_frames)
+        if n_frames > 2 and 2 <= int((counts > 0).sum()) < n_frames:
+            return counts
+    return np.ones(n_frames, dtype=np.int64)
+
+
+def with_forces(snapshots: Snapshots, method: str) -> Snapshots:
+    """Return the frames with forces of a method.
+
+    :raises SnapshotsError: where they are fewer than two.
+    """
     label = snapshots.labels.get(method)
     usable = (
         np.flatnonzero(np.isfinite(label.forces).all(axis=(1, 2)))
@@ -114,5 +190,59 @@ def _with_forces(snapshots: Snapshots, method: str) -> Snapshots:
     return snapshots.select(usable)
 
 
+def _judged(
+    field: ForceField, frames: Snapshots, primitive: Atoms, method: str, counts: NDArray[np.int64] | None
+) -> dict[str, Any]:
+    """Return the errors of a base on the frames that it was fitted to and on those held out, and what it leaves to the
+    modes."""
+    label = frames.labels[method]
+    assert label.forces is not None
+    energies, forces = np.zeros(frames.n_frames), np.zeros_like(label.forces)
+    for model in models_of(field.terms):
+        bound = model.bind(frames.atoms(0))
+        for frame, positions in enumerate(frames.positions):
+            energy, pulls = bound.energy_forces(positions)
+            energies[frame] += energy
+            forces[frame] += pulls
+    energies += field.constant_of(frames.symbols)
+    drawn = np.ones(frames.n_frames, dtype=bool) if counts is None else counts > 0
+    found: dict[str, Any] = {
+        'n_train': int(drawn.sum()),
+        'n_valid': int((~drawn).sum()),
+        'spread_mev_atom': float(_MEV * np.nanstd(label.energies) / frames.n_atoms),
+    }
+    for name, chosen in (('train', drawn), ('valid', ~drawn)):
+        if chosen.any():
+            wrong = (energies - label.energies)[chosen]
+            found[f'{name}_energy_rmse_mev_atom'] = float(_MEV * np.sqrt(np.nanmean(wrong**2)) / frames.n_atoms)
+            found[f'{name}_forces_rmse_mev_angstrom'] = _milli_rms((forces - label.forces)[chosen])
+    vibrations = VibratingFrames.of(frames, primitive, method)
+    found['projected_residuals'] = vibrations.residuals(label.forces - forces)
+    found['residuals_at_rest'] = vibrations.reach_rest
+    return found
+
+
+def _unseen(basis: PotentialBasis, features: NDArray[np.float64]) -> dict[str, int]:
+    """Return how many parameters of each order the frames do not show, where there are any."""
+    orders = ('second', 'gradients', 'third', 'fourth', 'dipoles')
+    found: dict[str, int] = {}
+    for name, columns in zip(orders, np.split(features, np.cumsum(basis.sizes)[:-1], axis=1), strict=True):
+        if columns.shape[1]:
+            missing = columns.shape[1] - int(np.linalg.matrix_rank(columns, tol=_UNSEEN * np.linalg.norm(columns)))
+            found |= {name: missing} if missing else {}
+    return found
+
+
+def _origin(frames: Snapshots, method: str, seed: int) -> dict[str, Any]:
+    return {
+        'method': method,
+        'minus': None,
+        'labels': ['forces'],
+        'sources': {method: dict(frames.labels[method].source)},
+        'snapshots': frames.content_hash(),
+        'seed': seed,
+    }
+
+
 def _milli_rms(values: NDArray[np.float64]) -> float:
-    return float(1000.0 * np.sqrt(np.mean(values**2)))
+    return float(_MEV * np.sqrt(np.mean(values**2)))

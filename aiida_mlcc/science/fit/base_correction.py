@@ -17,7 +17,12 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import SiteMap, shortest_distance
-from aiida_mlcc.science.fit.force_constants_basis import MAX_CUTOFF, force_constants_basis, shells
+from aiida_mlcc.science.fit.force_constants_basis import (
+    MAX_CUTOFF,
+    decaying_basis,
+    force_constants_basis,
+    shells,
+)
 from aiida_mlcc.science.fit.harmonic_model import RIDGES, harmonic_model
 from aiida_mlcc.science.fit.mapped_frames import frame_displacements
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
@@ -129,7 +134,8 @@ class VibratingFrames:
             every mode of the cell. Of force constants that the cell cannot tell apart the ridge takes the smallest.
         :returns: the term, and ``cutoff_angstrom``, ``n_parameters``, ``rank`` and ``ridge`` (of Φ and of Φ').
         """
-        basis = force_constants_basis(self.primitive, self._covering_cutoff() if cutoff is None else cutoff)
+        reach = self._covering_cutoff() if cutoff is None else cutoff
+        basis = decaying_basis(force_constants_basis(self.primitive, reach))
         n_frames, n_components = len(frames), self.displacements[0].size
         features = basis.force_features(self.site_map, self.displacements[frames])
         n_parameters = features.shape[2]

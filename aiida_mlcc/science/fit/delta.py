@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ase import Atoms
@@ -11,6 +11,7 @@ from ase import Atoms
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.force_field.dipole import DipoleModel
+from aiida_mlcc.science.force_field.kinds import models_of
 from aiida_mlcc.science.settings import Settings
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -61,3 +62,16 @@ The latter raises :class:`FitError`, :class:`~aiida_mlcc.science.fit.ridge.Ridge
 :class:`~aiida_mlcc.science.snapshots.SnapshotsError` or :class:`~aiida_mlcc.science.crystal.CrystalError` where the
 labels of that method allow no fit.
 """
+
+
+def with_probe(force_field: ForceField, snapshots: Snapshots) -> ForceField:
+    """Return a force field without networks with the energy that it gives for the first frame, checked on loading."""
+    atoms = snapshots.atoms(0)
+    energy = sum(model.bind(atoms).energy_forces(atoms.positions)[0] for model in models_of(force_field.terms))
+    probe = {
+        'symbols': list(snapshots.symbols),
+        'cell': atoms.cell.array.tolist(),
+        'positions': atoms.positions.tolist(),
+        'energy': float(energy + force_field.constant_of(snapshots.symbols)),
+    }
+    return replace(force_field, probe=probe)

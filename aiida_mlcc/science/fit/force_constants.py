@@ -13,7 +13,7 @@ second order has the longest cutoff that the cell resolves in full.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput
+from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
 from aiida_mlcc.science.fit.delta_choice import Choice, Labels, best_choice
 from aiida_mlcc.science.fit.delta_features import candidate_bases, frames_with_forces
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
@@ -44,7 +44,6 @@ from aiida_mlcc.science.fit.ridge import (
 )
 from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.force_field.dipole import DipoleModel
-from aiida_mlcc.science.force_field.kinds import models_of
 from aiida_mlcc.science.settings import Settings, positive_numbers, setting
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -215,7 +214,7 @@ def fit_delta(
     if dipole is not None:
         terms += long_range.term(dipole, trained_on)
     constants = {symbol: solution.constant / labelled.n_atoms for symbol in sorted(set(labelled.symbols))}
-    field = _with_probe(ForceField(terms, constants, solution.scale, method=method), labelled)
+    field = with_probe(ForceField(terms, constants, solution.scale, method=method), labelled)
     samples = DeltaSamples.of(solution.basis, solution.parameters, solution.sampled, solution.noise_sampled)
     if dipole is not None:
         samples = samples.beside(dipole, own.frames[0].site_map, long_range.systematic)
@@ -371,15 +370,3 @@ def _errors(solution: _Solution, base_method: str, method: str, settings: _Setti
         'cv_rescaling_mev_atom': left_out_error(rescaling, (), random) * per_atom,
         'label_noise_mev_cell': 1000.0 * solution.label_noise,
     }
-
-
-def _with_probe(field: ForceField, snapshots: Snapshots) -> ForceField:
-    atoms = snapshots.atoms(0)
-    energy = sum(model.bind(atoms).energy_forces(atoms.positions)[0] for model in models_of(field.terms))
-    probe = {
-        'symbols': list(snapshots.symbols),
-        'cell': atoms.cell.array.tolist(),
-        'positions': atoms.positions.tolist(),
-        'energy': energy + field.constant_of(snapshots.symbols),
-    }
-    return replace(field, probe=probe)

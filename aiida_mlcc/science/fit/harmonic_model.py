@@ -11,7 +11,12 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import SiteMap
-from aiida_mlcc.science.fit.force_constants_basis import force_constants_basis, resolved_bases
+from aiida_mlcc.science.fit.force_constants_basis import (
+    decaying_basis,
+    force_constants_basis,
+    resolved_bases,
+    resolved_basis,
+)
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames, frame_displacements
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.fit.ridge import Problem, blocked_folds, choose_ridges, prepare
@@ -48,9 +53,9 @@ def fit_force_constants(
     :returns: the term, and ``cutoff_angstrom``, ``n_parameters``, ``rank``, ``ridge``, ``rmse_mev_angstrom``.
     """
     n_frames, n_components = len(forces), forces[0].size
-    basis = resolved_bases(primitive, site_map)[0][0] if cutoff is None else force_constants_basis(primitive, cutoff)
+    basis = resolved_basis(primitive, site_map) if cutoff is None else force_constants_basis(primitive, cutoff)
     third = None if third_order_cutoff is None else third_order_basis(primitive, third_order_cutoff)
-    potential = PotentialBasis(basis, third)
+    potential = PotentialBasis(decaying_basis(basis), third)
     frames = MappedFrames(np.arange(n_frames), site_map, displacements)
     features = potential.force_features([frames], n_frames).reshape(n_frames * n_components, -1)
     weights = np.ones(n_frames) if frame_weights is None else frame_weights
