@@ -326,6 +326,8 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
                 assert training.seed is not None
                 method = training.method if training.role == BASE else CONTROLS[training.method]
                 found = self.ctx.trained[training.name].outputs.summary['errors']
+                if remark := found.get('remark'):
+                    self.report(f'{training.name}: {remark}')
                 errors.setdefault(method, {})[seed_label(training.seed)] = found
         for kind, method, seed, _, found in self.deltas():
             is_chosen = kind.name == self.inputs.delta.kind.value

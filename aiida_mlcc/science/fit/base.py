@@ -26,7 +26,11 @@ from aiida_mlcc.science.modes import inverse_force_weights
 from aiida_mlcc.science.settings import Settings, positive_numbers, setting
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
+WORTH_A_NETWORK = 0.1
+"""Of the root mean square force, left over on frames held out: more than that a network may learn."""
+
 _UNSEEN = 1e-9
+_TINY = 1e-12
 _FOLDS = 5
 _STRETCHES = 40
 _MEV = 1000.0
@@ -216,6 +220,12 @@ def _judged(
             wrong = (energies - label.energies)[chosen]
             found[f'{name}_energy_rmse_mev_atom'] = float(_MEV * np.sqrt(np.nanmean(wrong**2)) / frames.n_atoms)
             found[f'{name}_forces_rmse_mev_angstrom'] = _milli_rms((forces - label.forces)[chosen])
+    share = found.get('valid_forces_rmse_mev_angstrom', 0.0) / max(_milli_rms(label.forces), _TINY)
+    if share > WORTH_A_NETWORK:
+        found['remark'] = (
+            f'force constants leave {100 * share:.0f} % of the forces on frames held out: a network on what they leave '
+            'may help (`base.kind`: force-constants+mace)'
+        )
     vibrations = VibratingFrames.of(frames, primitive, method)
     found['projected_residuals'] = vibrations.residuals(label.forces - forces)
     found['residuals_at_rest'] = vibrations.reach_rest

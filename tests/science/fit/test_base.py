@@ -88,3 +88,9 @@ def test_without_forces_or_a_crystal_there_is_no_base() -> None:
         fitter(given(bare))('PBE')
     with pytest.raises(FitError, match='need the primitive cell'):
         fitter(FitInput(bare, 'LDA', BaseForceConstants.of(BaseForceConstants.defaults()), 1))
+
+
+@pytest.mark.parametrize(('noise', 'remarked'), [(0.01, False), (1.0, True)])
+def test_a_network_is_recommended_where_much_of_the_forces_is_left(noise, remarked) -> None:
+    errors = fitter(given(frames(40, noise)))('LDA').errors
+    assert ('a network on what they leave may help' in errors.get('remark', '')) is remarked
