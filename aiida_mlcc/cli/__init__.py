@@ -13,11 +13,12 @@ from aiida_mlcc.cli.plot import plot
 from aiida_mlcc.cli.report import report
 from aiida_mlcc.cli.results import results
 from aiida_mlcc.cli.root import cli
+from aiida_mlcc.cli.runs import list_runs, stop
 from aiida_mlcc.cli.setup import setup
 from aiida_mlcc.cli.status import status
 from aiida_mlcc.cli.trace import trace
 
-for command in (setup, demo, article, dataset, launch, status, results, plot, report, trace, export):
+for command in (setup, demo, article, dataset, launch, list_runs, status, stop, results, plot, report, trace, export):
     cli.add_command(command)
 
 __all__ = ('cli',)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,13 +116,23 @@ def read_settings(assignments: Iterable[str], what: str = '--set') -> dict[str, 
             branch = branch.setdefault(key, {})
             if not isinstance(branch, dict):
                 raise click.UsageError(f'{what} {assignment}: {key} is given a value of its own, too.')
-        branch[keys[-1]] = _value(text)
+        branch[keys[-1]] = _value(text, with_lists=what == '--set')
     return settings
 
 
-def _value(text: str) -> Any:
+_LIST = re.compile(r'[\w.()+-]+(, ?[\w.()+-]+)+')
+"""Values separated by commas, of which none needs brackets or quotes."""
+
+
+def _value(text: str, with_lists: bool) -> Any:
+    """Return a value as YAML has it.
+
+    :param with_lists: whether ``1,2`` and ``HF,MP2`` are lists; a scheduler takes names with commas.
+    """
     import yaml
 
+    if with_lists and _LIST.fullmatch(text.strip()):
+        return [_value(part.strip(), False) for part in text.split(',')]
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -135,19 +146,61 @@ def _value(text: str) -> Any:
     return value
 
 
-def read_methods(text: str) -> list[str]:
-    """Return a comma-separated list of methods.
+def method_named(text: str) -> str:
+    """Return the method that a person means: its name or its slug, in capitals or not; others as they are."""
+    from aiida_mlcc.science.methods import METHODS
 
-    :raises click.UsageError: for one that is unknown.
+    plain = text.strip().casefold()
+    named = {**{slug: method for slug, method in METHODS.items()}, **{m.casefold(): m for m in METHODS.values()}}
+    return named.get(plain, text.strip())
+
+
+def read_methods(given: Any) -> list[str]:
+    """Return methods, from a list or separated by commas, by their names or slugs.
+
+    :raises click.UsageError: for one that is unknown, and for what is no list.
     """
     from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
 
-    methods = [part.strip() for part in text.split(',') if part.strip()]
+    methods = _names(given, 'methods')
     if unknown := [method for method in methods if method not in WAVEFUNCTION_METHODS]:
         raise click.UsageError(f'Unknown method {unknown[0]!r}: choose from {", ".join(WAVEFUNCTION_METHODS)}.')
     if not methods:
         raise click.UsageError(f'No method given: choose from {", ".join(WAVEFUNCTION_METHODS)}.')
     return methods
+
+
+def tidy_methods(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return overrides with `methods` and `vacf_methods` as lists of names.
+
+    :raises click.UsageError: for an unknown wave-function method, and for what is no list.
+    """
+    tidied = dict(overrides)
+    if 'methods' in tidied:
+        tidied['methods'] = read_methods(tidied['methods'])
+    if 'vacf_methods' in tidied:
+        tidied['vacf_methods'] = _names(tidied['vacf_methods'], 'vacf_methods')
+    return tidied
+
+
+def _names(given: Any, what: str) -> list[str]:
+    """Return the names of methods in a list, or in a text with commas."""
+    parts = given.split(',') if isinstance(given, str) else given
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise click.UsageError(f'`{what}` is {given!r}: give methods, such as HF,MP2.')
+    return [method_named(part) for part in parts if part.strip()]
+
+
+def refuse_options(options: Mapping[str, Any], what: str) -> None:
+    """Refuse scheduler options that AiiDA does not know.
+
+    :raises click.UsageError: naming the first one, and those there are.
+    """
+    from aiida.engine import CalcJob
+
+    known = CalcJob.spec().inputs['metadata']['options']
+    if unknown := [name for name in options if name not in known]:
+        raise click.UsageError(f'{what} {unknown[0]}: no scheduler option; choose from {", ".join(sorted(known))}.')
 
 
 def read_code(identifier: str | None) -> AbstractCode:

@@ -136,11 +136,21 @@ def launch(
     The crystal is given as a file that ASE reads, or as a StructureData node; a data set given as --snapshots has its
     own.
     """
-    from aiida_mlcc.cli.inputs import build, read_code, read_methods, read_nac, read_overrides, read_settings
+    from aiida_mlcc.cli.inputs import (
+        build,
+        read_code,
+        read_methods,
+        read_nac,
+        read_overrides,
+        read_settings,
+        refuse_options,
+        tidy_methods,
+    )
     from aiida_mlcc.cli.inputs import symmetrise as make_symmetric
     from aiida_mlcc.jobs.inputs import merge
 
-    overrides = merge(read_overrides(overrides_file), read_settings(assignments))
+    overrides = tidy_methods(merge(read_overrides(overrides_file), read_settings(assignments)))
+    protocol = None if protocol is None else protocol.lower()
     scheduler = {
         'options': read_settings(options, '--option') or None,
         'train_options': read_settings(train_options, '--train-option') or None,
@@ -148,6 +158,8 @@ def launch(
     if methods is not None:
         overrides['methods'] = read_methods(methods)
     load(profile)
+    for name, given_options in (('--option', scheduler['options']), ('--train-option', scheduler['train_options'])):
+        refuse_options(given_options or {}, name)
     given: dict[str, Any] = {name: read_code(label) for name, label in codes.items() if label is not None}
     if vasp_kpoints_code is not None:
         overrides = merge(overrides, {'cc_energies': {'vasp': {'code_kpoints': read_code(vasp_kpoints_code)}}})
@@ -266,9 +278,9 @@ def _follow(node: ProcessNode, report_folder: Path | None) -> None:
     """Show the progress and the results; raise where the run fails."""
     from aiida_mlcc.cli.report import write_what_there_is
     from aiida_mlcc.cli.results import print_results
-    from aiida_mlcc.cli.watch import watch
+    from aiida_mlcc.cli.watch import wait_for
 
-    watch(node)
+    wait_for(node)
     click.echo()
     print_results(node)
     if report_folder is not None:

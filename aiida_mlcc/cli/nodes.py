@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from aiida.orm import Node, ProcessNode
 
 
+_LISTED = 10
+
+
 def find(identifier: str, node_class: Any = None) -> Node:
     """Return the node with this PK, UUID (or the start of one) or label.
 
@@ -20,18 +23,29 @@ def find(identifier: str, node_class: Any = None) -> Node:
     :raises click.UsageError: where there is none, or more than one.
     """
     from aiida.common.exceptions import MultipleObjectsError, NotExistent
-    from aiida.orm import Node, QueryBuilder, load_node
+    from aiida.orm import Node, ProcessNode, QueryBuilder, load_node
 
+    several = False
     try:
         node = load_node(identifier)
     except (NotExistent, ValueError):
         node = None
     except MultipleObjectsError:
-        raise click.UsageError(f'{identifier} is the start of more than one UUID: give more of it.') from None
+        # AiiDA looks for the start of a UUID, and for labels.
+        node = None
+        several = True
     if node is None:
-        labelled = QueryBuilder().append(Node, filters={'label': identifier}).limit(2).all(flat=True)
+        query = QueryBuilder().append(Node, filters={'label': identifier}, tag='node')
+        labelled = query.order_by({'node': {'ctime': 'desc'}}).all(flat=True)
         if len(labelled) > 1:
-            raise click.UsageError(f'More than one node has the label {identifier!r}: give a PK or UUID.')
+            runs_first = sorted(labelled, key=lambda node: not isinstance(node, ProcessNode))
+            lines = [f'  {describe(one)}  {one.ctime:%Y-%m-%d %H:%M}  {one.uuid}' for one in runs_first[:_LISTED]]
+            lines += [f'  and {len(labelled) - _LISTED} more'] if len(labelled) > _LISTED else []
+            raise click.UsageError(
+                '\n'.join([f'{len(labelled)} nodes have the label {identifier!r}: give a PK or UUID.', *lines])
+            )
+        if not labelled and several:
+            raise click.UsageError(f'{identifier} is the start of more than one UUID: give more of it.')
         if not labelled:
             raise click.UsageError(f'No node has the PK, UUID or label {identifier!r} in this profile.')
         node = labelled[0]

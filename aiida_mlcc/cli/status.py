@@ -21,15 +21,22 @@ _SIGNS = {'done': '✓', 'failed': '✗', 'open': '…'}
 @click.command()
 @click.argument('identifier', metavar='ID')
 @click.option('-a', '--all', 'everything', is_flag=True, help='Show finished jobs and functions, too.')
+@click.option('-f', '--follow', is_flag=True, help='Show the progress until the run is over; Ctrl-C leaves it running.')
 @profile_option
-def status(identifier: str, everything: bool, profile: str | None) -> None:
+def status(identifier: str, everything: bool, follow: bool, profile: str | None) -> None:
     """Show what is done, what runs, and why something failed.
 
     ID is a run, or anything it returned.
     """
     load(profile)
     process = find_process(identifier)
+    from aiida_mlcc.cli.daemon import require
+    from aiida_mlcc.cli.watch import wait_for
     from aiida_mlcc.report.progress import survey
+
+    if follow and not process.is_terminated:
+        require()
+        wait_for(process)
 
     root = survey(process)
     _print(root, 0, everything)

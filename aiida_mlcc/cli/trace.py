@@ -29,12 +29,14 @@ def trace(identifier: str, method: str | None, as_json: bool, profile: str | Non
     """
     load(profile)
     node = find(identifier)
+    from aiida_mlcc.cli.inputs import method_named
     from aiida_mlcc.report.trace import curves_of
     from aiida_mlcc.report.trace import trace as follow
 
     curves = curves_of(node)
     if not curves:
         raise click.ClickException(f'{describe(node)} has no dispersion to trace.')
+    method = None if method is None else method_named(method)
     if method is not None and method not in curves:
         raise click.UsageError(f'{describe(node)} has no dispersion of {method!r}, only of {", ".join(curves)}.')
     chosen = {name: curve for name, curve in curves.items() if method in (None, name)}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _EVERY_S = 2.0
 _EVERY_REMOTE_S = 60.0
 _LINE_EVERY_S = 20.0
+_INTERRUPTED = 130
 
 
 def watch(process: ProcessNode, every_s: float = _EVERY_S) -> None:
@@ -33,6 +34,24 @@ def watch(process: ProcessNode, every_s: float = _EVERY_S) -> None:
         if root.is_over:
             return
         time.sleep(every_s)
+
+
+def wait_for(process: ProcessNode) -> None:
+    """Watch a run that the daemon goes on with, also after Ctrl-C, which is said.
+
+    :raises click.exceptions.Exit: after Ctrl-C, with the exit code that shells give it.
+    """
+    from aiida_mlcc.cli.nodes import profile_suffix
+
+    try:
+        watch(process)
+    except KeyboardInterrupt:
+        suffix = profile_suffix()
+        click.echo(
+            f'\nThe run goes on. Follow it with `aiida-mlcc status{suffix} --follow {process.pk}`, end it with '
+            f'`aiida-mlcc stop{suffix} {process.pk}`.'
+        )
+        raise click.exceptions.Exit(_INTERRUPTED) from None
 
 
 class Screen:

@@ -18,6 +18,7 @@ from aiida_mlcc.report.arrays import Curves
 from aiida_mlcc.report.page_tables import Table
 from aiida_mlcc.report.trace import ancestors_of, trace
 from aiida_mlcc.science.force_field.kinds import kind_of
+from aiida_mlcc.science.formula import formula_of as chemical_formula
 
 ARTICLE = (
     'S. Schönbauer, J. P. Carbone, A. Grüneis, Machine-Learned Force Fields for Lattice Dynamics at Coupled-Cluster '
@@ -203,8 +204,8 @@ def formula_of(process: orm.ProcessNode) -> str:
     """Return the formula of the crystal of a run, empty where neither structure nor snapshots tell it."""
     links = process.base.links.get_incoming(link_label_filter='structure').all_nodes()
     if links and isinstance(links[0], orm.StructureData):
-        return links[0].get_ase().get_chemical_formula(mode='metal', empirical=True)
+        return chemical_formula(links[0].get_ase().symbols)
     snapshots = process.base.links.get_outgoing(link_label_filter='snapshots').all_nodes()
     if snapshots and isinstance(snapshots[0], DataFactory('mlcc.snapshots')):
-        return snapshots[0].get_ase().get_chemical_formula(mode='metal', empirical=True)
+        return chemical_formula(snapshots[0].get_ase().symbols)
     return ''

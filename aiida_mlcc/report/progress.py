@@ -106,7 +106,8 @@ def survey(process: orm.ProcessNode) -> Step:
             edge_project='label',
             tag='called',
         )
-        query.order_by({'called': 'id'})
+        # An import gives new PKs in any order; the time of making stays.
+        query.order_by({'called': ['ctime', 'id']})
         below = {}
         for caller, *values, label in query.all():
             step = _step(dict(zip(_PROJECTED.values(), values, strict=True)), label)

@@ -257,3 +257,36 @@ def test_the_program_for_meshes_reaches_the_integrals(command, lif, code, monkey
     assert 'enough' in last_line(command('launch', lif, *words))
     assert found['cc_energies']['vasp']['code_kpoints'].uuid == load_code(code).uuid
     assert found['vasp_code'].full_label == code
+
+
+@pytest.mark.parametrize('given', ['hf,ccsd_t', 'HF, ccsd(t)', ['hf', 'CCSD_T']])
+def test_methods_are_known_by_name_and_slug_in_any_case(given):
+    assert read_methods(given) == ['HF', 'CCSD(T)']
+
+
+@pytest.mark.parametrize('text', ['methods: HF\n', 'methods: [hf]\nvacf_methods: hf\n'])
+def test_one_method_in_a_file_needs_no_list(command, lif, code, tmp_path, text):
+    (tmp_path / 'one.yaml').write_text(text)
+    words = ['--protocol', 'FAST', '--overrides', tmp_path / 'one.yaml']
+    assert plan_of(command, lif, code, *words)['harmonic_phonon'] == 2, 'DFT and HF'
+
+
+def test_numbers_and_names_with_commas_are_lists_of_inputs_and_names_of_the_scheduler():
+    found = read_settings(['delta_train.seeds=1,2', 'delta_train.delta.compare=readout,mace', 'a=[1, 2]', 'b=1'])
+    assert found == {'delta_train': {'seeds': [1, 2], 'delta': {'compare': ['readout', 'mace']}}, 'a': [1, 2], 'b': 1}
+    assert read_settings(['queue_name=long,short'], '--option') == {'queue_name': 'long,short'}
+
+
+@pytest.mark.parametrize(
+    ('words', 'sentence'),
+    [
+        (['--option', 'queue=gpu'], '--option queue: no scheduler option; choose from'),
+        (['--train-option', 'queue=gpu'], '--train-option queue: no scheduler option'),
+        (['--set', 'methods=3'], '`methods` is 3: give methods'),
+        (['--set', 'vacf_methods={a: 1}'], '`vacf_methods` is'),
+    ],
+)
+def test_no_option_ends_in_a_traceback(command, lif, code, words, sentence):
+    result = command('launch', lif, '--code', code, '--dry-run', '--protocol', 'fast', *words)
+    assert result.exit_code != 0
+    assert sentence in last_line(result)
