@@ -44,6 +44,14 @@ if TYPE_CHECKING:
     'eV per cell and eV/Å.',
 )
 @click.option(
+    '--sigma',
+    'sigmas',
+    metavar='METHOD=EV|ENTRY',
+    multiple=True,
+    help='Standard error of the energies of a method, in their unit: one number, or the entry that holds it in each '
+    'frame. Fits weigh by it.',
+)
+@click.option(
     '--structure',
     metavar='STRUCTURE_FILE|ID',
     help='The crystal that the frames are supercells of; sought in their mean structure if not given.',
@@ -61,6 +69,7 @@ def import_files(
     base_method: str,
     labels: tuple[str, ...],
     units: tuple[str, ...],
+    sigmas: tuple[str, ...],
     structure: str | None,
     energy_key: str | None,
     forces_key: str | None,
@@ -79,12 +88,12 @@ def import_files(
     from aiida_mlcc.science.dataset import read_dataset
     from aiida_mlcc.science.dataset_file import DatasetError, LabelSource
 
-    given = _read_units(units)
+    given, errors = _read_units(units), _read_sigmas(sigmas)
     files = {
-        method: LabelSource(path, entry or energy_key, forces_key, given(method))
+        method: LabelSource(path, entry or energy_key, forces_key, given(method), errors.get(method))
         for method, (path, entry) in _read_labels(labels).items()
     }
-    base_source = LabelSource(base, energy_key, forces_key, given(base_method))
+    base_source = LabelSource(base, energy_key, forces_key, given(base_method), errors.get(base_method))
     load(profile)
     refuse_name(name)
     crystal = None if structure is None else read_structure(structure)
@@ -212,6 +221,22 @@ def _read_units(assignments: tuple[str, ...]) -> Callable[[str], Units]:
         except UnitsError as error:
             raise click.UsageError(f'--units {assignment}: {error}.') from None
     return lambda method: found.get(method, found.get('', Units()))
+
+
+def _read_sigmas(assignments: tuple[str, ...]) -> dict[str, float | str]:
+    """Return ``METHOD=EV|ENTRY`` assignments by method."""
+    from aiida_mlcc.science.methods import METHODS
+
+    found: dict[str, float | str] = {}
+    for assignment in assignments:
+        name, sign, text = (part.strip() for part in assignment.partition('='))
+        if not sign or not text:
+            raise click.UsageError(f'--sigma {assignment}: write it as METHOD=EV or METHOD=ENTRY.')
+        try:
+            found[METHODS.get(name, name)] = float(text)
+        except ValueError:
+            found[METHODS.get(name, name)] = text
+    return found
 
 
 def _find(identifier: str, profile: str | None) -> SnapshotsData:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aiida_mlcc.data.snapshots import SnapshotsData
 
 _SHOWN = 5
+_FEW = 10
 _SENSIBLE_SLOPES = (0.5, 2.0)
 _FORCES = {
     'own': 'stored',
@@ -125,20 +126,26 @@ def _about_differences(report: Mapping[str, Any]) -> Iterator[str]:
         for outlier in difference['outliers']:
             yield (
                 f'{method}: frame {outlier["frame"]} is an outlier, {outlier["residual_mev_atom"]:+.3g} meV/atom from '
-                f'frames of similar energy ({outlier["deviations"]:.1f} median absolute deviations).'
+                f'a fit to all other frames ({outlier["deviations"]:.1f} median absolute deviations).'
             )
 
 
 def _about_motion(report: Mapping[str, Any]) -> Iterator[str]:
     crystal, motion = report['crystal'], report['motion']
     if crystal is None:
-        yield 'No crystal was found in the mean structure: name it with --structure.'
+        few = f', of {report["n_frames"]} frames only' if report['n_frames'] < _FEW else ''
+        yield f'No crystal was found in the mean structure{few}: name it with --structure.'
     else:
         how = 'as given' if crystal['given'] else 'found in the mean structure'
         yield (
             f'Crystal: {crystal["formula"]}, {crystal["space_group"]}, {how}; mean positions are within '
             f'{crystal["moved_onto_sites_angstrom"]:.3f} Å of its sites.'
         )
+        if not crystal['given'] and report['n_frames'] < _FEW:
+            yield (
+                f'The crystal is the mean of {report["n_frames"]} frames only, which may hide a lower symmetry: '
+                'compare it with yours, or name yours with --structure.'
+            )
     yield (
         f'Displacements: {motion["rms_displacement_angstrom"]:.3f} Å (root mean square), at most '
         f'{motion["largest_displacement_angstrom"]:.3f} Å in frame {motion["largest_in_frame"]}; the centre of mass '

@@ -15,8 +15,9 @@ from aiida_mlcc.science.dataset_file import DatasetError, LabelledFile, LabelSou
 from aiida_mlcc.science.dataset_forces import OwnForces, check_base, own_forces
 from aiida_mlcc.science.dataset_labels import check_label
 from aiida_mlcc.science.dataset_report import Account, DatasetReport, describe
+from aiida_mlcc.science.free_pairing import pair_freely, same_lattice
 from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
-from aiida_mlcc.science.pairing import distance_to_nearest, pair_by_geometry, repeated_frames
+from aiida_mlcc.science.pairing import distance_to_nearest, repeated_frames
 from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
 
 TOLERANCE = 1e-4
@@ -90,7 +91,8 @@ def _take_base(file: LabelledFile, method: str, tolerance: float) -> tuple[Snaps
     kept = _remaining(file, dropped, merged)
     if len(kept) == 0:
         raise DatasetError(f'{file.name}: no frame has both an energy and forces')
-    label = Label(file.energies[kept], file.forces[kept], _source(file))
+    sigma = None if file.sigma is None else file.sigma[kept]
+    label = Label(file.energies[kept], file.forces[kept], _source(file), sigma=sigma)
     snapshots = file.structures.select(kept).with_label(method, label)
     account = Account(
         file.name,
@@ -125,7 +127,8 @@ def _add_labels(
         )
     structures = file.structures.select(usable)
     try:
-        pairing = pair_by_geometry(snapshots, structures, tolerance)
+        structures, turned = _in_cell_of(snapshots, structures, tolerance)
+        pairing = pair_freely(snapshots, structures, tolerance)
     except SnapshotsError as error:
         raise DatasetError(f'{file.name} and {base_name}: {error}') from None
     paired = pairing.matched
@@ -139,7 +142,8 @@ def _add_labels(
     base_forces = snapshots.labels[base_method].forces
     forces, found = None, OwnForces(np.empty(0), 'none')
     if file.forces is not None and base_forces is not None:
-        found = own_forces(known.select(paired), base_method, method, file.forces[origin])
+        forces_there = np.take_along_axis(file.forces[origin], pairing.orders[paired][:, :, None], axis=1)
+        found = own_forces(known.select(paired), base_method, method, forces_there)
         if np.isfinite(found.forces).any():
             forces = np.full(base_forces.shape, np.nan)
             forces[paired] = found.forces
@@ -153,9 +157,28 @@ def _add_labels(
         _plain(file, dropped),
         file.decimals,
         found.whose,
-        (*file.remarks, *remarks, *found.remarks),
+        (*file.remarks, *turned, *pairing.describe(), *remarks, *found.remarks),
     )
-    return snapshots.with_label(method, Label(energies, forces, _source(file))), account
+    sigma = None
+    if file.sigma is not None:
+        sigma = np.full(snapshots.n_frames, np.nan)
+        sigma[paired] = file.sigma[origin]
+    return snapshots.with_label(method, Label(energies, forces, _source(file), sigma=sigma)), account
+
+
+def _in_cell_of(reference: Snapshots, other: Snapshots, tolerance: float) -> tuple[Snapshots, list[str]]:
+    """Return `other` in the lattice vectors of `reference` where these span its lattice, and what was changed."""
+    cell, own = reference.cells[0], other.cells[0]
+    if np.abs(cell - own).max() <= tolerance:
+        return other, []
+    same = same_lattice(cell, own, tolerance)
+    if not same and not same_lattice(cell, own.T, tolerance):
+        return other, []
+    cells = np.repeat(cell[None], other.n_frames, axis=0)
+    how = 'are others of the same lattice' if same else 'stand as columns'
+    return Snapshots(other.symbols, cells, other.positions), [
+        f'the lattice vectors {how}: those of the base are taken, and the atoms stay where they are'
+    ]
 
 
 def _repeated(

@@ -18,6 +18,8 @@ _STANDARD_ERRORS = 3.0
 _LOOSEST = 0.2
 _TIGHTEST = 1e-4
 _DIGITS = 10
+_FEWEST_BLOCKS = 4
+_OF_A_REFLECTION = 3.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def find_sites(snapshots: Snapshots, primitive: Atoms | None = None) -> Sites:
     """Return the sites that the atoms move about; all frames are of one cell.
 
     Without `primitive` the crystal is sought in the mean structure: positions that symmetry makes equal within three
-    standard errors of their mean are taken for equal.
+    standard errors of their mean are taken for equal. All atoms of a sublattice together say more than each of them: a
+    sublattice that is off its symmetric place by three standard errors of its own stays where it is.
 
     :raises CrystalError: where the frames are no supercells of `primitive`.
     """
@@ -68,14 +71,12 @@ def find_sites(snapshots: Snapshots, primitive: Atoms | None = None) -> Sites:
     spread = float(np.sqrt(np.mean(np.sum((displacements - displacements.mean(axis=0)) ** 2, axis=2))))
     independent = max(1.0, snapshots.n_frames / _FRAMES_PER_INDEPENDENT)
     tolerance = _STANDARD_ERRORS * spread / np.sqrt(independent)
-    symmetric = mean.copy()
     try:
         limit = _LOOSEST * shortest_distance(mean)
-        refine_symmetry(symmetric, symprec=float(np.clip(tolerance, _TIGHTEST, limit)), verbose=False)
-        found = primitive_cell(symmetric)
-        return _onto(_tidy(found), mean)
-    except (CrystalError, RuntimeError, TypeError, ValueError, AttributeError):
-        # CrystalError where nothing fits; spglib and its callers fail in the other ways.
+        symmetric = _symmetric(mean, float(np.clip(tolerance, _TIGHTEST, limit)))
+        found = _off_centre(_tidy(primitive_cell(symmetric)), mean, displacements - displacements.mean(axis=0))
+        return _onto(found, mean)
+    except Exception:  # CrystalError where nothing fits; spglib and its callers have errors of all kinds.
         return Sites(mean.positions, None, 0.0)
 
 
@@ -83,9 +84,57 @@ def describe_crystal(sites: Sites, given: bool) -> CrystalReport | None:
     """Return the crystal in a few words, None where there is none."""
     if sites.primitive is None:
         return None
-    symmetry = check_symmetry(sites.primitive, symprec=_TIGHTEST)
     formula = str(sites.primitive.symbols.formula.format('metal'))
-    return CrystalReport(formula, str(symmetry.international), given, sites.moved)
+    try:
+        space_group = str(check_symmetry(sites.primitive, symprec=_TIGHTEST).international)
+    except Exception:  # spglib has errors of its own
+        space_group = 'no space group found'
+    return CrystalReport(formula, space_group, given, sites.moved)
+
+
+def _symmetric(atoms: Atoms, symprec: float) -> Atoms:
+    symmetric = atoms.copy()
+    refine_symmetry(symmetric, symprec=symprec, verbose=False)
+    return symmetric
+
+
+def _off_centre(primitive: Atoms, mean: Atoms, displacements: NDArray[np.float64]) -> Atoms:
+    """Return a primitive cell whose sublattices are where their mean positions are, if that is clearly elsewhere.
+
+    :param displacements: Å, from the mean, free of rigid shifts, shape (n_frames, n_atoms, 3).
+    """
+    site_map = map_onto_crystal(primitive, mean)
+    members = [site_map.sites == site for site in range(len(primitive))]
+    away = mean.positions - site_map.reference_positions
+    shifts = np.array([away[own].mean(axis=0) for own in members])
+    errors = np.array([_standard_error(displacements[:, own].mean(axis=1)) for own in members])
+    if not (np.linalg.norm(shifts, axis=1) > np.maximum(_STANDARD_ERRORS * errors, _TIGHTEST)).any():
+        return primitive
+    moved = primitive.copy()
+    moved.positions += shifts
+    # A reflection takes the error of both sublattices twice; a shift that is clear at all is four times its own.
+    symprec = float(max(_OF_A_REFLECTION * _STANDARD_ERRORS * errors.max(), _TIGHTEST))
+    return _tidy(_symmetric(moved, min(symprec, _LOOSEST * shortest_distance(moved))))
+
+
+def _standard_error(series: NDArray[np.float64]) -> float:
+    """Return the standard error of the mean of a position in a trajectory, Å: the larger of two estimates.
+
+    One takes the memory from one frame to the next, the other the scatter of means over stretches.
+
+    :param series: deviations from the mean, Å, shape (n_frames, 3).
+    """
+    n_frames = len(series)
+    variance = float(np.mean(np.sum(series**2, axis=1)))
+    if n_frames < 2 or variance == 0:
+        return np.inf
+    memory = float(np.clip(np.mean(np.sum(series[1:] * series[:-1], axis=1)) / variance, 0.0, 0.99))
+    found = [variance / (n_frames - 1) * (1 + memory) / (1 - memory)]
+    n_blocks = n_frames // _FRAMES_PER_INDEPENDENT
+    if n_blocks >= _FEWEST_BLOCKS:
+        blocks = np.array([block.mean(axis=0) for block in np.array_split(series, n_blocks)])
+        found.append(float(np.mean(np.sum(blocks**2, axis=1))) / (n_blocks - 1))
+    return float(np.sqrt(max(found)))
 
 
 def _tidy(primitive: Atoms) -> Atoms:

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import theilslopes
 
+from aiida_mlcc.science.energies_and_forces import Frames, predicted
 from aiida_mlcc.science.snapshots import Snapshots
 
 OUTLIER_DEVIATIONS = 6.0
 """Median absolute deviations beyond which an energy is named."""
 
-_FEWEST = 8
+_FEWEST, _FEWEST_FOR_OUTLIERS = 8, 20
+_OF_ALL = 3.0
 _NEIGHBOURS = 31
 _NEIGHBOUR_SHARE = 5
 _MOST_FOR_SLOPE = 400
@@ -24,11 +26,11 @@ _PROPORTIONAL = 1e-6
 
 @dataclass(frozen=True)
 class Outlier:
-    """An energy that differs from what frames of similar energy have.
+    """An energy that differs from what a small fit to all other frames says.
 
     :param frame: of the data set.
-    :param residual_mev_atom: distance from the regression line, less what frames of similar energy have.
-    :param deviations: the same in median absolute deviations of these frames.
+    :param residual_mev_atom: what the fit leaves of E_method − E_base.
+    :param deviations: the same in median absolute deviations of comparable frames.
     """
 
     frame: int
@@ -43,7 +45,8 @@ class Difference:
     :param spread_mev_atom: its standard deviation.
     :param slope: of E_method over E_base, by the median of pairwise slopes (Theil and Sen), which no outlier bends;
         about 1 for two methods in the same units. None for fewer than eight frames, or one structure only.
-    :param outliers: energies beyond six median absolute deviations, in the order of the frames.
+    :param outliers: energies beyond six median absolute deviations, in the order of the frames; of fewer than twenty
+        frames none are judged.
     """
 
     n_frames: int
@@ -55,8 +58,9 @@ class Difference:
 def describe_difference(snapshots: Snapshots, base_method: str, method: str, decimals: int | None = None) -> Difference:
     """Describe E_method − E_base.
 
-    Residuals grow with the energy, for what a straight line cannot describe grows, too: a frame is compared with those
-    next to it in energy, not with all.
+    Outliers are judged by what a small fit to all other frames leaves of each energy. What the fit cannot describe
+    grows with the energy: a residual is compared with those of frames next to it in energy, with its share of the
+    frame's own energy, and with all.
 
     :param decimals: with which the energies are written: no deviation is taken for smaller than the last of them.
     :raises aiida_mlcc.science.snapshots.SnapshotsError: where one of the methods labels nothing.
@@ -71,13 +75,16 @@ def describe_difference(snapshots: Snapshots, base_method: str, method: str, dec
     order = np.argsort(base)
     chosen = order[np.linspace(0, len(order) - 1, min(len(order), _MOST_FOR_SLOPE)).astype(int)]
     slope = float(theilslopes(energies[chosen], base[chosen])[0])
-    residuals, deviations = _compare_with_neighbours((energies - slope * base)[order], 10.0 ** -(decimals or 12))
-    outliers = [
-        Outlier(int(frames[place]), float(residual * per_atom), float(deviation))
-        for place, residual, deviation in zip(order, residuals, deviations, strict=True)
-        if deviation > OUTLIER_DEVIATIONS
-    ]
-    return Difference(len(frames), spread, slope, tuple(sorted(outliers, key=lambda outlier: outlier.frame)))
+    if len(frames) < _FEWEST_FOR_OUTLIERS:
+        return Difference(len(frames), spread, slope, ())
+    moving = Frames.of(snapshots.symbols, snapshots.cells[0], snapshots.positions[frames])
+    residuals = (energies - base) - predicted(moving, energies - base, base)
+    deviations = _deviations(residuals, base, 10.0 ** -(decimals or 12))
+    outliers = tuple(
+        Outlier(int(frames[place]), float(residuals[place] * per_atom), float(deviations[place]))
+        for place in np.flatnonzero(deviations > OUTLIER_DEVIATIONS)
+    )
+    return Difference(len(frames), spread, slope, outliers)
 
 
 def dependence(energies: NDArray[np.float64], others: NDArray[np.float64], resolution: float) -> float | None:
@@ -101,16 +108,30 @@ def dependence(energies: NDArray[np.float64], others: NDArray[np.float64], resol
     return slope if exact and slope != 0 else None
 
 
-def _compare_with_neighbours(
-    values: NDArray[np.float64], resolution: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return each value less the median of those around it, and the same in their median absolute deviations."""
+def _deviations(residuals: NDArray[np.float64], base: NDArray[np.float64], resolution: float) -> NDArray[np.float64]:
+    """Return residuals in median absolute deviations, the least of what each comparison gives, shape (n_frames,)."""
+    order = np.argsort(base)
+    nearby = np.zeros(len(base))
+    nearby[order] = _compare_with_neighbours(residuals[order], resolution)
+    heights = base - base.min()
+    scale = heights + np.median(heights)
+    shares = residuals / scale
+    shares = np.abs(shares - np.median(shares))
+    by_height = shares * scale / np.maximum(np.median(shares) * scale, resolution)
+    squares = residuals**2
+    others = np.sqrt((squares.sum() - squares) / (len(squares) - 1))
+    found = np.minimum(nearby, by_height)
+    return np.where(np.abs(residuals) > _OF_ALL * others, found, 0.0)
+
+
+def _compare_with_neighbours(values: NDArray[np.float64], resolution: float) -> NDArray[np.float64]:
+    """Return how far each value is from the median of those around it, in their median absolute deviations."""
     n = len(values)
     size = min(n, max(_NEIGHBOURS, n // _NEIGHBOUR_SHARE))
-    residuals, deviations = np.zeros(n), np.zeros(n)
+    deviations = np.zeros(n)
     for place in range(n):
         start = min(max(0, place - size // 2), n - size)
         around = values[start : start + size]
-        residuals[place] = values[place] - np.median(around)
-        deviations[place] = abs(residuals[place]) / max(resolution, float(np.median(abs(around - np.median(around)))))
-    return residuals, deviations
+        middle = np.median(around)
+        deviations[place] = abs(values[place] - middle) / max(resolution, float(np.median(abs(around - middle))))
+    return deviations

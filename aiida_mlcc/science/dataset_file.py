@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.science.file_content import ContentError, checksum
 from aiida_mlcc.science.frame_files import Frame, plain_name, read_frames
+from aiida_mlcc.science.free_pairing import right_handed
 from aiida_mlcc.science.label_keys import (
     ENERGY_KEY,
     KeysError,
@@ -27,6 +28,7 @@ from aiida_mlcc.science.methods import slug_of
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
 _ONE_CELL = 1e-6
+_TURNED = 'the lattice vectors are left-handed: two of them are exchanged, and the atoms stay where they are'
 _ISOLATED = ('isolatedatom', 'isolated_atom', 'isolated atom')
 
 
@@ -38,6 +40,8 @@ class DatasetError(ValueError):
 class LabelSource:
     """A file with the labels of a method, and how they stand in it.
 
+    :param sigma: standard error of the energies in their unit: one number, or the entry that holds that of each frame;
+        ``sigma_SLUG``, as this package writes, where it is None.
     :param energy_key: the entry that holds the energy, chosen as in :func:`~aiida_mlcc.science.label_keys.energy_key`
         where it is None; `forces_key`: the column that holds forces, alike.
     """
@@ -46,6 +50,7 @@ class LabelSource:
     energy_key: str | None = None
     forces_key: str | None = None
     units: Units = field(default_factory=Units)
+    sigma: float | str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class LabelledFile:
     :param unusable: frame → why it has no energy.
     :param decimals: the most decimals that any energy is written with, in eV.
     :param forces: eV/Å, shape (n_frames, n_atoms, 3), NaN where a frame has none; None where no frame has any.
+    :param sigma: standard error of each energy, eV per cell, NaN where it is not known; None where none is.
     :param how: what of its reading a label's source says: the entry and the units, where they are not the usual ones.
     :param others: further entries that look like an energy.
     :param remarks: what else is to be known, in sentences without a full stop.
@@ -73,6 +79,7 @@ class LabelledFile:
     unusable: Mapping[int, str]
     decimals: int
     forces: NDArray[np.float64] | None
+    sigma: NDArray[np.float64] | None
     how: Mapping[str, str]
     others: tuple[str, ...]
     remarks: tuple[str, ...]
@@ -113,6 +120,7 @@ def read_labelled_file(source: LabelSource | Path | str, method: str) -> Labelle
             f'{name}: none of its {len(frames)} frames has an energy to use; of frame {numbers[0]}, {unusable[0]}'
         )
     structures = _structures(name, frames, numbers)
+    turned = np.linalg.det(frames[0].atoms.cell.array) < 0
     column = forces_key(frames, key, given.forces_key)
     in_ev = given.units.energy_in_ev(structures.symbols)
     forces = _forces(frames, column)
@@ -127,12 +135,16 @@ def read_labelled_file(source: LabelSource | Path | str, method: str) -> Labelle
         unusable=unusable,
         decimals=max(0, floor(decimals - log10(in_ev) + 1e-9)),
         forces=None if forces is None else forces * given.units.force_in_ev_per_angstrom,
+        sigma=_sigma(name, frames, given.sigma, f'sigma_{slug_of(method)}', in_ev),
         how={
             **({} if given.energy_key is None else {'entry': key}),
             **({} if given.units == Units() else {'units': str(given.units)}),
         },
         others=others,
-        remarks=tuple(_remarks(every, frames, numbers, method, key, others, column, forces is not None)),
+        remarks=(
+            *([_TURNED] if turned else []),
+            *_remarks(every, frames, numbers, method, key, others, column, forces is not None),
+        ),
     )
 
 
@@ -186,7 +198,22 @@ def _structures(name: str, frames: Sequence[Frame], numbers: Sequence[int]) -> S
             f'{name}: the cell of frame {frame} differs from that of frame {numbers[0]} by up to {apart.max():.3g} Å; '
             'a data set holds one cell: put each into a file of its own'
         )
-    return structures
+    order = right_handed(structures.cells[0])
+    return Snapshots(structures.symbols, structures.cells[:, order], structures.positions)
+
+
+def _sigma(
+    name: str, frames: Sequence[Frame], given: float | str | None, usual: str, in_ev: float
+) -> NDArray[np.float64] | None:
+    if isinstance(given, float):
+        found = np.full(len(frames), given)
+    else:
+        found = np.array([read_number(frame.entries, given or usual)[0] for frame in frames])
+    if given is not None and not np.isfinite(found).any():
+        raise DatasetError(f'{name}: no frame has a standard error {given}=…')
+    if (found < 0).any() or (found == 0).any():
+        raise DatasetError(f'{name}: a standard error of an energy must be positive, not {np.nanmin(found):g}')
+    return found * in_ev if np.isfinite(found).any() else None
 
 
 def _forces(frames: Sequence[Frame], column: str) -> NDArray[np.float64] | None:

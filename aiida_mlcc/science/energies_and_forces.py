@@ -149,15 +149,30 @@ def forces_follow(
     difference = energies - told_from.energies[chosen]
     work = frames.work(forces[chosen] - base.forces[chosen])
     work -= _changes(told_from.energies[chosen] - base.energies[chosen])
-    predicted = _predicted(frames, difference, base.energies[chosen])
+    expected = predicted(frames, difference, base.energies[chosen])
     # What cannot be predicted may be noise, of which forces know nothing.
-    left = np.sum((difference - predicted) ** 2) / max(np.sum((difference - difference.mean()) ** 2), 1e-300)
+    left = np.sum((difference - expected) ** 2) / max(np.sum((difference - difference.mean()) ** 2), 1e-300)
     if not left < 1.0 - _SIGNAL:
         return UNCLEAR
-    share, error = _slope_with_error(work, _changes(predicted))
+    share, error = _slope_with_error(work, _changes(expected))
     if share + _ERRORS * error < _OF_OTHER:
         return CONTRADICT
     return AGREE if _OF_OTHER < share < _OF_NEITHER else UNCLEAR
+
+
+def predicted(
+    frames: Frames, difference: NDArray[np.float64], base_energies: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return each energy difference as a small fit to all other frames predicts it, eV per cell, shape (n_frames,).
+
+    :param difference: of two methods, eV per cell; `base_energies`: of the one that both are compared with.
+    """
+    features = _features(frames, base_energies)
+    rows = np.column_stack([np.ones(len(frames)), features])
+    orthogonal = np.linalg.qr(rows)[0]
+    fitted = orthogonal @ (orthogonal.T @ difference)
+    leverage = np.minimum(np.sum(orthogonal**2, axis=1), 1.0 - 1e-9)
+    return np.asarray(difference - (difference - fitted) / (1.0 - leverage))
 
 
 def same_forces(forces: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -226,18 +241,6 @@ def _slope_with_error(values: NDArray[np.float64], over: NDArray[np.float64]) ->
     without = (products.sum() - 2 * products) / (squares.sum() - 2 * squares)
     n = len(without)
     return float(products.sum() / squares.sum()), float(np.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2)))
-
-
-def _predicted(
-    frames: Frames, difference: NDArray[np.float64], base_energies: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return each energy difference as predicted from all other frames, by least squares in a few features."""
-    features = _features(frames, base_energies)
-    rows = np.column_stack([np.ones(len(frames)), features])
-    orthogonal = np.linalg.qr(rows)[0]
-    fitted = orthogonal @ (orthogonal.T @ difference)
-    leverage = np.minimum(np.sum(orthogonal**2, axis=1), 1.0 - 1e-9)
-    return np.asarray(difference - (difference - fitted) / (1.0 - leverage))
 
 
 def _features(frames: Frames, base_energies: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -22,13 +22,14 @@ from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError, sorte
 SOURCES = 'label_sources'
 """Key on the first frame: slug → source of its labels, JSON."""
 
-_ENERGY, _FORCES, _CONTRIBUTION = 'energy_', 'forces_', 'contribution_'
+_ENERGY, _FORCES, _CONTRIBUTION, _SIGMA = 'energy_', 'forces_', 'contribution_', 'sigma_'
 
 
 def write_extxyz(path: Path | str, snapshots: Snapshots) -> None:
     """Write `snapshots` and their labels to `path`, atomically, such that :func:`read_extxyz` gives them back exactly.
 
-    Each label is ``energy_SLUG`` (eV per cell) and ``forces_SLUG`` (eV/Å); what a frame lacks is left out of it.
+    Each label is ``energy_SLUG`` (eV per cell), ``sigma_SLUG`` (its standard error) and ``forces_SLUG`` (eV/Å); what a
+    frame lacks is left out of it.
     """
     write_text(path, to_extxyz(snapshots))
 
@@ -119,6 +120,8 @@ def _frame_lines(snapshots: Snapshots, frame: int) -> list[str]:
     for slug in sorted_slugs(snapshots.labels):
         label = snapshots.labels[method_of(slug)]
         numbers = {f'{_ENERGY}{slug}': label.energies[frame]}
+        if label.sigma is not None:
+            numbers[f'{_SIGMA}{slug}'] = label.sigma[frame]
         numbers |= {f'{_CONTRIBUTION}{slug}__{name}': values[frame] for name, values in label.contributions.items()}
         entries += [f'{name}={_digits(value)}' for name, value in sorted(numbers.items()) if np.isfinite(value)]
         if label.forces is not None:
@@ -154,7 +157,9 @@ def _read_label(images: Sequence[Atoms], slug: str, source: Mapping[str, Any]) -
     prefix = f'{_CONTRIBUTION}{slug}__'
     names = sorted({name for atoms in images for name in atoms.info if name.startswith(prefix)})
     contributions = {name.removeprefix(prefix): collect(name) for name in names}
-    return Label(collect(f'{_ENERGY}{slug}'), forces, source, contributions)
+    sigma = collect(f'{_SIGMA}{slug}')
+    known = None if np.isnan(sigma).all() else sigma
+    return Label(collect(f'{_ENERGY}{slug}'), forces, source, contributions, known)
 
 
 def _parse_sources(atoms: Atoms) -> dict[str, Any]:

@@ -110,4 +110,8 @@ def _take(before: Label, label: Label, found: np.ndarray) -> Label:
         if name in label.contributions:
             values[frames] = label.contributions[name][origin]
         contributions[name] = values
-    return Label(energies, forces, before.source, contributions)
+    sigma = before.sigma
+    if label.sigma is not None:
+        sigma = np.full(len(energies), np.nan) if sigma is None else sigma.copy()
+        sigma[frames] = label.sigma[origin]
+    return Label(energies, forces, before.source, contributions, sigma)

@@ -30,12 +30,15 @@ class Label:
     :param source: engine and settings (basis, pseudopotentials, k-points, …), plain JSON. Labels of different sources
         are never mixed.
     :param contributions: named parts of the energy in eV per cell, each of shape (n_frames,).
+    :param sigma: standard error of each energy, eV per cell, shape (n_frames,), NaN where it is not known; None where
+        none is.
     """
 
     energies: NDArray[np.float64]
     forces: NDArray[np.float64] | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
     contributions: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    sigma: NDArray[np.float64] | None = None
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -50,6 +53,7 @@ class Label:
             forces=None if self.forces is None else self.forces[chosen],
             source=self.source,
             contributions={name: values[chosen] for name, values in self.contributions.items()},
+            sigma=None if self.sigma is None else self.sigma[chosen],
         )
 
 
@@ -86,6 +90,8 @@ class Snapshots:
             slug_of(method)
             if label.energies.shape != (n_frames,):
                 raise SnapshotsError(f'{method}: {label.energies.shape} energies for {n_frames} frames')
+            if label.sigma is not None and label.sigma.shape != (n_frames,):
+                raise SnapshotsError(f'{method}: {label.sigma.shape} standard errors for {n_frames} frames')
             if label.forces is not None and label.forces.shape != (n_frames, n_atoms, 3):
                 raise SnapshotsError(f'{method}: forces {label.forces.shape} for {n_frames} frames of {n_atoms} atoms')
 
@@ -151,13 +157,15 @@ class Snapshots:
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return all arrays by fixed names: ``cells``, ``positions``, ``energies_SLUG``, ``forces_SLUG``,
-        ``contribution_SLUG__NAME``."""
+        ``sigma_SLUG``, ``contribution_SLUG__NAME``."""
         arrays = {'cells': self.cells, 'positions': self.positions}
         for slug in sorted_slugs(self.labels):
             label = self.labels[method_of(slug)]
             arrays[f'energies_{slug}'] = label.energies
             if label.forces is not None:
                 arrays[f'forces_{slug}'] = label.forces
+            if label.sigma is not None:
+                arrays[f'sigma_{slug}'] = label.sigma
             for name in sorted(label.contributions):
                 arrays[f'contribution_{slug}__{name}'] = label.contributions[name]
         return arrays
@@ -173,6 +181,7 @@ class Snapshots:
                 forces=arrays.get(f'forces_{slug}'),
                 source=source,
                 contributions={n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)},
+                sigma=arrays.get(f'sigma_{slug}'),
             )
         return cls(tuple(description['symbols']), arrays['cells'], arrays['positions'], labels)
 
@@ -243,6 +252,9 @@ def _join_labels(method: str, parts: Sequence[Snapshots]) -> Label:
     forces = None
     if any(label.forces is not None for label in present):
         forces = join((parts[0].n_atoms, 3), [None if label is None else label.forces for label in found])
+    sigma = None
+    if any(label.sigma is not None for label in present):
+        sigma = join((), [None if label is None else label.sigma for label in found])
     names = sorted({name for label in present for name in label.contributions})
     return Label(
         energies=join((), [None if label is None else label.energies for label in found]),
@@ -252,4 +264,5 @@ def _join_labels(method: str, parts: Sequence[Snapshots]) -> Label:
             name: join((), [None if label is None else label.contributions.get(name) for label in found])
             for name in names
         },
+        sigma=sigma,
     )

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
+from aiida_mlcc.cli.dataset_text import lines
 from aiida_mlcc.science.crystal import CrystalError
-from aiida_mlcc.science.dataset_crystal import find_sites
+from aiida_mlcc.science.dataset_crystal import describe_crystal, find_sites
 from aiida_mlcc.science.dataset_energies import describe_difference
 from aiida_mlcc.science.dataset_motion import Motion, describe_motion
 from aiida_mlcc.science.dataset_report import describe
@@ -137,3 +138,26 @@ def test_the_report_is_plain_json():
     frames = structures(10).with_label('PBE', Label(np.arange(10.0))).with_label('HF', Label(np.arange(10.0) ** 2))
     report = describe(frames, 'PBE')[0].plain()
     assert json.loads(json.dumps(report))['differences']['HF']['n_frames'] == 10
+
+
+@pytest.mark.parametrize(('off_centre', 'group'), [(0.0, 'Pm-3m'), (0.06, 'P4mm'), (0.12, 'P4mm')])
+def test_a_sublattice_off_centre_is_not_symmetrised(off_centre, group):
+    """CsCl structure with one sublattice along z: each of the 54 atoms moves by far more, their mean does not."""
+    ideal = bulk('CsCl', 'cesiumchloride', a=4.1) * (3, 3, 3)
+    random = np.random.default_rng(4)
+    moves = random.normal(scale=0.15, size=(30, 54, 3))
+    moves[:, 1::2, 2] += off_centre
+    frames = Snapshots(tuple(ideal.symbols), np.array([ideal.cell.array] * 30), ideal.positions + moves)
+    sites = find_sites(frames)
+    assert len(sites.primitive) == 2
+    assert describe_crystal(sites, given=False).space_group == group
+    if off_centre:
+        z = sites.primitive.positions[:, 2] - sites.primitive.positions[0, 2]
+        assert abs(abs(z[1]) - 2.05) == pytest.approx(off_centre, abs=0.015)
+
+
+def test_two_frames_are_a_sentence():
+    text = ' '.join(
+        lines(describe(structures(2, amplitude=0.1).with_label('PBE', Label(np.arange(2.0))), 'PBE')[0].plain())
+    )
+    assert 'is the mean of 2 frames only' in text or 'mean structure, of 2 frames only: name it' in text

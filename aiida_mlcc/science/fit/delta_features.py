@@ -24,6 +24,7 @@ from aiida_mlcc.science.force_field.fourth_order import bonds_within
 from aiida_mlcc.science.snapshots import Label
 
 _FREE = 0
+_LEAST_SIGMA = 0.1
 
 
 def candidate_bases(
@@ -81,8 +82,9 @@ def delta_problem(
     targets = label.energies - base.energies
     groups = np.append(basis.groups, np.full(free.shape[1], _FREE))
     with_forces = frames_with_forces(base, label) if not covariates else np.zeros(0, dtype=np.int64)
+    weights = energy_weights(base, label)
     if not len(with_forces):
-        return Problem(features, targets, groups)
+        return Problem(features, targets, groups, weights=weights)
     assert base.forces is not None
     assert label.forces is not None
     difference = (label.forces - base.forces)[with_forces]
@@ -97,8 +99,27 @@ def delta_problem(
         np.append(np.arange(n_frames), np.repeat(with_forces, n_components)),
         is_energy,
         # Energies and forces count by their spread: neither unit outweighs the other.
-        np.where(is_energy, 1.0, np.var(targets) / max(float(np.mean(difference**2)), 1e-12)),
+        np.append(
+            np.ones(n_frames) if weights is None else weights,
+            np.full(difference.size, np.var(targets) / max(float(np.mean(difference**2)), 1e-12)),
+        ),
     )
+
+
+def energy_weights(base: Label, label: Label) -> NDArray[np.float64] | None:
+    """Return a weight for each energy difference from the standard errors of both, with mean 1; None where none is.
+
+    It is the inverse of the variance. Energies without an error have the median one; errors below a tenth of that count
+    as a tenth, for the fit itself is not better.
+    """
+    if base.sigma is None and label.sigma is None:
+        return None
+    variances = np.zeros(len(label.energies))
+    for sigma in (base.sigma, label.sigma):
+        if sigma is not None and np.isfinite(sigma).any():
+            variances += np.where(np.isfinite(sigma), sigma, np.nanmedian(sigma)) ** 2
+    weights = 1.0 / np.maximum(variances, (_LEAST_SIGMA**2) * np.median(variances))
+    return np.asarray(weights / weights.mean())
 
 
 def frames_with_forces(base: Label, label: Label) -> NDArray[np.int64]:
