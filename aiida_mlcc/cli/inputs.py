@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 def read_structure(source: str) -> StructureData:
     """Return the structure in a file, or the one a node holds.
 
+    :param source: a file, whose last structure is taken, or ``FILE@N`` for another one, counted from 0; or a node.
     :raises click.UsageError: where it is no crystal, cannot be read or is not there.
     """
     from aiida.orm import StructureData
 
     from aiida_mlcc.science.structure_checks import refuse_contents
 
-    path = Path(source)
+    path, number = Path(source), -1
+    if not path.is_file() and (found := re.fullmatch(r'(.+)@(-?\d+)', source)):
+        path, number = Path(found[1]), int(found[2])
     if not path.is_file():
         if path.suffix and not source.isdigit():
             raise click.UsageError(f'There is no file {source}.')
@@ -33,12 +36,18 @@ def read_structure(source: str) -> StructureData:
         if not isinstance(node, StructureData):
             raise click.UsageError(f'{describe(node)} is no StructureData.')
         return node
-    from ase.io import read
+    from aiida_mlcc.science.file_content import ContentError
+    from aiida_mlcc.science.frame_files import read_structures
 
     try:
-        atoms: Any = read(path)
-    except Exception as error:  # ASE's readers raise whatever their parsers do
-        raise click.UsageError(f'ASE cannot read a structure from {source}: {error}') from None
+        images = read_structures(path)
+        atoms = images[number]
+    except ContentError as error:
+        raise click.UsageError(f'{error}.') from None
+    except IndexError:
+        raise click.UsageError(f'{path} holds {len(images)} structures: there is no {number}.') from None
+    if len(images) > 1 and number == -1:
+        click.echo(f'{path} holds {len(images)} structures: the last one is taken, {path}@N takes another.', err=True)
     if not all(atoms.pbc) or atoms.cell.rank < 3:
         raise click.UsageError(f'{source} holds no crystal: it needs three lattice vectors, all periodic.')
     if (reason := refuse_contents(atoms)) is not None:

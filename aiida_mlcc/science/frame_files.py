@@ -71,6 +71,24 @@ def read_frames(path: Path | str) -> list[Frame]:
     return frames
 
 
+def read_structures(path: Path | str) -> list[Atoms]:
+    """Read the structures of a file of any kind that ASE knows, with all that ASE reads of them.
+
+    :raises ContentError: for what cannot be read, in a sentence.
+    """
+    source = Path(path)
+    if fnmatch(plain_name(source).lower(), '*.*xyz'):
+        # ASE would count and allocate whatever such a file asks for.
+        read_frames(source)
+    try:
+        images = read(source, ':')
+    except Exception as error:  # ASE's readers raise whatever their parsers do
+        raise ContentError(f'ASE cannot read a structure from {source}: {error or type(error).__name__}') from None
+    for number, atoms in enumerate(images):
+        _check_numbers(source, number, atoms)
+    return list(images)
+
+
 def plain_name(path: Path) -> str:
     """Return the name of a file without folder and without the ending of its compression."""
     return path.name.removesuffix(next((ending for ending in _PACKED_NAMES if path.name.endswith(ending)), ''))
