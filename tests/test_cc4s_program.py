@@ -103,12 +103,22 @@ def tensors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def prepare(tensors: Path, folder: Path) -> Path:
+    for path in (tensors / 'all').iterdir():
+        shutil.copyfile(path, folder / path.name)
+    (folder / 'cc4s.in').write_text(CALCULATION)
+    return folder
+
+
 @pytest.fixture
 def calculation(tensors: Path, tmp_path: Path) -> Path:
-    for path in (tensors / 'all').iterdir():
-        shutil.copyfile(path, tmp_path / path.name)
-    (tmp_path / 'cc4s.in').write_text(CALCULATION)
-    return tmp_path
+    return prepare(tensors, tmp_path)
+
+
+@pytest.fixture(scope='module')
+def canonical(tensors: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """What is found from the tensors of all canonical orbitals."""
+    return cc4s(prepare(tensors, tmp_path_factory.mktemp('canonical')))
 
 
 def test_energies_and_iterations_are_those_that_cc4s_found_from_the_same_bytes(tmp_path: Path) -> None:
@@ -159,6 +169,7 @@ def write_reference_tensors(case: str, folder: Path) -> None:
     shutil.copyfile(RECORDED_RUNS / case / 'cc4s.in', folder / 'cc4s.in')
 
 
+@pytest.mark.nightly
 def test_energies_are_those_of_the_packages_own_coupled_cluster(calculation: Path) -> None:
     expected = correlated_energies(lithium_hydride(0.1), SETTINGS, METHODS).contributions
     found = cc4s(calculation).energies
@@ -166,8 +177,9 @@ def test_energies_are_those_of_the_packages_own_coupled_cluster(calculation: Pat
         assert energy * Hartree == pytest.approx(expected[name], abs=1e-5), name
 
 
-def test_all_natural_orbitals_give_the_energies_of_the_canonical_ones(calculation: Path, tensors: Path) -> None:
-    canonical = cc4s(calculation)
+def test_all_natural_orbitals_give_the_energies_of_the_canonical_ones(
+    calculation: Path, tensors: Path, canonical: Result
+) -> None:
     for path in (tensors / 'natural').iterdir():
         shutil.copyfile(path, calculation / path.name)
     natural = cc4s(calculation)
@@ -175,25 +187,23 @@ def test_all_natural_orbitals_give_the_energies_of_the_canonical_ones(calculatio
     assert natural.energies == pytest.approx(canonical.energies, abs=1e-9)
 
 
-def test_too_few_iterations_are_no_error_but_said(calculation: Path) -> None:
-    whole = cc4s(calculation)
-    assert whole.step('CoupledCluster')['convergenceReached'] == 1
+def test_too_few_iterations_are_no_error_but_said(calculation: Path, canonical: Result) -> None:
+    assert canonical.step('CoupledCluster')['convergenceReached'] == 1
     text = (calculation / 'cc4s.in').read_text()
     (calculation / 'cc4s.in').write_text(text.replace('maxIterations: 30', 'maxIterations: 2'))
     result = cc4s(calculation)
     assert result.code == 0
     assert result.step('CoupledCluster')['convergenceReached'] == 0
     assert 'convergence not reached' in result.stdout
-    assert result.iterations == whole.iterations[:2]
+    assert result.iterations == canonical.iterations[:2]
 
 
-def test_elements_cut_short_are_read_as_if_nothing_were_wrong(calculation: Path) -> None:
-    before = cc4s(calculation).energies
+def test_elements_cut_short_are_read_as_if_nothing_were_wrong(calculation: Path, canonical: Result) -> None:
     elements = calculation / 'CoulombVertex.elements'
     elements.write_bytes(elements.read_bytes()[: elements.stat().st_size // 2])
     result = cc4s(calculation)
     assert result.code == 0
-    assert result.energies['mp2'] != pytest.approx(before['mp2'], abs=1e-3)
+    assert result.energies['mp2'] != pytest.approx(canonical.energies['mp2'], abs=1e-3)
 
 
 def test_missing_elements_end_the_run_before_it_starts(calculation: Path) -> None:

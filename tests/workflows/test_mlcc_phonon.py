@@ -20,9 +20,10 @@ from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 from aiida_mlcc.workflows.protocol import ProtocolError
 from tests.crystals import optical_frequency_cm1, rocksalt, springs
 from tests.workflows.data import snapshots_of_springs
+from tests.workflows.energies import ENGINE, helium
 
 QUICK_NETWORK = {'network': {'num_channels': 4, 'MLP_irreps': '4x0e'}, 'training': {'epochs': 2}}
-QUICK_PHONONS = {'supercell_matrix': [2, 2, 2], 'parameters': {'mesh': [4, 4, 4], 'band_points': 5}}
+QUICK_PHONONS = {'supercell_matrix': [1, 1, 1], 'parameters': {'mesh': [4, 4, 4], 'band_points': 5}}
 
 
 def called(node) -> list[str]:
@@ -74,14 +75,16 @@ def test_charges_of_another_cell_and_a_mesh_without_symmetry_are_refused_before_
             run_get_node(builder)
 
 
-def test_labelling_over_its_budget_ends_there_with_what_is_labelled(python, crystal):
+def test_labelling_over_its_budget_ends_there_with_what_is_labelled(python):
     overrides = {
         'methods': ['HF'],
         'vacf_methods': [],
-        'cc_energies': {'selection': {'kind': 'random', 'n': 3}, 'max_core_hours': 1e-6},
+        'cc_energies': {'engine': ENGINE, 'selection': {'kind': 'random', 'n': 3}, 'max_core_hours': 1e-6},
     }
+    frames = helium(3)
+    snapshots = frames.with_label('LDA', Label(np.arange(3.0), np.zeros((3, 2, 3)), {'engine': 'elsewhere'}))
     builder = MLCCPhononWorkChain.get_builder_from_protocol(
-        python, crystal, 'fast', overrides, snapshots=SnapshotsData(snapshots_of_springs())
+        python, orm.StructureData(ase=frames.atoms(0)), 'fast', overrides, snapshots=SnapshotsData(snapshots)
     )
     outputs, node = run_get_node(builder)
     assert node.exit_status == MLCCPhononWorkChain.exit_codes.ERROR_TOO_EXPENSIVE.status
@@ -151,22 +154,22 @@ def test_from_labelled_snapshots_no_energy_is_computed(python, crystal):
     assert outputs['failures']['failed'] == []
 
 
-def test_from_a_structure_every_stage_runs(python):
-    helium = orm.StructureData(ase=Atoms('He2', [[0, 0, 0], [0, 0, 2.4]], cell=[2.6, 2.6, 5.2], pbc=True))
-    basis = {'basis': 'gth-dzv', 'exp_to_discard': None}
+@pytest.mark.parametrize('methods', [['HF'], pytest.param(['HF', 'MP2'], marks=pytest.mark.nightly)], ids='-'.join)
+def test_from_a_structure_every_stage_runs(python, methods):
+    structure = orm.StructureData(ase=helium(1).atoms(0))
     builder = MLCCPhononWorkChain.get_builder_from_protocol(
         python,
-        helium,
+        structure,
         'fast',
         {
-            'methods': ['HF', 'MP2'],
+            'methods': methods,
             'vacf_methods': [],
             'dft_md': {
-                'engine': basis,
+                'engine': ENGINE,
                 'supercell_matrix': [1, 1, 1],
                 'md': {'parameters': {'n_steps': 10, 'initial_temperature_K': 300.0}},
             },
-            'cc_energies': {'engine': basis, 'selection': {'kind': 'random', 'n': 8}, 'batch_size': 8},
+            'cc_energies': {'engine': ENGINE, 'selection': {'kind': 'random', 'n': 8}, 'batch_size': 8},
             'delta_train': {
                 'seeds': [3],
                 'base': {'kind': 'mace', **QUICK_NETWORK},
@@ -181,9 +184,9 @@ def test_from_a_structure_every_stage_runs(python):
     assert called(node)[:3] == ['DFTMDWorkChain', 'CCEnergiesWorkChain', 'DeltaTrainWorkChain']
     snapshots = outputs['snapshots'].get_snapshots()
     assert snapshots.n_frames == 10
-    assert len(snapshots.labelled_by('LDA', 'HF', 'MP2')) == 8
+    assert len(snapshots.labelled_by('LDA', *methods)) == 8
     assert node.outputs.snapshots.uuid == outputs['snapshots'].uuid, 'the labelled set, also in the graph'
-    assert set(outputs['dispersion']) == {'lda', 'hf', 'mp2'}
+    assert set(outputs['dispersion']) == {'lda', *map(str.lower, methods)}
 
 
 @pytest.mark.parametrize(
