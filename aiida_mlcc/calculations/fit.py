@@ -41,8 +41,7 @@ class FitCalculation(RuntimeCalculation):
             valid_type=orm.Str,
             required=False,
             serializer=orm.to_aiida_type,
-            help='`base` to fit the base itself, to the forces of `base_method`, which `methods` names alone; `delta` '
-            'by default.',
+            help='`base` to fit the base itself, to the forces of `base_method`; `delta` by default.',
         )
         spec.input(
             'kind',
@@ -70,7 +69,14 @@ class FitCalculation(RuntimeCalculation):
             help='The base force field, whose network stays as it is, for a kind that needs it.',
         )
         spec.input('base_method', valid_type=orm.Str, serializer=orm.to_aiida_type)
-        spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_methods)
+        spec.input(
+            'methods',
+            valid_type=orm.List,
+            required=False,
+            serializer=orm.to_aiida_type,
+            validator=validate_methods,
+            help='Of which a Δ is fitted.',
+        )
         spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of the folds.')
         spec.input(
             'device',
@@ -100,12 +106,13 @@ class FitCalculation(RuntimeCalculation):
         if (reason := _refuse_needs(kind, inputs)) is not None:
             return reason
         there = inputs['snapshots'].methods
-        for method in (inputs['base_method'].value, *inputs['methods'].get_list()):
+        for method in (inputs['base_method'].value, *(inputs['methods'].get_list() if role == DELTA else ())):
             if method not in there:
                 return f'`snapshots` have no {method} labels to fit; their methods: {", ".join(there) or "none"}'
         return None
 
     def write_task(self, folder: Folder) -> dict[str, Any]:
+        base_method = self.inputs.base_method.value
         return {
             'role': _role_of(self.inputs),
             'kind': self.inputs.kind.value,
@@ -114,8 +121,8 @@ class FitCalculation(RuntimeCalculation):
             'primitive': describe_primitive(self.inputs.structure) if 'structure' in self.inputs else None,
             'polarity': describe_polarity(self.inputs.born_charges) if 'born_charges' in self.inputs else None,
             'base': write_force_field(folder, self.inputs.base, 'base') if 'base' in self.inputs else None,
-            'base_method': self.inputs.base_method.value,
-            'methods': self.inputs.methods.get_list(),
+            'base_method': base_method,
+            'methods': [base_method] if _role_of(self.inputs) == BASE else self.inputs.methods.get_list(),
             'seed': self.inputs.seed.value,
             'device': self.inputs.device.value if 'device' in self.inputs else 'cpu',
         }
@@ -132,8 +139,8 @@ def _refuse_kind(role: str, inputs: Mapping[str, Any]) -> str | None:
     if name not in kinds:
         what = 'Δ' if role == DELTA else role
         return f'{name!r} is not a kind of {what} that is fitted: choose from {", ".join(kinds)}'
-    if role == BASE and inputs['methods'].get_list() != [inputs['base_method'].value]:
-        return '`methods` of a base names `base_method` alone'
+    if (role == DELTA) != ('methods' in inputs):
+        return f'a fit of a {role} takes {"no " if role == BASE else ""}`methods`'
     return None
 
 

@@ -79,7 +79,7 @@ def pair_freely(reference: Snapshots, other: Snapshots, tolerance: float = 1e-4)
         near = tree.query_ball_point(_fingerprints(reference.select(free)), _SLACK * tolerance, p=np.inf)
         for frame, places in zip(free, near, strict=True):
             for index in candidates[sorted(places)]:
-                if int(index) in left and (found := _match(reference, frame, other, int(index), tolerance)):
+                if int(index) in left and (found := _match(reference, int(frame), other, int(index), tolerance)):
                     indices[frame] = index
                     orders[frame], shifts[frame] = found
                     left.discard(int(index))

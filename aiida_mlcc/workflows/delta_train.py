@@ -261,8 +261,9 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         inputs, kind = self.inputs, training.kind
         crystal = {'structure': self.ctx.primitive}
         if not kind.is_trained:
-            methods = inputs.methods if training.method is None else orm.List([training.method])
-            target = {'kind': orm.Str(kind.name), 'base_method': inputs.base_method, 'methods': methods}
+            target = {'kind': orm.Str(kind.name), 'base_method': inputs.base_method}
+            if training.role == DELTA:
+                target['methods'] = inputs.methods if training.method is None else orm.List([training.method])
             return {**target, **(crystal if kind.needs_crystal else {})}
         method = {'method': orm.Str(training.method)}
         if training.role == DELTA:
@@ -326,6 +327,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
                 assert training.seed is not None
                 method = training.method if training.role == BASE else CONTROLS[training.method]
                 found = self.ctx.trained[training.name].outputs.summary['errors']
+                found = found if training.kind.is_trained else found[training.method]
                 if remark := found.get('remark'):
                     self.report(f'{training.name}: {remark}')
                 errors.setdefault(method, {})[seed_label(training.seed)] = found

@@ -56,6 +56,35 @@ def test_every_method_has_a_member_a_seed_whose_delta_is_the_difference_of_the_s
     assert trained_on['snapshots'] == snapshots.content_hash()
 
 
+def test_a_base_of_force_constants_is_that_of_the_springs_and_every_seed_draws_its_own_frames(python, crystal):
+    snapshots = snapshots_of_springs(methods={'HF': 3.6})
+    builder = DeltaTrainWorkChain.get_builder_from_protocol(
+        python, crystal, SnapshotsData(snapshots), 'LDA', 'fast', {'methods': ['HF'], 'seeds': [1, 2]}
+    )
+    outputs, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
+    for seed in ('seed_1', 'seed_2'):
+        (term,) = outputs['base'][seed].get_force_field().terms
+        assert term.kind == 'force-constants'
+        told = outputs['errors']['LDA'][seed]
+        assert told['valid_forces_rmse_mev_angstrom'] < 1.0
+        assert 'remark' not in told
+        total = outputs['delta_ml']['hf'][seed].get_calculator()
+        atoms = snapshots.atoms(0)
+        energies = {m: snapshots.labels[m].energies for m in ('LDA', 'HF')}
+        assert total.get_potential_energy(atoms) == pytest.approx(energies['HF'][0], abs=2e-3)
+    drawn = [outputs['errors']['LDA'][seed]['n_train'] for seed in ('seed_1', 'seed_2')]
+    assert all(2 <= n < snapshots.n_frames for n in drawn)
+
+
+def test_a_readout_of_a_base_without_a_network_is_refused_at_submission(python, crystal):
+    snapshots = snapshots_of_springs(methods={'HF': 3.6, 'CCSD(T)': 3.3})
+    with pytest.raises(ValueError, match='a base of kind force-constants has none'):
+        run_get_node(
+            builder_of(python, crystal, snapshots, base={'kind': 'force-constants'}, delta={'kind': 'readout'})
+        )
+
+
 @pytest.mark.nightly
 def test_readouts_read_the_network_of_their_own_member(python, crystal):
     snapshots = snapshots_of_springs(methods={'HF': 3.6, 'CCSD(T)': 3.3})
