@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from aiida_mlcc.cli.plan_details import detail_lines
+
 if TYPE_CHECKING:
     from aiida_mlcc.engines.engine import ForceEngine
 
@@ -42,6 +44,7 @@ def lines(inputs: Mapping[str, Any], forecast: Mapping[str, Any] | None = None) 
     rows = [f'  {name:<16} {jobs:>4} {"job " if jobs == 1 else "jobs"}  {what}' for name, jobs, what in stages]
     total = sum(jobs for _, jobs, _ in stages)
     rows.append(f'  {"together":<16} {total:>4} jobs, if none has to be continued or comes from the cache')
+    rows += detail_lines(inputs)
     return [head, *rows] if forecast is None else [head, *rows, *_cost_lines(inputs, forecast)]
 
 

@@ -18,6 +18,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.pyscf_cost import EnergyCost
 from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.science.settings import Settings
 
@@ -207,6 +208,12 @@ class ForceEngine(Engine):
 
 class CorrelationEngine(Engine):
     """HF, MP2, CCSD and CCSD(T) energies of batches of snapshots."""
+
+    def energy_cost(
+        self, settings: Mapping[str, Any], symbols: Sequence[str], methods: Sequence[str]
+    ) -> EnergyCost | None:
+        """Return what the energies of one structure cost; None where that is not known before a job says it."""
+        return None
 
     places: tuple[str, ...]
     """Where its jobs run."""

@@ -14,6 +14,7 @@ from aiida_mlcc.calculations.correlate import CorrelateCalculation
 from aiida_mlcc.calculations.integrals import refuse_open_shell
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, LabelMaker, Step
+from aiida_mlcc.engines.pyscf_cost import EnergyCost, energy_cost
 from aiida_mlcc.engines.pyscf_elements import refuse_elements, valence
 from aiida_mlcc.engines.runtime_jobs import OPTIONAL, RuntimeForces
 from aiida_mlcc.jobs.inputs import Options, job_inputs
@@ -117,6 +118,12 @@ class PyscfEnergies(CorrelationEngine):
     def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return the electrons that the pseudopotentials leave."""
         return valence(symbols, pseudopotential(settings.get('pseudo'), method))
+
+    def energy_cost(
+        self, settings: Mapping[str, Any], symbols: Sequence[str], methods: Sequence[str]
+    ) -> EnergyCost | None:
+        """Return what the numbers of orbitals ask for."""
+        return energy_cost(settings, symbols, methods)
 
     def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
         """Return the job that labels a batch."""

@@ -10,11 +10,16 @@ from aiida import orm
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.table import FORCE_ENGINES, correlation_engine, force_engine
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, kinds_for
-from aiida_mlcc.science.crystal import breaks_symmetry, primitive_cell
+from aiida_mlcc.science.crystal import breaks_symmetry, expand_matrix, primitive_cell, supercell
+from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
 from aiida_mlcc.science.structure_checks import open_shell_remark, refuse_vacuum
 from aiida_mlcc.science.symmetry import SYMPREC, near_miss, space_group
 from aiida_mlcc.workflows.phonon_inputs import of_one_cell_only
 from aiida_mlcc.workflows.selections import base_method_of
+
+_GB_IN_KB = 1e6
+_MARGIN = 2
+"""The estimate of the memory is good to such a factor."""
 
 _HF = 'HF'
 """The method whose pseudopotentials all correlated methods take."""
@@ -25,7 +30,12 @@ def refuse_infeasible(inputs: Mapping[str, Any]) -> str | None:
 
     :param inputs: of the master WorkChain, `structure` and `methods` at least.
     """
-    return refuse_vacuum(inputs['structure'].get_ase()) or _refuse_outputs(inputs) or _refuse_valences(inputs)
+    return (
+        refuse_vacuum(inputs['structure'].get_ase())
+        or _refuse_outputs(inputs)
+        or _refuse_valences(inputs)
+        or _refuse_size(inputs)
+    )
 
 
 def remarks(inputs: Mapping[str, Any]) -> list[str]:
@@ -121,6 +131,29 @@ def _refuse_valences(inputs: Mapping[str, Any]) -> str | None:
                 '`potential_mapping` of VASP)'
             )
     return None
+
+
+def _refuse_size(inputs: Mapping[str, Any]) -> str | None:
+    """Refuse energies of a cell that needs far more memory than its jobs are given."""
+    labelling = inputs.get('cc_energies', {})
+    if 'engine' not in labelling or ('snapshots' not in inputs and 'dft_md' not in inputs):
+        return None
+    if inputs.get('snapshots') is not None:
+        cell = inputs['snapshots'].get_ase(0)
+    else:
+        matrix = expand_matrix(inputs['dft_md']['supercell_matrix'].get_list())
+        cell = supercell(inputs['structure'].get_ase(), matrix)
+    settings, methods = labelling['engine'].get_dict(), inputs['methods'].get_list()
+    engine = correlation_engine(settings)
+    cost = engine.energy_cost(settings, cell.get_chemical_symbols(), methods)
+    given = labelling.get(engine.places[0], {}).get('metadata', {}).get('options', {}).get('max_memory_kb')
+    if cost is None or given is None or cost.memory_gb * _GB_IN_KB <= _MARGIN * given:
+        return None
+    return (
+        f'{max(methods, key=WAVEFUNCTION_METHODS.index)} of a cell of {len(cell)} atoms, {cost.n_occupied} occupied '
+        f'and {cost.n_virtual} virtual orbitals, needs about {cost.memory_gb:.3g} GB, but its job is given '
+        f'{given / _GB_IN_KB:.3g} GB (`max_memory_kb`): take a smaller cell or basis, or more memory'
+    )
 
 
 def _base(inputs: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:

@@ -154,3 +154,21 @@ def test_a_sheet_in_vacuum_is_refused(dry_run):
     status, sentence, _ = dry_run(sheet, '--protocol', 'fast', '--methods', 'HF')
     assert status != 0
     assert 'Å of vacuum' in sentence
+
+
+def test_the_plan_shows_engines_cells_and_the_wave_vectors_of_the_training_cell(dry_run):
+    """Eight atoms of rock salt hold Γ and the three X; 4×4×4 primitive cells are 128 atoms."""
+    _, _, output = dry_run(textbook('MgO'), '--protocol', 'fast', '--methods', 'HF')
+    assert 'training cell: 8 atoms, which holds Γ, X (4 wave vectors in all)' in output
+    assert 'energies: pyscf, basis gth-szv, pseudo gth-hf-rev' in output
+    assert 'cells of the phonons: 128 atoms' in output
+    assert '32 occupied and' in output, 'Mg has ten electrons beyond its core, O six'
+
+
+def test_a_cell_that_needs_far_more_memory_than_its_job_is_given_is_refused(dry_run):
+    words = ['--protocol', 'fast', '--methods', 'CCSD(T)', *RANDOM, '--set', 'cc_energies.engine.basis=gth-dzvp']
+    status, sentence, _ = dry_run(textbook('MgO'), *words, '--option', 'max_memory_kb=40000')
+    assert status != 0
+    assert 'CCSD(T) of a cell of 8 atoms' in sentence
+    assert 'is given 0.04 GB' in sentence
+    assert dry_run(textbook('MgO'), *words, '--option', 'max_memory_kb=4000000')[0] == 0
