@@ -89,5 +89,5 @@ def _cost(inputs: Mapping[str, Any], cell: Any) -> str | None:
     most = max(costs.values(), key=lambda cost: cost.core_hours)
     return (
         f'  an energy: {most.n_occupied} occupied and {most.n_virtual} virtual orbitals, about {most.core_hours:.2g} '
-        f'core hours and {most.memory_gb:.2g} GB; all energies about {total:.2g} core hours (to a factor of two or so)'
+        f'core hours and {most.memory_gb:.2g} GB; all energies about {total:.2g} core hours (a rough estimate)'
     )

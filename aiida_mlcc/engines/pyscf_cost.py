@@ -1,4 +1,4 @@
-"""What correlated energies by PySCF cost, from the size of the cell: good to a factor of two or so."""
+"""What correlated energies by PySCF cost, from the size of the cell: roughly, and least well for Hartree–Fock."""
 
 from __future__ import annotations
 
