@@ -23,6 +23,7 @@ from aiida_mlcc.report.page_figures import readout_data
 from aiida_mlcc.report.page_provenance import (
     citations_of,
     cost_lines,
+    crystal_line,
     formula_of,
     provenance_of,
     settings_of,
@@ -104,6 +105,7 @@ def render(
         policy=_policy(library, script),
         title=f'{formula or "Crystal"}: phonons by {listed(curves.methods)}',
         subtitle=_subtitle(process),
+        crystal=crystal_line(process),
         notices=_notices(process, results),
         imaginary=imaginary_lines(process),
         missing=_missing(found),

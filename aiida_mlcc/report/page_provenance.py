@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from aiida_mlcc.report.page_tables import Table
 from aiida_mlcc.report.trace import ancestors_of, trace
 from aiida_mlcc.science.force_field.kinds import kind_of
 from aiida_mlcc.science.formula import formula_of as chemical_formula
+from aiida_mlcc.science.symmetry import SymmetryError, fitting_tolerance, space_group
 
 ARTICLE = (
     'S. Schönbauer, J. P. Carbone, A. Grüneis, Machine-Learned Force Fields for Lattice Dynamics at Coupled-Cluster '
@@ -209,3 +211,33 @@ def formula_of(process: orm.ProcessNode) -> str:
     if snapshots and isinstance(snapshots[0], DataFactory('mlcc.snapshots')):
         return chemical_formula(snapshots[0].get_ase().symbols)
     return ''
+
+
+def crystal_line(process: orm.ProcessNode) -> str:
+    """Say in a line what was calculated and how: space group, cell, and engine and basis of the energies."""
+    links = process.base.links.get_incoming(link_label_filter='structure').all_nodes()
+    said = []
+    if links and isinstance(links[0], orm.StructureData):
+        atoms = links[0].get_ase()
+        with contextlib.suppress(SymmetryError):
+            said.append(f'space group {space_group(atoms, fitting_tolerance(atoms))}')
+        lengths = ' '.join(f'{length:.4f}' for length in atoms.cell.lengths())
+        angles = ' '.join(f'{angle:.2f}' for angle in atoms.cell.angles())
+        said.append(f'cell of {len(atoms)} atoms, {lengths} Å, {angles}°')
+    return ' · '.join([*said, *_engines(process)])
+
+
+def _engines(process: orm.ProcessNode) -> list[str]:
+    """Return engine and basis of the labels of a run, each with its methods."""
+    for links in (process.base.links.get_outgoing, process.base.links.get_incoming):
+        nodes = links(link_label_filter='snapshots').all_nodes()
+        if nodes and isinstance(nodes[0], DataFactory('mlcc.snapshots')):
+            break
+    else:
+        return []
+    by_engine: dict[str, list[str]] = {}
+    for method, label in nodes[0].get_snapshots().labels.items():
+        words = [str(label.source[name]) for name in ('engine', 'basis', 'potential_family') if label.source.get(name)]
+        if words:
+            by_engine.setdefault(', '.join(words), []).append(method)
+    return [f'{", ".join(methods)}: {engine}' for engine, methods in by_engine.items()]

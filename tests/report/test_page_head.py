@@ -1,0 +1,33 @@
+"""The head of the page: which crystal, and with which engine and basis."""
+
+from dataclasses import replace
+
+import numpy as np
+from aiida import orm
+from aiida.common.links import LinkType
+
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.report.page_provenance import crystal_line, formula_of
+from aiida_mlcc.science.snapshots import Label, Snapshots
+from tests.textbook import textbook
+
+
+def test_the_head_names_space_group_cell_engine_and_basis(aiida_profile):
+    atoms = textbook('MgO')
+    labels = {
+        'LDA': Label(energies=np.array([-1.0]), source={'engine': 'pyscf', 'basis': 'gth-dzvp'}),
+        'HF': Label(energies=np.array([-2.0]), source={'engine': 'pyscf', 'basis': 'gth-szv'}),
+    }
+    snapshots = replace(Snapshots.from_atoms([atoms]), labels=labels)
+    run = orm.WorkChainNode()
+    run.base.links.add_incoming(orm.StructureData(ase=atoms).store(), LinkType.INPUT_WORK, 'structure')
+    run.base.links.add_incoming(SnapshotsData(snapshots).store(), LinkType.INPUT_WORK, 'snapshots')
+    run.store()
+    line = crystal_line(run)
+    assert line.startswith('space group Fm-3m (225) · cell of 8 atoms, 4.2100 4.2100 4.2100 Å, 90.00 90.00 90.00°')
+    assert line.endswith('LDA: pyscf, gth-dzvp · HF: pyscf, gth-szv')
+    assert formula_of(run) == 'MgO'
+
+
+def test_a_run_without_a_structure_has_no_line(aiida_profile):
+    assert crystal_line(orm.WorkChainNode().store()) == ''
