@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -65,11 +65,10 @@ def delta_spread(
     """
     approached = directions or {}
     known = branches or branches_of([point_matrices(phonon, qpoints, approached)])
-    sampled = _SampledPhonon(phonon, samples)
+    matrices = _Matrices.of(phonon, samples, lambda: point_matrices(phonon, qpoints, approached))
 
     def frequencies(parameters: NDArray[np.float64], shift: float = 0.0) -> NDArray[np.float64]:
-        with sampled.with_delta(parameters, shift):
-            return known.frequencies_cm1(point_matrices(phonon, qpoints, approached))
+        return known.frequencies_cm1(matrices.with_delta(parameters, shift))
 
     spread = {
         name: np.std([frequencies(parameters) for parameters in drawn], axis=0, ddof=1)
@@ -86,45 +85,63 @@ def delta_spread(
     return spread
 
 
-class _SampledPhonon:
-    """A phonopy instance whose Δ can be exchanged for another one that the labels allow."""
+@dataclass(frozen=True)
+class _Matrices:
+    """The dynamical matrices of base plus Δ, which are linear in the parameters of Δ.
 
-    def __init__(self, phonon: Any, samples: DeltaSamples) -> None:
-        self._phonon = phonon
-        self._samples = samples
-        self._before, self._charges = phonon.force_constants, phonon.nac_params
-        full, cell = np.asarray(self._before), from_phonopy(phonon.supercell)
+    :param base: without Δ and without the non-analytical correction, THz², shape (n_points, n_modes, n_modes).
+    :param blocks: of the force constants B_k, shape (n_second, n_points, n_modes, n_modes).
+    :param dipole: of the dipoles on the supercell, of the shape of `base`; and those of the force constants that come
+        closest to them on the training cell, `imitated`.
+    :param correction: what the correction adds for the charges of the fit; it is proportional to w.
+    """
+
+    samples: DeltaSamples
+    base: NDArray[np.complex128]
+    blocks: NDArray[np.complex128]
+    dipole: NDArray[np.complex128]
+    imitated: NDArray[np.complex128]
+    correction: NDArray[np.complex128]
+
+    @classmethod
+    def of(cls, phonon: Any, samples: DeltaSamples, evaluate: Callable[[], NDArray[np.complex128]]) -> _Matrices:
+        """Take the phonons of the Δ that was fitted apart; `phonon` is left as it was."""
+        before, charges = phonon.force_constants, phonon.nac_params
+        corrected = evaluate()
+        full, cell = np.asarray(before), from_phonopy(phonon.supercell)
         rows = slice(None) if full.shape[0] == full.shape[1] else phonon.primitive.p2s_map
-        self._blocks = samples.folded(cell)[:, rows]
-        self._dipole = np.zeros_like(full)
-        self._compensated = self._dipole
-        if samples.dipole is not None:
-            self._dipole = samples.dipole.bind(cell).force_constants()[rows]
-            self._compensated = self._dipole - np.tensordot(_imitated(samples), self._blocks, axes=1)
-        self._base = (full - self._delta(samples.parameters)) / (1.0 + samples.parameters[-1])
 
-    def _delta(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-        second, free = np.split(parameters[:-1], [len(self._blocks)])
-        return np.asarray(np.tensordot(second, self._blocks, axes=1) + free.sum() * self._dipole)
+        def without(force_constants: NDArray[np.float64]) -> NDArray[np.complex128]:
+            phonon.force_constants = force_constants
+            return evaluate()
 
-    @contextmanager
-    def with_delta(self, parameters: NDArray[np.float64], shift: float) -> Iterator[None]:
-        """Give phonopy the force constants and the charges of another Δ for a while.
+        try:
+            phonon.nac_params = None
+            whole = without(full)
+            blocks = np.array([without(block) for block in samples.folded(cell)[:, rows]]).reshape(-1, *whole.shape)
+            dipole = imitated = np.zeros_like(whole)
+            if samples.dipole is not None:
+                dipole = without(samples.dipole.bind(cell).force_constants()[rows])
+                imitated = np.asarray(np.tensordot(_imitated(samples), blocks, axes=1))
+        finally:
+            phonon.nac_params = charges
+            phonon.force_constants = before
+        second, free = np.split(samples.parameters[:-1], [len(blocks)])
+        base = (whole - np.tensordot(second, blocks, axes=1) - free.sum() * dipole) / (1.0 + samples.parameters[-1])
+        return cls(samples, base, blocks, dipole, imitated, corrected - whole)
+
+    def with_delta(self, parameters: NDArray[np.float64], shift: float) -> NDArray[np.complex128]:
+        """Return the matrices with another Δ that the labels allow.
 
         :param shift: of the weight of the dipoles; force constants within the cutoff make up for it in the training
             cell, where the labels were seen.
         """
-        delta = self._delta(parameters) + shift * self._compensated
-        weight = float(self._samples.weights(parameters)) + shift
-        fitted = float(self._samples.weights(self._samples.parameters))
-        if self._charges is not None and self._samples.dipole is not None and weight > 0 and fitted > 0:
-            self._phonon.nac_params = {**self._charges, 'born': self._charges['born'] * np.sqrt(weight / fitted)}
-        self._phonon.force_constants = (1.0 + parameters[-1]) * self._base + delta
-        try:
-            yield
-        finally:
-            self._phonon.nac_params = self._charges
-            self._phonon.force_constants = self._before
+        second, free = np.split(parameters[:-1], [len(self.blocks)])
+        found = (1.0 + parameters[-1]) * self.base + np.tensordot(second, self.blocks, axes=1)
+        found = found + free.sum() * self.dipole + shift * (self.dipole - self.imitated)
+        weight, fitted = (float(self.samples.weights(one)) for one in (parameters, self.samples.parameters))
+        scaled = self.samples.dipole is not None and weight + shift > 0 and fitted > 0
+        return np.asarray(found + self.correction * ((weight + shift) / fitted if scaled else 1.0))
 
 
 def _imitated(samples: DeltaSamples) -> NDArray[np.float64]:

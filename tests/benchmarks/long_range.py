@@ -111,6 +111,8 @@ def measured(
         'n_parameters': base.errors['n_parameters'],
     }
     lda['c_from_energies'] = _from_energies(snapshots, primitive, base_method, dipole)
+    at_gamma = crystal.frequencies_cm1(np.zeros(3), np.array(PATHS['gamma_x']) @ cartesian)
+    lda |= {'gamma_lo_cm1': float(at_gamma[-1]), 'gamma_to_cm1': float(at_gamma[-2])}
     lda['at'] = [{'qpoint': list(q), 'frequencies_cm1': crystal.frequencies_cm1(q).tolist()} for q in qpoints]
     sys.stderr.write(f'{base_method} done\n')
     found = {}
