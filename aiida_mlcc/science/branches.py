@@ -9,7 +9,7 @@ within a degenerate set modes are taken in the order of their frequencies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,12 +124,6 @@ def frequencies_of(matrices: NDArray[np.complex128]) -> NDArray[np.float64]:
     """Return the frequencies of dynamical matrices (THz²), cm⁻¹, ascending, imaginary ones negative."""
     squares = np.linalg.eigvalsh(matrices)
     return np.asarray(np.sign(squares) * np.sqrt(np.abs(squares)) * CM1_PER_THZ)
-
-
-def matched_frequencies(members: Sequence[NDArray[np.complex128]]) -> NDArray[np.float64]:
-    """Return the frequencies of all members branch by branch, cm⁻¹, shape (n_members, n_points, n_modes)."""
-    branches = branches_of(members)
-    return np.array([branches.frequencies_cm1(matrices) for matrices in members])
 
 
 def _sets_of(squares: NDArray[np.float64], tolerance: float) -> NDArray[np.int64]:

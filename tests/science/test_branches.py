@@ -9,7 +9,6 @@ from aiida_mlcc.science.branches import (
     branches_of,
     dynamical_matrices,
     frequencies_of,
-    matched_frequencies,
     path_matrices,
 )
 from aiida_mlcc.science.crystal import supercell, to_phonopy
@@ -19,6 +18,12 @@ from tests.crystals import rocksalt, spring_term
 
 STIFF, SOFT = 5.0, 3.0
 ALONG = np.array([[0.1, 0.2, q] for q in np.linspace(0.05, 0.5, 6)])
+
+
+def matched_frequencies(members) -> np.ndarray:
+    """Return the frequencies of all members branch by branch, cm⁻¹, shape (n_members, n_points, n_modes)."""
+    branches = branches_of(members)
+    return np.array([branches.frequencies_cm1(matrices) for matrices in members])
 
 
 def phonon_of(term, size=2, nac=None):
