@@ -107,8 +107,9 @@ def test_a_run_with_one_dispersion_says_what_else_is_not_there(run):
     process = finished({'dispersion__ccsd_t': run.dispersion['CCSD(T)']}, exit_status=410)
     page = page_of(process)
     text = ''.join(page.words)
-    for name in ('a spectrum from dynamics', 'a learning curve', 'an error budget', 'errors of force fields'):
+    for name in ('a spectrum from dynamics', 'an error budget', 'errors of force fields'):
         assert name in text
+    assert 'a learning curve' not in text, 'nobody asked for labelling in rounds'
     assert 'exit status 410: Finished without HF; the rest is there.' in text
     assert set(page.data) == {'dispersion-data', 'readout-data'}
 

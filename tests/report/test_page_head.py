@@ -1,12 +1,14 @@
 """The head of the page: which crystal, and with which engine and basis."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.report.curves.spectrum import _missing as missing_spectrum
 from aiida_mlcc.report.page_provenance import crystal_line, formula_of
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from tests.textbook import textbook
@@ -31,3 +33,16 @@ def test_the_head_names_space_group_cell_engine_and_basis(aiida_profile):
 
 def test_a_run_without_a_structure_has_no_line(aiida_profile):
     assert crystal_line(orm.WorkChainNode().store()) == ''
+
+
+def test_a_spectrum_that_nobody_asked_for_is_not_missing(aiida_profile):
+    """A spectrum is asked for by the methods that are to have one."""
+    found = {}
+    for asked in (False, True):
+        run = orm.WorkChainNode()
+        methods = orm.List(['HF'] if asked else []).store()
+        run.base.links.add_incoming(methods, LinkType.INPUT_WORK, 'vacf_methods')
+        run.store()
+        curves = SimpleNamespace(vdos={})
+        found[asked] = missing_spectrum(SimpleNamespace(process=run, curves=curves))
+    assert found == {False: [], True: ['a spectrum from dynamics']}

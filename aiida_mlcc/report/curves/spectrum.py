@@ -217,7 +217,9 @@ def _prints(found: Findings) -> list[Printed]:
 
 
 def _missing(found: Findings) -> list[str]:
-    return [] if found.curves.vdos else ['a spectrum from dynamics']
+    asked = found.process.base.links.get_incoming(link_label_filter='vacf_methods').all_nodes()
+    wanted = not asked or bool(asked[0].get_list())
+    return ['a spectrum from dynamics'] if wanted and not found.curves.vdos else []
 
 
 SHOWN = Shown(
