@@ -218,7 +218,7 @@ CURVE = Curve(
         'dos': Output(orm.XyData, 'Density of states over frequency, modes per cm⁻¹: total and of each element.'),
         'special_points': Output(orm.Dict, 'Frequencies at the special points, cm⁻¹.'),
         'group_velocities': Output(
-            orm.ArrayData, 'Along the dispersion, km/s: vectors of `members`; mean, min, max, sd of |v|.'
+            orm.ArrayData, 'Along the dispersion, km/s: vectors of `members`; mean, min, max and sd of their lengths.'
         ),
         'gamma_modes': Output(
             orm.Dict, '`modes` at Γ: irreducible `label`, `modes` and frequencies (cm⁻¹) with their spread.'
