@@ -24,7 +24,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
 from aiida_mlcc.science.born import born_from_arrays
-from aiida_mlcc.science.fit.base import fit_base
+from aiida_mlcc.science.fit.base import BaseForceConstants, fit_base
 from aiida_mlcc.science.fit.delta_features import candidate_bases
 from aiida_mlcc.science.fit.dipole import coupling_strength, dipole_beside
 from aiida_mlcc.science.fit.force_constants import fit_delta
@@ -90,7 +90,9 @@ def measured(
     dipole = dipole_beside(primitive, born.charges, born.dielectric, snapshots.atoms(0))
     assert dipole is not None
     base_method = base_method_of(snapshots)
-    base, without = (fit_base(snapshots, primitive, base_method, term) for term in (dipole, None))
+    base = fit_base(snapshots, primitive, base_method, dipole)
+    as_many = BaseForceConstants.of({**BaseForceConstants.defaults(), 'cutoff': base.errors['cutoff_angstrom']})
+    without = fit_base(snapshots, primitive, base_method, None, as_many)
     crystal = HarmonicCrystal(ForceField(base.terms))
     cartesian = 2 * np.pi * np.linalg.inv(primitive.cell.array).T
     lda: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from aiida_mlcc.science.fit.base_correction import VibratingFrames
 from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
 from aiida_mlcc.science.fit.dipole import dipole_energies_and_forces
-from aiida_mlcc.science.fit.force_constants_basis import decaying_basis, force_constants_basis, resolved_basis
-from aiida_mlcc.science.fit.mapped_frames import mapped_frames
+from aiida_mlcc.science.fit.force_constants_basis import decaying_basis, force_constants_basis, resolved_bases
+from aiida_mlcc.science.fit.mapped_frames import MappedFrames, mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
-from aiida_mlcc.science.fit.ridge import Problem, blocked_folds, choose_ridges, prepare
+from aiida_mlcc.science.fit.ridge import Prepared, Problem, blocked_folds, choose_ridges, prepare
 from aiida_mlcc.science.fit.third_order_basis import second_shell, third_order_basis
 from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.force_field.dipole import DipoleModel
@@ -29,6 +29,7 @@ from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 WORTH_A_NETWORK = 0.1
 """Of the root mean square force, left over on frames held out: more than that a network may learn."""
 
+_WORTH_A_SHELL = 0.8
 _UNSEEN = 1e-9
 _TINY = 1e-12
 _FOLDS = 5
@@ -44,7 +45,8 @@ class BaseForceConstants(Settings):
     TITLE = 'force constants of a base'
 
     cutoff: float | None = setting(
-        'Of the second order; null for the longest whose force constants the training cell tells apart.',
+        'Of the second order; null for the longest whose force constants the training cell tells apart, or a longer '
+        'one if it predicts frames left out better by a fifth.',
         default=None,
         above=0,
         unit='Å',
@@ -52,7 +54,7 @@ class BaseForceConstants(Settings):
     )
     ridge: list[float] = setting(
         'Penalties to choose from for each order, relative to the variance of the features.',
-        default=[1e-7, 1e-5, 1e-3, 1e-2, 1e-1],
+        default=[1e-7, 1e-4, 1e-2, 1e-1],
         check=positive_numbers,
     )
     resample: bool = setting(
@@ -124,26 +126,29 @@ def fit_base(
     label = frames.labels[method]
     assert label.forces is not None
     groups, n_frames, n_components = mapped_frames(frames, primitive), frames.n_frames, label.forces[0].size
-    reach, cutoff = second_shell(primitive), chosen_settings.cutoff
-    second = (
-        resolved_basis(primitive, groups[0].site_map) if cutoff is None else force_constants_basis(primitive, cutoff)
-    )
-    basis = PotentialBasis(decaying_basis(second), third_order_basis(primitive, reach), bonds_within(primitive, reach))
     energies, forces = np.zeros(n_frames), np.zeros_like(label.forces)
     if dipole is not None:
         energies, forces = dipole_energies_and_forces(dipole, frames)
-    features = basis.force_features(groups, n_frames).reshape(n_frames * n_components, -1)
-    problem = prepare(
-        Problem(
-            features,
-            (label.forces - forces).ravel(),
-            basis.groups,
-            np.repeat(np.arange(n_frames), n_components),
-            np.zeros(len(features), dtype=bool),
-            np.repeat(inverse_force_weights(label.forces), n_components),
+    targets, weights = (label.forces - forces).ravel(), inverse_force_weights(label.forces)
+    best: tuple[float, PotentialBasis, Prepared, tuple[float, ...]] | None = None
+    for basis, features in _candidates(primitive, groups, n_frames, chosen_settings.cutoff):
+        problem = prepare(
+            Problem(
+                features,
+                targets,
+                basis.groups,
+                np.repeat(np.arange(n_frames), n_components),
+                np.zeros(len(features), dtype=bool),
+                np.repeat(weights, n_components),
+            )
         )
-    )
-    ridges = choose_ridges(problem, chosen_settings.ridge, blocked_folds(n_frames, min(_FOLDS, n_frames)))[0]
+        folds = blocked_folds(n_frames, min(_FOLDS, n_frames))
+        ridges, left_out = choose_ridges(problem, chosen_settings.ridge, folds)
+        if best is None or left_out < _WORTH_A_SHELL * best[0]:
+            best = left_out, basis, problem, ridges
+    assert best is not None
+    _, basis, problem, ridges = best
+    features = problem.problem.features
     parameters = problem.solve(ridges, counts)[0]
     residuals = problem.problem.targets - features @ parameters
     left = label.energies - energies - basis.features(groups, n_frames) @ parameters
@@ -160,6 +165,31 @@ def fit_base(
             'forces_rmse_mev_angstrom': _milli_rms(residuals),
         },
     )
+
+
+def _candidates(
+    primitive: Atoms, groups: Sequence[MappedFrames], n_frames: int, cutoff: float | None
+) -> Iterator[tuple[PotentialBasis, NDArray[np.float64]]]:
+    """Give the bases that may be fitted, the shortest first, each with its forces, (n_frames·3·n_atoms, n_parameters).
+
+    The first is the longest that the cell resolves in full. In a small cell that may be nearest neighbours alone: the
+    last describes every mode of the cell.
+    """
+    reach = second_shell(primitive)
+    third, fourth = third_order_basis(primitive, reach), bonds_within(primitive, reach)
+    if cutoff is None:
+        seconds = [basis for basis, _ in resolved_bases(primitive, groups[0].site_map)]
+    else:
+        seconds = [force_constants_basis(primitive, cutoff)]
+    higher: NDArray[np.float64] | None = None
+    for second in seconds:
+        basis = PotentialBasis(decaying_basis(second), third, fourth)
+        if higher is None:
+            features = basis.force_features(groups, n_frames)
+            higher = features[:, :, sum(basis.sizes[:2]) :]
+        else:
+            features = np.concatenate([PotentialBasis(basis.second).force_features(groups, n_frames), higher], axis=2)
+        yield basis, features.reshape(-1, basis.n_parameters)
 
 
 def drawn_frames(n_frames: int, seed: int) -> NDArray[np.int64]:

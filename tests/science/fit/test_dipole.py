@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from aiida_mlcc.science.crystal import map_onto_crystal, supercell
-from aiida_mlcc.science.fit.base import fit_base
+from aiida_mlcc.science.fit.base import BaseForceConstants, fit_base
 from aiida_mlcc.science.fit.dipole import (
     ETA_TIMES_CUTOFF,
     coupling_strength,
@@ -132,7 +132,8 @@ def test_what_a_covariate_knows_of_the_dipoles_counts() -> None:
 def test_a_base_beside_dipoles_is_right_between_the_wave_vectors_of_its_cell() -> None:
     frames = snapshots(12, 0.0)
     truth = (ForceConstantsModel(spring_term(PRIMITIVE, 2.5)), dipole())
-    beside, alone = (fit_base(frames, PRIMITIVE, 'LDA', term) for term in (dipole(), None))
+    short = BaseForceConstants.of({**BaseForceConstants.defaults(), 'cutoff': 3.0})
+    beside, alone = (fit_base(frames, PRIMITIVE, 'LDA', term, short) for term in (dipole(), None))
     assert beside.errors['forces_rmse_mev_angstrom'] < 0.05 * alone.errors['forces_rmse_mev_angstrom']
     assert [term.kind for term in beside.terms] == ['force-constants', 'dipole']
     large = supercell(PRIMITIVE, 5)
