@@ -235,7 +235,7 @@ def evidence(problem: Prepared, ridges: Sequence[float]) -> float:
     for; unlike cross-validation it does so with as many labels as parameters (Patterson and Thompson, Biometrika 58,
     545, 1971). Only models with the same free parameters can be compared.
     """
-    normal, residual, n_rows, n_free = _normal_equations(problem, ridges)
+    normal, residual, n_rows, n_free = normal_equations(problem, ridges)
     held = problem.problem.groups > _FREE
     strengths = np.array([0.0, *ridges])[problem.problem.groups][held] * problem.problem.n_frames
     # A scale that the free columns share with every other model drops out.
@@ -271,7 +271,7 @@ def _combinations(problem: Prepared, choices: Sequence[float]) -> Iterator[tuple
     yield from product(tuple(float(choice) for choice in choices), repeat=problem.problem.n_groups)
 
 
-def _normal_equations(problem: Prepared, ridges: Sequence[float]) -> tuple[NDArray[np.float64], float, int, int]:
+def normal_equations(problem: Prepared, ridges: Sequence[float]) -> tuple[NDArray[np.float64], float, int, int]:
     """Return XᵀX + Λ of the scaled parameters and the constant, the penalised sum of squares, rows, free parameters."""
     content = problem.problem
     gram = problem.gram
@@ -305,7 +305,7 @@ def uncertainty(problem: Prepared, ridges: Sequence[float]) -> Uncertainty:
     Directions of which the labels say nothing at all are left out: what the training cell cannot see is not a matter of
     how many labels there are.
     """
-    normal, residual, n_rows, n_free = _normal_equations(problem, ridges)
+    normal, residual, n_rows, n_free = normal_equations(problem, ridges)
     n_parameters = len(problem.units)
     gram = problem.gram[: len(normal), : len(normal)]
     values, vectors = np.linalg.eigh(gram)
@@ -326,9 +326,11 @@ def noise_left(problem: Prepared, ridges: Sequence[float]) -> NDArray[np.float64
 
     A fit follows the labels, and those the most that reach farthest; labels near the middle keep nearly all.
     """
-    content, normal = problem.problem, _normal_equations(problem, ridges)[0]
+    content, normal = problem.problem, normal_equations(problem, ridges)[0]
     energies = (content.features[content.is_energy] - problem.centre) / problem.units
     rows = np.column_stack([energies, np.ones(len(energies))])
+    if content.weights is not None:
+        rows *= np.sqrt(content.weights[content.is_energy])[:, None]
     reached = rows @ np.linalg.pinv(normal, rcond=_RANK_TOLERANCE**2, hermitian=True)
     own, others = np.sum(reached * rows, axis=1), np.sum((reached @ problem.gram[:-1, :-1]) * reached, axis=1)
     return 1.0 - 2.0 * own + others
