@@ -16,7 +16,7 @@ from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 from aiida.engine.processes.ports import PortNamespace
 
 import aiida_mlcc
-from aiida_mlcc.calculations.cc4s_input import refuse_parameters, render, tensor_names
+from aiida_mlcc.calculations.cc4s_input import RESTART, amplitudes_files, refuse_parameters, render, tensor_names
 
 _DIGEST = 'sha256'
 _CHECKED = ('code', 'parameters', 'tensors')
@@ -86,7 +86,8 @@ class Cc4sCalculation(CalcJob):
             'parent_folder',
             valid_type=orm.RemoteData,
             required=False,
-            help='Remote folder of an unfinished job with the same inputs and resources, whose (T) this one continues.',
+            help='Remote folder of an unfinished job on the same tensors, whose amplitudes this one takes, or whose '
+            '(T) it continues, for which it needs the same resources, too.',
         )
         spec.input(
             'check_source',
@@ -125,6 +126,8 @@ class Cc4sCalculation(CalcJob):
                 f'`{name}` lies on {remote.computer.label}, but the code runs on {code.computer.label}: take a Cc4s '
                 'code on that computer, or store the tensors as a FolderData'
             )
+        if (reason := _refuse_restart(inputs)) is not None:
+            return reason
         path = inputs['tensors_path'].value if 'tensors_path' in inputs else ''
         if isinstance(tensors, orm.FolderData):
             return _refuse_missing(tensors, path, inputs['parameters'].get_dict())
@@ -150,9 +153,14 @@ class Cc4sCalculation(CalcJob):
         calc_info.remote_symlink_list = []
         self._add_tensors(calc_info, names)
         if 'parent_folder' in self.inputs:
-            parent = self.inputs.parent_folder
-            origin = f'{parent.get_remote_path()}/{self.CHECKPOINT}'
-            calc_info.remote_copy_list.append((parent.computer.uuid, origin, self.CHECKPOINT))
+            parent, restart = self.inputs.parent_folder, parameters.get(RESTART)
+            if restart is None or restart.get('checkpoint'):
+                origin = f'{parent.get_remote_path()}/{self.CHECKPOINT}'
+                calc_info.remote_copy_list.append((parent.computer.uuid, origin, self.CHECKPOINT))
+            if restart is not None and restart.get('read') is not None:
+                for file in amplitudes_files(restart['read']):
+                    origin = f'{parent.get_remote_path()}/{file}'
+                    calc_info.remote_symlink_list.append((parent.computer.uuid, origin, file))
         calc_info.retrieve_list = [self.OUTPUT_FILE, self.STDOUT_FILE, self.STDERR_FILE, self.CHECK_REPORT]
         return calc_info
 
@@ -206,6 +214,25 @@ def _refuse_missing(tensors: orm.FolderData, path: str, parameters: Mapping[str,
         where = f'the folder {path!r} of `tensors`' if path else '`tensors`'
         return f'{where} lacks {missing[0]}, which this calculation reads'
     return None
+
+
+def _refuse_restart(inputs: Mapping[str, Any]) -> str | None:
+    """Refuse to go on without a parent, or from one that calculates something else."""
+    asked, parent = inputs['parameters'].get_dict().get(RESTART, {}), inputs.get('parent_folder')
+    if parent is None:
+        needed = asked.get('read') is not None or asked.get('checkpoint')
+        return '`parameters.restart` goes on from another job, but `parent_folder` is missing' if needed else None
+    job = parent.creator
+    if job is None or job.process_type != Cc4sCalculation.build_process_type():
+        return None
+    ours = [inputs['tensors'].uuid, inputs['tensors_path'].value if 'tensors_path' in inputs else '']
+    theirs = [job.inputs.tensors.uuid, job.inputs.tensors_path.value if 'tensors_path' in job.inputs else '']
+    if ours == theirs:
+        return None
+    return (
+        f'`parent_folder` is of {job.process_label}<{job.pk}>, which had other tensors: its amplitudes are those of '
+        'another calculation'
+    )
 
 
 def _validate_parameters(node: orm.Dict, _: Any) -> str | None:

@@ -11,6 +11,8 @@ from aiida_mlcc.science.settings import Settings, setting
 MP2, CCSD, TRIPLES = 'mp2', 'ccsd', 'triples'
 BASIS_SET_CORRECTION, FINITE_SIZE_CORRECTION = 'basis_set_correction', 'finite_size_correction'
 
+RESTART = 'restart'
+
 OPTIMIZED, REFERENCE = 'optimized', 'reference'
 MIXERS = {'diis': 'DiisMixer', 'linear': 'LinearMixer'}
 """Mixer → its name in Cc4s."""
@@ -39,6 +41,13 @@ class Ccsd(Settings):
     )
     amplitudes_convergence: float = setting('Of the amplitudes.', default=1e-8, above=0, required=False)
     integrals_slice_size: int = setting('Slice of the four-virtual integrals.', default=100, at_least=1, required=False)
+    stretch: int | None = setting(
+        'Iterations of one job: it writes its amplitudes, from which the next one goes on, and (T) and the corrections '
+        'are a job of their own; null: all is one job, which a kill sends back to its beginning.',
+        default=None,
+        at_least=1,
+        required=False,
+    )
     level_shift: float = setting('Added to every energy difference.', default=0.0, at_least=0, required=False)
     mixer: dict[str, Any] = setting(
         'How the next amplitudes are made.', default={'type': 'diis', 'max_residua': 4}, required=False
@@ -81,19 +90,41 @@ class BasisSet(Settings):
     TITLE = BASIS_SET_CORRECTION
 
 
+@dataclass(frozen=True)
+class Restart(Settings):
+    """How one job of several begins and ends; the WorkChain fills it in."""
+
+    TITLE = 'restart'
+
+    read: str | None = setting('Amplitudes of the parent to begin with.', default=None, required=False)
+    converged: bool = setting('Whether these solve the amplitude equations.', default=False, required=False)
+    checkpoint: bool = setting('Whether (T) goes on from the checkpoint of the parent.', default=False, required=False)
+    write: str | None = setting('Name under which the amplitudes are written.', default=None, required=False)
+
+    @classmethod
+    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+        """Refuse to write over what is read."""
+        if given.get('read') is not None and given.get('read') == given.get('write'):
+            return f'`restart.write` is {given["write"]!r}, as is `restart.read`: give another name'
+        return None
+
+
 SECTIONS: dict[str, type[Settings]] = {
     MP2: Mp2,
     CCSD: Ccsd,
     TRIPLES: Triples,
     BASIS_SET_CORRECTION: BasisSet,
     FINITE_SIZE_CORRECTION: FiniteSize,
+    RESTART: Restart,
 }
 """What a calculation may consist of, and the settings of each part; what is not named is the default, and all of it is
 written into ``cc4s.in``. The level shift and the thresholds are in the unit of the tensors' orbital energies: Hartree
 from PySCF, eV from VASP."""
 
 _MIXER_DEFAULTS: dict[str, dict[str, Any]] = {'diis': {'max_residua': 4}, 'linear': {'ratio': 1.0}}
-_NEED_CCSD = (TRIPLES, BASIS_SET_CORRECTION, FINITE_SIZE_CORRECTION)
+_NEED_CCSD = (TRIPLES, BASIS_SET_CORRECTION, FINITE_SIZE_CORRECTION, RESTART)
+_INITIAL, _AMPLITUDES = 'InitialAmplitudes', 'Amplitudes'
+_AMPLITUDES_PARTS = ('yaml', 'components.ph.elements', 'components.pphh.elements')
 _TENSORS = ('EigenEnergies', 'CoulombVertex')
 _PAIR_ENERGIES = 'Mp2PairEnergies'
 _TENSORS_OF_BASIS_SET = ('DeltaIntegralsHH', 'DeltaIntegralsPPHH', _PAIR_ENERGIES)
@@ -159,12 +190,20 @@ def tensor_names(parameters: Mapping[str, Any]) -> list[str]:
     return names
 
 
+def amplitudes_files(name: str) -> list[str]:
+    """Return the files of amplitudes, as Cc4s names them."""
+    return [f'{name}.{part}' for part in _AMPLITUDES_PARTS]
+
+
 def steps_of(parameters: Mapping[str, Any]) -> list[Step]:
     """Return the steps of a calculation in the order in which Cc4s runs them.
 
-    With a level shift the first energy of CCSD is not that of second order, which then takes a step of its own.
+    With a level shift or with amplitudes to begin with, the first energy of CCSD is not that of second order, which
+    then takes a step of its own. Amplitudes that solve the equations take no iteration, but their energy is computed.
     """
     reading: list[Step] = [('Read', {'fileName': f'"{n}.yaml"'}, {'destination': n}) for n in tensor_names(parameters)]
+    if (name := parameters.get(RESTART, {}).get('read')) is not None:
+        reading.append(('Read', {'fileName': f'"{name}.yaml"'}, {'destination': _INITIAL}))
     return reading + _calculating(parameters)
 
 
@@ -177,11 +216,19 @@ def _calculating(parameters: Mapping[str, Any]) -> list[Step]:
         ('SliceOperator', {**energies, 'operator': 'CoulombVertex'}, {'slicedOperator': 'CoulombVertex'}),
         ('VertexCoulombIntegrals', vertex, integrals),
     ]
-    if MP2 in asked or asked.get(CCSD, {}).get('level_shift', 0) > 0:
+    restart = asked.get(RESTART, Restart.defaults())
+    if MP2 in asked or asked.get(CCSD, {}).get('level_shift', 0) > 0 or restart['read'] is not None:
         steps.append(('SecondOrderPerturbationTheory', {**integrals, **energies}, {}))
     if CCSD in asked:
         solver = _solver(asked[CCSD])
+        if restart['read'] is not None:
+            solver['initialAmplitudes'] = _INITIAL
+        if restart['converged']:
+            solver['maxIterations'] = 0
         steps.append(('CoupledCluster', {'method': 'Ccsd', **energies, **integrals, **vertex, **solver}, amplitudes))
+    if restart['write'] is not None:
+        written = {'fileName': f'"{restart["write"]}.yaml"', 'source': _AMPLITUDES, 'binary': 1}
+        steps.append(('Write', written, {}))
     if FINITE_SIZE_CORRECTION in asked:
         on_grid = {
             'coulombVertexSingularVectors': 'CoulombVertexSingularVectors',

@@ -10,7 +10,7 @@ from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
 from aiida_mlcc.calculations.cc4s import Cc4sCalculation
-from aiida_mlcc.calculations.cc4s_input import CCSD, steps_of
+from aiida_mlcc.calculations.cc4s_input import CCSD, RESTART, steps_of
 from aiida_mlcc.parsers.parse_raw.cc4s_outcome import RecordedRun, judge, summarise
 
 _SCHEDULER = {
@@ -32,6 +32,7 @@ class Cc4sParser(Parser):
             stdout_text=self.text(Cc4sCalculation.STDOUT_FILE),
             other_text='\n'.join((self.text(Cc4sCalculation.STDERR_FILE), self.node.get_scheduler_stderr() or '')),
             has_level_shift=bool(parameters.get(CCSD, {}).get('level_shift')),
+            is_solved=bool(parameters.get(RESTART, {}).get('converged')),
         )
         verdict = judge(run, self.scheduler_verdict())
         self.out('summary', orm.Dict(summarise(run)))

@@ -86,7 +86,7 @@ def describe_point(forecast: Mapping[str, Any]) -> str:
         f'takes about {max(forecast["core_hours"].values()):,.3g} core hours of Cc4s, at '
         f'{forecast["gflops_per_core"]:g} GFLOPS a core, and on {forecast["ranks"]} ranks '
         f'{forecast["memory_gb"]:,.3g} GB of memory ({forecast["memory_gb_per_rank"]:.3g} GB a rank); '
-        f'its amplitudes take {forecast["disk_gb"]:,.3g} GB of disk'
+        f'the amplitudes take {forecast["disk_gb"]:,.3g} GB of disk'
     )
 
 

@@ -18,6 +18,8 @@ from aiida_mlcc.jobs.ports import count_port, structure_port
 from aiida_mlcc.science.formula import formula_of
 from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, METHODS, slug_of
 from aiida_mlcc.workflows.curve_table import curve_namespaces, outputs_of_stage
+from aiida_mlcc.workflows.expected_frames import expected_frames, first_point
+from aiida_mlcc.workflows.forecast import ForecastMixin
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.stages import (
     SHARED,
@@ -31,7 +33,7 @@ from aiida_mlcc.workflows.stages import (
 )
 
 
-class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
+class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
     """Start from a structure, snapshots, labelled snapshots or force fields; what is given is skipped."""
 
     PROTOCOL_FILE = 'mlcc_phonon.yaml'
@@ -79,6 +81,10 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
             curve_namespaces(spec, stage)
         spec.outline(
             cls.begin,
+            if_(cls.may_forecast)(
+                cls.run_dry,
+                cls.judge_forecast,
+            ),
             if_(cls.needs_snapshots)(
                 cls.run_dft_md,
                 cls.collect_snapshots,
@@ -103,7 +109,7 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
         spec.exit_code(312, 'ERROR_NO_FORCE_FIELDS', message='No force fields: {reason}')
         spec.exit_code(313, 'ERROR_NO_PHONONS', message='No dispersion: {reason}')
         spec.exit_code(410, 'ERROR_INCOMPLETE', message='Finished without {missing}; the rest is there.')
-        spec.exit_code(411, 'ERROR_TOO_EXPENSIVE', message='No force fields yet, but labelled snapshots: {reason}')
+        spec.exit_code(411, 'ERROR_TOO_EXPENSIVE', message='No force fields yet: {reason}')
 
     @classmethod
     def get_builder_from_protocol(
@@ -176,6 +182,25 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
             f'phonons of {formula_of(self.inputs.structure.get_ase().symbols)} with {", ".join(self.inputs.methods)}'
         )
 
+    def may_forecast(self) -> bool:
+        """Tell whether energies will be computed, of which a dry run can say what they cost."""
+        self.ctx.forecast = None
+        return 'cc_energies' in self.inputs and not self.ctx.force_fields
+
+    def run_dry(self) -> ToContext | None:
+        """Let Cc4s say what a point will cost, without calculating it, before the dynamics."""
+        return self.submit_forecast(self.inputs.cc_energies, first_point(self.inputs), self.inputs.methods.get_list())
+
+    def judge_forecast(self) -> ExitCode | None:
+        """Report what the energies will cost, and end where the budget is below one point."""
+        budget = self.inputs.cc_energies.get('max_core_hours')
+        reason = self.take_forecast(budget, expected_frames(self.inputs).groups)
+        if reason is None:
+            return None
+        self.ctx.failed.append({'stage': 'cc_energies', 'what': 'cc_energies', 'reason': reason})
+        self.keep_snapshots_and_failures()
+        return self.exit_codes.ERROR_TOO_EXPENSIVE.format(reason=reason)
+
     def needs_snapshots(self) -> bool:
         """Tell whether snapshots must be made."""
         return self.ctx.snapshots is None and not self.ctx.force_fields
@@ -202,6 +227,8 @@ class MLCCPhononWorkChain(ProtocolMixin, WorkChain):
     def run_cc_energies(self) -> ToContext:
         """Label a selection of the snapshots with the wave-function methods."""
         shared = {'structure': self.inputs.structure, 'methods': self.inputs.methods}
+        if self.ctx.get('forecast') is not None:
+            shared['forecast'] = self.ctx.forecast
         return self.submit_stage('cc_energies', snapshots=self.ctx.snapshots, **shared)
 
     def collect_energies(self) -> ExitCode | None:

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from aiida import orm
 from aiida.common.folders import SandboxFolder
+from aiida.common.links import LinkType
 from aiida.engine import run_get_node
 from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
@@ -238,6 +239,59 @@ def test_checkpoint_of_the_triples_is_taken_over(cc4s, remote, prepare):
     calc_info, _ = prepare(code=cc4s, parameters=CCSD_T, tensors=remote, parent_folder=parent)
     copied = (cc4s.computer.uuid, '/scratch/before/atrip-checkpoint.yaml', 'atrip-checkpoint.yaml')
     assert calc_info.remote_copy_list == [copied]
+
+
+def test_amplitudes_of_the_parent_are_linked_to_and_its_checkpoint_is_left_unless_asked_for(cc4s, remote, prepare):
+    parent = orm.RemoteData(computer=cc4s.computer, remote_path='/scratch/before').store()
+    names = [f'Amplitudes3.{part}' for part in ('yaml', 'components.ph.elements', 'components.pphh.elements')]
+    for checkpoint in (False, True):
+        restart = {'read': 'Amplitudes3', 'converged': True, 'checkpoint': checkpoint}
+        calc_info, _ = prepare(
+            code=cc4s, parameters={**CCSD_T, 'restart': restart}, tensors=remote, parent_folder=parent
+        )
+        linked = [(cc4s.computer.uuid, f'/scratch/before/{name}', name) for name in names]
+        assert [entry for entry in calc_info.remote_symlink_list if 'Amplitudes' in entry[2]] == linked
+        assert [entry[2] for entry in calc_info.remote_copy_list] == ['atrip-checkpoint.yaml'] * checkpoint
+
+
+@pytest.mark.parametrize(
+    ('name', 'parameters'),
+    [
+        ('bn8-ccsd-stopped-and-written', {'ccsd': {'max_iterations': 6}, 'restart': {'write': 'Amplitudes'}}),
+        ('bn8-ccsd-continued-from-amplitudes', {'ccsd': {}, 'restart': {'read': 'Amplitudes'}}),
+        ('bn8-triples-continued', {**CCSD_T, 'restart': {'read': 'Amplitudes'}}),
+        (
+            'lih8-szv-triples-from-amplitudes',
+            {
+                'ccsd': {},
+                'triples': {'algorithm': 'reference'},
+                'restart': {'read': 'Amplitudes2', 'converged': True},
+            },
+        ),
+    ],
+)
+def test_input_of_a_part_is_that_of_the_recorded_one_and_its_energy_of_second_order(name, parameters):
+    ours, theirs = (normalised(text) for text in (render(parameters), (RECORDED_RUNS / name / 'cc4s.in').read_text()))
+    if 'read' in parameters['restart']:
+        assert [step for step, _ in ours[1]].count('SecondOrderPerturbationTheory') == 1
+    drop = 'SecondOrderPerturbationTheory'
+    assert [step for step in ours[1] if step[0] != drop] == [step for step in theirs[1] if step[0] != drop]
+    assert ours[0] == theirs[0]
+
+
+def test_restart_without_a_parent_or_from_one_with_other_tensors_is_refused(cc4s, remote, tmp_path):
+    restart = {'ccsd': {}, 'restart': {'read': 'Amplitudes1'}}
+    given = {'code': cc4s, 'parameters': restart, 'tensors': remote}
+    assert '`parent_folder` is missing' in refused(given)
+    job = orm.CalcJobNode(computer=cc4s.computer, process_type=Cc4sCalculation.build_process_type())
+    other = orm.RemoteData(computer=cc4s.computer, remote_path=str(tmp_path)).store()
+    job.base.links.add_incoming(other, LinkType.INPUT_CALC, 'tensors')
+    job.store()
+    parent = orm.RemoteData(computer=cc4s.computer, remote_path='/scratch/before')
+    parent.base.links.add_incoming(job, LinkType.CREATE, 'remote_folder')
+    parent.store()
+    assert 'amplitudes are those of another calculation' in refused({**given, 'parent_folder': parent})
+    assert '`restart.write` is' in refuse_parameters({'ccsd': {}, 'restart': {'read': 'A', 'write': 'A'}})
 
 
 def test_runs_under_mpi_unless_told_otherwise():

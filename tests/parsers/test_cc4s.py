@@ -215,6 +215,23 @@ def test_converged_recording_is_known_as_one_by_what_it_printed(name):
     assert judge(without_output(name)) is None
 
 
+@pytest.mark.parametrize('written', [True, False])
+def test_energies_of_amplitudes_that_had_converged_are_kept_whether_cc4s_calls_them_so_or_not(written):
+    folder = RECORDED_RUNS / 'lih8-szv-triples-from-amplitudes'
+    output, stdout = ((folder / name).read_text() for name in ('cc4s.out.yaml', 'cc4s.stdout'))
+    assert 'convergenceReached: 0' in output
+    asked = [step['name'] for step in yaml.safe_load((folder / 'cc4s.in').read_text())]
+    run = RecordedRun(asked, CHECKED, output if written else '', stdout, is_solved=True)
+    assert judge(run) is None
+    # Those of the same tensors in one go: the recording whose (T) crashed, and the reference algorithm.
+    expected = {'mp2': -0.037277340856870851, 'ccsd': -0.04137604693568387, 'triples': -1.83346e-07}
+    energies = in_hartree(run)
+    # Of the second order by itself Cc4s prints six digits.
+    assert energies.pop('mp2') == pytest.approx(expected.pop('mp2'), abs=2e-10 if written else 1e-7)
+    assert energies == pytest.approx(expected, abs=2e-10)
+    assert judge(RecordedRun(asked, CHECKED, output, stdout))[0] == 'ERROR_NOT_CONVERGED'
+
+
 def test_triples_that_were_continued_are_told_by_their_first_line():
     assert summarise(recorded('bn8-triples-continued'))['triples_continued']
     assert not summarise(recorded('bn8-killed-in-triples'))['triples_continued']

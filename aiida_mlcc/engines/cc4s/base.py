@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from aiida import orm
@@ -12,7 +13,15 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from ase.units import Hartree
 
 from aiida_mlcc.calculations.cc4s import Cc4sCalculation
-from aiida_mlcc.calculations.cc4s_input import CCSD, REFERENCE, TRIPLES, with_defaults
+from aiida_mlcc.calculations.cc4s_input import (
+    BASIS_SET_CORRECTION,
+    CCSD,
+    FINITE_SIZE_CORRECTION,
+    REFERENCE,
+    RESTART,
+    TRIPLES,
+    with_defaults,
+)
 from aiida_mlcc.jobs.inputs import refuse_count
 
 LEVEL_SHIFT_HARTREE = 0.3
@@ -21,6 +30,8 @@ FEWEST_RESIDUA = 2
 SMALLEST_SLICE = 25
 """Below this the slices of the four-virtual integrals are no longer what the memory goes to."""
 _DIVERGING = 10.0
+_MOST_JOBS = 20
+"""Stretches of CCSD and parts of (T) are jobs, and each remedy is one."""
 _CODES = Cc4sCalculation.exit_codes
 _OUT_OF_TIME = (_CODES.ERROR_OUT_OF_WALLTIME, _CODES.ERROR_SCHEDULER_OUT_OF_WALLTIME)
 _OUT_OF_MEMORY = (_CODES.ERROR_OUT_OF_MEMORY, _CODES.ERROR_SCHEDULER_OUT_OF_MEMORY)
@@ -34,8 +45,15 @@ _ENDED_BY_AIIDA = (
 """With these AiiDA ends the chain without a handler, or after it."""
 
 
+_AFTER_CCSD = (TRIPLES, BASIS_SET_CORRECTION, FINITE_SIZE_CORRECTION)
+
+
 class Cc4sBaseWorkChain(BaseRestartWorkChain):
-    """Run Cc4s until its energies are there; where they cannot be had, keep those of the job that came furthest."""
+    """Run Cc4s until its energies are there; where they cannot be had, keep those of the job that came furthest.
+
+    With `ccsd.stretch` a job makes so many iterations and writes its amplitudes, from which the next one goes on. What
+    needs the amplitudes is the last job: if it is killed, CCSD is not solved again.
+    """
 
     _process_class = Cc4sCalculation
     JOB = 'cc4s'
@@ -44,6 +62,7 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
         spec.expose_inputs(Cc4sCalculation, namespace=cls.JOB)
+        spec.inputs['max_iterations'].default = lambda: orm.Int(_MOST_JOBS)
         spec.input(
             'max_wallclock_seconds',
             valid_type=orm.Int,
@@ -68,6 +87,13 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
             help='The reference algorithm of (T) keeps N_o³·N_v³ amplitudes: where one such tensor is larger than '
             'this, it is not tried.',
         )
+        spec.input(
+            'keep_amplitudes',
+            valid_type=orm.Bool,
+            serializer=orm.to_aiida_type,
+            default=lambda: orm.Bool(False),
+            help='Leave the amplitudes on the computer when the energies are there.',
+        )
         spec.expose_outputs(Cc4sCalculation)
         spec.outline(
             cls.setup,
@@ -76,6 +102,7 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
                 cls.inspect_process,
             ),
             cls.results,
+            cls.remove_amplitudes,
         )
         spec.exit_code(310, 'ERROR_JOB_FAILED', message='{reason}')
         spec.exit_code(400, 'ERROR_OUT_OF_WALLTIME', message='{reason} {advice}')
@@ -91,6 +118,38 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
         self.ctx.tried = []
         self.ctx.triples_percent = 0
         self.ctx.broke_off = False
+        # Iterations behind the amplitudes of `amplitudes`, whether these solve the equations, and where they are.
+        self.ctx.n_iterations, self.ctx.n_written = 0, 0
+        self.ctx.amplitudes, self.ctx.is_solved, self.ctx.amplitudes_folder = None, False, None
+        self.prepare_job()
+
+    def prepare_job(self) -> None:
+        """Fill in the parameters of the next job: all of the calculation, or a stretch of it."""
+        parameters = deepcopy(self.ctx.parameters)
+        ccsd = parameters.get(CCSD, {})
+        stretch, restart = ccsd.get('stretch'), {}
+        if self.ctx.amplitudes is not None:
+            restart = {'read': self.ctx.amplitudes, 'converged': self.ctx.is_solved}
+        if self.ctx.triples_percent:
+            restart['checkpoint'] = True
+        if stretch is not None and not self.ctx.is_solved:
+            left = max(ccsd['max_iterations'] - self.ctx.n_iterations, 1)
+            # Amplitudes that are given take two iterations to tell that nothing changes any more.
+            ccsd['max_iterations'] = max(min(stretch, left), 2)
+            restart['write'] = f'Amplitudes{self.ctx.n_written + 1}'
+            for name in _AFTER_CCSD:
+                parameters.pop(name, None)
+        if restart:
+            parameters[RESTART] = restart
+        self.ctx.inputs.parameters = orm.Dict(parameters)
+        metadata = self.ctx.inputs.setdefault('metadata', AttributeDict())
+        if stretch is not None:
+            # What a job leaves lies on the computer, and need not lie there any more for one of another day.
+            metadata['disable_cache'] = True
+        if not self.ctx.triples_percent:
+            self.ctx.inputs.pop('parent_folder', None)
+            if self.ctx.amplitudes is not None:
+                self.ctx.inputs.parent_folder = self.ctx.amplitudes_folder
 
     def inspect_process(self) -> ExitCode | None:
         """Inspect the job, and do not let energies go where it was the last and no handler has kept them."""
@@ -99,6 +158,27 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
             self.keep_what_there_is()
         self.ctx.broke_off = self.ctx.children[-1].exit_status in {code.status for code in _BROKEN_OFF}
         return exit_code
+
+    @process_handler(priority=510)
+    def go_on_from_amplitudes(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
+        """A stretch of CCSD has written its amplitudes: make the next one, or what comes after CCSD."""
+        summary = summary_of(node)
+        if not summary.get('amplitudes_written') or is_diverging(summary) or 'remote_folder' not in node.outputs:
+            return None
+        self.empty(self.ctx.amplitudes_folder)
+        self.ctx.n_written += 1
+        self.ctx.n_iterations += summary.get('iterations', 0)
+        self.ctx.amplitudes = node.inputs.parameters[RESTART]['write']
+        self.ctx.amplitudes_folder = node.outputs.remote_folder
+        self.ctx.is_solved = bool(summary.get('converged'))
+        done = f'{self.ctx.n_iterations} iterations of CCSD'
+        if self.ctx.is_solved:
+            if node.is_finished_ok and not any(name in self.ctx.parameters for name in _AFTER_CCSD):
+                return None
+            return self.try_again(node, f'what comes after {done}, which converged')
+        if self.ctx.n_iterations < self.ctx.parameters[CCSD]['max_iterations']:
+            return self.try_again(node, f'going on after {done}')
+        return None
 
     @process_handler(priority=500, exit_codes=[*_OUT_OF_TIME, *_BROKEN_OFF])
     def continue_triples(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
@@ -112,7 +192,11 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
 
     @process_handler(priority=490, exit_codes=list(_OUT_OF_TIME))
     def raise_walltime(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """CCSD cannot be resumed: give it twice the time, up to the limit."""
+        """Make shorter stretches of CCSD, if it has any; else give the job twice the time, up to the limit."""
+        ccsd, n_done = self.ctx.parameters.get(CCSD, {}), summary_of(node).get('iterations', 0)
+        if not self.ctx.is_solved and ccsd.get('stretch') is not None and 2 < n_done <= ccsd['stretch']:
+            ccsd['stretch'] = n_done - 1
+            return self.try_again(node, f'again in stretches of {ccsd["stretch"]} iterations')
         seconds = node.get_option('max_wallclock_seconds')
         most = self.inputs.max_wallclock_seconds.value if 'max_wallclock_seconds' in self.inputs else None
         if most is None or seconds is None or seconds >= most:
@@ -144,9 +228,16 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
 
     @process_handler(priority=470, exit_codes=_CODES.ERROR_NOT_CONVERGED)
     def help_convergence(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
-        """More iterations where they converge at all, then a smaller DIIS space, then a level shift."""
+        """More iterations where they converge at all, then a smaller DIIS space, then a level shift.
+
+        What was diverging begins anew, and not from its amplitudes.
+        """
         summary, ccsd = summary_of(node), self.ctx.parameters[CCSD]
         mixer = ccsd['mixer']
+        if is_diverging(summary):
+            self.ctx.amplitudes, self.ctx.n_iterations = None, 0
+        elif ccsd['stretch'] is not None and 'more iterations' in self.ctx.tried:
+            self.ctx.n_iterations = 0
         if not is_diverging(summary) and 'more iterations' not in self.ctx.tried:
             self.ctx.tried.append('more iterations')
             ccsd['max_iterations'] *= 2
@@ -191,8 +282,8 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
 
     def try_again(self, node: orm.CalcJobNode, how: str) -> ProcessHandlerReport:
         """Let the next job run with what the handler has changed."""
-        self.ctx.inputs.parameters = orm.Dict(self.ctx.parameters)
-        self.report(f'{node.process_label}<{node.pk}>: {reason_of(node)} Now {how}.')
+        self.prepare_job()
+        self.report(f'{node.process_label}<{node.pk}>: {reason_of(node) if node.is_failed else "done."} Now {how}.')
         return ProcessHandlerReport(True, ExitCode(0))
 
     def give_up(self, exit_code: ExitCode) -> ProcessHandlerReport:
@@ -214,8 +305,21 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
 
     def forget_checkpoint(self) -> None:
         """Start (T) anew: a checkpoint is of one algorithm on one number of ranks."""
-        self.ctx.inputs.pop('parent_folder', None)
         self.ctx.triples_percent = 0
+
+    def remove_amplitudes(self) -> None:
+        """Remove the last amplitudes, which are large; those before went when they were written."""
+        if not self.inputs.keep_amplitudes.value:
+            self.empty(self.ctx.amplitudes_folder)
+
+    def empty(self, folder: orm.RemoteData | None) -> None:
+        """Empty the folder of a job that wrote amplitudes; where that fails, say so and go on."""
+        if folder is None:
+            return
+        try:
+            folder._clean()
+        except Exception as error:  # a transport raises what it likes
+            self.report(f'the amplitudes in {folder.get_remote_path()} could not be removed: {error}')
 
 
 def summary_of(node: orm.CalcJobNode) -> dict[str, Any]:

@@ -36,8 +36,13 @@ _COUNTED = {
 _HELP = 'Parts of the calculation, each with its settings: ' + ', '.join(_PARTS)
 
 
-def _parts(convergence: float, *corrections: str) -> dict[str, Any]:
+_STRETCH = 10
+"""Iterations between two sets of amplitudes on disk: with fewer, DIIS begins anew too often to gain by it."""
+
+
+def _parts(convergence: float, *corrections: str, **more: Any) -> dict[str, Any]:
     ccsd = {
+        **more,
         'max_iterations': 30,
         'energy_convergence': convergence,
         'amplitudes_convergence': convergence,
@@ -82,7 +87,7 @@ class VaspCc4s(vasp.VaspIntegrals):
     name: str = setting('The engine.', default=VASP_CC4S, choices=(VASP_CC4S,))
     cc4s: dict[str, Any] = setting(
         _HELP,
-        default=_parts(1e-6, cc4s_input.BASIS_SET_CORRECTION, cc4s_input.FINITE_SIZE_CORRECTION),
+        default=_parts(1e-6, cc4s_input.BASIS_SET_CORRECTION, cc4s_input.FINITE_SIZE_CORRECTION, stretch=_STRETCH),
     )
 
     @classmethod

@@ -37,8 +37,8 @@ _NOT_CONVERGED = 'energy or amplitudes convergence not reached'
 CONTINUED_TRIPLES = 'Checkpoint file found'
 """A warning, which Cc4s writes to standard error."""
 _CONTINUED_AMPLITUDES = 'Using given initial amplitudes'
-_FIRST_PERCENT = 1
-"""(T) that begins at its beginning reports after 1 %, and then every 10 %."""
+_FIRST_PERCENT = 10
+"""(T) that begins at its beginning reports after 1 %, or, where it has few steps, after 10 % at the latest."""
 
 _HEAD = {
     'version': (re.compile(r'^version: (\S+?),', re.MULTILINE), str),

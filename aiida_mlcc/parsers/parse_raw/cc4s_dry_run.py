@@ -16,6 +16,8 @@ as if it were real."""
 _TRIPLES = ('PerturbativeTriples', 'PerturbativeTriplesReference')
 _COUNTED_AS_REAL = 'PerturbativeTriples'
 _BYTES = 8
+_SETS_OF_AMPLITUDES = 2
+"""The last one, until the next one is written."""
 
 
 def forecast_of(
@@ -24,7 +26,7 @@ def forecast_of(
     """Return what a calculation will cost, from the two files of its dry run.
 
     :returns: ``core_hours`` of CCSD and, where it was asked for, of CCSD(T); ``operations`` of each step; ``memory_gb``
-        and ``memory_gb_per_rank`` (1024³ bytes); ``disk_gb``, the size of the amplitudes; ``ranks``,
+        and ``memory_gb_per_rank`` (1024³ bytes); ``disk_gb`` of amplitudes while a new set is written; ``ranks``,
         ``gflops_per_core`` and the dimensions.
     :raises ValueError: where the files hold no estimate.
     """
@@ -44,7 +46,7 @@ def forecast_of(
         'operations': operations,
         'memory_gb': estimates['memory_gb'],
         'memory_gb_per_rank': estimates['memory_gb_per_rank'],
-        'disk_gb': amplitudes_bytes(**dimensions) / 1024**3,
+        'disk_gb': _SETS_OF_AMPLITUDES * amplitudes_bytes(**dimensions) / 1024**3,
         'ranks': ranks,
         'gflops_per_core': gflops_per_core,
         **dimensions,

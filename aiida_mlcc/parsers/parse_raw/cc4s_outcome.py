@@ -43,6 +43,7 @@ class RecordedRun:
     :param output_text, stdout_text: ``cc4s.out.yaml`` and what Cc4s printed; empty where there is none.
     :param other_text: standard error, and what the scheduler wrote.
     :param has_level_shift: whether its ``cc4s.in`` asks for one.
+    :param is_solved: whether it began with amplitudes that had converged, of which Cc4s says that they did not.
     """
 
     asked: Sequence[str]
@@ -51,12 +52,18 @@ class RecordedRun:
     stdout_text: str
     other_text: str = ''
     has_level_shift: bool = False
+    is_solved: bool = False
     output: dict[str, Any] = field(init=False)
     stdout: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         self.output = parse_output(self.output_text)
         self.stdout = parse_stdout(self.stdout_text)
+        if self.is_solved:
+            for step in _coupled_cluster(self.output.get('steps', ())):
+                step['out']['convergenceReached'] = True
+            for step in _coupled_cluster(self.stdout['steps']):
+                step['converged'] = 'final' in step
 
     @property
     def unit(self) -> float | None:
@@ -231,6 +238,8 @@ def summarise(run: RecordedRun) -> dict[str, Any]:
         **_cost(run),
     }
     for step in stdout['steps']:
+        if step['name'] == 'Write':
+            summary['amplitudes_written'] = 'seconds' in step
         if step['name'] == 'PerturbativeTriples':
             summary['triples_percent'] = step['percent']
             summary['triples_continued'] = step['continued'] or CONTINUED_TRIPLES in run.other_text

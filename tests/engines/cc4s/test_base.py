@@ -11,6 +11,7 @@ from aiida.manage import get_manager
 from ase.units import Hartree
 
 from aiida_mlcc.calculations.cc4s import Cc4sCalculation
+from aiida_mlcc.calculations.cc4s_input import render
 from aiida_mlcc.engines.cc4s.base import Cc4sBaseWorkChain
 from tests.cc4s_records import (
     BANNER,
@@ -75,7 +76,7 @@ def inspect(cc4s):
     The job ended with an exit code, or, where that is a word, in this state.
     """
 
-    def inspect_job(process, code, summary=None, energies=None, options=None, message='It failed.'):
+    def inspect_job(process, code, summary=None, energies=None, options=None, message='It failed.', parameters=None):
         node = orm.CalcJobNode(computer=cc4s.computer, process_type=Cc4sCalculation.build_process_type())
         node.set_process_label('Cc4sCalculation')
         if isinstance(code, str):
@@ -87,6 +88,8 @@ def inspect(cc4s):
         defaults = {'resources': {'num_machines': 1, 'num_mpiprocs_per_machine': 2}, 'max_wallclock_seconds': 3600}
         for name, value in {**defaults, **(options or {})}.items():
             node.set_option(name, value)
+        if parameters is not None:
+            node.base.links.add_incoming(parameters, link_type=LinkType.INPUT_CALC, link_label='parameters')
         node.store()
         outputs = {'remote_folder': orm.RemoteData(computer=cc4s.computer, remote_path='/scratch/job')}
         if summary is not None:
@@ -308,6 +311,96 @@ def test_energies_are_kept_where_the_handlers_are_switched_off(set_up, inspect):
 def test_success_is_not_touched(set_up, inspect):
     process = set_up()
     assert inspect(process, ExitCode(0), SLOW, ENERGIES) is None
+    assert process.ctx.is_finished
+
+
+STRETCHES = {'ccsd': {'stretch': 6, 'max_iterations': 15}, 'triples': {}, 'finite_size_correction': {}}
+STRETCH = {'residuals': [0.3, 0.1], 'iterations': 6, 'amplitudes_written': True, 'energy_unit_hartree': 1.0}
+NOT_YET, DONE = {**STRETCH, 'converged': False}, {**STRETCH, 'iterations': 4, 'converged': True}
+
+
+@pytest.fixture
+def written(inspect):
+    """Let a WorkChain inspect a job that wrote its amplitudes, as its parameters said."""
+
+    def inspect_job(process, code, summary, energies=None):
+        job = process.ctx.inputs.parameters.store()
+        return inspect(process, code, summary, energies, parameters=job)
+
+    return inspect_job
+
+
+def parameters_of(process):
+    return process.ctx.inputs.parameters.get_dict()
+
+
+def test_ccsd_goes_on_from_its_amplitudes_stretch_by_stretch_and_ends_with_the_triples(set_up, written):
+    process = set_up(STRETCHES)
+    first = parameters_of(process)
+    assert set(first) == {'ccsd', 'restart'}, '(T) never runs on amplitudes that may not converge'
+    assert (first['ccsd']['max_iterations'], first['restart']) == (6, {'write': 'Amplitudes1'})
+    assert process.ctx.inputs.metadata.disable_cache
+    assert written(process, CODES.ERROR_NOT_CONVERGED, NOT_YET) is None
+    second = parameters_of(process)
+    assert second['restart'] == {'read': 'Amplitudes1', 'converged': False, 'write': 'Amplitudes2'}
+    assert process.ctx.inputs.parent_folder.get_remote_path() == '/scratch/job'
+    assert written(process, CODES.ERROR_NOT_CONVERGED, NOT_YET) is None
+    assert parameters_of(process)['ccsd']['max_iterations'] == 3, 'what is left of 15'
+    assert written(process, ExitCode(0), DONE, ENERGIES) is None
+    last = parameters_of(process)
+    assert last['restart'] == {'read': 'Amplitudes3', 'converged': True}
+    assert {'triples', 'finite_size_correction'} <= set(last)
+    assert not process.ctx.is_finished
+    assert written(process, ExitCode(0), {}, ENERGIES) is None
+    assert process.ctx.is_finished
+
+
+@pytest.mark.parametrize('code', [CODES.ERROR_INTERRUPTED, CODES.ERROR_OUT_OF_WALLTIME])
+def test_killed_stretch_repeats_itself_alone(set_up, written, code):
+    process = set_up(STRETCHES)
+    assert written(process, CODES.ERROR_NOT_CONVERGED, NOT_YET) is None
+    before = parameters_of(process)
+    assert written(process, code, {'residuals': [0.1] * 4, 'iterations': 4}) is None
+    after = parameters_of(process)
+    assert after['restart'] == before['restart']
+    expected = 6 if code is CODES.ERROR_INTERRUPTED else 3
+    assert after['ccsd']['max_iterations'] == expected, 'what did not fit into the wall time is made shorter'
+
+
+def test_killed_triples_go_on_from_checkpoint_and_amplitudes_without_ccsd(set_up, written):
+    process = set_up(STRETCHES)
+    assert written(process, ExitCode(0), DONE, ENERGIES) is None
+    assert written(process, CODES.ERROR_INTERRUPTED, {'triples_percent': 20}, ENERGIES) is None
+    restart = {'read': 'Amplitudes1', 'converged': True, 'checkpoint': True}
+    assert parameters_of(process)['restart'] == restart
+    text = render(parameters_of(process))
+    assert 'maxIterations: 0' in text
+    # Out of memory: on more machines there is no checkpoint, but there are amplitudes.
+    assert written(process, CODES.ERROR_TRIPLES_FAILED, {'n_occupied': 2, 'n_virtual': 3}, ENERGIES) is None
+    assert parameters_of(process)['restart'] == {'read': 'Amplitudes1', 'converged': True}
+
+
+def test_iterations_that_are_used_up_are_more_from_the_same_amplitudes(set_up, written):
+    process = set_up({'ccsd': {'stretch': 6, 'max_iterations': 6}, 'triples': {}})
+    assert written(process, CODES.ERROR_NOT_CONVERGED, NOT_YET) is None
+    assert process.ctx.tried == ['more iterations']
+    assert parameters_of(process)['restart']['read'] == 'Amplitudes1'
+    assert parameters_of(process)['ccsd']['max_iterations'] == 6
+
+
+def test_amplitudes_that_diverge_are_left(set_up, written):
+    process = set_up(STRETCHES)
+    assert written(process, CODES.ERROR_NOT_CONVERGED, NOT_YET) is None
+    diverging = {**NOT_YET, 'residuals': [0.3, 0.01, 5.0]}
+    assert written(process, CODES.ERROR_NOT_CONVERGED, diverging) is None
+    assert 'read' not in parameters_of(process)['restart']
+    assert 'parent_folder' not in process.ctx.inputs
+    assert settings(process)['mixer']['max_residua'] == 2
+
+
+def test_ccsd_alone_ends_with_the_stretch_that_converges(set_up, written):
+    process = set_up({'ccsd': {'stretch': 6}})
+    assert written(process, ExitCode(0), DONE, ENERGIES) is None
     assert process.ctx.is_finished
 
 
