@@ -136,3 +136,30 @@ def test_the_frequency_that_the_forces_contradict_most_is_told():
 
 def test_errors_are_told_in_their_units(run):
     assert 'HF seed_5192, seed_5391: Δ in cross-validation 0.200 meV/atom' in error_lines(results_of(run.master))
+
+
+def polar_results(**long_range):
+    """One method of a polar crystal, at Γ and at a wave vector that the training cell holds."""
+    gamma = {'qpoint': [0, 0, 0], 'mean': [0.0] * 3 + [300.0] * 2 + [500.0], 'sd': [0.0] * 3 + [1.0] * 3}
+    held = {'qpoint': [0.5, 0, 0.5], 'mean': [100.0, 110.0, 120.0, 300.0, 310.0, 450.0], 'sd': [1.0] * 6}
+    points = {'GAMMA': {**gamma, 'commensurate': True}, 'X': {**held, 'commensurate': True}}
+    points['L'] = {**held, 'qpoint': [0.5] * 3, 'commensurate': False}
+    marked = {label: {**entry, 'undetermined': [5]} for label, entry in points.items()}
+    modes = [{'label': 'T1u', 'modes': [3, 4, 5], 'mean': 300.0, 'infrared': True}]
+    return {'methods': {'HF': {'special_points_cm1': marked, 'long_range': long_range, 'gamma_modes': modes}}}
+
+
+def test_modes_that_nothing_determines_are_marked_but_where_the_training_cell_holds_them():
+    lines = table(polar_results(lo_remark='seed_1: no term')).splitlines()
+    marked = [line for line in lines if '500.0' in line or '450.0' in line]
+    assert [line.endswith('†') for line in marked] == [True, False, True], 'Γ is a limit, X is held, L is not'
+    assert '† HF: not determined between commensurate wave vectors (seed_1: no term).' in lines
+
+
+def test_without_charges_the_table_says_first_that_lo_is_missing_and_names_to():
+    results = polar_results(lo_missing=True)
+    for entry in results['methods']['HF']['special_points_cm1'].values():
+        entry['undetermined'] = []
+    lines = table(results).splitlines()
+    assert lines[0] == 'No Born charges were given: at Γ all infrared active modes are TO, and LO is missing.'
+    assert any(line.strip().startswith('modes 4-5 TO') for line in lines)
