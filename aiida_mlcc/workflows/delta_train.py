@@ -331,7 +331,15 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
                 if remark := found.get('remark'):
                     self.report(f'{training.name}: {remark}')
                 errors.setdefault(method, {})[seed_label(training.seed)] = found
+        told = set()
         for kind, method, seed, _, found in self.deltas():
+            for label in found.get('suspicious_labels', ()):
+                if (method, label['frame']) not in told:
+                    told.add((method, label['frame']))
+                    self.report(
+                        f'the {method} energy of frame {label["frame"]} is {1000 * label["residual_ev"]:+.1f} meV off '
+                        f'what all others say, {label["deviations"]:.0f} errors: look at it'
+                    )
             is_chosen = kind.name == self.inputs.delta.kind.value
             of_kind = errors if is_chosen else errors.setdefault('alternatives', {}).setdefault(kind.name, {})
             of_kind.setdefault(method, {})[seed_label(seed)] = found

@@ -25,6 +25,7 @@ from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_prob
 from aiida_mlcc.science.fit.delta_choice import Choice, Labels, best_choice
 from aiida_mlcc.science.fit.delta_features import candidate_bases, frames_with_forces
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
+from aiida_mlcc.science.fit.label_evidence import suspicious_labels
 from aiida_mlcc.science.fit.long_range import LongRange, otherwise_fitted
 from aiida_mlcc.science.fit.mapped_frames import mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis, in_common
@@ -162,7 +163,8 @@ def fit_delta(
         ``posterior`` where labels are few); in meV/atom ``spread_mev_atom`` (standard deviation of the difference),
         ``rmse_mev_atom``, ``cv_rmse_mev_atom`` and ``blocked_cv_rmse_mev_atom`` (frames left out; covariates, if any,
         are known there), ``cv_rescaling_mev_atom`` (E_base rescaled and nothing else); ``label_noise_mev_cell``, what
-        is left over of the coldest frames; with a `dipole` ``long_range``, see
+        is left over of the coldest frames; ``suspicious_labels``, frames whose energy its own fit
+        puts far off; with a `dipole` ``long_range``, see
         :class:`~aiida_mlcc.science.fit.long_range.LongRange`.
     :raises aiida_mlcc.science.settings.SettingsError: for a setting that is unknown or not allowed.
     :raises FitError: where there are too few labels or no motion to learn from.
@@ -197,6 +199,11 @@ def fit_delta(
     solutions = {name: _fold_in(one, theirs, {}, chosen) for name, (theirs, one) in below.items()}
     solution = _fold_in(choice, own, solutions, chosen)
     errors = _errors(solution, base_method, method, chosen)
+    there = snapshots.labelled_by(base_method, method)
+    errors['suspicious_labels'] = [
+        {'frame': int(there[label.frame]), 'residual_ev': label.residual_ev, 'deviations': label.deviations}
+        for label in suspicious_labels(solution.problem, solution.ridges)
+    ]
     if dipole is not None:
         long_range = _long_range(solution, choice, own, list(below.values()), dipole, chosen)
         errors['long_range'] = long_range.describe(dipole)

@@ -356,3 +356,13 @@ def test_a_cheaper_method_that_lacks_one_of_the_frames_is_no_covariate():
     incomplete = snapshots.with_label('MP2', Label(lacking))
     errors = fit_delta(incomplete, DIAMOND, 'PBE', 'CCSD(T)', anharmonic=False).errors
     assert set(errors['covariates']) == {'HF'}
+
+
+def test_a_wrong_energy_among_many_is_named(springs, diamond):
+    snapshots = label(hot_frames(diamond, CONVENTIONAL, 40), springs(diamond, 2.7), noise=0.002)
+    energies = snapshots.labels['HF'].energies.copy()
+    energies[17] += 0.1
+    wrong = snapshots.with_label('HF', Label(energies))
+    found = [fit_delta(one, diamond, 'LDA', 'HF').errors['suspicious_labels'] for one in (snapshots, wrong)]
+    assert found[0] == []
+    assert [entry['frame'] for entry in found[1]] == [17]
