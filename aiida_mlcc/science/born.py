@@ -21,6 +21,9 @@ LARGEST_VIOLATION = 0.2
 LARGEST_DIELECTRIC_ASYMMETRY = 0.05
 """Of the largest component: a tensor that departs further from the symmetry of the crystal has another orientation."""
 
+LARGEST_DIELECTRIC = 1000.0
+"""Of an insulator; a metal has none."""
+
 LARGEST_DIFFERENCE = 0.03
 """Of Z*²/ε∞ between two k meshes."""
 
@@ -185,6 +188,10 @@ def checked(
         raise BornError('a Born charge or a component of the dielectric tensor is not a number')
     if np.linalg.eigvalsh((dielectric + dielectric.T) / 2).min() < 1:
         raise BornError('the dielectric tensor has an eigenvalue below 1: is it the high-frequency one, without units?')
+    if (largest := float(np.linalg.eigvalsh((dielectric + dielectric.T) / 2).max())) > LARGEST_DIELECTRIC:
+        raise BornError(
+            f'the dielectric tensor has an eigenvalue of {largest:.3g}: that is one of a metal, which has no Born charges'
+        )
     if factor is not None and not abs(factor / coulomb_factor() - 1) <= _FACTOR_TOLERANCE:
         raise BornError(
             f'the factor of the Born charges is {factor:g}, but here it is e²/4πε₀ = {coulomb_factor():.4f} eV·Å: '
