@@ -217,6 +217,8 @@ class CorrelationEngine(Engine):
 
     places: tuple[str, ...]
     """Where its jobs run."""
+    shares_jobs: ClassVar[bool] = True
+    """Whether the snapshots of a batch share a job; else each is labelled on its own."""
 
     @abstractmethod
     def declare_ports(self, spec: WorkChainSpec) -> None:
@@ -253,6 +255,10 @@ class CorrelationEngine(Engine):
         :param inputs: of the WorkChain: `engine` and the places.
         :param atoms: a point.
         """
+        return None
+
+    def caveat(self, settings: Mapping[str, Any]) -> str | None:
+        """Return what keeps the energies of MP2 from being compared with those of CCSD, in a few words, or None."""
         return None
 
     @abstractmethod

@@ -17,13 +17,17 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.cost import add_costs, cost_of, forecast, ran_anew
 from aiida_mlcc.engines.table import CORRELATION, correlation_engine, correlation_ports, refuse_jobs
 from aiida_mlcc.jobs.ports import count_port
+from aiida_mlcc.jobs.rolling import RollingMixin
 from aiida_mlcc.science.labelling import missing_labels
 from aiida_mlcc.science.labelling_plan import plan_batches
 from aiida_mlcc.workflows.forecast import forecast_port, hours_of
 
 
-class LabelFramesWorkChain(WorkChain):
-    """Frames that lack the same methods go into jobs together; one that fails is named and does not stop the others."""
+class LabelFramesWorkChain(RollingMixin, WorkChain):
+    """Frames that lack the same methods go into jobs together; one that fails is named and does not stop the others.
+
+    A new batch starts as soon as one has ended.
+    """
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
@@ -31,7 +35,12 @@ class LabelFramesWorkChain(WorkChain):
         spec.input('snapshots', valid_type=SnapshotsData)
         spec.input('frames', valid_type=orm.Dict, help='Method → indices of the frames to be labelled by it.')
         count_port(spec, 'batch_size', 8, 'Snapshots per job, or whose integrals one job makes.')
-        count_port(spec, 'max_concurrent', 4, 'Batches at a time.')
+        count_port(
+            spec,
+            'max_concurrent',
+            4,
+            'Batches at a time; where each snapshot has jobs of its own, so many times `batch_size` snapshots.',
+        )
         spec.input(
             'max_core_hours',
             valid_type=orm.Float,
@@ -49,8 +58,8 @@ class LabelFramesWorkChain(WorkChain):
         spec.output('cost', valid_type=orm.Dict, help='Core hours, jobs and memory, and what was forecast.')
         spec.outline(
             cls.plan_batches,
-            while_(cls.batches_left)(
-                cls.submit_next_batches,
+            while_(cls.work_left)(
+                cls.fill_places,
                 cls.collect_batches,
                 cls.judge_cost,
             ),
@@ -71,7 +80,11 @@ class LabelFramesWorkChain(WorkChain):
         self.ctx.at_least = []
         self.ctx.spent = add_costs([])
         pilot = 'max_core_hours' in self.inputs
-        self.ctx.batches = plan_batches(self.inputs.frames.get_dict(), self.inputs.batch_size.value, pilot)
+        size, self.ctx.n_places = self.inputs.batch_size.value, self.inputs.max_concurrent.value
+        if not correlation_engine(self.inputs.engine).shares_jobs:
+            size, self.ctx.n_places = 1, size * self.ctx.n_places
+        self.ctx.running, self.ctx.pks = {}, {}
+        self.ctx.batches = plan_batches(self.inputs.frames.get_dict(), size, pilot)
         if 'forecast' in self.inputs:
             found = self.inputs.forecast.get_dict()
             hours = sum(len(frames) * hours_of(found, methods) for methods, frames in self.ctx.batches)
@@ -79,17 +92,17 @@ class LabelFramesWorkChain(WorkChain):
             entry = {'core_hours_spent': 0.0, 'core_hours_to_come': hours, 'n_left': n_left, 'from_dry_run': True}
             self.ctx.forecasts.append(entry)
 
-    def batches_left(self) -> bool:
-        """Tell whether batches are left."""
-        return bool(self.ctx.batches)
+    def work_left(self) -> bool:
+        """Tell whether batches are left or running."""
+        return bool(self.ctx.batches or self.ctx.running)
 
-    def submit_next_batches(self) -> ToContext:
-        """Submit as many batches as may run at a time: waiting parents hold a worker's slots."""
+    def fill_places(self) -> ToContext:
+        """Submit as many batches as may run beside those that do: waiting parents hold a worker's slots."""
         # As long as no batch tells what one costs, one at a time is dear enough.
         in_the_dark = 'max_core_hours' in self.inputs and not self.ctx.telling
-        size = 1 if in_the_dark else self.inputs.max_concurrent.value
-        now, self.ctx.batches = self.ctx.batches[:size], self.ctx.batches[size:]
-        self.ctx.running, jobs = {}, {}
+        n_free = (1 if in_the_dark else self.ctx.n_places) - len(self.ctx.running)
+        now, self.ctx.batches = self.ctx.batches[: max(n_free, 0)], self.ctx.batches[max(n_free, 0) :]
+        jobs = {name: orm.load_node(self.ctx.pks[name]) for name in self.ctx.running}
         for methods, frames in now:
             name = f'batch_{self.ctx.n_submitted:03d}'
             self.ctx.n_submitted += 1
@@ -100,8 +113,9 @@ class LabelFramesWorkChain(WorkChain):
                 metadata={'call_link_label': f'take_{name}'},
             )
             jobs[name] = self.submit_batch(name, snapshots, orm.List(methods))
-            self.ctx.running[name] = (methods, frames)
-        self.report(f'{len(jobs)} batches submitted, {len(self.ctx.batches)} to come')
+            self.ctx.running[name], self.ctx.pks[name] = (methods, frames), jobs[name].pk
+        if now:
+            self.report(f'{len(now)} batches submitted, {len(jobs)} running, {len(self.ctx.batches)} to come')
         return ToContext(**jobs)
 
     def submit_batch(self, name: str, snapshots: SnapshotsData, methods: orm.List) -> orm.ProcessNode:
@@ -110,9 +124,12 @@ class LabelFramesWorkChain(WorkChain):
         return self.submit(process, **inputs, metadata={'call_link_label': name})
 
     def collect_batches(self) -> None:
-        """Keep every energy that was finished, and the reason for every one that was not."""
-        for name, (methods, frames) in self.ctx.running.items():
+        """Keep every energy of the batches that ended, and the reason for every one that is not there."""
+        for name, (methods, frames) in list(self.ctx.running.items()):
             node = self.ctx[name]
+            if not isinstance(node, orm.ProcessNode):
+                continue
+            del self.ctx.running[name]
             cost = cost_of([node])
             self.ctx.costs.append(cost)
             if 'labelled' in node.outputs and cost['n_jobs']:
@@ -135,7 +152,7 @@ class LabelFramesWorkChain(WorkChain):
                     self.report(f'no {", ".join(without)} energy of snapshot {frame}: {reason}')
 
     def judge_cost(self) -> None:
-        """Forecast what the rest will cost, and leave it where that is too much."""
+        """Forecast what the rest will cost, those that are running included, and leave it where that is too much."""
         self.ctx.spent = add_costs(self.ctx.costs)
         # A batch partly from the cache, or with a job that died unseen, says at least how little the others will cost.
         evidence = self.ctx.telling or self.ctx.at_least
@@ -143,8 +160,8 @@ class LabelFramesWorkChain(WorkChain):
         is_spent = budget is not None and spent >= budget.value
         if not self.ctx.batches or not (evidence or is_spent):
             return
-        to_come = forecast(evidence, self.ctx.batches)
-        n_left = sum(len(frames) for _, frames in self.ctx.batches)
+        left = [*self.ctx.batches, *self.ctx.running.values()]
+        to_come, n_left = forecast(evidence, left), sum(len(frames) for _, frames in left)
         self.ctx.forecasts.append({'core_hours_spent': spent, 'core_hours_to_come': to_come, 'n_left': n_left})
         self.report(f'{spent:.3g} core hours spent; {n_left} snapshots to come, about {to_come:.3g} core hours')
         if is_spent or (budget is not None and spent + to_come > budget.value):
@@ -168,7 +185,7 @@ class LabelFramesWorkChain(WorkChain):
         if self.ctx.left_out:
             last = self.ctx.forecasts[-1]
             return self.exit_codes.ERROR_TOO_EXPENSIVE.format(
-                n_left=last['n_left'],
+                n_left=sum(len(frames) for _, frames in self.ctx.left_out),
                 forecast=last['core_hours_to_come'],
                 spent=last['core_hours_spent'],
                 limit=limit,

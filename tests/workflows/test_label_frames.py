@@ -7,6 +7,7 @@ from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.table import correlation_engine
 from aiida_mlcc.workflows.label_frames import LabelFramesWorkChain
 from tests.workflows.energies import builder_of, helium
 
@@ -26,10 +27,10 @@ def labelling(python):
     return process
 
 
-def finish_next_batch(process, computer, cached: tuple[bool, ...]) -> None:
+def finish_next_batch(process, computer, cached: tuple[bool, ...], name: str | None = None) -> None:
     """Let the next batch be labelled by jobs of which some come from the cache; each took two core hours once."""
     methods, frames = process.ctx.batches.pop(0)
-    name = f'batch_{frames[0]:03d}'
+    name = name or f'batch_{frames[0]:03d}'
     batch = orm.WorkChainNode()
     batch.set_process_state('finished')
     batch.set_exit_status(0)
@@ -45,7 +46,7 @@ def finish_next_batch(process, computer, cached: tuple[bool, ...]) -> None:
             job.base.extras.set('_aiida_cached_from', 'another')
     labelled = SnapshotsData(helium(1)).store()
     labelled.base.links.add_incoming(batch, LinkType.RETURN, 'labelled')
-    process.ctx.running, process.ctx[name] = {name: (methods, frames)}, batch
+    process.ctx.running[name], process.ctx[name] = (methods, frames), batch
     process.collect_batches()
     process.judge_cost()
 
@@ -82,3 +83,32 @@ def test_budget_that_failed_points_used_up_ends_the_campaign(labelling, python):
     finish_next_batch(labelling, python.computer, ())
     assert labelling.ctx.batches == []
     assert len(labelling.ctx.left_out) == 2
+
+
+def test_place_of_a_batch_that_ended_is_filled_while_another_one_runs(labelling, python, monkeypatch):
+    started = []
+
+    def submit_batch(name, snapshots, methods):
+        started.append(name)
+        return orm.WorkChainNode().store()
+
+    monkeypatch.setattr(labelling, 'submit_batch', submit_batch)
+    labelling.ctx.n_places, labelling.ctx.telling = 2, [(['HF'], 1, {'core_hours': HOURS})]
+    assert set(labelling.fill_places()) == {'batch_000', 'batch_001'}
+    running = dict(labelling.ctx.running)
+    left = labelling.ctx.batches
+    # The second one ends; of the first there is no more than a placeholder.
+    labelling.ctx.batch_000, labelling.ctx.batches = 'waiting', [running['batch_001']]
+    finish_next_batch(labelling, python.computer, (False,), name='batch_001')
+    assert list(labelling.ctx.running) == ['batch_000']
+    labelling.ctx.batches = left
+    assert set(labelling.fill_places()) == {'batch_000', 'batch_002'}
+    assert started == ['batch_000', 'batch_001', 'batch_002']
+
+
+def test_snapshots_with_jobs_of_their_own_take_a_place_each(labelling, monkeypatch):
+    monkeypatch.setattr(type(correlation_engine(labelling.inputs.engine)), 'shares_jobs', False)
+    labelling.plan_batches()
+    sizes = [len(frames) for _, frames in labelling.ctx.batches]
+    assert sizes == [1] * 3
+    assert labelling.ctx.n_places == labelling.inputs.batch_size.value * labelling.inputs.max_concurrent.value

@@ -13,10 +13,11 @@ from ase.units import Bohr, Hartree
 
 from aiida_mlcc.calculations.cc4s import refuse_code
 from aiida_mlcc.calculations.cc4s_dry_run import Cc4sDryRunCalculation
-from aiida_mlcc.calculations.cc4s_input import CCSD
+from aiida_mlcc.calculations.cc4s_input import CCSD, FINITE_SIZE_CORRECTION
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines import pyscf
 from aiida_mlcc.engines.cc4s.batch import Cc4sBatchWorkChain
+from aiida_mlcc.engines.cc4s.point import Cc4sPointWorkChain
 from aiida_mlcc.engines.cc4s.ports import cc4s_ports, clean_tensors_port, integrals_port
 from aiida_mlcc.engines.cc4s.settings import (
     BASIS_SET_CORRECTION,
@@ -142,6 +143,12 @@ class Cc4sEngine(CorrelationEngine):
             job['gflops_per_core'] = place['gflops_per_core']
         return Cc4sDryRunCalculation, job
 
+    def caveat(self, settings: Mapping[str, Any]) -> str | None:
+        """Say that MP2 has no finite-size correction, where CCSD has one."""
+        if FINITE_SIZE_CORRECTION not in settings[CC4S]:
+            return None
+        return 'corrected for the finite size of the cell in CCSD, not in MP2'
+
     def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> dict[str, Any] | None:
         """Return how large the integrals of a point are; None where only making them would tell."""
         return None
@@ -199,6 +206,13 @@ class Cc4sWithVasp(Cc4sEngine):
     settings = VaspCc4s
     programs = {**vasp.CITE, **CITE}
     places = ('vasp', 'cc4s')
+    shares_jobs = False
+
+    def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
+        """Return what labels the one snapshot of a batch."""
+        names = ('engine', 'vasp', 'cc4s', 'clean_tensors')
+        given = {name: inputs[name] for name in names if name in inputs}
+        return Cc4sPointWorkChain, {**given, 'snapshots': snapshots, 'frame': orm.Int(0), 'methods': methods}
 
     def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
         """Return `vasp` with its code."""
