@@ -107,6 +107,8 @@ def _energies(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]:
         numbers.setdefault(expected.of(method), []).append(method)
     what = ', '.join(f'{", ".join(alike)} of {n} snapshots' for n, alike in numbers.items())
     new = f'{expected.n_new} new structures; ' if expected.n_new else ''
+    if 'MP2' in methods and (note := correlation_engine(settings).caveat(settings)) is not None:
+        what = f'{what} ({note})'
     known = len(labelling.get('known_labels', {}))
     reused = f', less what {known} earlier sets of labels hold' if known else ''
     return n_jobs, f'{new}{"at most " if expected.at_most else ""}{what}{reused}'

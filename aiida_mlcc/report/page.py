@@ -21,6 +21,7 @@ from aiida_mlcc.report.figures import COLOURS, NothingToPlot, is_dashed
 from aiida_mlcc.report.page_contents import figures_of, missing_from, tables_of
 from aiida_mlcc.report.page_figures import readout_data
 from aiida_mlcc.report.page_provenance import (
+    caveat_lines,
     citations_of,
     cost_lines,
     crystal_line,
@@ -174,7 +175,7 @@ def _run_facts(process: orm.ProcessNode) -> list[tuple[str, str]]:
     if process.description:
         facts.append(('description', process.description))
     facts += [('started', f'{process.ctime:%Y-%m-%d %H:%M %Z}'), ('versions', versions_of(process) or 'unknown')]
-    return [*facts, *cost_lines(process)]
+    return [*facts, *cost_lines(process), *caveat_lines(process)]
 
 
 def _subtitle(process: orm.ProcessNode) -> str:

@@ -14,7 +14,7 @@ from aiida.common.links import LinkType
 from aiida.plugins import DataFactory
 
 from aiida_mlcc.engines.cost import cost_of
-from aiida_mlcc.engines.table import programs_of
+from aiida_mlcc.engines.table import CORRELATION_ENGINES, correlation_engine, programs_of
 from aiida_mlcc.report.arrays import Curves
 from aiida_mlcc.report.page_tables import Table
 from aiida_mlcc.report.trace import ancestors_of, trace
@@ -107,6 +107,16 @@ def cost_lines(process: orm.ProcessNode) -> list[tuple[str, str]]:
     if cost['largest_memory_gb'] is not None:
         lines.append(('largest memory', f'{cost["largest_memory_gb"]:.3g} GB'))
     return lines
+
+
+def caveat_lines(process: orm.ProcessNode) -> list[tuple[str, str]]:
+    """Return what keeps energies of a run from being compared: MP2 with CCSD where only one is corrected."""
+    found = []
+    for name, value in settings_of(process):
+        settings = json.loads(value) if name.endswith('engine') else {}
+        if settings.get('name') in CORRELATION_ENGINES and 'cc4s' in settings:
+            found.append(correlation_engine(settings).caveat(settings))
+    return [('energies', note) for note in dict.fromkeys(filter(None, found))]
 
 
 def versions_of(process: orm.ProcessNode) -> str:

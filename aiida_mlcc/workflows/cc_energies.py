@@ -199,6 +199,8 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
         self.ctx.new_frames, self.ctx.chosen = [], {}
         self.ctx.failed, self.ctx.rounds = [], []
         self.ctx.costs, self.ctx.too_expensive = [], None
+        if (warning := other_potentials(self.inputs.snapshots, self.inputs.engine)) is not None:
+            self.report(warning)
         kinds = kinds_of(self.inputs.methods, self.inputs.selection.get_dict())
         if kinds & set(NEEDS_CRYSTAL) or 'rounds' in self.inputs:
             self.ctx.primitive = primitive_structure(
@@ -416,6 +418,22 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
     def failed_frames(self, method: str) -> set[int]:
         """Return the frames for which the energy of a method was tried in vain."""
         return {entry['snapshot'] for entry in self.ctx.failed if method in entry['methods']}
+
+
+def other_potentials(snapshots: SnapshotsData, engine: Mapping[str, Any]) -> str | None:
+    """Return that base and labels have different potentials, in a sentence, or None where nothing says so."""
+    method = base_method_of(snapshots)
+    base = snapshots.get_snapshots().labels[method].source.get(_POTENTIALS) if method is not None else None
+    ours = engine.get_dict().get(_POTENTIALS) if isinstance(engine, orm.Dict) else engine.get(_POTENTIALS)
+    if not base or not ours or all(base.get(element, name) == name for element, name in ours.items()):
+        return None
+    return (
+        f'the {method} labels of the snapshots have the potentials {base}, the energies beyond it {ours}: Δ then holds '
+        f'the difference of the potentials; label the frames once by {method} in the potentials of the energies'
+    )
+
+
+_POTENTIALS = 'potential_mapping'
 
 
 def _completed(selection: Any, path: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """One snapshot with the energies that Cc4s and the program before it gave."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from aiida_mlcc.calculations.cc4s_input import BASIS_SET_CORRECTION, FINITE_SIZE
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.labelling import label_by_contributions
 from aiida_mlcc.science.methods import CONTRIBUTIONS
+from aiida_mlcc.science.species_order import species_order
 
 _KNOWN = {name for names in CONTRIBUTIONS.values() for name in names}
 
@@ -23,6 +25,7 @@ def label_point(
     science: orm.Str,
     integrals: orm.Dict = None,
     hf_energy: orm.Float = None,
+    hf_forces: orm.ArrayData = None,
     energies: orm.Dict = None,
     run: orm.Dict = None,
 ) -> SnapshotsData:
@@ -32,6 +35,7 @@ def label_point(
         orbitals that Cc4s does not see is added to each correlated energy.
     :param integrals: frame → ``hf``, ``mp2_full`` and ``mp2_truncated``, eV per cell, by PySCF.
     :param hf_energy: eV per cell, by VASP.
+    :param hf_forces: `forces` of the same calculation (eV/Å), in VASP's order of the atoms.
     :param energies: Cc4s' contributions, eV per cell.
     :param run: Cc4s' summary, which names its version.
     """
@@ -49,7 +53,12 @@ def label_point(
     one = snapshots.get_snapshots().select([frame.value]).without_labels()
     arrays = {name: np.array([value]) for name, value in contributions.items()}
     corrections = _corrections_of(source.get_dict())
-    return SnapshotsData(label_by_contributions(one, methods.get_list(), arrays, lambda _: described, corrections))
+    labelled = label_by_contributions(one, methods.get_list(), arrays, lambda _: described, corrections)
+    if hf_forces is not None and 'HF' in labelled.labels:
+        back = np.argsort(species_order(one.symbols))
+        with_forces = replace(labelled.labels['HF'], forces=hf_forces.get_array('forces')[None, back])
+        labelled = labelled.with_label('HF', with_forces)
+    return SnapshotsData(labelled)
 
 
 def _corrections_of(source: dict[str, Any]) -> set[str]:

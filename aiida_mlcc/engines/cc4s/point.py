@@ -9,6 +9,7 @@ from aiida.engine import ExitCode, ToContext, WorkChain, if_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.cc4s import Cc4sCalculation
+from aiida_mlcc.calculations.cc4s_input import tensor_names
 from aiida_mlcc.calculations.correlate import validate_methods
 from aiida_mlcc.calculations.functions.label_point import label_point
 from aiida_mlcc.calculations.runtime_source import science_hash
@@ -55,6 +56,7 @@ class Cc4sPointWorkChain(WorkChain):
 
     def needs_integrals(self) -> bool:
         """Tell whether the integrals are still to be made."""
+        self.ctx.parameters = cc4s_parameters(self.inputs.engine.get_dict(), self.inputs.methods.get_list())
         self.ctx.parts = {name: self.inputs[name] for name in ('integrals',) if name in self.inputs}
         self.ctx.reason = ''
         self.ctx.tensors, self.ctx.path = self.inputs.get('tensors'), None
@@ -67,6 +69,7 @@ class Cc4sPointWorkChain(WorkChain):
         inputs = {'vasp': self.inputs.vasp}
         inputs.update(snapshots=self.inputs.snapshots, frame=self.inputs.frame)
         inputs['engine'] = orm.Dict(integral_settings(self.inputs.engine.get_dict()))
+        inputs['tensors'] = orm.List(tensor_names(self.ctx.parameters)) if self.ctx.parameters else orm.List([])
         inputs['metadata'] = {'call_link_label': 'integrals'}
         return ToContext(vasp=self.submit(VaspIntegralsWorkChain, **inputs))
 
@@ -76,12 +79,13 @@ class Cc4sPointWorkChain(WorkChain):
         if not node.is_finished_ok:
             return self.exit_codes.ERROR_NO_INTEGRALS.format(reason=reason_of(node))
         self.ctx.tensors = node.outputs.tensors
-        self.ctx.parts['hf_energy'] = node.outputs.hf_energy
+        for name in ('hf_energy', 'hf_forces'):
+            if name in node.outputs:
+                self.ctx.parts[name] = node.outputs[name]
         return None
 
     def goes_beyond_hartree_fock(self) -> bool:
         """Tell whether any method needs Cc4s."""
-        self.ctx.parameters = cc4s_parameters(self.inputs.engine.get_dict(), self.inputs.methods.get_list())
         return bool(self.ctx.parameters)
 
     def run_cc4s(self) -> ToContext:

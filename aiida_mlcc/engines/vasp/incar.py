@@ -28,6 +28,8 @@ CHAIN = (
 MESH = ('mesh_dft', 'mesh_hartree_fock')
 """The Hartree–Fock energy on its own k-mesh."""
 
+STEPS = (*CHAIN, *MESH)
+
 _ALL_ORBITALS = ('virtuals', 'pair_energies', 'natural_orbitals')
 _STEP_TAGS: dict[str, Tags] = {
     'dft': {'LWAVE': True},
@@ -40,8 +42,13 @@ _STEP_TAGS: dict[str, Tags] = {
     'mesh_dft': {'LWAVE': True},
     'mesh_hartree_fock': {**_HARTREE_FOCK, 'ALGO': 'All', 'LWAVE': False},
 }
+_LAPLACE: Tags = {'ALGO': 'ACFDTRK', 'LMP2LT': True}
+_MOST_OCCUPIED, _MOST_ORBITALS_PER_OCCUPIED = 50, 20
+"""Up to these sizes the Cc4s user manual takes ALGO=MP2 for the pair energies; beyond, the Laplace transform."""
 _WITHOUT_BAND_GROUPS = ('pair_energies', 'natural_orbitals')
 _BAND_GROUP_TAGS = ('NCORE', 'NPAR')
+_KPOINT_TAGS = ('KPAR',)
+"""At Γ there is no second k-point to spread."""
 
 RESERVED_TAGS = frozenset(
     {
@@ -117,9 +124,16 @@ def random_seed(seed: int, first_step: int) -> list[int]:
 
 
 def chain_step(
-    engine: Mapping[str, Any], step: str, n_all_orbitals: int | None = None, n_orbitals: int | None = None
+    engine: Mapping[str, Any],
+    step: str,
+    n_all_orbitals: int | None = None,
+    n_orbitals: int | None = None,
+    n_occupied: int | None = None,
 ) -> Tags:
-    """Return the INCAR of one of :data:`CHAIN` or :data:`MESH`.
+    """Return the INCAR of one of :data:`STEPS`.
+
+    The steps at Γ have no symmetry (ISYM=-1), as the Cc4s user manual asks; the mesh has that of time reversal alone
+    (ISYM=0), since a snapshot has no other, which halves its k-points.
 
     :param n_all_orbitals: as many as the basis has plane waves.
     :param n_orbitals: occupied and natural virtual ones.
@@ -131,16 +145,19 @@ def chain_step(
         'NELM': engine['nelm'],
         'ISMEAR': engine['ismear'],
         'SIGMA': engine['sigma'],
-        'ISYM': -1,
+        'ISYM': 0 if step in MESH else -1,
         'LWAVE': True,
         'LCHARG': False,
-        **_further(engine),
+        **_common(engine, step),
         **_STEP_TAGS[step],
+        **_further({'incar': engine['incar'].get(step, {})}),
     }
     if step not in (CHAIN[0], MESH[0]):
         tags['ISTART'] = 1
     if step in _ALL_ORBITALS:
         tags['NBANDS'] = n_all_orbitals
+    if step == 'pair_energies' and n_occupied and n_all_orbitals and _is_large(n_occupied, n_all_orbitals):
+        tags |= _LAPLACE
     if step in ('recanonicalise', 'dump'):
         tags |= {'NBANDS': n_orbitals, 'NBANDSHIGH': n_orbitals}
     if step == 'dump':
@@ -148,6 +165,16 @@ def chain_step(
     if step in _WITHOUT_BAND_GROUPS:
         tags = {tag: value for tag, value in tags.items() if tag not in _BAND_GROUP_TAGS}
     return tags
+
+
+def _is_large(n_occupied: int, n_all_orbitals: int) -> bool:
+    return n_occupied >= _MOST_OCCUPIED or n_all_orbitals >= _MOST_ORBITALS_PER_OCCUPIED * n_occupied
+
+
+def _common(engine: Mapping[str, Any], step: str) -> Tags:
+    """Return the tags of `incar` that are for all steps, as far as they are for this one."""
+    tags = _further({'incar': {tag: value for tag, value in engine['incar'].items() if tag not in STEPS}})
+    return tags if step in MESH else {tag: value for tag, value in tags.items() if tag not in _KPOINT_TAGS}
 
 
 def _electrons(engine: Mapping[str, Any]) -> Tags:

@@ -20,6 +20,7 @@ from aiida_mlcc.engines.vasp.incar import CHAIN, MESH, chain_step
 from aiida_mlcc.engines.vasp.jobs import GAMMA, retrieved_run, vasp_job, vasp_ports, why
 from aiida_mlcc.engines.vasp.settings import (
     VaspIntegrals,
+    low_cutoff,
     refuse_head,
     refuse_open_shell,
     refuse_program,
@@ -28,16 +29,16 @@ from aiida_mlcc.engines.vasp.settings import (
 from aiida_mlcc.parsers.parse_raw.outcar import parse_outcar
 
 PAIR_ENERGIES = ('Mp2PairEnergies.yaml', 'Mp2PairEnergies.elements')
-VERTEX = ('CoulombVertex.yaml', 'CoulombVertex.elements', 'EigenEnergies.yaml', 'EigenEnergies.elements')
+_VERTEX_AND_PAIRS = ('CoulombVertex', 'EigenEnergies', 'Mp2PairEnergies')
 
 _SELF_CONSISTENT = ('dft', 'hartree_fock', *MESH)
 _HANDS_OVER = {
     **{step: ('WAVECAR',) for step in (*CHAIN[:-1], 'mesh_dft')},
     'pair_energies': ('WAVECAR', *PAIR_ENERGIES),
     'mesh_hartree_fock': (),
-    'dump': (*VERTEX, *PAIR_ENERGIES),
+    'dump': (),
 }
-"""Step → files that have to be there after it."""
+"""Step → files that have to be there after it; after the last one those that Cc4s will read."""
 
 _TAKE_NATURAL_ORBITALS = 'if test -s WAVECAR.FNO; then mv -f WAVECAR.FNO WAVECAR; else rm -f WAVECAR; fi'
 _DROP_ORBITALS = 'rm -f WAVECAR CHGCAR'
@@ -58,6 +59,13 @@ class VaspIntegralsWorkChain(WorkChain):
         settings_port(spec, 'engine', VaspIntegrals, help='VASP.')
         vasp_ports(spec)
         spec.input(
+            'tensors',
+            valid_type=orm.List,
+            default=lambda: orm.List(list(_VERTEX_AND_PAIRS)),
+            serializer=orm.to_aiida_type,
+            help='Names of the tensors that Cc4s will read, without which the last step has failed.',
+        )
+        spec.input(
             'clean_workdir',
             valid_type=orm.Bool,
             default=lambda: orm.Bool(True),
@@ -67,6 +75,12 @@ class VaspIntegralsWorkChain(WorkChain):
         spec.inputs.validator = _refuse
         spec.output('tensors', valid_type=orm.RemoteData, help='The folder with what Cc4s reads.')
         spec.output('hf_energy', valid_type=orm.Float, help='eV per cell, on the k-mesh of the settings.')
+        spec.output(
+            'hf_forces',
+            valid_type=orm.ArrayData,
+            required=False,
+            help='`forces` of the same calculation, eV/Å, in the order in which VASP has the atoms.',
+        )
         spec.output(
             'summary',
             valid_type=orm.Dict,
@@ -109,6 +123,9 @@ class VaspIntegralsWorkChain(WorkChain):
         self.ctx.structure = structures[f'frame_{frame}']
         engine = self.inputs.engine.get_dict()
         self.ctx.meshes = MESH if own_mesh(engine) else ()
+        symbols = [site.kind_name for site in self.ctx.structure.sites]
+        if (warning := low_cutoff(symbols, engine)) is not None:
+            self.report(warning)
         return self._submit(CHAIN[0], *self.ctx.meshes[:1])
 
     def converge_hartree_fock(self) -> ToContext | ExitCode:
@@ -202,7 +219,8 @@ class VaspIntegralsWorkChain(WorkChain):
 
     def _job(self, step: str) -> dict[str, Any]:
         vasp, engine = self.inputs.vasp, self.inputs.engine.get_dict()
-        tags = chain_step(engine, step, self.ctx.get('n_all'), self.ctx.get('n_orbitals'))
+        numbers = [self.ctx.get(name) for name in ('n_all', 'n_orbitals', 'n_occupied')]
+        tags = chain_step(engine, step, *numbers)
         after_pair_energies = step in CHAIN[CHAIN.index('pair_energies') + 1 :]
         job = vasp_job(
             vasp,
@@ -246,7 +264,10 @@ class VaspIntegralsWorkChain(WorkChain):
                 return f'the electrons did not converge in {run.nelm} steps'
         if (there := self._files(step)) is None:
             return None
-        if missing := [name for name in _HANDS_OVER[step] if name not in there]:
+        needed = list(_HANDS_OVER[step])
+        if step == 'dump':
+            needed += [f'{name}{ending}' for name in self.inputs.tensors for ending in _TENSOR_ENDINGS]
+        if missing := [name for name in needed if name not in there]:
             return f'{node.process_label}<{node.pk}> left no {missing[0]}'
         return None
 

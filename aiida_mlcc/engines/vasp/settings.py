@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -9,7 +10,7 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_mlcc.engines.vasp.incar import RESERVED_TAGS
+from aiida_mlcc.engines.vasp.incar import RESERVED_TAGS, STEPS
 from aiida_mlcc.parsers.parse_raw.vasprun import ENERGIES
 from aiida_mlcc.science.methods import DFT_METHODS
 from aiida_mlcc.science.settings import Settings, setting, three_counts
@@ -80,13 +81,19 @@ class VaspForces(VaspSettings):
 
 @dataclass(frozen=True)
 class VaspIntegrals(VaspSettings):
-    """Hartree–Fock and the integrals for Cc4s."""
+    """Hartree–Fock and the integrals for Cc4s.
+
+    The defaults of ``ediff``, ``sigma``, and ``encutgw`` at this ``encut`` are those of the Cc4s user manual, section
+    VASP.
+    """
 
     TITLE = 'VASP integrals'
 
     name: str = setting('The program.', default='vasp', choices=('vasp', 'vasp+cc4s'))
     encut: float = setting('Cutoff of the plane waves.', default=400.0, above=0, unit='eV')
     nelm: int = setting('Electronic steps at most.', default=100, at_least=1)
+    ediff: float = setting('Convergence of the electrons.', default=1e-7, above=0, unit='eV')
+    sigma: float = setting('Width of the smearing.', default=0.001, at_least=0, unit='eV')
     gamma_only: bool = setting(
         'Whether the steps at Γ have real orbitals, and `vasp.code` is vasp_gam: complex ones take three times the '
         'operations and twice the memory.',
@@ -95,9 +102,23 @@ class VaspIntegrals(VaspSettings):
     natural_orbitals_per_occupied: int = setting(
         'MP2 natural orbitals kept for each occupied one.', default=10, at_least=1
     )
-    encutgw: float = setting('Cutoff of the Coulomb vertex.', default=150.0, above=0, unit='eV')
+    encutgw: float = setting('Cutoff of the Coulomb vertex.', default=300.0, above=0, unit='eV')
     hf_kpoints: list[int] = setting('Mesh of the Hartree–Fock energy.', default=[3, 3, 3], check=three_counts)
     hf_encut: float = setting('Cutoff of the Hartree–Fock energy.', default=400.0, above=0, unit='eV')
+    incar: dict[str, Any] = setting(
+        f'Further INCAR tags of all steps, and under the name of a step those of it alone: {", ".join(STEPS)}.',
+        default={},
+    )
+
+    @classmethod
+    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+        """Refuse what is neither a tag nor a step, and tags that the other settings decide."""
+        own = {name: tags for name, tags in given['incar'].items() if isinstance(tags, Mapping)}
+        if unknown := [name for name in own if name not in STEPS]:
+            return f'`incar.{unknown[0]}`: there is no step `{unknown[0]}`; choose from {", ".join(STEPS)}'
+        common = {name: value for name, value in given['incar'].items() if name not in own}
+        reasons = (_refuse_tags(tags) for tags in (common, *own.values()))
+        return next((reason for reason in reasons if reason is not None), None)
 
 
 JOB_ONLY = ('nelm', 'algo')
@@ -195,6 +216,25 @@ def n_electrons(symbols: list[str], engine: Mapping[str, Any]) -> float:
     return sum(of_element[symbol] for symbol in symbols)
 
 
+ENCUT_OVER_ENMAX = 1.2
+"""The Cc4s user manual asks for a cutoff at least 20 % above the largest ENMAX."""
+
+
+def low_cutoff(symbols: list[str], engine: Mapping[str, Any]) -> str | None:
+    """Return that the cutoff is low for the potentials, in a sentence, or None."""
+    found = {}
+    for element, node in potentials(symbols, engine).items():
+        if (match := re.search(r'ENMAX\s*=\s*([\d.]+)', node.get_content().decode())) is not None:
+            found[element] = float(match[1])
+    if not found or engine['encut'] >= ENCUT_OVER_ENMAX * max(found.values()):
+        return None
+    element = max(found, key=lambda name: found[name])
+    return (
+        f'`encut` is {engine["encut"]:g} eV, less than {ENCUT_OVER_ENMAX:g} times the ENMAX of {element}, '
+        f'{found[element]:g} eV, which the manual of Cc4s asks for'
+    )
+
+
 def refuse_open_shell(symbols: list[str], engine: Mapping[str, Any]) -> str | None:
     """Refuse an odd number of valence electrons, or potentials from which it cannot be counted."""
     if (reason := refuse_potentials(symbols, engine)) is not None:
@@ -216,6 +256,8 @@ def source_of(engine: Mapping[str, Any], version: str = '') -> dict[str, Any]:
 
 
 def tags_that_count(incar: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the tags of `incar` in capitals, without those that only spread the work."""
-    tags = {str(tag).upper(): value for tag, value in incar.items()}
-    return {tag: value for tag, value in tags.items() if tag not in _PARALLEL_TAGS}
+    """Return the tags of `incar` in capitals, without those that only spread the work; steps keep their names."""
+    own = {step: tags_that_count(tags) for step, tags in incar.items() if isinstance(tags, Mapping)}
+    tags = {str(tag).upper(): value for tag, value in incar.items() if tag not in own}
+    counted = {tag: value for tag, value in tags.items() if tag not in _PARALLEL_TAGS}
+    return {**counted, **{step: tags for step, tags in own.items() if tags}}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from aiida_mlcc.engines.vasp.incar import CHAIN, chain_step, langevin, next_segment, random_seed, single_point
-from aiida_mlcc.engines.vasp.settings import source_of
+from aiida_mlcc.engines.vasp.incar import CHAIN, MESH, chain_step, langevin, next_segment, random_seed, single_point
+from aiida_mlcc.engines.vasp.settings import VaspIntegrals, source_of
 
 FORCES = {
     'name': 'vasp',
@@ -119,3 +119,62 @@ def test_the_source_says_which_energy_was_read_and_forgets_how_the_work_was_spre
     assert source_of({**FORCES, 'nelm': 200, 'incar': {'KPAR': 2, 'lreal': False}}) == source_of(FORCES)
     assert source_of({**FORCES, 'energy': 'sigma_to_zero'}) != source_of(FORCES)
     assert np.all([name not in source for name in ('nelm', 'algo', 'method')])
+
+
+SPREAD = {**INTEGRALS, 'incar': {'NCORE': 4, 'KPAR': 3, 'dft': {'LREAL': False}, 'mesh_hartree_fock': {'KPAR': 9}}}
+
+
+def test_step_has_the_tags_of_all_steps_and_its_own():
+    assert chain_step(SPREAD, 'dft')['LREAL'] is False
+    assert 'LREAL' not in chain_step(SPREAD, 'hartree_fock')
+    assert chain_step(SPREAD, 'mesh_dft')['KPAR'] == 3
+    assert chain_step(SPREAD, 'mesh_hartree_fock')['KPAR'] == 9
+
+
+@pytest.mark.parametrize('step', CHAIN)
+def test_kpoints_are_never_spread_at_gamma_where_there_is_one(step):
+    assert 'KPAR' not in chain_step(SPREAD, step, 999, 88)
+
+
+def test_mesh_has_the_symmetry_of_time_reversal_and_gamma_has_none():
+    assert {step: chain_step(INTEGRALS, step)['ISYM'] for step in ('dft', *MESH)} == {
+        'dft': -1,
+        'mesh_dft': 0,
+        'mesh_hartree_fock': 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ('n_occupied', 'n_all', 'algorithm'),
+    [(16, 319, 'MP2'), (49, 900, 'MP2'), (50, 900, 'ACFDTRK'), (16, 320, 'ACFDTRK')],
+)
+def test_pair_energies_of_large_cells_take_the_laplace_transform(n_occupied, n_all, algorithm):
+    """The manual takes ALGO=MP2 below 50 occupied orbitals and 20 orbitals for each of them."""
+    tags = chain_step(INTEGRALS, 'pair_energies', n_all, None, n_occupied)
+    assert tags['ALGO'] == algorithm
+    assert tags.get('LMP2LT', False) == (algorithm == 'ACFDTRK')
+    assert (tags['LSFACTOR'], tags['NBANDS']) == (True, n_all)
+
+
+def test_tags_of_a_step_that_does_not_exist_are_refused():
+    given = {**VaspIntegrals.defaults(), 'potential_mapping': {'C': 'C'}}
+    assert VaspIntegrals.refuse({**given, 'incar': SPREAD['incar']}) is None
+    reason = VaspIntegrals.refuse({**given, 'incar': {'mp2': {'KPAR': 2}}})
+    assert 'there is no step `mp2`; choose from dft, hartree_fock' in reason
+    assert 'ENCUT is set by' in VaspIntegrals.refuse({**given, 'incar': {'dft': {'ENCUT': 300}}})
+
+
+def test_source_counts_the_tags_of_steps_but_not_how_they_spread_the_work():
+    assert source_of(SPREAD)['incar'] == {'dft': {'LREAL': False}}
+
+
+def test_defaults_are_those_of_the_manual():
+    """Cc4s user manual, VASP: SIGMA = 0.001, EDIFF = 1E-7; its example has ENCUTGW = 300 with ENCUT = 400."""
+    found = VaspIntegrals.defaults()
+    assert {name: found[name] for name in ('sigma', 'ediff', 'encutgw', 'encut', 'gamma_only')} == {
+        'sigma': 0.001,
+        'ediff': 1e-7,
+        'encutgw': 300.0,
+        'encut': 400.0,
+        'gamma_only': True,
+    }

@@ -8,6 +8,7 @@ from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.vasp.integrals import VaspIntegralsWorkChain
+from aiida_mlcc.engines.vasp.settings import low_cutoff
 from aiida_mlcc.science.snapshots import Snapshots
 from tests.vasp_outputs import poscar, single_point_outputs
 from tests.workflows.vasp_runs.settings import ENGINE
@@ -54,8 +55,11 @@ STEPS = {
         {**FOCK, 'ALGO': 'CC4S', 'NBANDS': 16, 'NBANDSHIGH': 16, 'ENCUTGW': 200.0, 'ENCUTGWSOFT': 200.0},
         VERTEX,
     ),
-    'mesh_dft': ({'ENCUT': 350.0}, {'WAVECAR': 'mesh'}),
-    'mesh_hartree_fock': ({**FOCK, 'ENCUT': 350.0, 'ALGO': 'All', 'LWAVE': False}, {}),
+    'mesh_dft': ({'ENCUT': 350.0, 'ISYM': 0}, {'WAVECAR': 'mesh'}),
+    'mesh_hartree_fock': (
+        {**FOCK, 'ENCUT': 350.0, 'ISYM': 0, 'ALGO': 'All', 'LWAVE': False},
+        {},
+    ),
 }
 ENERGIES = {'hartree_fock': -20.0, 'mesh_hartree_fock': -21.5}
 
@@ -113,6 +117,7 @@ def test_all_steps_hand_over_their_orbitals_and_leave_the_tensors(where, registr
     programs = {name: job.inputs.code.label for name, job in jobs.items()}
     assert {name for name, label in programs.items() if label == 'vasp-std'} == {'mesh_dft', 'mesh_hartree_fock'}
     assert outputs['hf_energy'].value == pytest.approx(-21.5)
+    assert outputs['hf_forces'].get_array('forces').shape == (2, 3)
     summary = outputs['summary'].get_dict()
     assert summary['hf_energy_gamma_ev'] == pytest.approx(-20.0)
     assert (summary['n_occupied'], summary['n_all_orbitals'], summary['n_orbitals']) == (4, 19, 16)
@@ -173,6 +178,7 @@ def test_each_failure_names_its_step(where, registry, good, bad, settings, statu
     [
         pytest.param('pair_energies', 'Mp2PairEnergies.elements', 314, marks=pytest.mark.nightly),
         pytest.param('natural_orbitals', 'WAVECAR.FNO', 315, marks=pytest.mark.nightly),
+        pytest.param('dump', 'EigenEnergies.yaml', 317, marks=pytest.mark.nightly),
     ],
 )
 def test_a_step_that_leaves_its_file_out_fails(where, registry, step, lost, status):
@@ -207,3 +213,12 @@ def test_bad_input_is_refused_at_submission(where, python):
     ]:
         with pytest.raises(ValueError, match=reason):
             run_get_node(VaspIntegralsWorkChain, **{**given, **changed})
+
+
+@pytest.mark.parametrize(('encut', 'is_low'), [(359.0, True), (360.0, False)])
+def test_cutoff_below_what_the_manual_asks_for_is_named(potentials, encut, is_low):
+    """The stubs have ENMAX = 300 eV."""
+    warning = low_cutoff(['Li', 'F'], {**INTEGRALS, 'encut': encut})
+    assert (warning is not None) == is_low
+    if is_low:
+        assert 'less than 1.2 times the ENMAX of Li, 300 eV' in warning
