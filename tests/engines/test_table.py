@@ -230,6 +230,9 @@ def test_labelling_validates_with_its_places_and_not_without(name: str, argon, c
     engine = correlation_engine({'name': name})
     snapshots = SnapshotsData(Snapshots.from_atoms([argon.get_ase()] * 2))
     overrides = {'engine': {'name': name}, 'selection': {'kind': 'all'}}
+    if 'vasp' in engine.places:
+        # By default its steps at Γ and its mesh are two programs.
+        overrides['vasp'] = {'code_kpoints': codes['vasp_code']}
     builder = CCEnergiesWorkChain.get_builder_from_protocol(
         snapshots=snapshots, protocol='fast', overrides=overrides, **codes
     )
