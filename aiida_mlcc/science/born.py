@@ -189,9 +189,7 @@ def checked(
     if np.linalg.eigvalsh((dielectric + dielectric.T) / 2).min() < 1:
         raise BornError('the dielectric tensor has an eigenvalue below 1: is it the high-frequency one, without units?')
     if (largest := float(np.linalg.eigvalsh((dielectric + dielectric.T) / 2).max())) > LARGEST_DIELECTRIC:
-        raise BornError(
-            f'the dielectric tensor has an eigenvalue of {largest:.3g}: a metal, which has no Born charges'
-        )
+        raise BornError(f'the dielectric tensor has an eigenvalue of {largest:.3g}: a metal, which has no Born charges')
     if factor is not None and not abs(factor / coulomb_factor() - 1) <= _FACTOR_TOLERANCE:
         raise BornError(
             f'the factor of the Born charges is {factor:g}, but here it is e²/4πε₀ = {coulomb_factor():.4f} eV·Å: '
