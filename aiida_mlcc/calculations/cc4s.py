@@ -161,7 +161,9 @@ class Cc4sCalculation(CalcJob):
                 for file in amplitudes_files(restart['read']):
                     origin = f'{parent.get_remote_path()}/{file}'
                     calc_info.remote_symlink_list.append((parent.computer.uuid, origin, file))
-        calc_info.retrieve_list = [self.OUTPUT_FILE, self.STDOUT_FILE, self.STDERR_FILE, self.CHECK_REPORT]
+        calc_info.retrieve_list = [
+            *(self.OUTPUT_FILE, self.STDOUT_FILE, self.STDERR_FILE, self.CHECK_REPORT, self.CHECKPOINT)
+        ]
         return calc_info
 
     def _add_tensors(self, calc_info: CalcInfo, names: list[str]) -> None:

@@ -32,6 +32,7 @@ class Cc4sParser(Parser):
             stdout_text=self.text(Cc4sCalculation.STDOUT_FILE),
             other_text='\n'.join((self.text(Cc4sCalculation.STDERR_FILE), self.node.get_scheduler_stderr() or '')),
             has_level_shift=bool(parameters.get(CCSD, {}).get('level_shift')),
+            checkpoint_text=self.text(Cc4sCalculation.CHECKPOINT),
             is_solved=bool(parameters.get(RESTART, {}).get('converged')),
         )
         verdict = judge(run, self.scheduler_verdict())

@@ -395,6 +395,16 @@ def test_progress_of_the_triples_is_told():
     assert summarise(made_up(IN_CCSD + CONVERGED + warned))['triples_continued']
 
 
+def test_steps_of_the_triples_are_those_of_their_checkpoint(parse):
+    # As Cc4s wrote it when it was killed; of the progress nothing had left its buffer.
+    checkpoint = 'No: 8\nNv: 4\nNranks: 0\nNnodes: 0\nEnergy: -8.504219948852434188e-08\nIteration: 7\n'
+    begun = IN_CCSD + CONVERGED + 'step: 7, PerturbativeTriples\n'
+    files = {'cc4s.stdout': begun, 'check.json': json.dumps(CHECKED), 'atrip-checkpoint.yaml': checkpoint}
+    results, node = parse(files)
+    assert node.exit_status == Cc4sCalculation.exit_codes.ERROR_INTERRUPTED.status
+    assert (results['summary']['triples_percent'], results['summary']['triples_iterations']) == (0, 7)
+
+
 def test_star_energy_is_the_same_whether_its_pair_energies_were_used_up_before_or_not():
     # MP2 of 1.5 in the complete basis and 1.2 in this one scale (T) = -0.4 to -0.5.
     for printed, used_up in ((-0.5, False), (-0.1, True)):

@@ -116,7 +116,7 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
         self.ctx.inputs = AttributeDict(self.exposed_inputs(Cc4sCalculation, self.JOB))
         self.ctx.parameters = with_defaults(self.ctx.inputs.parameters.get_dict())
         self.ctx.tried = []
-        self.ctx.triples_percent = 0
+        self.ctx.triples_percent, self.ctx.triples_iterations = 0, 0
         self.ctx.broke_off = False
         # Iterations behind the amplitudes of `amplitudes`, whether these solve the equations, and where they are.
         self.ctx.n_iterations, self.ctx.n_written = 0, 0
@@ -130,7 +130,8 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
         stretch, restart = ccsd.get('stretch'), {}
         if self.ctx.amplitudes is not None:
             restart = {'read': self.ctx.amplitudes, 'converged': self.ctx.is_solved}
-        if self.ctx.triples_percent:
+        in_triples = bool(self.ctx.triples_percent or self.ctx.triples_iterations)
+        if in_triples:
             restart['checkpoint'] = True
         if stretch is not None and not self.ctx.is_solved:
             left = max(ccsd['max_iterations'] - self.ctx.n_iterations, 1)
@@ -146,7 +147,7 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
         if stretch is not None:
             # What a job leaves lies on the computer, and need not lie there any more for one of another day.
             metadata['disable_cache'] = True
-        if not self.ctx.triples_percent:
+        if not in_triples:
             self.ctx.inputs.pop('parent_folder', None)
             if self.ctx.amplitudes is not None:
                 self.ctx.inputs.parent_folder = self.ctx.amplitudes_folder
@@ -183,12 +184,16 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
     @process_handler(priority=500, exit_codes=[*_OUT_OF_TIME, *_BROKEN_OFF])
     def continue_triples(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
         """(T) was under way: go on from its checkpoint, as long as every job comes further than the one before."""
-        percent = summary_of(node).get('triples_percent', 0)
-        if percent <= self.ctx.triples_percent or 'remote_folder' not in node.outputs:
+        summary = summary_of(node)
+        percent, iterations = summary.get('triples_percent', 0), summary.get('triples_iterations', 0)
+        further = percent > self.ctx.triples_percent or iterations > self.ctx.triples_iterations
+        if not further or 'remote_folder' not in node.outputs:
             return None
-        self.ctx.triples_percent = percent
+        self.ctx.triples_percent = max(percent, self.ctx.triples_percent)
+        self.ctx.triples_iterations = max(iterations, self.ctx.triples_iterations)
         self.ctx.inputs.parent_folder = node.outputs.remote_folder
-        return self.try_again(node, f'going on with (T) from its checkpoint, after {percent} % of it')
+        done = f'{iterations} of its steps' if iterations else f'{percent} % of it'
+        return self.try_again(node, f'going on with (T) from its checkpoint, after {done}')
 
     @process_handler(priority=490, exit_codes=list(_OUT_OF_TIME))
     def raise_walltime(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
@@ -305,7 +310,7 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
 
     def forget_checkpoint(self) -> None:
         """Start (T) anew: a checkpoint is of one algorithm on one number of ranks."""
-        self.ctx.triples_percent = 0
+        self.ctx.triples_percent, self.ctx.triples_iterations = 0, 0
 
     def remove_amplitudes(self) -> None:
         """Remove the last amplitudes, which are large; those before went when they were written."""

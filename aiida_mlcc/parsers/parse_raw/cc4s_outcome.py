@@ -28,6 +28,7 @@ _OUT_OF_MEMORY = re.compile(
     r'std::bad_alloc|oom[-_ ]kill|out of memory|cannot allocate memory|exceeded .*memory limit|TERM_MEMLIMIT',
     re.IGNORECASE,
 )
+_CHECKPOINT = re.compile(r'^Iteration: *(\d+)', re.MULTILINE)
 _KILLED_BY = (2, 9, 15, 24)
 """Signals that come from outside: interrupt, kill, terminate, CPU time."""
 _UNKNOWN = ('Unknown method', 'unknown algorithm', 'Unknown mixer')
@@ -43,6 +44,7 @@ class RecordedRun:
     :param output_text, stdout_text: ``cc4s.out.yaml`` and what Cc4s printed; empty where there is none.
     :param other_text: standard error, and what the scheduler wrote.
     :param has_level_shift: whether its ``cc4s.in`` asks for one.
+    :param checkpoint_text: the checkpoint of (T), which Cc4s removes at the end of (T).
     :param is_solved: whether it began with amplitudes that had converged, of which Cc4s says that they did not.
     """
 
@@ -53,6 +55,7 @@ class RecordedRun:
     other_text: str = ''
     has_level_shift: bool = False
     is_solved: bool = False
+    checkpoint_text: str = ''
     output: dict[str, Any] = field(init=False)
     stdout: dict[str, Any] = field(init=False)
 
@@ -243,6 +246,9 @@ def summarise(run: RecordedRun) -> dict[str, Any]:
         if step['name'] == 'PerturbativeTriples':
             summary['triples_percent'] = step['percent']
             summary['triples_continued'] = step['continued'] or CONTINUED_TRIPLES in run.other_text
+            # What was printed may still have been in a buffer when the job was killed; the checkpoint is a file.
+            if (done := _CHECKPOINT.search(run.checkpoint_text)) is not None:
+                summary['triples_iterations'] = int(done[1])
     return {name: value for name, value in summary.items() if value is not None}
 
 

@@ -187,6 +187,17 @@ def test_triples_go_on_from_their_checkpoint_as_long_as_they_come_further(set_up
     assert process.outputs['energies'].get_dict() == ENERGIES
 
 
+def test_checkpoint_tells_how_far_the_triples_came_where_their_last_lines_were_lost(set_up, inspect):
+    process = set_up()
+    for iterations in (40, 90):
+        lost = {'triples_percent': 0, 'triples_iterations': iterations}
+        assert inspect(process, CODES.ERROR_INTERRUPTED, lost) is None
+        assert process.ctx.inputs.parameters['restart'] == {'checkpoint': True}
+        assert process.ctx.inputs.parent_folder.get_remote_path() == '/scratch/job'
+    # No further than before, for the second time in a row.
+    assert inspect(process, CODES.ERROR_INTERRUPTED, lost, ENERGIES).status == 410
+
+
 def test_triples_that_had_not_begun_have_no_checkpoint(set_up, inspect):
     process = set_up()
     assert inspect(process, CODES.ERROR_INTERRUPTED, {}) is None
