@@ -167,7 +167,7 @@ def method_named(text: str) -> str:
 def read_methods(given: Any) -> list[str]:
     """Return methods, from a list or separated by commas, by their names or slugs.
 
-    :raises click.UsageError: for one that is unknown, and for what is no list.
+    :raises click.UsageError: for an unknown one, and for anything but a list.
     """
     from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
 
@@ -182,7 +182,7 @@ def read_methods(given: Any) -> list[str]:
 def tidy_methods(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Return overrides with `methods` and `vacf_methods` as lists of names.
 
-    :raises click.UsageError: for an unknown wave-function method, and for what is no list.
+    :raises click.UsageError: for an unknown wave-function method, and for anything but a list.
     """
     tidied = dict(overrides)
     if 'methods' in tidied:

@@ -148,8 +148,11 @@ class ForceEngine(Engine):
         """
 
     def dynamics(self, inputs: Inputs, start: SnapshotsData) -> Step:
-        """Return what runs the dynamics of a DFTMDWorkChain; its output `trajectory` has all frames there are."""
-        raise NotImplementedError
+        """Return what runs the dynamics of a DFTMDWorkChain; its output `trajectory` has all frames there are.
+
+        :raises ValueError: for an engine that runs none, which :meth:`refuse_places` tells at submission.
+        """
+        raise ValueError(f'{self.title} runs no dynamics here')
 
     def n_label_jobs(self, n_frames: int) -> int:
         """Return how many jobs label so many frames."""

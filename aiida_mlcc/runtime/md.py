@@ -129,7 +129,7 @@ class MolecularDynamics:
         try:
             return map_onto_crystal(primitive_atoms(self.job.input['primitive']), self.atoms)
         except CrystalError as error:
-            raise JobError(f'the start is no supercell of `primitive`: {error}') from error
+            raise JobError(f'the start is not a supercell of `primitive`: {error}') from error
 
     def _identity(self) -> str:
         content = {k: v for k, v in self.job.input.items() if k not in ('max_seconds', 'start', 'frame')}

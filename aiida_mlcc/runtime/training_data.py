@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.task import JobError
 from aiida_mlcc.science.force_field import Term
-from aiida_mlcc.science.force_field.kinds import models_of
+from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.modes import inverse_force_weights
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -101,14 +101,7 @@ class Known:
     @classmethod
     def of(cls, terms: Sequence[Term], snapshots: Snapshots) -> Known:
         """Evaluate terms on all frames."""
-        energies, forces = np.zeros(snapshots.n_frames), np.zeros_like(snapshots.positions)
-        for model in models_of(terms):
-            bound = model.bind(snapshots.atoms(0))
-            for frame, positions in enumerate(snapshots.positions):
-                energy, pulls = bound.energy_forces(positions)
-                energies[frame] += energy
-                forces[frame] += pulls
-        return cls(tuple(terms), energies, forces)
+        return cls(tuple(terms), *energies_and_forces(terms, snapshots))
 
     def left_of(self, data: Labelled) -> Labelled:
         """Return what it leaves of the labels."""

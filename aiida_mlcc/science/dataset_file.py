@@ -1,4 +1,4 @@
-"""One file with the energies of one method, as such files lie about: read in full, its hazards named."""
+"""One file with the energies of one method, read in full, with what is wrong in it named."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def copy_unpacked(path: Path, target: Path) -> None:
 def read_lines(path: Path | str) -> Iterator[str]:
     """Return the lines of a text file one by one, unpacked, without a byte order mark.
 
-    :raises ContentError: as :func:`read_content`; for what is no text in UTF-8; for a line longer than
+    :raises ContentError: as :func:`read_content`; for a file that is not text in UTF-8; for a line longer than
         :data:`LONGEST_LINE` or a file longer than :data:`MOST_BYTES`.
     """
     length = 0

@@ -97,7 +97,7 @@ def plain_name(path: Path) -> str:
 def _check_numbers(path: Path, number: int, atoms: Atoms) -> None:
     where = f'{plain_name(path)}: frame {number}'
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
-        raise ContentError(f'{where} has a position that is no finite number, or such a cell')
+        raise ContentError(f'{where} has a position or a cell with a number that is not finite')
     for what, lengths in (('a lattice vector', atoms.cell.array), ('a position', atoms.positions)):
         if np.abs(lengths).max(initial=0.0) > _FARTHEST:
             raise ContentError(f'{where} has {what} of {np.abs(lengths).max():.3g} Å')
@@ -156,7 +156,7 @@ def _xyz_frame(where: str, n_atoms: int, comment: str, rows: list[str]) -> Frame
     try:
         atoms = read(io.StringIO(text), format='extxyz')
     except Exception as error:  # ASE's reader raises whatever its parsers do
-        raise ContentError(f'{where} is no extended XYZ: {error}') from None
+        raise ContentError(f'{where} cannot be read as extended XYZ: {error}') from None
     assert isinstance(atoms, Atoms)
     repeated = tuple(sorted({key for key in names if names.count(key) > 1}))
     described = {'Properties', 'Lattice', 'pbc'}
@@ -167,7 +167,7 @@ def _check_columns(where: str, properties: str, row: str) -> None:
     fields = properties.split(':')
     widths = fields[2::3]
     if len(fields) % 3 or not all(width.isascii() and width.isdigit() and int(width) > 0 for width in widths):
-        raise ContentError(f'{where} is no extended XYZ: its Properties={properties[:80]} cannot be read')
+        raise ContentError(f'{where}: its Properties={properties[:80]} cannot be read')
     asked, there = sum(map(int, widths)), len(row.split())
     if asked > there:
         raise ContentError(f'{where}: Properties names {asked} columns, and its first atom has {there}')

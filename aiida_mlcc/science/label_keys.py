@@ -90,16 +90,16 @@ def force_columns(frames: Sequence[Frame]) -> list[str]:
 
 
 def read_number(entries: Mapping[str, Any], key: str) -> tuple[float, str | None]:
-    """Return the number of an entry in the unit of the file, and why it is NaN where it is none.
+    """Return the number of an entry in the unit of the file, and the reason where it is NaN.
 
-    An entry that is missing, empty, no number or not finite is none.
+    An entry that is missing, empty, not a number or not finite gives NaN.
     """
     value = entries.get(key)
     if value is None or (isinstance(value, str) and not value):
         return np.nan, 'no energy' if value is None else 'the energy is empty'
     if not _is_number(value):
         text = str(value)
-        return np.nan, f'the energy is no number: {text[:40]!r}'
+        return np.nan, f'the energy is not a number: {text[:40]!r}'
     number = float(value)
     return (number, None) if np.isfinite(number) else (np.nan, f'the energy is {number}')
 

@@ -340,6 +340,13 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
                         f'the {method} energy of frame {label["frame"]} is {1000 * label["residual_ev"]:+.1f} meV off '
                         f'what all others say, {label["deviations"]:.0f} errors: look at it'
                     )
+            if (unknown := found.get('undetermined_modes')) and (method, None) not in told:
+                told.add((method, None))
+                worst = ' '.join(f'{component:.3g}' for component in unknown[0]['qpoint'])
+                self.report(
+                    f'the {method} energies say little of {len(unknown)} modes of the training cell, least of that at '
+                    f'({worst}) with {unknown[0]["frequency_cm1"]:.0f} cm⁻¹: label structures that move along them'
+                )
             is_chosen = kind.name == self.inputs.delta.kind.value
             of_kind = errors if is_chosen else errors.setdefault('alternatives', {}).setdefault(kind.name, {})
             of_kind.setdefault(method, {})[seed_label(seed)] = found

@@ -103,7 +103,7 @@ def stage_inputs(
 
 
 def tolerance_for(structure: orm.StructureData) -> float:
-    """Return the symmetry tolerance (Å) that fits the digits of a structure; the usual one for what is no crystal."""
+    """Return the symmetry tolerance (Å) that fits the digits of a structure; the usual one without a crystal."""
     try:
         return fitting_tolerance(structure.get_ase())
     except ValueError:

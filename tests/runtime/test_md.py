@@ -292,7 +292,7 @@ def test_a_primitive_cell_of_another_crystal_is_noticed_before_the_first_step(tm
     other.set_cell(1.1 * other.cell, scale_atoms=True)
     folder = with_primitive(job(tmp_path, record='vacf', n_steps=20, max_lag_steps=10), other)
     output = run(folder)
-    assert 'the start is no supercell of `primitive`' in output['message']
+    assert 'the start is not a supercell of `primitive`' in output['message']
     assert 'steps_done' not in output
     assert not (folder / 'checkpoint' / 'md.npz').exists()
 

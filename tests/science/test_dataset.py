@@ -56,11 +56,11 @@ def test_the_base_brings_energies_forces_and_their_source(base, frames):
     [
         (None, 'no energy'),
         ('', 'the energy is empty'),
-        ('failed', "the energy is no number: 'failed'"),
-        ('-3.0d0', "the energy is no number: '-3.0d0'"),
+        ('failed', "the energy is not a number: 'failed'"),
+        ('-3.0d0', "the energy is not a number: '-3.0d0'"),
         ('nan', 'the energy is nan'),
         ('-inf', 'the energy is -inf'),
-        ('"not converged"', "the energy is no number: 'not converged'"),
+        ('"not converged"', "the energy is not a number: 'not converged'"),
     ],
 )
 def test_what_is_no_energy_is_no_label_and_the_reason_is_told(base, tmp_path, frames, text, reason):
@@ -262,9 +262,12 @@ def test_a_file_that_breaks_off_is_a_sentence(tmp_path, frames):
         (b'', 'is empty'),
         (b'a poem\n', r'line 1: the number of atoms of frame 0 should stand here'),
         (b'\xff\xfe\x00', 'holds no text'),
-        (b'1\nenergy=-1\nLi x y z\n', 'frame 0 is no extended XYZ'),
+        (b'1\nenergy=-1\nLi x y z\n', 'frame 0 cannot be read as extended XYZ'),
         (b'1\nenergy=-1\nLi 0 0 0\n', 'frame 0 is no crystal'),
-        (b'1\nenergy=-1 Lattice="2 0 0 0 2 0 0 0 2"\nLi nan 0 0\n', 'a position that is no finite number'),
+        (
+            b'1\nenergy=-1 Lattice="2 0 0 0 2 0 0 0 2"\nLi nan 0 0\n',
+            'a position or a cell with a number that is not finite',
+        ),
     ],
 )
 def test_what_is_no_extended_xyz_is_a_sentence(tmp_path, content, sentence):

@@ -208,7 +208,7 @@ def test_training_data_of_vasp_are_read(tmp_path):
         (f'1\n{LATTICE} Properties=species:S:1:pos:R:-3 energy=1\nC 0 0 0\n', 'Properties=.* cannot be read'),
         (f'1\n{LATTICE} Properties=species:S energy=1\nC 0 0 0\n', 'Properties=.* cannot be read'),
         ('1\nLattice="1e300 0 0 0 3 0 0 0 3" energy=1\nC 0 0 0\n', r'a lattice vector of 1e\+300 Å'),
-        ('1\nLattice="1e400 0 0 0 3 0 0 0 3" energy=1\nC 0 0 0\n', 'no finite number, or such a cell'),
+        ('1\nLattice="1e400 0 0 0 3 0 0 0 3" energy=1\nC 0 0 0\n', 'a cell with a number that is not finite'),
         ('1\nLattice="3 0 0" energy=1\nC 0 0 0\n', 'frame 0 has entries that cannot be read'),
         (f'1\n{LATTICE} energy=1\nC 0 0 1e9\n', r'a position of 1e\+09 Å'),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from math import ceil, pi, sqrt
 from typing import Any
@@ -78,9 +79,9 @@ class Cc4sEngine(CorrelationEngine):
             'cc4s': {'code': codes['cc4s'], **merge(given, inputs['cc4s'])},
         }
 
+    @abstractmethod
     def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
         """Return the inputs at the place of the integrals."""
-        raise NotImplementedError
 
     def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the labels say of their source."""
@@ -103,9 +104,9 @@ class Cc4sEngine(CorrelationEngine):
             )
         return _refuse_deadlock(inputs)
 
+    @abstractmethod
     def refuse_integrals(self, inputs: Inputs) -> str | None:
         """Return why there can be no integrals of the snapshots, in a sentence, or None."""
-        raise NotImplementedError
 
     def refuse_methods(
         self, settings: Mapping[str, Any], methods: Sequence[str], frames: Mapping[str, Any]
@@ -164,11 +165,11 @@ class Cc4sEngine(CorrelationEngine):
         beyond = sum(len(frames) for methods, frames in groups.items() if set(methods) != {'HF'})
         return self.n_integral_jobs(settings, groups, size) + beyond
 
+    @abstractmethod
     def n_integral_jobs(
         self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int
     ) -> int:
         """Return how many jobs make the integrals."""
-        raise NotImplementedError
 
 
 class Cc4sWithPyscf(Cc4sEngine):

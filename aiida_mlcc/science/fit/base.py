@@ -20,8 +20,8 @@ from aiida_mlcc.science.fit.ridge import Prepared, Problem, blocked_folds, choos
 from aiida_mlcc.science.fit.third_order_basis import second_shell, third_order_basis
 from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.force_field.dipole import DipoleModel
+from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.force_field.fourth_order import bonds_within
-from aiida_mlcc.science.force_field.kinds import models_of
 from aiida_mlcc.science.modes import inverse_force_weights
 from aiida_mlcc.science.settings import Settings, positive_numbers, setting
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
@@ -73,10 +73,11 @@ def fitter(given: FitInput) -> Callable[[str], DeltaFit]:
 
     def fit(method: str) -> DeltaFit:
         frames = with_forces(given.snapshots, method)
-        counts = drawn_frames(frames.n_frames, given.seed) if settings.resample else None
-        fitted = fit_base(
-            frames, primitive, method, given.dipole, settings, counts, _origin(frames, method, given.seed)
-        )
+        everything = np.ones(frames.n_frames, dtype=np.int64)
+        counts = drawn_frames(frames.n_frames, given.seed) if settings.resample else everything
+        drawn = np.flatnonzero(counts)
+        origin = _origin(frames, method, given.seed)
+        fitted = fit_base(frames.select(drawn), primitive, method, given.dipole, settings, counts[drawn], origin)
         symbols = sorted(set(frames.symbols))
         constants = dict.fromkeys(symbols, fitted.height / frames.n_atoms)
         field = ForceField(fitted.terms, constants, method=method)
@@ -119,7 +120,7 @@ def fit_base(
     :param settings: by default their defaults.
     :param counts: how often each frame with forces counts, shape (n_frames,); once each by default.
     :raises SnapshotsError: where fewer than two frames have forces.
-    :raises aiida_mlcc.science.crystal.CrystalError: where a frame is no supercell of `primitive`.
+    :raises aiida_mlcc.science.crystal.CrystalError: where a frame is not a supercell of `primitive`.
     """
     chosen_settings = BaseForceConstants.of(BaseForceConstants.defaults()) if settings is None else settings
     frames = with_forces(snapshots, method)
@@ -225,21 +226,15 @@ def with_forces(snapshots: Snapshots, method: str) -> Snapshots:
 
 
 def _judged(
-    field: ForceField, frames: Snapshots, primitive: Atoms, method: str, counts: NDArray[np.int64] | None
+    field: ForceField, frames: Snapshots, primitive: Atoms, method: str, counts: NDArray[np.int64]
 ) -> dict[str, Any]:
     """Return the errors of a base on the frames that it was fitted to and on those held out, and what it leaves to the
     modes."""
     label = frames.labels[method]
     assert label.forces is not None
-    energies, forces = np.zeros(frames.n_frames), np.zeros_like(label.forces)
-    for model in models_of(field.terms):
-        bound = model.bind(frames.atoms(0))
-        for frame, positions in enumerate(frames.positions):
-            energy, pulls = bound.energy_forces(positions)
-            energies[frame] += energy
-            forces[frame] += pulls
+    energies, forces = energies_and_forces(field.terms, frames)
     energies += field.constant_of(frames.symbols)
-    drawn = np.ones(frames.n_frames, dtype=bool) if counts is None else counts > 0
+    drawn = counts > 0
     found: dict[str, Any] = {
         'n_train': int(drawn.sum()),
         'n_valid': int((~drawn).sum()),

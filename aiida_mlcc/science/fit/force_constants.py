@@ -21,11 +21,13 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
 from aiida_mlcc.science.fit.delta_choice import Choice, Labels, best_choice
 from aiida_mlcc.science.fit.delta_features import candidate_bases, frames_with_forces
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
-from aiida_mlcc.science.fit.label_evidence import suspicious_labels
+from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
+from aiida_mlcc.science.fit.label_evidence import suspicious_labels, undetermined_modes
 from aiida_mlcc.science.fit.long_range import LongRange, otherwise_fitted
 from aiida_mlcc.science.fit.mapped_frames import mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis, in_common
@@ -46,7 +48,7 @@ from aiida_mlcc.science.fit.ridge import (
 from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.force_field.dipole import DipoleModel
 from aiida_mlcc.science.settings import Settings, positive_numbers, setting
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
 CHEAPER = ('HF', 'MP2')
 """Methods whose energies serve as covariates of costlier ones."""
@@ -101,8 +103,18 @@ def fitter(given: FitInput) -> Callable[[str], DeltaFit]:
         given.base_method,
         seed=given.seed,
         dipole=given.dipole,
+        harmonic=_harmonic(given),
         **settings,
     )
+
+
+def _harmonic(given: FitInput) -> HarmonicModel | None:
+    """Return the harmonic base, if its labels have forces to tell."""
+    assert given.primitive is not None
+    try:
+        return harmonic_model(given.snapshots, given.primitive, given.base_method)
+    except (SnapshotsError, CrystalError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -145,6 +157,7 @@ def fit_delta(
     *,
     seed: int = 0,
     dipole: DipoleModel | None = None,
+    harmonic: HarmonicModel | None = None,
     **settings: Any,
 ) -> DeltaFit:
     """Fit E_method − E_base to the frames that both methods label, and to their forces where both have them.
@@ -154,6 +167,7 @@ def fit_delta(
 
     :param dipole: the dipole–dipole energy that the base holds as a term, see
         :func:`~aiida_mlcc.science.fit.dipole.dipole_beside`.
+    :param harmonic: the base near the sites, whose modes are judged by what the labels say of them.
     :param settings: of :class:`ForceConstants`, by name; those that are not given have their defaults.
     :returns: the Δ; ``samples``; and ``errors``: ``n_labels``, ``labels`` (what was fitted: energies, forces),
         ``n_parameters``, ``rank`` of the fit, ``undetermined`` (directions that the ridge alone sets),
@@ -164,11 +178,12 @@ def fit_delta(
         ``rmse_mev_atom``, ``cv_rmse_mev_atom`` and ``blocked_cv_rmse_mev_atom`` (frames left out; covariates, if any,
         are known there), ``cv_rescaling_mev_atom`` (E_base rescaled and nothing else); ``label_noise_mev_cell``, what
         is left over of the coldest frames; ``suspicious_labels``, frames whose energy its own fit
-        puts far off; with a `dipole` ``long_range``, see
+        puts far off; with a `harmonic` base ``undetermined_modes``, of which the labels say little, see
+        :func:`~aiida_mlcc.science.fit.label_evidence.undetermined_modes`; with a `dipole` ``long_range``, see
         :class:`~aiida_mlcc.science.fit.long_range.LongRange`.
     :raises aiida_mlcc.science.settings.SettingsError: for a setting that is unknown or not allowed.
     :raises FitError: where there are too few labels or no motion to learn from.
-    :raises aiida_mlcc.science.crystal.CrystalError: where a frame is no supercell of `primitive`.
+    :raises aiida_mlcc.science.crystal.CrystalError: where a frame is not a supercell of `primitive`.
     """
     given = ForceConstants.of({**ForceConstants.defaults(), **settings})
     cutoff, n_folds = given.cutoff, given.n_folds
@@ -202,8 +217,17 @@ def fit_delta(
     there = snapshots.labelled_by(base_method, method)
     errors['suspicious_labels'] = [
         {'frame': int(there[label.frame]), 'residual_ev': label.residual_ev, 'deviations': label.deviations}
-        for label in suspicious_labels(solution.problem, solution.ridges)
+        for label in suspicious_labels(solution.problem, solution.ridges, choice.basis.n_parameters)
     ]
+    if harmonic is not None:
+        errors['undetermined_modes'] = undetermined_modes(
+            solution.problem,
+            solution.ridges,
+            choice.basis.second,
+            harmonic.modes(),
+            harmonic.site_map,
+            choice.basis.n_parameters,
+        )
     if dipole is not None:
         long_range = _long_range(solution, choice, own, list(below.values()), dipole, chosen)
         errors['long_range'] = long_range.describe(dipole)

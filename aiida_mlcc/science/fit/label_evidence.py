@@ -49,12 +49,18 @@ def determined_shares(
 
 
 def undetermined_modes(
-    problem: Prepared, ridges: Sequence[float], basis: ForceConstantsBasis, modes: Sequence[Mode], site_map: SiteMap
+    problem: Prepared,
+    ridges: Sequence[float],
+    basis: ForceConstantsBasis,
+    modes: Sequence[Mode],
+    site_map: SiteMap,
+    base: int,
 ) -> list[dict[str, Any]]:
     """Return the modes of the training cell of whose change the labels say little, by ascending share.
 
-    :param problem: with the parameters of `basis` first, and the energy of the base as the first without a ridge.
+    :param problem: with the parameters of `basis` first.
     :param modes: of the base, see :func:`~aiida_mlcc.science.modes.commensurate_modes`; `site_map`: of their cell.
+    :param base: the column with the energy of the base.
     :returns: of each mode ``qpoint``, ``frequency_cm1`` (of the base) and ``share``, as :func:`determined_shares` has
         it, below :data:`UNDETERMINED_SHARE`.
     """
@@ -65,8 +71,7 @@ def undetermined_modes(
         hessian = fold(basis.pairs, basis.lattice_vectors, block, site_map)
         directions[:, number] = [np.mean(np.sum((hessian @ u.T).T * u, axis=1)) for u in moved]
     # The scale of the base changes every mode in proportion.
-    base_scale = int(np.flatnonzero(problem.problem.groups == 0)[0])
-    directions[:, base_scale] = [curvature_of(mode.frequency_cm1) for mode in modes]
+    directions[:, base] = [curvature_of(mode.frequency_cm1) for mode in modes]
     shares = determined_shares(problem, ridges, directions)
     return [
         {
@@ -94,12 +99,14 @@ class SuspiciousLabel:
 
 
 def suspicious_labels(
-    problem: Prepared, ridges: Sequence[float], deviations: float = DEVIATIONS
+    problem: Prepared, ridges: Sequence[float], base: int, deviations: float = DEVIATIONS
 ) -> list[SuspiciousLabel]:
     """Return the energies that their own fit puts farther off than `deviations` of its errors, the worst first.
 
     The error is that of the median label, so that wrong ones do not hide in it; it grows with the height above the
     lowest energy where those of the others do. With fewer than twelve labels none are judged.
+
+    :param base: the column with the energy of the base.
     """
     content = problem.problem
     energies = np.flatnonzero(content.is_energy)
@@ -110,7 +117,7 @@ def suspicious_labels(
     left = np.maximum(noise_left(problem, ridges), _LEAST_LEFT)
     weights = np.ones(len(energies)) if content.weights is None else content.weights[energies]
     scaled = residuals * np.sqrt(weights / left)
-    heights = content.features[energies, int(np.flatnonzero(content.groups == 0)[0])]
+    heights = content.features[energies, base]
     heights = heights - heights.min()
     growth = heights + np.median(heights)
     found = np.abs(scaled) / (_TO_SIGMA * np.median(np.abs(scaled)) + 1e-300)

@@ -32,7 +32,7 @@ def mapped_frames(snapshots: Snapshots, primitive: Atoms) -> list[MappedFrames]:
 
     Frames of another run may have their atoms on other sites, or in another cell: they come in a group of their own.
 
-    :raises CrystalError: where a frame is no supercell of `primitive`.
+    :raises CrystalError: where a frame is not a supercell of `primitive`.
     """
     reach = reach_of_sites(primitive)
     pending = np.arange(snapshots.n_frames)

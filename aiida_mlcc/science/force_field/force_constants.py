@@ -109,7 +109,7 @@ class ForceConstantsModel:
     def bind(self, atoms: Atoms) -> BoundForceConstants:
         """Prepare for one supercell: atoms go to sites now, and keep them.
 
-        :raises aiida_mlcc.science.crystal.CrystalError: where `atoms` is no supercell of this crystal.
+        :raises aiida_mlcc.science.crystal.CrystalError: where `atoms` is not a supercell of this crystal.
         """
         site_map = map_onto_crystal(self.primitive, atoms)
         return BoundForceConstants(

@@ -107,3 +107,14 @@ def test_in_a_cell_that_resolves_little_every_mode_of_it_is_still_described() ->
     fit = fit_base(snapshots_of(cell, moved, {'LDA': Label(np.zeros(12), forces)}), primitive, 'LDA')
     assert fit.errors['forces_rmse_mev_angstrom'] < 1e-3
     assert fit.errors['undetermined'].get('second', 0) > 0
+
+
+def test_held_out_frames_choose_nothing() -> None:
+    """Frames that a member did not draw may be anything: its force constants are the same."""
+    snapshots = frames(40, 0.02)
+    unseen = drawn_frames(40, 1) == 0
+    label = snapshots.labels['LDA']
+    wild = np.where(unseen[:, None, None], 1e3 * label.forces, label.forces)
+    other = snapshots.with_label('LDA', Label(label.energies, wild, label.source))
+    ours, theirs = (fitter(given(one))('LDA').force_field.terms[0] for one in (snapshots, other))
+    assert ours.content_hash == theirs.content_hash

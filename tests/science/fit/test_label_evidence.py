@@ -50,7 +50,7 @@ def share_of_modes(along_all: bool):
     basis = candidate_bases(primitive, frames, 60, None, anharmonic=False)[0]
     problem = prepare(delta_problem(basis, frames, snapshots.labels['PBE'], snapshots.labels['HF']))
     ridges = [RIDGE] * problem.problem.n_groups
-    return undetermined_modes(problem, ridges, basis.second, modes, site_map), modes
+    return undetermined_modes(problem, ridges, basis.second, modes, site_map, basis.n_parameters), modes
 
 
 def test_frames_that_move_along_all_modes_determine_all() -> None:
@@ -77,7 +77,7 @@ def energies(wrong: dict[int, float], n: int = 40) -> Problem:
 
 @pytest.mark.parametrize('wrong', [{}, {7: 0.15}, {7: 0.15, 20: -0.2}])
 def test_labels_with_errors_of_their_own_are_named_and_no_others(wrong) -> None:
-    found = suspicious_labels(prepare(energies(wrong)), [1e-8])
+    found = suspicious_labels(prepare(energies(wrong)), [1e-8], 3)
     assert {label.frame for label in found} == set(wrong)
     assert [label.deviations for label in found] == sorted((label.deviations for label in found), reverse=True)
     for label in found:
@@ -85,4 +85,4 @@ def test_labels_with_errors_of_their_own_are_named_and_no_others(wrong) -> None:
 
 
 def test_of_few_labels_none_is_judged() -> None:
-    assert suspicious_labels(prepare(energies({3: 5.0}, n=8)), [1e-8]) == []
+    assert suspicious_labels(prepare(energies({3: 5.0}, n=8)), [1e-8], 3) == []
