@@ -17,7 +17,7 @@ SHORTEST_PERIOD = 8.0
 """Å: of a supercell whose force constants the correction by Gonze and Lee leaves right, to 0.1 cm⁻¹."""
 
 FEWEST_CELLS = 3
-"""Along every direction, for the same; with two, LiH is 14 cm⁻¹ off."""
+"""Along every direction, for the same."""
 
 MOVED_CM1 = 1.0
 """A mode that the correction moves by less does not depend on it."""
