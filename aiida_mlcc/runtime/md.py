@@ -53,6 +53,12 @@ _SHOWN_IN_FULL_K = 1e6
 _NO_MODES = (EngineError, CrystalError, JobError, RuntimeError, MemoryError, np.linalg.LinAlgError)
 """What may keep a crystal from having modes; a GPU without memory is a RuntimeError."""
 
+_LONGEST_PHASE = 0.8
+"""rad: by which the mean vibration may turn in a step. Velocity Verlet is unstable for one that turns by 2."""
+
+_GOOD_PHASE = 0.25
+"""The stiffest mode of a crystal, up to 1.4 times the mean, turns by 0.35 then."""
+
 
 def run(job: Job) -> None:
     """Run, or go on, to the end, or until there is no time left."""
@@ -232,12 +238,33 @@ class MolecularDynamics:
         kelvin = temperature(moved[1], self.masses)
         if not np.isfinite(moved[2]).all() or not kelvin < parameters.blow_up_temperature:
             raise _BlowUp(state.step + 1, kelvin, before)
+        if state.step == 0 and (reason := self._too_long(moved[0], moved[2])) is not None:
+            raise JobError(reason)
         state.positions, state.velocities, state.forces = moved
         state.energy = self.energy
         state.step += 1
         self.last_frames.append(np.concatenate([[state.step], self._frame()]))
         if not equilibrating:
             self._record(kelvin)
+
+    def _too_long(self, positions: NDArray[np.float64], forces: NDArray[np.float64]) -> str | None:
+        """Return that the time step is too long for the vibrations of the crystal, or None.
+
+        It asks of forces by an engine, which are dear and go into data sets; a force field may blow up. By how much the
+        forces of the first step pull back is a mean over all vibrations, the stiff ones among them.
+        """
+        if hasattr(self.calculator, 'bind'):
+            return None
+        moved, pulled = positions - self.state.positions, forces - self.state.forces
+        square = -float(np.sum(moved * pulled)) / float(np.sum(self.masses[:, None] * moved**2))
+        phase = float(np.sqrt(max(square, 0.0))) * self.parameters.time_step_fs * units.fs
+        if phase <= _LONGEST_PHASE:
+            return None
+        longest = self.parameters.time_step_fs * _GOOD_PHASE / phase
+        return (
+            f'a time step of {self.parameters.time_step_fs:g} fs is too long: the vibrations of this crystal turn by '
+            f'{phase:.1f} rad in it: set `time_step_fs` to {longest:.2g} or less'
+        )
 
     def _record(self, kelvin: float) -> None:
         parameters, state = self.parameters, self.state

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms, units
+from ase.calculators.calculator import Calculator, all_changes
 
 from aiida_mlcc.runtime.md import MolecularDynamics
 from aiida_mlcc.runtime.md_settings import MD
@@ -399,3 +400,35 @@ def test_the_task_runs_from_the_command_line(tmp_path: Path) -> None:
     folder = job(tmp_path)
     assert start_process(folder).wait(60) == 0
     assert output_of(folder)['final']
+
+
+def test_a_dft_run_whose_time_step_is_too_long_ends_in_the_first_step_with_a_better_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Springs that pass for an engine: they are bound to no force field."""
+
+    from aiida_mlcc.runtime import md
+
+    class Engine(Calculator):
+        implemented_properties = ['energy', 'forces']
+
+        def __init__(self, springs: Any) -> None:
+            super().__init__()
+            self.springs, self.label_source = springs, springs.label_source
+
+        def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = None) -> None:
+            super().calculate(atoms, properties, system_changes)
+            self.springs.calculate(atoms, ['energy', 'forces'], all_changes)
+            self.results = dict(self.springs.results)
+
+    def build(*given: Any) -> Any:
+        return Engine(build_force_field(*given))
+
+    build_force_field = md.build_calculator
+    monkeypatch.setattr(md, 'build_calculator', build)
+    message = run(job(tmp_path / 'long', time_step_fs=33.0))['message']
+    assert message.startswith('a time step of 33 fs is too long: the vibrations of this crystal turn by 2.0 rad in it')
+    better = float(re.search(r'set `time_step_fs` to ([\d.]+) or less', message).group(1))  # type: ignore[union-attr]
+    assert better == pytest.approx(33 * 0.25 / 2.0, rel=0.05)
+    output = run(job(tmp_path / 'short', time_step_fs=better))
+    assert output['final'], output
