@@ -414,7 +414,8 @@ def test_a_dft_run_whose_time_step_is_too_long_ends_in_the_first_step_with_a_bet
 
         def __init__(self, springs: Any) -> None:
             super().__init__()
-            self.springs, self.label_source = springs, springs.label_source
+            self.springs = springs
+            self.label_method, self.label_source = springs.label_method, springs.label_source
 
         def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = None) -> None:
             super().calculate(atoms, properties, system_changes)
