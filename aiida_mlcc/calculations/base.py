@@ -17,6 +17,8 @@ from aiida_mlcc.calculations.runtime_source import RUNTIME_SOURCE_FILE, runtime_
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.force_field import DESCRIPTION_FILE, WEIGHTS_FILE
+from aiida_mlcc.science.labelling import common_source
+from aiida_mlcc.science.snapshots import SnapshotsError
 
 DEVICES = ('cpu', 'cuda')
 _MARGIN_OF_WALLTIME = 0.05
@@ -172,6 +174,39 @@ def born_charges_port(spec: CalcJobProcessSpec) -> None:
 def describe_polarity(node: orm.ArrayData) -> dict[str, Any]:
     """Return Born charges and dielectric tensor as the runtime's tasks read them."""
     return {name: node.get_array(name).tolist() for name in ('born_charges', 'dielectric')}
+
+
+def reference_port(spec: CalcJobProcessSpec) -> None:
+    """Declare the reference displacements of a base."""
+    spec.input(
+        'reference',
+        valid_type=SnapshotsData,
+        required=False,
+        help='Displacements of few atoms in a supercell, with forces of the base method: the harmonic force constants '
+        'of a base are fitted to them in the end.',
+    )
+
+
+def refuse_reference(inputs: Mapping[str, Any], method: str) -> str | None:
+    """Refuse reference displacements without the forces of `method`, or made with other settings than `snapshots`."""
+    if 'reference' not in inputs:
+        return None
+    label = inputs['reference'].get_snapshots().labels.get(method)
+    if label is None or label.forces is None:
+        return f'`reference` has no {method} forces'
+    of_frames = inputs['snapshots'].get_snapshots().labels.get(method)
+    if of_frames is None:
+        return None
+    try:
+        common_source(method, of_frames.source, label.source)
+    except SnapshotsError as error:
+        return f'`reference` and `snapshots`: {error}'
+    return None
+
+
+def describe_reference(folder: Folder, inputs: Mapping[str, Any]) -> str | None:
+    """Write the reference displacements, if there are any, and return the name of the file."""
+    return write_snapshots(folder, inputs['reference'], 'reference.npz') if 'reference' in inputs else None
 
 
 def validate_device(node: orm.Str, _: Any) -> str | None:

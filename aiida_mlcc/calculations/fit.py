@@ -14,6 +14,9 @@ from aiida_mlcc.calculations.base import (
     born_charges_port,
     describe_polarity,
     describe_primitive,
+    describe_reference,
+    reference_port,
+    refuse_reference,
     validate_device,
     write_force_field,
     write_snapshots,
@@ -29,7 +32,18 @@ class FitCalculation(RuntimeCalculation):
     """Fit E_method − E_base of every method by a kind of Δ, to whose needs the optional inputs belong."""
 
     TASK = 'fit'
-    CHECKED = ('role', 'kind', 'parameters', 'structure', 'base', 'snapshots', 'base_method', 'methods', 'born_charges')
+    CHECKED = (
+        'role',
+        'kind',
+        'parameters',
+        'structure',
+        'base',
+        'snapshots',
+        'base_method',
+        'methods',
+        'born_charges',
+        'reference',
+    )
     FORCE_FIELD_FOLDER = 'force_field'
     RESULT_FILES = ('delta_*', 'samples_*', FORCE_FIELD_FOLDER)
 
@@ -68,6 +82,7 @@ class FitCalculation(RuntimeCalculation):
             required=False,
             help='The base force field, whose network stays as it is, for a kind that needs it.',
         )
+        reference_port(spec)
         spec.input('base_method', valid_type=orm.Str, serializer=orm.to_aiida_type)
         spec.input(
             'methods',
@@ -121,6 +136,7 @@ class FitCalculation(RuntimeCalculation):
             'primitive': describe_primitive(self.inputs.structure) if 'structure' in self.inputs else None,
             'polarity': describe_polarity(self.inputs.born_charges) if 'born_charges' in self.inputs else None,
             'base': write_force_field(folder, self.inputs.base, 'base') if 'base' in self.inputs else None,
+            'reference': describe_reference(folder, self.inputs),
             'base_method': base_method,
             'methods': [base_method] if _role_of(self.inputs) == BASE else self.inputs.methods.get_list(),
             'seed': self.inputs.seed.value,
@@ -146,6 +162,10 @@ def _refuse_kind(role: str, inputs: Mapping[str, Any]) -> str | None:
 
 def _refuse_needs(kind: Kind, inputs: Mapping[str, Any]) -> str | None:
     """Refuse what a kind lacks, or what it would not look at."""
+    if 'reference' in inputs and not kind.holds_force_constants:
+        return f'`reference` is for a base with force constants: Δ of kind {kind.name} needs none'
+    if (reason := refuse_reference(inputs, inputs['base_method'].value)) is not None:
+        return reason
     polar = 'born_charges' in inputs
     for name, is_needed in (('structure', kind.needs_crystal or polar), ('base', kind.needs_network)):
         if is_needed != (name in inputs):

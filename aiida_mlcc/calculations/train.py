@@ -14,6 +14,9 @@ from aiida_mlcc.calculations.base import (
     born_charges_port,
     describe_polarity,
     describe_primitive,
+    describe_reference,
+    reference_port,
+    refuse_reference,
     validate_device,
     write_snapshots,
 )
@@ -32,7 +35,17 @@ class TrainCalculation(RuntimeCalculation):
     """
 
     TASK = 'train'
-    CHECKED = ('snapshots', 'method', 'minus', 'forces', 'structure', 'correction', 'born_charges', 'force_constants')
+    CHECKED = (
+        'snapshots',
+        'method',
+        'minus',
+        'forces',
+        'structure',
+        'correction',
+        'born_charges',
+        'force_constants',
+        'reference',
+    )
     FORCE_FIELD_FOLDER = 'force_field'
     HISTORY_FILE = 'history.jsonl'
     RESULT_FILES = (FORCE_FIELD_FOLDER, HISTORY_FILE)
@@ -77,6 +90,7 @@ class TrainCalculation(RuntimeCalculation):
             required=False,
             help='Fit force constants first; the network learns what they leave.',
         )
+        reference_port(spec)
         spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of split, weights and order.')
         spec.input('device', valid_type=orm.Str, default=lambda: orm.Str('cpu'), validator=validate_device)
         settings_port(spec, 'network', Network, help='The network.')
@@ -106,6 +120,10 @@ class TrainCalculation(RuntimeCalculation):
         for name in ('correction', 'born_charges', 'force_constants'):
             if name in inputs and 'structure' not in inputs:
                 return f'`{name}` needs `structure`, the primitive cell of the crystal'
+        if 'reference' in inputs and 'force_constants' not in inputs:
+            return '`reference` makes force constants better, and `force_constants` is not asked for'
+        if (reason := refuse_reference(inputs, inputs['method'].value)) is not None:
+            return reason
         if 'correction' in inputs and not learns_forces:
             return '`correction` is fitted to forces, but `forces` is false'
         return None
@@ -123,5 +141,6 @@ class TrainCalculation(RuntimeCalculation):
             'primitive': describe_primitive(self.inputs.structure) if 'structure' in self.inputs else None,
             'polarity': describe_polarity(self.inputs.born_charges) if 'born_charges' in self.inputs else None,
             'correction': self.inputs.correction.get_dict() if 'correction' in self.inputs else None,
+            'reference': describe_reference(folder, self.inputs),
             'force_constants': self.inputs.force_constants.get_dict() if 'force_constants' in self.inputs else None,
         }

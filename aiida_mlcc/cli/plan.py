@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiida_mlcc.cli.plan_details import detail_lines
@@ -15,8 +15,7 @@ def plan(inputs: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     """Return (stage, number of jobs, what they do) for the valid inputs of the master WorkChain."""
     methods = inputs['methods'].get_list()
     stages: list[tuple[str, int, str]] = []
-    if 'dft_md' in inputs:
-        stages.append(('dft_md', *_dynamics(inputs['dft_md'])))
+    stages += _sampling(inputs)
     if 'cc_energies' in inputs:
         stages.append(('cc_energies', *_energies(inputs, methods)))
     n_members, with_control = 1, False
@@ -67,6 +66,42 @@ def _crystal(inputs: Mapping[str, Any]) -> str:
     primitive = '' if len(crystal) == n_primitive else f' ({n_primitive} in the primitive cell)'
     group = f'space group {space_group(crystal, symprec)} within {symprec:g} Å'
     return f'Phonons of {formula_of(crystal.symbols)}, {len(crystal)} atoms{primitive}, {group}:'
+
+
+def _sampling(inputs: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
+    """Give the stages that make structures with DFT forces."""
+    from aiida_mlcc.engines.table import force_engine
+
+    if 'dft_md' not in inputs:
+        return
+    engine = inputs['dft_md']['engine'].get_dict()
+    if 'reference' in inputs:
+        n_cells, n_atoms = _displaced_cells(inputs)
+        what = f'{engine["method"]} forces of {n_cells - 1} displacements and of the cell at rest, {n_atoms} atoms'
+        yield 'reference', force_engine(engine).n_label_jobs(n_cells), what
+    if 'thermal_structures' not in inputs:
+        yield 'dft_md', *_dynamics(inputs['dft_md'])
+        return
+    asked = inputs['thermal_structures']['parameters'].get_dict()
+    n_structures, n_first = asked['n_structures'], min(asked['n_first'], asked['n_structures'])
+    batches = [n for n in (n_first, n_structures - n_first) if n]
+    yield (
+        'thermal_structures',
+        sum(force_engine(engine).n_label_jobs(n) for n in batches),
+        f'{engine["method"]} forces of {n_structures} structures drawn from harmonic force constants, '
+        f'{asked["temperature_start_K"]:g} to {asked["temperature_end_K"]:g} K',
+    )
+
+
+def _displaced_cells(inputs: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many cells the reference displacements are, and of how many atoms."""
+    from aiida_mlcc.science.displacements import Displacements, displaced_cells
+
+    asked = inputs['reference']
+    matrix = asked.get('supercell_matrix', inputs['dft_md']['supercell_matrix']).get_list()
+    settings = Displacements.of(asked['parameters'].get_dict())
+    found = displaced_cells(inputs['structure'].get_ase(), matrix, settings, asked['symprec'].value)
+    return found.n_frames, found.n_atoms
 
 
 def _dynamics(inputs: Mapping[str, Any]) -> tuple[int, str]:

@@ -173,6 +173,18 @@ def places_of_labels(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {place: inputs[place] for place in {engine.place: None for engine in force_engines()} if place in inputs}
 
 
+def with_label_job(
+    inputs: Mapping[str, Any], engine: Mapping[str, Any] | orm.Dict, codes: Mapping[str, Any], options: Options
+) -> dict[str, Any]:
+    """Return the inputs of a protocol with the job of the engine that labels structures, and no other place.
+
+    :param codes: as :func:`codes_by_place` returns them.
+    """
+    of_engine = force_engine(engine)
+    places = {other.place for other in force_engines()} - {of_engine.place}
+    return {name: value for name, value in of_engine.fill(inputs, codes, options).items() if name not in places}
+
+
 def with_jobs(inputs: Mapping[str, Any], codes: Mapping[str, Any], options: Options) -> dict[str, Any]:
     """Return the inputs of a protocol with the jobs of the correlation engine, and no others.
 

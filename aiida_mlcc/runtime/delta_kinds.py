@@ -68,6 +68,11 @@ class Kind:
         return 'network' in self.settings
 
     @property
+    def holds_force_constants(self) -> bool:
+        """Whether, as a base, it holds force constants, which reference displacements make better."""
+        return BASE in self.roles and 'force_constants' in self.settings
+
+    @property
     def is_trained(self) -> bool:
         """Whether it is a network, trained by the task ``train``, and not a fit."""
         return self.fitter is None

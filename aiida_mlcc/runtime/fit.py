@@ -1,8 +1,9 @@
 """Task ``fit``: Δ of several methods, or a base, of a kind that is fitted (:mod:`aiida_mlcc.runtime.delta_kinds`).
 
 ``snapshots.npz`` and what the kind needs (``primitive``, the cell; ``base``, the folder of the base force field), and
-for a polar crystal its Born charges (``polarity``, see :func:`dipole_of`) → a folder ``delta_SLUG/`` and, where the fit
-can tell what else the labels allow, a file ``samples_SLUG.npz`` per method, and ``errors`` of each in ``output.json``.
+for a polar crystal its Born charges (``polarity``, see :func:`dipole_of`), for a base ``reference`` displacements → a
+folder ``delta_SLUG/`` and, where the fit can tell what else the labels allow, a file ``samples_SLUG.npz`` per method,
+and ``errors`` of each in ``output.json``.
 A method that cannot be fitted is named under ``failures`` with the reason; the others go on. The base of one method
 goes to ``force_field/`` instead. A fit takes seconds to minutes: nothing is kept to resume from.
 """
@@ -47,6 +48,7 @@ def run(job: Job) -> None:
         base=None if job.input.get('base') is None else ForceField.load(job.path_of('base')),
         device=str(job.require('device')),
         dipole=dipole_of(job.input, snapshots),
+        reference=reference_of(job),
     )
     methods, fit_method = list(job.require('methods')), kind.load_fitter()(given)
     errors: dict[str, dict[str, Any]] = {}
@@ -68,6 +70,11 @@ def run(job: Job) -> None:
     if failures and not errors:
         raise JobError(failures[0]['reason'], failures=failures)
     return job.finish(errors=errors, failures=failures)
+
+
+def reference_of(job: Job) -> Snapshots | None:
+    """Return the reference displacements of a job, if it has any."""
+    return None if job.input.get('reference') is None else Snapshots.load(job.path_of('reference'))
 
 
 def dipole_of(content: Mapping[str, Any], snapshots: Snapshots) -> DipoleModel | None:

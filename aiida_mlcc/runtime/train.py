@@ -25,7 +25,7 @@ import torch
 from ase.data import atomic_numbers
 
 from aiida_mlcc.runtime.base_judge import BaseJudge
-from aiida_mlcc.runtime.fit import dipole_of, primitive_cell
+from aiida_mlcc.runtime.fit import dipole_of, primitive_cell, reference_of
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.graphs import DTYPES, Graph, neighbour_graph
 from aiida_mlcc.runtime.mace_model import Architecture, build, model_of, shifted, term_of
@@ -66,7 +66,8 @@ def run(job: Job) -> None:
         raise JobError(f'the device is {device!r}, but PyTorch finds no GPU on this computer: ask for one, or use cpu')
     snapshots = Snapshots.load(job.path_of('snapshots'))
     data = labelled_frames(snapshots, target, training.valid_fraction, seed)
-    known = known_before(job.input, data, target)
+    reference = reference_of(job)
+    known = known_before(job.input, data, target, reference)
     judge = BaseJudge.of(job.input, data, target, known)
     data = known.left_of(data)
     constants = constants_of(data, target)
@@ -79,7 +80,7 @@ def run(job: Job) -> None:
     architecture = replace(architecture, shift=start / data.snapshots.n_atoms)
     model.scale_shift.shift.fill_(architecture.shift)  # type: ignore[union-attr, operator]
     trainer = Trainer(model, train, valid, training, seed, unit=architecture.scale)
-    if not _train(job, trainer, _identity(job.input, snapshots)):
+    if not _train(job, trainer, _identity(job.input, snapshots, reference)):
         return job.pause(epochs_done=trainer.epoch, best_epoch=trainer.best_epoch)
 
     term = term_of(architecture, trainer.best_parameters, trained_on=_origin(target, snapshots, data, seed))
@@ -93,10 +94,12 @@ def run(job: Job) -> None:
     return job.finish(errors=errors, epochs_done=trainer.epoch, best_epoch=trainer.best_epoch)
 
 
-def known_before(content: Mapping[str, Any], data: Labelled, target: Target) -> Known:
+def known_before(
+    content: Mapping[str, Any], data: Labelled, target: Target, reference: Snapshots | None = None
+) -> Known:
     """Return what a base has before its network is trained: the dipoles of ``polarity``, and ``force_constants``.
 
-    Force constants are fitted to the training frames alone.
+    Force constants are fitted to the training frames and to reference displacements alone.
 
     :raises JobError: where they cannot be fitted.
     """
@@ -107,7 +110,8 @@ def known_before(content: Mapping[str, Any], data: Labelled, target: Target) -> 
         raise JobError('force constants need the primitive cell of the crystal')
     try:
         primitive, chosen = primitive_cell(content['primitive']), BaseForceConstants.of(settings)
-        fitted = fit_base(data.snapshots.select(data.train), primitive, target.method, dipole, chosen)
+        frames = data.snapshots.select(data.train)
+        fitted = fit_base(frames, primitive, target.method, dipole, chosen, reference=reference)
     except (SnapshotsError, CrystalError, FitError, RidgeError) as error:
         raise JobError(str(error)) from None
     return Known.of(fitted.terms, data.snapshots)
@@ -259,10 +263,11 @@ def _resume(trainer: Trainer, checkpoint: Path, identity: str) -> None:
     trainer.restore(tensors, json.loads(metadata['numbers']))
 
 
-def _identity(settings: Mapping[str, Any], snapshots: Snapshots) -> str:
+def _identity(settings: Mapping[str, Any], snapshots: Snapshots, reference: Snapshots | None = None) -> str:
     """Hash of all that a training depends on. The time limit is none of it."""
     content = {name: value for name, value in settings.items() if name != 'max_seconds'}
-    return hashlib.sha256(json.dumps([content, snapshots.content_hash()], sort_keys=True).encode()).hexdigest()
+    hashes = [each.content_hash() for each in (snapshots, reference) if each is not None]
+    return hashlib.sha256(json.dumps([content, *hashes], sort_keys=True).encode()).hexdigest()
 
 
 def _origin(target: Target, snapshots: Snapshots, data: Labelled, seed: int) -> dict[str, Any]:

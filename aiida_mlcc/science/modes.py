@@ -26,6 +26,8 @@ _SAME_POINT = 1e-6
 _BLOCKS = 20
 _LARGEST_SHARE = 20.0
 _NO_SPREAD = 1e-9
+_NOT_MOVED = 1e-12
+_SOFTEST_CM1 = 1.0
 
 
 @dataclass(frozen=True)
@@ -161,8 +163,9 @@ def projected_residuals(
     :param residual_forces: reference minus model, eV/Å, of the same shape.
     :param heat: how hot each frame is, in any unit, shape (n_frames,). If given, the slope may depend on it linearly,
         and what is returned is the shift at rest: what is quartic of the residual shifts a mode with temperature.
-    :returns: of each mode ``qpoint``, ``frequency_cm1``, ``shift_cm1`` (what the residual forces ask to be added to the
-        model's frequency: positive where the model is too soft) and ``standard_error_cm1``.
+    :returns: of each mode that moves in some frame ``qpoint``, ``frequency_cm1``, ``shift_cm1`` (what the residual
+        forces ask to be added to the model's frequency: positive where the model is too soft) and
+        ``standard_error_cm1``.
     """
     weights = np.ones(len(displacements)) if frame_weights is None else frame_weights
     hotness = np.zeros(len(displacements)) if heat is None else heat / heat.mean()
@@ -173,6 +176,8 @@ def projected_residuals(
         amplitudes = np.einsum('dia,fia->fd', mode.vectors, displacements * roots)
         pulls = np.einsum('dia,fia->fd', mode.vectors, residual_forces / roots)
         products, squares = (amplitudes * pulls).sum(axis=1), (amplitudes**2).sum(axis=1)
+        if squares.max() < _NOT_MOVED:
+            continue
         sums = np.array(
             [
                 [np.bincount(stretches, weights * power * part) for part in (products, squares, hotness * squares)]
@@ -183,7 +188,7 @@ def projected_residuals(
         left_out = -_slope_at_rest(sums.sum(axis=2)[..., None] - sums)
         n = len(left_out)
         error = np.sqrt((n - 1) / n * np.sum((left_out - left_out.mean()) ** 2)) if n > 1 else np.inf
-        slope = CM1_PER_ROOT_CURVATURE**2 / (2 * abs(mode.frequency_cm1))
+        slope = CM1_PER_ROOT_CURVATURE**2 / (2 * max(abs(mode.frequency_cm1), _SOFTEST_CM1))
         found.append(
             {
                 'qpoint': list(mode.qpoint),

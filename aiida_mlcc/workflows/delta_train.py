@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_mlcc.calculations.base import RuntimeCalculation
+from aiida_mlcc.calculations.base import RuntimeCalculation, refuse_reference
 from aiida_mlcc.calculations.correlate import validate_methods
 from aiida_mlcc.calculations.fit import FitCalculation
 from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
@@ -51,6 +51,13 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         spec.input('base_method', valid_type=orm.Str, serializer=orm.to_aiida_type, validator=_refuse_base_method)
         spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_methods)
         spec.input('seeds', valid_type=orm.List, serializer=orm.to_aiida_type, validator=refuse_seeds)
+        spec.input(
+            'reference',
+            valid_type=SnapshotsData,
+            required=False,
+            help='Displacements with forces of the base method, in the cell of the snapshots or a larger one: a base '
+            'of force constants takes its second order from them.',
+        )
         nac_port(
             spec,
             'Of a polar crystal: the dipole–dipole energy of its Born charges is a term of every force field then, and '
@@ -138,6 +145,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         options: Options = None,
         train_options: Options = None,
         nac: orm.SinglefileData | orm.ArrayData | None = None,
+        reference: SnapshotsData | None = None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
 
@@ -146,6 +154,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         :param options: scheduler options of all jobs, as in ``metadata.options``.
         :param train_options: what differs for the networks, such as a GPU partition.
         :param nac: Born charges and the dielectric tensor of a polar crystal, a ``BORN`` file or arrays.
+        :param reference: displacements with forces of the base method.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
@@ -163,6 +172,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             if name in (delta['kind'], *delta['compare']):
                 delta[kind.slug] = job_inputs(job, code, options_of(kind))
         given = {'structure': structure, 'snapshots': snapshots, 'base_method': base_method, 'nac': nac}
+        given['reference'] = reference
         return cls.fill({**given, **inputs})
 
     def find_primitive_cell(self) -> None:
@@ -248,6 +258,8 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         given, kind = self.inputs.base, training.kind
         job = {name: given[name] for name in ('code', 'metadata', 'device') if name in given}
         job['metadata'] = dict(job.get('metadata', {}))
+        if 'reference' in self.inputs and kind.holds_force_constants and training.role == BASE:
+            job['reference'] = self.inputs.reference
         if not kind.is_trained:
             job.pop('device', None)
             return {**job, 'role': orm.Str(BASE), 'parameters': given[next(iter(kind.settings))]}
@@ -328,8 +340,9 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
                 method = training.method if training.role == BASE else CONTROLS[training.method]
                 found = self.ctx.trained[training.name].outputs.summary['errors']
                 found = found if training.kind.is_trained else found[training.method]
-                if remark := found.get('remark'):
-                    self.report(f'{training.name}: {remark}')
+                for told_by in (found, found.get('reference', {})):
+                    if remark := told_by.get('remark'):
+                        self.report(f'{training.name}: {remark}')
                 errors.setdefault(method, {})[seed_label(training.seed)] = found
         told = set()
         for kind, method, seed, _, found in self.deltas():
@@ -387,7 +400,17 @@ _JOBS: dict[bool, tuple[type[RuntimeCalculation], type[RuntimeRestartWorkChain]]
 }
 """Whether a kind is trained → what runs it."""
 
-_SET_HERE = ('snapshots', 'seed', 'runtime_source', 'parent_folder', 'structure', 'born_charges', 'method', 'minus')
+_SET_HERE = (
+    'snapshots',
+    'seed',
+    'runtime_source',
+    'parent_folder',
+    'structure',
+    'born_charges',
+    'method',
+    'minus',
+    'reference',
+)
 _SET_HERE_OF_FITS = ('role', 'kind', 'base', 'base_method', 'methods')
 _OF_OTHER_ROLES = {BASE: ('forces',), DELTA: ('correction', 'force_constants')}
 
@@ -474,6 +497,8 @@ def _refuse_labels(inputs: Mapping[str, Any], _: Any) -> str | None:
     for method in (inputs['base_method'].value, *inputs['methods']):
         if method not in snapshots.methods:
             return f'`snapshots` have no {method} labels; their methods: {", ".join(snapshots.methods) or "none"}'
+    if (reason := refuse_reference(inputs, inputs['base_method'].value)) is not None:
+        return reason
     base = snapshots.get_snapshots().labels[inputs['base_method'].value]
     if base.forces is None:
         return f'`snapshots` have no {inputs["base_method"].value} forces, which the base is trained on'

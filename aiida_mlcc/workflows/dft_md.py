@@ -39,7 +39,7 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
         md_port(spec)
         spec.inputs['md']['code'].help = 'A Python that has ASE and the program, for an engine that the runtime runs.'
         dynamics_ports(spec)
-        spec.inputs.validator = _refuse_places
+        spec.inputs.validator = _refuse
         spec.output('snapshots', valid_type=SnapshotsData, help='The frames with energies and forces.')
         spec.outline(
             cls.build_supercell,
@@ -109,18 +109,30 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
         return None
 
 
-def _refuse_places(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
-    """Refuse an engine without the code that runs it, and what it cannot do."""
-    if not {'engine', 'md'} <= set(inputs):
+def refuse_dynamics(inputs: Mapping[str, Any]) -> str | None:
+    """Return why the engine cannot run the dynamics, in a sentence, or None."""
+    if 'engine' not in inputs:
         return None
+    if 'md' not in inputs:
+        return '`md` is missing, the dynamics'
     engine, parameters = force_engine(inputs['engine']), inputs['md'].get('parameters')
     if (reason := engine.refuse_places(inputs, dynamics=True)) is not None:
         return reason
     if parameters is not None and (reason := engine.refuse_dynamics(parameters)) is not None:
         return f'md.parameters: {reason}'
-    if 'structure' not in inputs:
+    return None
+
+
+def refuse_cell(inputs: Mapping[str, Any]) -> str | None:
+    """Return why the engine cannot calculate the crystal in its supercell, in a sentence, or None."""
+    if not {'engine', 'structure'} <= set(inputs):
         return None
+    engine = force_engine(inputs['engine'])
     settings, crystal = inputs['engine'].get_dict(), inputs['structure'].get_ase()
     if (reason := engine.refuse_crystal(settings, crystal)) is not None or 'supercell_matrix' not in inputs:
         return reason
     return engine.refuse_electrons(settings, supercell(crystal, expand_matrix(inputs['supercell_matrix'].get_list())))
+
+
+def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+    return refuse_dynamics(inputs) or refuse_cell(inputs)

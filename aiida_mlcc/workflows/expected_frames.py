@@ -36,7 +36,7 @@ def expected_frames(inputs: Mapping[str, Any]) -> ExpectedFrames:
     """Return what the inputs of the master WorkChain ask to be labelled."""
     labelling, methods = inputs['cc_energies'], inputs['methods'].get_list()
     snapshots = inputs['snapshots'].get_snapshots() if 'snapshots' in inputs else None
-    n_frames = _frames_of_dynamics(inputs) if snapshots is None else snapshots.n_frames
+    n_frames = frames_to_come(inputs) if snapshots is None else snapshots.n_frames
     selection = labelling['selection'].get_dict()
     if 'rounds' in labelling:
         selection['n'] = labelling['rounds'].get_dict()['most']
@@ -55,13 +55,16 @@ def expected_frames(inputs: Mapping[str, Any]) -> ExpectedFrames:
 
 
 def first_point(inputs: Mapping[str, Any]) -> Atoms:
-    """Return a cell like those that are labelled: a snapshot, or the supercell of the dynamics."""
+    """Return a cell like those that are labelled: a snapshot, or the training cell."""
     if 'snapshots' in inputs:
         return inputs['snapshots'].get_ase()
     return supercell(inputs['structure'].get_ase(), expand_matrix(inputs['dft_md']['supercell_matrix'].get_list()))
 
 
-def _frames_of_dynamics(inputs: Mapping[str, Any]) -> int:
+def frames_to_come(inputs: Mapping[str, Any]) -> int:
+    """Return how many frames the dynamics will have, or how many structures are drawn instead."""
+    if 'thermal_structures' in inputs:
+        return int(inputs['thermal_structures']['parameters']['n_structures'])
     parameters = inputs['dft_md']['md']['parameters'].get_dict()
     return parameters['n_steps'] // parameters['record_every']
 

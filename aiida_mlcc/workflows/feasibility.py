@@ -103,7 +103,7 @@ def _of_one_cell(inputs: Mapping[str, Any]) -> str | None:
     base = training.get('base', {})
     if 'correction' in base:
         return 'bases with `delta_train.base.correction`'
-    if 'kind' in base and 'force_constants' in kinds_for(BASE)[base['kind'].value].settings:
+    if 'kind' in base and kinds_for(BASE)[base['kind'].value].holds_force_constants:
         return f'bases of kind {base["kind"].value} (`delta_train.base.kind`)'
     kind = kinds_for(DELTA)[training['delta']['kind'].value]
     return f'Δ of kind {kind.name} (`delta_train.delta.kind`)' if kind.needs_crystal else None

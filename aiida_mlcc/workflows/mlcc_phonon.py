@@ -15,6 +15,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.table import refuse_code_names
 from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.jobs.ports import count_port, structure_port
+from aiida_mlcc.runtime.delta_kinds import BASE, kinds_for
 from aiida_mlcc.science.formula import formula_of
 from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, METHODS, slug_of
 from aiida_mlcc.workflows.curve_table import curve_namespaces, outputs_of_stage
@@ -22,10 +23,15 @@ from aiida_mlcc.workflows.expected_frames import expected_frames, first_point
 from aiida_mlcc.workflows.forecast import ForecastMixin
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.stages import (
+    MD,
+    SAMPLING,
     SHARED,
     STAGES,
+    THERMAL,
     missing_methods,
     refuse_incomplete,
+    refuse_other_sampling,
+    samples_thermally,
     stage_inputs,
     stages_needed,
     tolerance_for,
@@ -48,6 +54,20 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
             required=False,
             help='Start from these: with DFT energies and forces, and whatever else they are labelled with.',
         )
+        spec.input(
+            'displacements',
+            valid_type=SnapshotsData,
+            required=False,
+            help='Reference displacements with DFT forces, in place of the stage `reference`.',
+        )
+        spec.input(
+            'sampling.kind',
+            valid_type=orm.Str,
+            serializer=orm.to_aiida_type,
+            default=lambda: orm.Str(MD),
+            validator=_refuse_sampling,
+            help='; '.join(f'`{name}`: {what}' for name, what in SAMPLING.items()),
+        )
         spec.input_namespace(
             'force_fields',
             required=False,
@@ -68,9 +88,14 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
             # expose_inputs takes the options out of the mapping it is given.
             optional = {} if stage == 'harmonic_phonon' else {'required': False, 'populate_defaults': False}
             spec.expose_inputs(workchain, namespace=stage, exclude=SHARED[stage], namespace_options=optional)
+        # The engine and the cell are needed without a dynamics, too.
+        spec.inputs['dft_md'].validator = None
+        spec.inputs['dft_md']['md'].required = spec.inputs['dft_md']['md'].populate_defaults = False
+        spec.inputs['reference']['supercell_matrix'].required = False
         spec.inputs.validator = refuse_incomplete
 
         spec.output('snapshots', valid_type=SnapshotsData, required=False, help='All frames with all labels.')
+        spec.output('displacements', valid_type=SnapshotsData, required=False, help='Reference displacements.')
         spec.output('errors', valid_type=orm.Dict, required=False, help='Errors of every fit, per method and seed.')
         spec.output('learning_curve', valid_type=orm.Dict, required=False, help='Of labelling in rounds.')
         spec.output('failures', valid_type=orm.Dict, help='What failed in which stage, and why.')
@@ -85,8 +110,16 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
                 cls.run_dry,
                 cls.judge_forecast,
             ),
+            if_(cls.needs_displacements)(
+                cls.run_reference,
+                cls.collect_displacements,
+            ),
             if_(cls.needs_snapshots)(
-                cls.run_dft_md,
+                if_(cls.samples_thermally)(
+                    cls.draw_thermal_structures,
+                ).else_(
+                    cls.run_dft_md,
+                ),
                 cls.collect_snapshots,
             ),
             if_(cls.needs_energies)(
@@ -119,6 +152,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         protocol: str | None = None,
         overrides: Mapping[str, Any] | None = None,
         snapshots: SnapshotsData | None = None,
+        displacements: SnapshotsData | None = None,
         force_fields: Mapping[str, Mapping[str, ForceFieldData]] | None = None,
         known_labels: Mapping[str, SnapshotsData] | None = None,
         options: Options = None,
@@ -132,6 +166,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
 
         :param code: a Python that has the packages of the ``runtime`` extra.
         :param snapshots: start from these, with DFT energies and forces at least.
+        :param displacements: reference displacements with DFT forces, which are not made then.
         :param force_fields: start from these: slug of the method → ``seed_N`` → force field.
         :param known_labels: energies of earlier runs, which are not computed again.
         :param options: scheduler options of all jobs, as in ``metadata.options``.
@@ -149,8 +184,17 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         tolerance = tolerance_for(structure) if symprec is None else symprec
         below = {stage: with_symprec(stage, overrides.pop(stage, None), tolerance) for stage in STAGES}
         inputs = cls.get_protocol_inputs(protocol, overrides)
-        chosen = {**inputs, 'structure': structure, 'snapshots': snapshots, 'force_fields': force_fields}
-        needed = stages_needed(snapshots, force_fields is not None, inputs['methods'], bool(inputs['vacf_methods']))
+        refuse_other_sampling(inputs['sampling']['kind'], below)
+        given_nodes = {'snapshots': snapshots, 'displacements': displacements, 'force_fields': force_fields}
+        chosen = {**inputs, 'structure': structure, **given_nodes}
+        needed = stages_needed(
+            snapshots,
+            force_fields is not None,
+            inputs['methods'],
+            bool(inputs['vacf_methods']),
+            inputs['sampling']['kind'] == THERMAL,
+            displacements is None and cls._makes_displacements(inputs['sampling']['kind'], protocol, below),
+        )
         if asked_for_energies and 'cc_energies' not in needed and 'delta_train' in needed:
             # Asked for by name: what the snapshots carry already is not computed again.
             needed = ['cc_energies', *needed]
@@ -158,23 +202,41 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
             given: dict[str, Any] = {'structure': structure}
             if stage == 'cc_energies':
                 given.update(snapshots=snapshots, **codes)
-            if stage == 'dft_md':
+            if stage in ('dft_md', 'reference', 'thermal_structures'):
                 given.update(codes)
+            if stage in ('reference', 'thermal_structures'):
+                given['engine'] = chosen['dft_md']['engine']
             if stage == 'delta_train':
                 given['train_options'] = train_options
             if stage in ('delta_train', 'harmonic_phonon'):
                 given['nac'] = nac
             chosen[stage] = stage_inputs(stage, code, protocol, below[stage], options, **given)
+            if stage == 'dft_md' and inputs['sampling']['kind'] == THERMAL:
+                # Neither the dynamics nor where it would run.
+                kept = {name: chosen[stage][name] for name in ('engine', 'supercell_matrix', 'seed')}
+                chosen[stage] = kept
+            if stage == 'reference' and 'supercell_matrix' not in (below[stage] or {}):
+                chosen[stage].pop('supercell_matrix')
             if 'nac' in given and nac_other is not None:
                 chosen[stage]['nac_other'] = nac_other
         if 'cc_energies' in needed:
             chosen['cc_energies']['known_labels'] = dict(known_labels or {})
         return cls.fill(chosen)
 
+    @classmethod
+    def _makes_displacements(cls, sampling: str, protocol: str | None, below: Mapping[str, Any]) -> bool:
+        """Tell whether reference displacements are made: for thermal structures, and for a base of force constants."""
+        asked = below['reference']
+        if sampling == THERMAL or (isinstance(asked, Mapping) and set(asked) != {'symprec'}):
+            return True
+        kind = STAGES['delta_train'].get_protocol_inputs(protocol, below['delta_train'])['base']['kind']
+        return kind in (found := kinds_for(BASE)) and found[kind].holds_force_constants
+
     def begin(self) -> None:
         """Note what is given."""
         self.ctx.failed = []
         self.ctx.snapshots = self.inputs.get('snapshots')
+        self.ctx.displacements = self.inputs.get('displacements')
         self.ctx.force_fields, self.ctx.alternatives, self.ctx.delta_samples = {}, {}, {}
         for slug, members in self.inputs.get('force_fields', {}).items():
             self.ctx.force_fields[slug] = dict(members)
@@ -201,6 +263,42 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         self.keep_snapshots_and_failures()
         return self.exit_codes.ERROR_TOO_EXPENSIVE.format(reason=reason)
 
+    def needs_displacements(self) -> bool:
+        """Tell whether reference displacements must be made."""
+        return 'reference' in self.inputs and not self.ctx.force_fields
+
+    def run_reference(self) -> ToContext:
+        """Get the DFT forces of displaced atoms, in the training cell unless another is asked for."""
+        asked = self.inputs.reference.get('supercell_matrix')
+        shared = {'structure': self.inputs.structure, 'engine': self.inputs.dft_md.engine}
+        shared['supercell_matrix'] = self.inputs.dft_md.supercell_matrix if asked is None else asked
+        return self.submit_stage('reference', **shared)
+
+    def collect_displacements(self) -> ExitCode | None:
+        """Take the displacements; without them there is no harmonic distribution to draw from."""
+        node = self.ctx.reference
+        self.note_failure('reference', node)
+        if 'snapshots' in node.outputs:
+            self.ctx.displacements = node.outputs.snapshots
+            self.out('displacements', self.ctx.displacements)
+        elif self.samples_thermally():
+            return self.stop_early(self.exit_codes.ERROR_NO_SNAPSHOTS, node)
+        return None
+
+    def samples_thermally(self) -> bool:
+        """Tell whether structures are drawn from the harmonic distribution."""
+        return samples_thermally(self.inputs)
+
+    def draw_thermal_structures(self) -> ToContext:
+        """Make snapshots by draws from the harmonic distribution."""
+        return self.submit_stage(
+            'thermal_structures',
+            structure=self.inputs.structure,
+            engine=self.inputs.dft_md.engine,
+            supercell_matrix=self.inputs.dft_md.supercell_matrix,
+            reference=self.ctx.displacements,
+        )
+
     def needs_snapshots(self) -> bool:
         """Tell whether snapshots must be made."""
         return self.ctx.snapshots is None and not self.ctx.force_fields
@@ -210,9 +308,10 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         return self.submit_stage('dft_md', structure=self.inputs.structure)
 
     def collect_snapshots(self) -> ExitCode | None:
-        """Take the snapshots, also those of a dynamics that ended early."""
-        node = self.ctx.dft_md
-        self.note_failure('dft_md', node)
+        """Take the snapshots, also where not all are there."""
+        stage = 'thermal_structures' if self.samples_thermally() else 'dft_md'
+        node = self.ctx[stage]
+        self.note_failure(stage, node)
         if 'snapshots' not in node.outputs:
             return self.stop_early(self.exit_codes.ERROR_NO_SNAPSHOTS, node)
         self.ctx.snapshots = node.outputs.snapshots
@@ -254,8 +353,10 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         """Train the base and the Δ of every method, one member a seed."""
         labelled = self.ctx.snapshots.methods
         base_method = next((method for method in DFT_METHODS if method in labelled), DFT_METHODS[0])
+        reference = {} if self.ctx.displacements is None else {'reference': self.ctx.displacements}
         return self.submit_stage(
             'delta_train',
+            **reference,
             structure=self.inputs.structure,
             snapshots=self.ctx.snapshots,
             base_method=orm.Str(base_method),
@@ -384,6 +485,8 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
 _MISSING = {'cc_energies': 'the energies of many snapshots'}
 _STAGE_FAILED = {
     'dft_md': 'ERROR_NO_SNAPSHOTS',
+    'reference': 'ERROR_NO_SNAPSHOTS',
+    'thermal_structures': 'ERROR_NO_SNAPSHOTS',
     'cc_energies': 'ERROR_NO_ENERGIES',
     'delta_train': 'ERROR_NO_FORCE_FIELDS',
 }
@@ -392,6 +495,12 @@ _STAGE_FAILED = {
 def _is_a_snapshot(entry: Mapping[str, Any]) -> bool:
     """Tell whether an entry of `failures` is one snapshot that has no energy: others have."""
     return entry['stage'] == 'cc_energies' and 'snapshot' in entry
+
+
+def _refuse_sampling(node: orm.Str, _: Any) -> str | None:
+    return (
+        None if node.value in SAMPLING else f'{node.value!r} is no kind of sampling: choose from {", ".join(SAMPLING)}'
+    )
 
 
 def _refuse_vacf_methods(node: orm.List, _: Any) -> str | None:

@@ -6,13 +6,13 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_mlcc.calculations.evaluate import EvaluateCalculation
 from aiida_mlcc.calculations.functions.design_structures import design_structures
 from aiida_mlcc.calculations.functions.join_snapshots import join_snapshots
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.table import FORCES, force_engine, label_ports
+from aiida_mlcc.workflows.dft_labels import labels_of
 
 
 class NewStructuresWorkChain(WorkChain):
@@ -58,12 +58,8 @@ class NewStructuresWorkChain(WorkChain):
     def join_snapshots(self) -> ExitCode | None:
         """Put the new structures behind the snapshots; one whose DFT energy failed is of no use."""
         node = self.ctx.evaluated
-        if 'snapshots' in node.outputs:
-            evaluated, failed = node.outputs.snapshots, node.outputs.failures['failed']
-        elif 'evaluated' in node.outputs:
-            evaluated = node.outputs.evaluated[EvaluateCalculation.ENGINE]
-            failed = node.outputs.summary.get('failures', [])
-        else:
+        evaluated, failed = labels_of(node)
+        if evaluated is None:
             return self.exit_codes.ERROR_NO_LABELS.format(reason=node.exit_message)
         for entry in failed:
             self.report(f'new structure {entry["snapshot"]} has no DFT energy: {entry["reason"]}')

@@ -17,11 +17,13 @@ from aiida_mlcc.science.snapshots import Snapshots
 from aiida_mlcc.science.symmetry import SYMPREC, fitting_tolerance
 from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
-from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
+from aiida_mlcc.workflows.dft_md import DFTMDWorkChain, refuse_cell, refuse_dynamics
+from aiida_mlcc.workflows.expected_frames import frames_to_come
 from aiida_mlcc.workflows.feasibility import refuse_infeasible
 from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
 from aiida_mlcc.workflows.phonon_inputs import refuse_unfit
 from aiida_mlcc.workflows.protocol import ProtocolError
+from aiida_mlcc.workflows.reference import ReferenceWorkChain
 from aiida_mlcc.workflows.selections import (
     base_engine_like,
     kinds_of,
@@ -29,10 +31,21 @@ from aiida_mlcc.workflows.selections import (
     refuse_methods,
     refuse_selections,
 )
+from aiida_mlcc.workflows.thermal_structures import ThermalStructuresWorkChain
 from aiida_mlcc.workflows.vacf import VACFWorkChain
 
+MD, THERMAL = 'md', 'thermal'
+SAMPLING = {
+    MD: 'molecular dynamics with DFT forces (`dft_md`)',
+    THERMAL: 'independent draws from the harmonic distribution (`thermal_structures`)',
+}
+"""Where the structures come from."""
+
 STAGES: Mapping[str, Any] = {
+    # First, for its engine and training cell are those of the two others.
     'dft_md': DFTMDWorkChain,
+    'reference': ReferenceWorkChain,
+    'thermal_structures': ThermalStructuresWorkChain,
     'cc_energies': CCEnergiesWorkChain,
     'delta_train': DeltaTrainWorkChain,
     'harmonic_phonon': HarmonicPhononWorkChain,
@@ -41,8 +54,10 @@ STAGES: Mapping[str, Any] = {
 
 SHARED = {
     'dft_md': ('structure',),
+    'reference': ('structure', 'engine'),
+    'thermal_structures': ('structure', 'engine', 'supercell_matrix', 'reference'),
     'cc_energies': ('structure', 'snapshots', 'methods'),
-    'delta_train': ('structure', 'snapshots', 'base_method', 'methods'),
+    'delta_train': ('structure', 'snapshots', 'base_method', 'methods', 'reference'),
     'harmonic_phonon': (
         'structure',
         'force_fields',
@@ -58,14 +73,24 @@ SHARED = {
 
 
 def stages_needed(
-    snapshots: SnapshotsData | None, has_force_fields: bool, methods: list[str], dynamics: bool
+    snapshots: SnapshotsData | None,
+    has_force_fields: bool,
+    methods: list[str],
+    dynamics: bool,
+    thermal: bool = False,
+    displacements: bool = False,
 ) -> list[str]:
     """Return the stages that a start needs, in their order.
 
     :param dynamics: whether a spectrum is also taken from dynamics.
+    :param thermal: whether structures are drawn, not taken from a dynamics.
+    :param displacements: whether the base takes its harmonic force constants from displacements yet to be made.
     """
+    samples = snapshots is None and not has_force_fields
     needed = {
-        'dft_md': snapshots is None and not has_force_fields,
+        'dft_md': samples,
+        'reference': samples and displacements,
+        'thermal_structures': samples and thermal,
         'cc_energies': not has_force_fields and (snapshots is None or bool(missing_methods(snapshots, methods))),
         'delta_train': not has_force_fields,
         'harmonic_phonon': True,
@@ -100,6 +125,20 @@ def stage_inputs(
     except ProtocolError as error:
         raise ProtocolError(f'{stage}: {error}') from None
     return {name: value for name, value in builder._inputs(prune=True).items() if name not in SHARED[stage]}
+
+
+def refuse_other_sampling(kind: str, overrides: Mapping[str, Any]) -> None:
+    """Refuse overrides of the sampling that is not done.
+
+    :raises ProtocolError: naming the first one.
+    """
+    of_kind = {MD: ('dft_md', 'md'), THERMAL: ('thermal_structures', 'parameters')}
+    for other, (stage, name) in of_kind.items():
+        given = overrides.get(stage)
+        if other != kind and isinstance(given, Mapping) and name in given:
+            raise ProtocolError(
+                f'the override `{stage}.{name}` has no effect: `sampling.kind` is {kind}; set it to {other}'
+            )
 
 
 def tolerance_for(structure: orm.StructureData) -> float:
@@ -144,9 +183,30 @@ def refuse_incomplete(inputs: Mapping[str, Any], _: Any) -> str | None:
         return None
     if 'delta_train' not in inputs:
         return '`delta_train` is missing: give it, or trained `force_fields`'
+    if (reason := _refuse_displacements(inputs)) is not None:
+        return reason
     if inputs.get('snapshots') is None:
-        return _refuse_before_dynamics(inputs)
+        return _refuse_before_sampling(inputs)
     return _refuse_snapshots(inputs)
+
+
+def _refuse_displacements(inputs: Mapping[str, Any]) -> str | None:
+    """Refuse displacements of another crystal, and thermal structures of none."""
+    given = inputs.get('displacements')
+    if given is not None:
+        if 'reference' in inputs:
+            return '`displacements` are given, and `reference` would make others: leave one of the two out'
+        return refuse_mismatch(inputs['structure'], given)
+    if inputs.get('snapshots') is None and samples_thermally(inputs) and 'reference' not in inputs:
+        return (
+            '`sampling.kind` is thermal, which draws from harmonic force constants: give `reference` or `displacements`'
+        )
+    return None
+
+
+def samples_thermally(inputs: Mapping[str, Any]) -> bool:
+    """Tell whether structures are drawn from the harmonic distribution."""
+    return bool(inputs['sampling']['kind'].value == THERMAL) if 'sampling' in inputs else False
 
 
 def _refuse_snapshots(inputs: Mapping[str, Any]) -> str | None:
@@ -164,15 +224,22 @@ def _refuse_snapshots(inputs: Mapping[str, Any]) -> str | None:
     return None if reason is None else f'cc_energies.selection: {reason}'
 
 
-def _refuse_before_dynamics(inputs: Mapping[str, Any]) -> str | None:
-    """Refuse a selection that the dynamics cannot serve, before it has run."""
+def _refuse_before_sampling(inputs: Mapping[str, Any]) -> str | None:
+    """Refuse what cannot be sampled, and a selection that the structures cannot serve, before there are any."""
     if 'dft_md' not in inputs:
         return '`dft_md` is missing: give it, or `snapshots`'
+    if samples_thermally(inputs):
+        if 'thermal_structures' not in inputs:
+            return '`sampling.kind` is thermal, but `thermal_structures` is missing: give it, or set the kind to md'
+    elif (reason := refuse_dynamics(inputs['dft_md'])) is not None:
+        return f'dft_md: {reason}'
+    if (reason := refuse_cell({**inputs['dft_md'], 'structure': inputs['structure']})) is not None:
+        return f'dft_md: {reason}'
     if 'cc_energies' not in inputs:
-        return '`cc_energies` is missing: the snapshots of the dynamics have DFT labels only'
-    labelling, parameters = inputs['cc_energies'], inputs['dft_md']['md']['parameters']
+        return '`cc_energies` is missing: the structures have DFT labels only'
+    labelling = inputs['cc_energies']
     selection, methods = labelling['selection'].get_dict(), inputs['methods'].get_list()
-    n_frames = parameters['n_steps'] // parameters['record_every']
+    n_frames = frames_to_come(inputs)
     rounds = labelling['rounds'].get_dict() if 'rounds' in labelling else None
     if (reason := refuse_selections(n_frames, methods, selection, rounds)) is not None:
         return f'cc_energies.selection: {reason}'

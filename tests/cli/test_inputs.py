@@ -60,6 +60,9 @@ def test_a_file_that_is_not_there_is_a_sentence(command):
     assert 'There is no file lif.cif' in last_line(command('launch', 'lif.cif', '--dry-run'))
 
 
+BY_DYNAMICS = ('--set', 'sampling.kind=md')
+
+
 @pytest.fixture
 def lif(tmp_path):
     """Return a file with the conventional cell of LiF."""
@@ -88,12 +91,13 @@ def test_a_dry_run_prints_the_jobs_of_every_stage_and_submits_nothing(command, l
     assert result.exit_code == 0, result.output
     jobs = {line.split()[0]: int(line.split()[1]) for line in result.output.splitlines() if ' job' in line}
     assert jobs == {
-        'dft_md': 1,
+        'reference': 1,
+        'thermal_structures': 2,
         'cc_energies': 3,
         'delta_train': 3,
         'harmonic_phonon': 5,
         'vacf': 2,
-        'together': 14,
+        'together': 16,
     }
     assert orm.QueryBuilder().append(orm.ProcessNode).count() == before
 
@@ -106,9 +110,9 @@ def plan_of(command, lif, code, *words) -> dict[str, int]:
 
 
 def test_cheap_methods_of_all_snapshots_and_costly_ones_of_some_are_counted_apart(command, lif, code):
-    """300 snapshots: 25 with all methods in 4 jobs of 8, HF and MP2 of the other 275 in 35."""
+    """50 structures: 25 with all methods in 4 jobs of 8, HF and MP2 of the other 25 in 4 more."""
     jobs = plan_of(command, lif, code, '--protocol', 'balanced')
-    assert jobs['cc_energies'] == 4 + 35
+    assert jobs['cc_energies'] == 4 + 4
     assert jobs['delta_train'] == 3 + 1, 'three bases, one fit'
 
 
@@ -158,9 +162,18 @@ def test_rounds_are_counted_to_their_end(command, lif, code):
             ['--set', 'vacf.md.parameters.ensemble=npt'],
             "vacf: `md.parameters.ensemble` is 'npt': choose from langevin, nve",
         ),
-        (['--set', 'dft_md.md.parameters.keep_trajectory=maybe'], "`md.parameters.keep_trajectory` is 'maybe'"),
-        (['--set', 'dft_md.md.parameters.n_steps=-3'], '`md.parameters.n_steps` is -3, but must be at least 1'),
-        (['--set', 'dft_md.md.parameters.n_steps=0'], '`md.parameters.n_steps` is 0, but must be at least 1'),
+        (
+            [*BY_DYNAMICS, '--set', 'dft_md.md.parameters.keep_trajectory=maybe'],
+            "`md.parameters.keep_trajectory` is 'maybe'",
+        ),
+        (
+            [*BY_DYNAMICS, '--set', 'dft_md.md.parameters.n_steps=-3'],
+            '`md.parameters.n_steps` is -3, but must be at least 1',
+        ),
+        (
+            [*BY_DYNAMICS, '--set', 'dft_md.md.parameters.n_steps=0'],
+            '`md.parameters.n_steps` is 0, but must be at least 1',
+        ),
         (['--set', 'delta_train.seeds=[1,1]'], 'a seed is given twice'),
         (['--set', 'harmonic_phonon.supercell_matrix=[1,2]'], 'supercell matrix'),
         (['--code', 'nowhere'], 'There is no code nowhere'),
@@ -174,7 +187,7 @@ def test_what_cannot_be_is_one_sentence(command, lif, code, words, sentence):
 
 def test_a_file_of_overrides_is_checked_as_single_settings_are(command, lif, code, tmp_path):
     path = tmp_path / 'overrides.yaml'
-    path.write_text('dft_md:\n  md:\n    parameters: {record_every: 0}\n')
+    path.write_text('sampling: {kind: md}\ndft_md:\n  md:\n    parameters: {record_every: 0}\n')
     result = command('launch', lif, '--code', code, '--dry-run', '--overrides', path)
     assert result.exit_code != 0
     assert 'dft_md: `md.parameters.record_every` is 0, but must be at least 1' in last_line(result)

@@ -14,6 +14,7 @@ from ase import Atoms
 
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.jobs.inputs import merge
 from aiida_mlcc.report.results import results_of, to_json
 from aiida_mlcc.science.snapshots import Label
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
@@ -154,34 +155,54 @@ def test_from_labelled_snapshots_no_energy_is_computed(python, crystal):
     assert outputs['failures']['failed'] == []
 
 
-@pytest.mark.parametrize('methods', [['HF'], pytest.param(['HF', 'MP2'], marks=pytest.mark.nightly)], ids='-'.join)
-def test_from_a_structure_every_stage_runs(python, methods):
+BY_DYNAMICS = {
+    'sampling': {'kind': 'md'},
+    'dft_md': {'md': {'parameters': {'n_steps': 10, 'time_step_fs': 1.0, 'initial_temperature_K': 300.0}}},
+    'delta_train': {'base': {'kind': 'mace', **QUICK_NETWORK}},
+}
+BY_DRAWS = {
+    'thermal_structures': {'parameters': {'n_structures': 10, 'n_first': 3}},
+    'delta_train': {'base': {'kind': 'force-constants'}},
+}
+DRAWN = ['ReferenceWorkChain', 'ThermalStructuresWorkChain', 'CCEnergiesWorkChain', 'DeltaTrainWorkChain']
+
+
+@pytest.mark.parametrize(
+    ('methods', 'sampling', 'stages'),
+    [
+        (['HF'], BY_DRAWS, DRAWN),
+        pytest.param(
+            ['HF', 'MP2'],
+            BY_DYNAMICS,
+            ['DFTMDWorkChain', 'CCEnergiesWorkChain', 'DeltaTrainWorkChain'],
+            marks=pytest.mark.nightly,
+        ),
+    ],
+    ids=['thermal', 'md'],
+)
+def test_from_a_structure_every_stage_runs(python, methods, sampling, stages):
     structure = orm.StructureData(ase=helium(1).atoms(0))
     builder = MLCCPhononWorkChain.get_builder_from_protocol(
         python,
         structure,
         'fast',
-        {
-            'methods': methods,
-            'vacf_methods': [],
-            'dft_md': {
-                'engine': ENGINE,
-                'supercell_matrix': [1, 1, 1],
-                'md': {'parameters': {'n_steps': 10, 'initial_temperature_K': 300.0}},
+        merge(
+            {
+                'methods': methods,
+                'vacf_methods': [],
+                'dft_md': {'engine': ENGINE, 'supercell_matrix': [1, 1, 1]},
+                'cc_energies': {'engine': ENGINE, 'selection': {'kind': 'random', 'n': 8}, 'batch_size': 8},
+                'delta_train': {'seeds': [3], 'delta': {'force_constants': {'parameters': {'n_folds': 4}}}},
+                'harmonic_phonon': QUICK_PHONONS,
             },
-            'cc_energies': {'engine': ENGINE, 'selection': {'kind': 'random', 'n': 8}, 'batch_size': 8},
-            'delta_train': {
-                'seeds': [3],
-                'base': {'kind': 'mace', **QUICK_NETWORK},
-                'delta': {'force_constants': {'parameters': {'n_folds': 4}}},
-            },
-            'harmonic_phonon': QUICK_PHONONS,
-        },
+            sampling,
+        ),
     )
     outputs, node = run_get_node(builder)
     assert 'dispersion' in outputs, node.exit_message
     assert node.is_finished_ok, node.exit_message
-    assert called(node)[:3] == ['DFTMDWorkChain', 'CCEnergiesWorkChain', 'DeltaTrainWorkChain']
+    assert called(node)[: len(stages)] == stages
+    assert ('displacements' in outputs) == (stages == DRAWN)
     snapshots = outputs['snapshots'].get_snapshots()
     assert snapshots.n_frames == 10
     assert len(snapshots.labelled_by('LDA', *methods)) == 8
@@ -215,7 +236,11 @@ def test_selection_that_the_dynamics_cannot_serve_is_refused_before_it_runs(pyth
         python,
         crystal,
         'fast',
-        {'cc_energies': {'selection': selection}, 'dft_md': {'md': {'parameters': {'n_steps': 40}}}},
+        {
+            'sampling': {'kind': 'md'},
+            'cc_energies': {'selection': selection},
+            'dft_md': {'md': {'parameters': {'n_steps': 40}}},
+        },
     )
     with pytest.raises(ValueError, match=f'cc_energies.selection: {reason}'):
         run_get_node(builder)
@@ -243,3 +268,24 @@ def test_labelling_that_the_snapshots_cannot_serve_is_refused_at_submission(pyth
 def test_override_of_what_the_master_sets_for_all_stages_is_refused(python, crystal):
     with pytest.raises(ProtocolError, match=r'`delta_train\.methods` has no effect'):
         MLCCPhononWorkChain.get_builder_from_protocol(python, crystal, 'fast', {'delta_train': {'methods': ['HF']}})
+
+
+@pytest.mark.parametrize(
+    ('kind', 'overrides', 'named'),
+    [
+        ('thermal', {'dft_md': {'md': {'parameters': {'n_steps': 40}}}}, r'`dft_md\.md` has no effect'),
+        ('md', {'thermal_structures': {'parameters': {'n_structures': 9}}}, r'`thermal_structures\.parameters` has no'),
+    ],
+)
+def test_override_of_the_other_sampling_is_refused(python, crystal, kind, overrides, named):
+    with pytest.raises(ProtocolError, match=named):
+        MLCCPhononWorkChain.get_builder_from_protocol(
+            python, crystal, 'fast', {'sampling': {'kind': kind}, **overrides}
+        )
+
+
+def test_displacements_of_another_crystal_are_refused_at_submission(python, crystal):
+    other = SnapshotsData(helium(3))
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(python, crystal, 'fast', displacements=other)
+    with pytest.raises(ValueError, match='the snapshots do not fit the structure'):
+        run_get_node(builder)

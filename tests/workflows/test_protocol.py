@@ -72,7 +72,7 @@ def test_unknown_protocol_names_those_there_are():
 def test_master_names_the_stage_of_an_unknown_override(python, crystal):
     with pytest.raises(ProtocolError, match=r'dft_md: unknown setting `md.parameters.n_stepz`'):
         MLCCPhononWorkChain.get_builder_from_protocol(
-            python, crystal, 'fast', {'dft_md': {'md': {'parameters': {'n_stepz': 3}}}}
+            python, crystal, 'fast', {'sampling': {'kind': 'md'}, 'dft_md': {'md': {'parameters': {'n_stepz': 3}}}}
         )
 
 

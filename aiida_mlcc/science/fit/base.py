@@ -16,11 +16,13 @@ from aiida_mlcc.science.fit.dipole import dipole_energies_and_forces
 from aiida_mlcc.science.fit.force_constants_basis import decaying_basis, force_constants_basis, resolved_bases
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames, mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
+from aiida_mlcc.science.fit.reference import fit_reference
 from aiida_mlcc.science.fit.ridge import Prepared, Problem, blocked_folds, choose_ridges, prepare
 from aiida_mlcc.science.fit.third_order_basis import second_shell, third_order_basis
 from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.force_field.dipole import DipoleModel
 from aiida_mlcc.science.force_field.evaluate import energies_and_forces
+from aiida_mlcc.science.force_field.force_constants import add_up
 from aiida_mlcc.science.force_field.fourth_order import bonds_within
 from aiida_mlcc.science.modes import inverse_force_weights
 from aiida_mlcc.science.settings import Settings, positive_numbers, setting
@@ -76,8 +78,10 @@ def fitter(given: FitInput) -> Callable[[str], DeltaFit]:
         everything = np.ones(frames.n_frames, dtype=np.int64)
         counts = drawn_frames(frames.n_frames, given.seed) if settings.resample else everything
         drawn = np.flatnonzero(counts)
-        origin = _origin(frames, method, given.seed)
-        fitted = fit_base(frames.select(drawn), primitive, method, given.dipole, settings, counts[drawn], origin)
+        origin = _origin(frames, method, given.seed, given.reference)
+        fitted = fit_base(
+            frames.select(drawn), primitive, method, given.dipole, settings, counts[drawn], origin, given.reference
+        )
         symbols = sorted(set(frames.symbols))
         constants = dict.fromkeys(symbols, fitted.height / frames.n_atoms)
         field = ForceField(fitted.terms, constants, method=method)
@@ -94,7 +98,8 @@ class ForceConstantsFit:
     :param terms: force constants, then the dipoles if there are any.
     :param height: eV per cell, what is left of the energies in the mean.
     :param errors: ``n_parameters``, ``undetermined`` (parameters that the frames do not show, by order), ``rank``,
-        ``cutoff_angstrom``, ``ridge`` (one for each order), ``forces_rmse_mev_angstrom`` (of the fit).
+        ``cutoff_angstrom``, ``ridge`` (one for each order), ``forces_rmse_mev_angstrom`` (of the fit), and
+        ``reference``, the errors of the reference displacements, if there are any.
     """
 
     terms: tuple[Term, ...]
@@ -110,6 +115,7 @@ def fit_base(
     settings: BaseForceConstants | None = None,
     counts: NDArray[np.int64] | None = None,
     trained_on: Mapping[str, Any] | None = None,
+    reference: Snapshots | None = None,
 ) -> ForceConstantsFit:
     """Fit force constants to the forces of `method` that the dipoles leave, cold frames counting most.
 
@@ -119,6 +125,8 @@ def fit_base(
     :param dipole: see :func:`~aiida_mlcc.science.fit.dipole.dipole_beside`.
     :param settings: by default their defaults.
     :param counts: how often each frame with forces counts, shape (n_frames,); once each by default.
+    :param reference: displacements that the second order is fitted to in the end, see
+        :func:`~aiida_mlcc.science.fit.reference.fit_reference`.
     :raises SnapshotsError: where fewer than two frames have forces.
     :raises aiida_mlcc.science.crystal.CrystalError: where a frame is not a supercell of `primitive`.
     """
@@ -153,19 +161,25 @@ def fit_base(
     parameters = problem.solve(ridges, counts)[0]
     residuals = problem.problem.targets - features @ parameters
     left = label.energies - energies - basis.features(groups, n_frames) @ parameters
-    constants = basis.term(parameters, trained_on)
-    return ForceConstantsFit(
-        (constants,) if dipole is None else (constants, dipole.term()),
-        float(np.nanmean(left)),
-        {
-            'n_parameters': basis.n_parameters,
-            'undetermined': _unseen(basis, features),
-            'rank': problem.rank,
-            'cutoff_angstrom': float(basis.second.cutoff),
-            'ridge': list(ridges),
-            'forces_rmse_mev_angstrom': _milli_rms(residuals),
-        },
-    )
+    terms = (basis.term(parameters, trained_on), *(() if dipole is None else (dipole.term(),)))
+    errors: dict[str, Any] = {
+        'n_parameters': basis.n_parameters,
+        'undetermined': _unseen(basis, features),
+        'rank': problem.rank,
+        'cutoff_angstrom': float(basis.second.cutoff),
+        'ridge': list(ridges),
+    }
+    if reference is not None:
+        cell = frames.atoms(int(groups[0].indices[0]))
+        correction = fit_reference(reference, primitive, method, terms, frames_cell=cell)
+        errors['reference'] = correction.errors
+        for group in groups:
+            energy, pulls = energies_and_forces((correction.term,), frames.select(group.indices))
+            left[group.indices] -= energy
+            residuals.reshape(n_frames, -1)[group.indices] -= pulls.reshape(len(pulls), -1)
+        terms = (*add_up([terms[0], correction.term]), *terms[1:])
+    errors['forces_rmse_mev_angstrom'] = _milli_rms(residuals)
+    return ForceConstantsFit(terms, float(np.nanmean(left)), errors)
 
 
 def _candidates(
@@ -268,8 +282,10 @@ def _unseen(basis: PotentialBasis, features: NDArray[np.float64]) -> dict[str, i
     return found
 
 
-def _origin(frames: Snapshots, method: str, seed: int) -> dict[str, Any]:
+def _origin(frames: Snapshots, method: str, seed: int, reference: Snapshots | None) -> dict[str, Any]:
+    found = {} if reference is None else {'reference': reference.content_hash()}
     return {
+        **found,
         'method': method,
         'minus': None,
         'labels': ['forces'],

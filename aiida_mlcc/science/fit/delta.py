@@ -43,6 +43,7 @@ class FitInput:
     :param base: the force field that the Δ will be added to, for kinds that need it.
     :param device: ``cpu`` or ``cuda``, for kinds that evaluate a network.
     :param dipole: the dipole–dipole energy that the base holds as a term, of a polar crystal.
+    :param reference: displacements that a base takes its harmonic force constants from.
     """
 
     snapshots: Snapshots
@@ -53,6 +54,7 @@ class FitInput:
     base: ForceField | None = None
     device: str = 'cpu'
     dipole: DipoleModel | None = None
+    reference: Snapshots | None = None
 
 
 Fitter = Callable[[FitInput], Callable[[str], DeltaFit]]

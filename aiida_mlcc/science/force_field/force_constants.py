@@ -65,6 +65,72 @@ def force_constants_term(
     return Term(KIND, settings, arrays, trained_on=trained_on or {})
 
 
+def add_up(terms: Sequence[Term]) -> list[Term]:
+    """Return one term of weight 1 for the terms of each crystal, Σ_t w_t·E_t: one pass over the pairs, not many.
+
+    Crystals are told apart by their symbols, lattice vectors and positions, bit by bit.
+    """
+    crystals: dict[tuple[Any, ...], list[Term]] = {}
+    for term in terms:
+        arrays = (term.arrays[name].tobytes() for name in ('cell', 'positions'))
+        crystals.setdefault((*term.settings['symbols'], *arrays), []).append(term)
+    return [_sum(alike) for alike in crystals.values()]
+
+
+def _sum(terms: Sequence[Term]) -> Term:
+    """Return Σ_t w_t·E_t of terms of one crystal as a term."""
+    weighted = [(term.weight, ForceConstantsModel(term)) for term in terms]
+    first = weighted[0][1]
+    keys, constants = _united(
+        [(np.column_stack([m.pairs, m.lattice_vectors]), w * m.force_constants) for w, m in weighted]
+    )
+    third = [(m.third_order, w) for w, m in weighted if m.third_order is not None]
+    fourth = [(m.fourth_order, w) for w, m in weighted if m.fourth_order is not None]
+    return force_constants_term(
+        first.primitive,
+        keys[:, :2],
+        keys[:, 2:],
+        constants,
+        max(model.cutoff for _, model in weighted),
+        np.sum([w * m.first_order for w, m in weighted], axis=0),
+        terms[0].trained_on,
+        _sum_of_triplets(third) if third else None,
+        _sum_of_bonds(fourth) if fourth else None,
+    )
+
+
+def _sum_of_triplets(
+    parts: Sequence[tuple[tuple[Triplets, NDArray[np.float64]], float]],
+) -> tuple[Triplets, NDArray[np.float64]]:
+    rows = [
+        (np.column_stack([t.sites, t.lattice_vectors.reshape(-1, 6)]), weight * blocks) for (t, blocks), weight in parts
+    ]
+    keys, blocks = _united(rows)
+    return Triplets(keys[:, :3], keys[:, 3:].reshape(-1, 2, 3)), blocks
+
+
+def _sum_of_bonds(
+    parts: Sequence[tuple[tuple[Bonds, NDArray[np.float64]], float]],
+) -> tuple[Bonds, NDArray[np.float64]]:
+    rows = [
+        (np.column_stack([b.pairs, b.lattice_vectors]), weight * coefficients[b.kinds])
+        for (b, coefficients), weight in parts
+    ]
+    keys, of_bonds = _united(rows)
+    coefficients, kinds = np.unique(of_bonds, axis=0, return_inverse=True)
+    return Bonds(keys[:, :2], keys[:, 2:], kinds.ravel().astype(np.int64)), coefficients
+
+
+def _united(
+    parts: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the distinct keys (rows) of all parts, and the sums of what belongs to each."""
+    keys, places = np.unique(np.concatenate([part[0] for part in parts]), axis=0, return_inverse=True)
+    sums = np.zeros((len(keys), *parts[0][1].shape[1:]))
+    np.add.at(sums, places.ravel(), np.concatenate([part[1] for part in parts]))
+    return keys, sums
+
+
 class ForceConstantsModel:
     """The energy surface of a ``force-constants`` term. Weight and constants belong to the force field, not to it."""
 

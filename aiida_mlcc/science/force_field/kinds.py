@@ -48,6 +48,8 @@ class TermKind:
         with the terms of all kinds that name it, the device and the dtype, and its model gives Σ_t w_t·E_t.
     :param shared: whether terms are evaluated together, as a network and its readouts are in one pass.
     :param one_crystal: whether it knows the sites of one crystal: it refuses another one and a strained cell.
+    :param adds_up: ``module:attribute`` of what turns terms of this kind into fewer of the same energy; empty where
+        each stands for itself.
     :param needs: the setting with the content hash of another term of the same model, without which it has no energy;
         empty where it stands alone.
     :param polar: whether it is the dipole–dipole energy of Born charges, from which the non-analytical correction
@@ -60,6 +62,7 @@ class TermKind:
     model: str
     shared: bool = False
     one_crystal: bool = False
+    adds_up: str = ''
     needs: str = ''
     polar: bool = False
     gives_features: bool = False
@@ -77,6 +80,7 @@ KINDS = {
             'force-constants',
             'aiida_mlcc.science.force_field.force_constants:ForceConstantsModel',
             one_crystal=True,
+            adds_up='aiida_mlcc.science.force_field.force_constants:add_up',
             cites=('symfc',),
         ),
         TermKind('dipole', 'aiida_mlcc.science.force_field.dipole:DipoleModel', one_crystal=True, polar=True),
@@ -107,11 +111,21 @@ def models_of(terms: Sequence[Term], device: str = 'cpu', dtype: str = 'float64'
     refuse_incomplete(terms)
     members: dict[str, list[Term]] = {kind.model: [] for kind in KINDS.values() if kind.shared}
     alone: list[Term] = []
-    for term in terms:
+    for term in _added_up(terms):
         kind = KINDS[term.kind]
         (members[kind.model] if kind.shared else alone).append(term)
     together = [_load(model)(of_model, device, dtype) for model, of_model in members.items() if of_model]
     return together + [_Weighted(term.weight, _load(KINDS[term.kind].model)(term)) for term in alone]
+
+
+def _added_up(terms: Sequence[Term]) -> list[Term]:
+    """Return terms of the same energy, those of a kind that adds up in the place of its first."""
+    found: list[Term] = []
+    for name in dict.fromkeys(term.kind for term in terms):
+        alike = [term for term in terms if term.kind == name]
+        adds_up = KINDS[name].adds_up
+        found += _load(adds_up)(alike) if adds_up and len(alike) > 1 else alike
+    return found
 
 
 def refuse_incomplete(terms: Sequence[Term]) -> None:

@@ -6,8 +6,10 @@ from ase.build import bulk
 
 from aiida_mlcc.science.crystal import CrystalError, supercell, to_phonopy
 from aiida_mlcc.science.force_field import ForceFieldError, Term
-from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from tests.crystals import rocksalt, spring_term
+from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, add_up, force_constants_term
+from aiida_mlcc.science.force_field.fourth_order import bonds_within
+from aiida_mlcc.science.force_field.kinds import models_of
+from tests.crystals import cubic_springs, rocksalt, spring_term
 from tests.science.force_field.term_examples import TermExample
 
 SKEWED = [[2, 1, 0], [0, 3, 1], [1, 0, 2]]
@@ -140,3 +142,38 @@ def test_force_constants_that_are_no_energy_surface_are_refused(springs, rock_sa
         ForceConstantsModel(replace(term, arrays=short))
     with pytest.raises(ForceFieldError, match='holds no force constants'):
         ForceConstantsModel(Term('mace', {}, {}))
+
+
+def anharmonic(springs, primitive, reach, seed):
+    """Return springs with third and fourth order; which pairs, triplets and bonds there are depends on `reach` (Å)."""
+    term = springs(primitive, reach)
+    triplets, third = cubic_springs(primitive, reach, 0.7)
+    bonds = bonds_within(primitive, reach)
+    coefficients = np.random.default_rng(seed).uniform(0.1, 1.0, (bonds.n_kinds, 3))
+    arrays = (term.arrays[name] for name in ('pairs', 'lattice_vectors', 'fc'))
+    return force_constants_term(
+        primitive, *arrays, reach, third_order=(triplets, third), fourth_order=(bonds, coefficients)
+    )
+
+
+def test_terms_of_one_crystal_add_up_to_one_of_the_same_energy_and_forces(springs, rock_salt):
+    terms = [
+        replace(anharmonic(springs, rock_salt, 2.2, 1), weight=1.3),
+        replace(anharmonic(springs, rock_salt, 3.1, 2), weight=-0.4),
+        replace(with_first_order(springs(rock_salt, 4.5), rock_salt), weight=0.5),
+    ]
+    (total,) = add_up(terms)
+    atoms = rattled(rock_salt, 2)
+    each = [ForceConstantsModel(term).bind(atoms).energy_forces(atoms.positions) for term in terms]
+    energy, forces = ForceConstantsModel(total).bind(atoms).energy_forces(atoms.positions)
+    assert energy == pytest.approx(sum(t.weight * e for t, (e, _) in zip(terms, each, strict=True)), abs=1e-10)
+    assert np.allclose(forces, sum(t.weight * f for t, (_, f) in zip(terms, each, strict=True)), atol=1e-10)
+
+
+def test_terms_of_two_crystals_stay_apart(springs, rock_salt, diamond):
+    terms = [springs(rock_salt, 3.0), springs(diamond, 3.0), springs(rock_salt, 4.0)]
+    assert len(add_up(terms)) == 2
+
+
+def test_a_force_field_evaluates_the_force_constants_of_a_crystal_in_one_pass(springs, rock_salt):
+    assert len(models_of([springs(rock_salt, 3.0), springs(rock_salt, 4.0)])) == 1

@@ -1,0 +1,64 @@
+"""Reference displacements: a supercell at rest, and with one atom moved, as many as symmetry makes different."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike
+
+from aiida_mlcc.science.crystal import CrystalError, expand_matrix, primitive_cell, shortest_distance, to_phonopy
+from aiida_mlcc.science.settings import Settings, setting
+from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.symmetry import SYMPREC
+
+LARGEST_SHARE = 0.1
+"""Of the shortest distance between atoms: what an atom that is moved farther shows is not harmonic."""
+
+
+@dataclass(frozen=True)
+class Displacements(Settings):
+    """How atoms are moved to see the harmonic force constants."""
+
+    TITLE = 'reference displacements'
+
+    distance: float = setting(
+        'How far an atom is moved, and where symmetry does not make both ways equal, back as far.',
+        default=0.02,
+        above=0,
+        unit='Å',
+    )
+
+
+def displaced_cells(
+    crystal: Atoms, matrix: int | ArrayLike, settings: Displacements, symprec: float = SYMPREC
+) -> Snapshots:
+    """Return a supercell at rest, then with the displacements of phonopy, one atom moved in each.
+
+    :param matrix: the supercell of `crystal`, as phonopy reads it.
+    :raises CrystalError: for a distance that is no small displacement of this crystal.
+    """
+    from phonopy import Phonopy
+
+    limit = LARGEST_SHARE * shortest_distance(crystal)
+    if settings.distance > limit:
+        raise CrystalError(
+            f'a displacement of {settings.distance:g} Å is more than {limit:.2g} Å, a tenth of the shortest distance '
+            'between atoms: what it shows is not harmonic; take a smaller `distance`'
+        )
+    to_primitive = (primitive_cell(crystal, symprec).cell.array @ np.linalg.inv(crystal.cell.array)).T
+    with warnings.catch_warnings():
+        # A supercell of lower symmetry than the crystal has a remark of its own.
+        warnings.filterwarnings('ignore', message='Warning: Point group')
+        phonon = Phonopy(
+            to_phonopy(crystal), supercell_matrix=expand_matrix(matrix), primitive_matrix=to_primitive, symprec=symprec
+        )
+    phonon.generate_displacements(distance=settings.distance)
+    cells = [phonon.supercell, *(phonon.supercells_with_displacements or ())]
+    return Snapshots(
+        tuple(phonon.supercell.symbols),
+        np.array([cell.cell for cell in cells]),
+        np.array([cell.positions for cell in cells]),
+    )

@@ -1,0 +1,179 @@
+"""Harmonic force constants from reference displacements, on top of what frames of thermal motion have shown.
+
+A frame of a small cell shows the modes of that cell and no others. One displaced atom in a larger cell shows force
+constants of the range of that cell, one by one, and without the anharmonicity of hot frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, shortest_distance
+from aiida_mlcc.science.displacements import LARGEST_SHARE
+from aiida_mlcc.science.fit.force_constants_basis import decaying_basis, resolved_bases
+from aiida_mlcc.science.fit.harmonic_model import HarmonicModel
+from aiida_mlcc.science.fit.mapped_frames import MappedFrames, frame_displacements
+from aiida_mlcc.science.fit.potential_basis import PotentialBasis
+from aiida_mlcc.science.fit.ridge import Problem, choose_by_evidence, prepare
+from aiida_mlcc.science.force_field import Term
+from aiida_mlcc.science.force_field.evaluate import energies_and_forces
+from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
+from aiida_mlcc.science.modes import commensurate_qpoints
+from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
+
+RIDGES = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
+_REST_SHARE = 0.5
+_MEV = 1000.0
+
+
+@dataclass(frozen=True)
+class ReferenceFit:
+    """Force constants of second order in the cell of the displacements.
+
+    :param errors: ``n_displacements``, ``n_atoms`` (of the cell), ``cutoff_angstrom``, ``n_parameters``, ``rank``,
+        ``ridge``, ``forces_rmse_mev_angstrom`` (what is left of the forces) and, where the cell lacks wave vectors of
+        the frames' cell, ``remark``.
+    """
+
+    term: Term
+    errors: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ReferenceForces:
+    """What displacements change of the forces of one supercell.
+
+    :param frames: at rest or displaced.
+    :param displaced: displacements from the crystal at rest, Å, shape (n_displacements, n_atoms, 3).
+    :param forces: what they change of the forces, eV/Å, of the same shape.
+    """
+
+    frames: Snapshots
+    site_map: SiteMap
+    displaced: NDArray[np.float64]
+    forces: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, reference: Snapshots, primitive: Atoms, method: str) -> ReferenceForces:
+        """Take the forces of the undisplaced cell from the others, if it is there.
+
+        :raises SnapshotsError: where nothing displaced has forces of `method`.
+        :raises CrystalError: for frames of another crystal, strained, of several cells, or displaced too far.
+        """
+        label = reference.labels.get(method)
+        if label is None or label.forces is None:
+            there = ', '.join(reference.methods) or 'none'
+            raise SnapshotsError(f'the reference displacements have no {method} forces; their labels: {there}')
+        frames = reference.select(np.flatnonzero(np.isfinite(label.forces).all(axis=(1, 2))))
+        if not frames.n_frames:
+            raise SnapshotsError(f'no reference displacement has {method} forces')
+        forces = frames.labels[method].forces
+        assert forces is not None
+        site_map, displaced = frame_displacements(frames, primitive)
+        lengths = np.linalg.norm(displaced, axis=2).max(axis=1)
+        rest = int(lengths.argmin())
+        others = np.flatnonzero(np.arange(len(lengths)) != rest)
+        if len(others) and lengths[rest] < _REST_SHARE * float(np.median(lengths[others])):
+            displaced, forces, lengths = (
+                displaced[others] - displaced[rest],
+                forces[others] - forces[rest],
+                lengths[others],
+            )
+            frames = frames.select([rest, *others])
+        elif lengths[rest] == 0:
+            raise SnapshotsError('the reference displacements hold the crystal at rest and nothing displaced')
+        if (farthest := float(lengths.max())) > (limit := LARGEST_SHARE * shortest_distance(primitive)):
+            raise CrystalError(
+                f'a reference displacement moves an atom by {farthest:.2f} Å, more than {limit:.2g} Å, a tenth of the '
+                'shortest distance between atoms: what it shows is not harmonic'
+            )
+        return cls(frames, site_map, displaced, forces)
+
+    def left_by(self, terms: Sequence[Term]) -> NDArray[np.float64]:
+        """Return what `terms` leave of the forces, eV/Å, shape (n_displacements, n_atoms, 3)."""
+        if not terms:
+            return self.forces
+        found = energies_and_forces(terms, self.frames)[1]
+        has_rest = len(found) > len(self.forces)
+        return self.forces - (found[1:] - found[0] if has_rest else found)
+
+
+def fit_reference(
+    reference: Snapshots,
+    primitive: Atoms,
+    method: str,
+    terms: Sequence[Term] = (),
+    trained_on: Mapping[str, Any] | None = None,
+    frames_cell: Atoms | None = None,
+) -> ReferenceFit:
+    """Fit force constants of second order to what `terms` leave of the forces of reference displacements.
+
+    They reach as far as the cell of the displacements tells anything apart, and where it does not they fall off with
+    the distance. The ridge is chosen by the evidence.
+
+    :param reference: one supercell, displaced, and at rest if its forces are to be subtracted.
+    :param terms: what is known already, of any range.
+    :param frames_cell: the cell that `terms` were fitted in, whose wave vectors the displacements should hold.
+    :raises SnapshotsError: where nothing displaced has forces of `method`.
+    :raises CrystalError: for frames of another crystal, strained, of several cells, or displaced too far.
+    """
+    seen = ReferenceForces.of(reference, primitive, method)
+    left = seen.left_by(terms)
+    basis = decaying_basis(resolved_bases(primitive, seen.site_map)[-1][0])
+    potential = PotentialBasis(basis)
+    count, n_components = len(left), left[0].size
+    mapped = MappedFrames(np.arange(count), seen.site_map, seen.displaced)
+    features = potential.force_features([mapped], count).reshape(count * n_components, -1)
+    second = features[:, : potential.n_second]
+    problem = prepare(
+        Problem(
+            second,
+            left.ravel(),
+            np.ones(potential.n_second, dtype=np.int64),
+            np.repeat(np.arange(count), n_components),
+            np.zeros(len(second), dtype=bool),
+        )
+    )
+    ridge = choose_by_evidence(problem, RIDGES)[0]
+    parameters = np.zeros(potential.n_parameters)
+    parameters[: potential.n_second] = problem.solve(ridge)[0]
+    residuals = left.ravel() - features @ parameters
+    errors = {
+        'n_displacements': count,
+        'n_atoms': seen.frames.n_atoms,
+        'cutoff_angstrom': float(basis.cutoff),
+        'n_parameters': potential.n_second,
+        'rank': problem.rank,
+        'ridge': list(ridge),
+        'forces_rmse_mev_angstrom': float(_MEV * np.sqrt(np.mean(residuals**2))),
+    }
+    if frames_cell is not None and (lost := _wave_vectors_lost(primitive, frames_cell, seen.site_map)):
+        errors['remark'] = (
+            f'the cell of the reference displacements lacks {lost} wave vectors of the training cell: there the base '
+            'is that of the frames; take a multiple of the training cell (`reference.supercell_matrix`)'
+        )
+    return ReferenceFit(potential.term(parameters, trained_on), errors)
+
+
+def reference_model(reference: Snapshots, primitive: Atoms, method: str, cell: Atoms) -> HarmonicModel:
+    """Return the harmonic model of reference displacements in another cell, such as the training cell.
+
+    :param cell: the supercell at rest whose modes are wanted.
+    :raises SnapshotsError: and :class:`CrystalError` as :func:`fit_reference`.
+    """
+    term = fit_reference(reference, primitive, method).term
+    return HarmonicModel(ForceConstantsModel(term), map_onto_crystal(primitive, cell))
+
+
+def _wave_vectors_lost(primitive: Atoms, frames_cell: Atoms, reference: SiteMap) -> int:
+    """Return how many wave vectors of the frames' cell that of the displacements does not hold."""
+    wanted = commensurate_qpoints(map_onto_crystal(primitive, frames_cell).multiples)
+    # q is held where every vector of the supercell is a whole number of its waves.
+    waves = wanted @ reference.multiples.T
+    return int((np.abs(waves - np.rint(waves)).max(axis=1) > 1e-6).sum())

@@ -1,0 +1,115 @@
+"""Force constants from reference displacements, on crystals of springs that are known in closed form."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from aiida_mlcc.science.crystal import CrystalError, map_onto_crystal, supercell
+from aiida_mlcc.science.displacements import Displacements, displaced_cells
+from aiida_mlcc.science.fit.base import fit_base
+from aiida_mlcc.science.fit.harmonic_model import HarmonicModel
+from aiida_mlcc.science.fit.reference import fit_reference, reference_model
+from aiida_mlcc.science.force_field.evaluate import energies_and_forces
+from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
+from aiida_mlcc.science.modes import frequency_of
+from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
+from aiida_mlcc.science.thermal_structures import ThermalStructures, draw_structures
+from tests.crystals import spring_term
+
+SILICON, CUBE = bulk('Si', 'diamond', a=5.43), bulk('Si', 'diamond', a=5.43, cubic=True)
+L = (0.5, 0.5, 0.5)
+X = (0.5, 0.0, 0.5)
+
+
+def labelled(frames, term, **source):
+    energies, forces = energies_and_forces((term,), frames)
+    return frames.with_label('LDA', Label(energies, forces, source))
+
+
+def frequencies(term, qpoint):
+    model = HarmonicModel(ForceConstantsModel(term), map_onto_crystal(SILICON, CUBE))
+    return [frequency_of(value) for value in np.linalg.eigvalsh(model.dynamical_matrix(np.array(qpoint)))]
+
+
+def reference_of(term, matrix=1, distance=0.02):
+    return labelled(displaced_cells(CUBE, matrix, Displacements(distance=distance)), term)
+
+
+@pytest.fixture(scope='module')
+def near():
+    """Springs that the cube of eight atoms resolves."""
+    return spring_term(SILICON, 2.6)
+
+
+@pytest.fixture(scope='module')
+def far():
+    """Springs to 7.6 Å, longer than any cell of eight atoms can tell apart."""
+    return spring_term(SILICON, 7.6, weaken=0.8)
+
+
+def test_one_displacement_gives_every_mode_of_its_cell(near):
+    model = reference_model(reference_of(near), SILICON, 'LDA', CUBE)
+    found = [frequency_of(v) for v in np.linalg.eigvalsh(model.dynamical_matrix(np.array(X)))]
+    assert found == pytest.approx(frequencies(near, X), abs=1e-3)
+
+
+@pytest.mark.nightly
+def test_a_displacement_in_a_large_cell_makes_the_base_right_where_the_frames_do_not_reach(far):
+    """L is not among the wave vectors of the 32 atoms, which alone put it off by several cm⁻¹."""
+    cell = supercell(CUBE, [2, 2, 1])
+    reference = reference_of(far, [2, 2, 4])
+    model = HarmonicModel(ForceConstantsModel(far), map_onto_crystal(SILICON, cell))
+    temperatures = ThermalStructures().temperatures(1)
+    frames = labelled(draw_structures(model, cell, temperatures, 'classical', 1).snapshots, far)
+    truth = np.array(frequencies(far, L))
+    alone, together = (fit_base(frames, SILICON, 'LDA', reference=r).terms[0] for r in (None, reference))
+    assert np.abs(np.array(frequencies(alone, L)) - truth).max() > 3.0
+    assert np.abs(np.array(frequencies(together, L)) - truth).max() < 1.0
+    assert np.abs(np.array(frequencies(together, X)) - frequencies(far, X)).max() < 0.1
+
+
+def test_residual_forces_of_the_cell_at_rest_are_subtracted(near):
+    """Forces that every frame has, as of a mesh, leave the force constants alone."""
+    reference = reference_of(near)
+    label = reference.labels['LDA']
+    shaken = np.random.default_rng(1).normal(0, 0.05, label.forces[0].shape)
+    noisy = reference.with_label('LDA', Label(label.energies, label.forces + shaken, label.source))
+    clean, same = (fit_reference(r, SILICON, 'LDA').term.arrays['fc'] for r in (reference, noisy))
+    assert same == pytest.approx(clean, abs=1e-8)
+    without_rest = fit_reference(noisy.select([1]), SILICON, 'LDA').term.arrays['fc']
+    assert np.abs(without_rest - clean).max() > 0.1
+
+
+def test_what_other_terms_explain_is_left_to_them(near):
+    fitted = fit_reference(reference_of(near), SILICON, 'LDA', terms=(near,))
+    assert np.abs(fitted.term.arrays['fc']).max() < 1e-8
+
+
+def test_a_cell_that_lacks_wave_vectors_of_the_training_cell_is_a_remark(near):
+    cell = supercell(CUBE, [2, 1, 1])
+    remark = fit_reference(reference_of(near), SILICON, 'LDA', frames_cell=cell).errors['remark']
+    assert remark.startswith('the cell of the reference displacements lacks 4 wave vectors of the training cell')
+    held = fit_reference(reference_of(near, [2, 1, 1]), SILICON, 'LDA', frames_cell=CUBE)
+    assert 'remark' not in held.errors
+
+
+@pytest.mark.parametrize(
+    ('change', 'error', 'reason'),
+    [
+        (lambda r: r.without_labels(), SnapshotsError, 'have no LDA forces; their labels: none'),
+        (lambda r: r.select([0]), SnapshotsError, 'hold the crystal at rest and nothing displaced'),
+        (
+            lambda r: Snapshots(r.symbols, 1.01 * r.cells, 1.01 * r.positions, r.labels),
+            CrystalError,
+            'differs from the nearest supercell of this primitive cell by a strain of 0.01',
+        ),
+        (
+            lambda r: Snapshots(r.symbols, r.cells, r.positions[0] + 15 * (r.positions - r.positions[0]), r.labels),
+            CrystalError,
+            r'moves an atom by 0.2\d Å, more than 0.24 Å',
+        ),
+    ],
+)
+def test_what_is_no_reference_is_a_sentence(near, change, error, reason):
+    with pytest.raises(error, match=reason):
+        fit_reference(change(reference_of(near)), SILICON, 'LDA')
