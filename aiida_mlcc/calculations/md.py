@@ -68,6 +68,8 @@ class MdCalculation(RuntimeCalculation):
         engine, force_field = inputs.get('engine'), inputs.get('force_field')
         if (engine is None) == (force_field is None):
             return 'give one of `engine` and `force_field`'
+        if inputs['parameters']['time_step_fs'] is None:
+            return '`parameters.time_step_fs` is null: a dynamics needs its time step'
         return programs.refuse(programs.FORCES, engine.get_dict()) if engine is not None else None
 
     def write_task(self, folder: Folder) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from aiida_mlcc.cli.setup import CODE, COMPUTER
 
 if TYPE_CHECKING:
     from aiida.engine import ProcessBuilder
-    from aiida.orm import ProcessNode, StructureData
+    from aiida.orm import ProcessNode, SinglefileData, StructureData
 
 LABEL = 'aiida-mlcc demo'
 LATTICE_CONSTANT = 3.93
@@ -21,7 +21,8 @@ here 102) that their anharmonicity spoils what a dozen energies say about the ot
 
 CRUDE = (
     'This is a demonstration and no prediction: with a minimal basis and one cell of 8 atoms (T) adds almost nothing, '
-    'L is not commensurate with the training cell, and without the non-analytic term all optical modes at Γ are TO.'
+    'and L is not commensurate with the training cell. The Born charges of the LO branch come from plane waves '
+    '(Quantum ESPRESSO, LDA), not from the minimal basis.'
 )
 
 
@@ -48,12 +49,22 @@ def crystal() -> StructureData:
     return StructureData(ase=bulk('LiF', 'rocksalt', a=LATTICE_CONSTANT, cubic=True), label='LiF')
 
 
+def born_charges() -> SinglefileData:
+    """Return the Born charges and the dielectric tensor of LiF by density-functional perturbation theory."""
+    from importlib import resources
+
+    from aiida.orm import SinglefileData
+
+    content = resources.files('aiida_mlcc.cli').joinpath('BORN_LiF').read_bytes()
+    return SinglefileData.from_bytes(content, filename='BORN', label='BORN of LiF')
+
+
 def prepare() -> ProcessBuilder:
     """Return the builder of the demo."""
     from aiida_mlcc.cli.inputs import build, read_code
 
     click.echo('\nPhonons of LiF, 8 atoms, in a minimal basis:')
-    return build(crystal(), read_code(f'{CODE}@{COMPUTER}'), 'fast', {})
+    return build(crystal(), read_code(f'{CODE}@{COMPUTER}'), 'fast', {}, nac=born_charges())
 
 
 def draw(node: ProcessNode, folder: Path) -> None:

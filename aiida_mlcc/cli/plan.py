@@ -109,9 +109,14 @@ def _dynamics(inputs: Mapping[str, Any]) -> tuple[int, str]:
 
     parameters, engine = inputs['md']['parameters'].get_dict(), inputs['engine'].get_dict()
     return force_engine(engine).n_dynamics_jobs(inputs), (
-        f'{engine["method"]} dynamics, {parameters["n_steps"]} steps of {parameters["time_step_fs"]:g} fs, '
+        f'{engine["method"]} dynamics, {parameters["n_steps"]} steps of {_time_step(parameters)}, '
         f'{parameters["temperature_start_K"]:g} to {parameters["temperature_end_K"]:g} K'
     )
+
+
+def _time_step(parameters: Mapping[str, Any]) -> str:
+    step = parameters['time_step_fs']
+    return 'as many fs as the stiffest mode allows' if step is None else f'{step:g} fs'
 
 
 def _trainings(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]:

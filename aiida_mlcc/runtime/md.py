@@ -56,6 +56,9 @@ _NO_MODES = (EngineError, CrystalError, JobError, RuntimeError, MemoryError, np.
 _LONGEST_PHASE = 0.8
 """rad: by which the mean vibration may turn in a step. Velocity Verlet is unstable for one that turns by 2."""
 
+_STEPS_OF_A_MEAN = 10
+_DEVIATIONS = 6.0
+_SLACK_K = 50.0
 _GOOD_PHASE = 0.25
 """The stiffest mode of a crystal, up to 1.4 times the mean, turns by 0.35 then."""
 
@@ -124,6 +127,7 @@ class MolecularDynamics:
             n_numbers = 1 + 2 * 3 * len(self.atoms)
             self.frames = Recording(job.checkpoint / 'frames.bin', n_numbers, '<f8', self.state.n_recorded)
         self.last_frames = deque(self.state.last_frames, maxlen=_FRAMES_BEFORE_A_BLOW_UP)
+        self.last_temperatures: deque[float] = deque(maxlen=_STEPS_OF_A_MEAN)
 
     def _site_map(self) -> SiteMap | None:
         """Return which atom is which of the primitive cell, where that is given, before any step is taken.
@@ -173,7 +177,7 @@ class MolecularDynamics:
             modes, residual_force = self._modes(self.site_map)
         except _NO_MODES:
             return {}
-        reason = folding(modes.highest_cm1, self.parameters.record_every, self.parameters.time_step_fs)
+        reason = folding(modes.highest_cm1, self.parameters.record_every, self.parameters.step_fs)
         if reason is not None:
             raise JobError(f'the dynamics gives no spectrum: {reason}')
         return {
@@ -221,7 +225,7 @@ class MolecularDynamics:
         """Take one step, check it, and record it where it is due."""
         parameters, state = self.parameters, self.state
         move = (state.positions, state.velocities, state.forces, self.forces_at, self.masses)
-        h = parameters.time_step_fs * units.fs
+        h = parameters.step_fs * units.fs
         before = temperature(state.velocities, self.masses)
         equilibrating = state.step < parameters.equilibration_steps
         try:
@@ -240,6 +244,8 @@ class MolecularDynamics:
             raise _BlowUp(state.step + 1, kelvin, before)
         if state.step == 0 and (reason := self._too_long(moved[0], moved[2])) is not None:
             raise JobError(reason)
+        if (reason := self._left_the_thermostat(kelvin)) is not None:
+            raise JobError(reason)
         state.positions, state.velocities, state.forces = moved
         state.energy = self.energy
         state.step += 1
@@ -257,20 +263,42 @@ class MolecularDynamics:
             return None
         moved, pulled = positions - self.state.positions, forces - self.state.forces
         square = -float(np.sum(moved * pulled)) / float(np.sum(self.masses[:, None] * moved**2))
-        phase = float(np.sqrt(max(square, 0.0))) * self.parameters.time_step_fs * units.fs
+        phase = float(np.sqrt(max(square, 0.0))) * self.parameters.step_fs * units.fs
         if phase <= _LONGEST_PHASE:
             return None
-        longest = self.parameters.time_step_fs * _GOOD_PHASE / phase
+        longest = self.parameters.step_fs * _GOOD_PHASE / phase
         return (
-            f'a time step of {self.parameters.time_step_fs:g} fs is too long: the vibrations of this crystal turn by '
+            f'a time step of {self.parameters.step_fs:g} fs is too long: the vibrations of this crystal turn by '
             f'{phase:.1f} rad in it: set `time_step_fs` to {longest:.2g} or less'
+        )
+
+    def _left_the_thermostat(self, kelvin: float) -> str | None:
+        """Return that the crystal has become far hotter than its thermostat, or None.
+
+        As for the time step, it asks of forces by an engine. The mean over some steps of a harmonic crystal scatters by
+        no more than the temperature of a single one does, and by chance it is never six times that off.
+        """
+        if hasattr(self.calculator, 'bind') or self.parameters.ensemble != 'langevin':
+            return None
+        self.last_temperatures.append(kelvin)
+        if len(self.last_temperatures) < _STEPS_OF_A_MEAN:
+            return None
+        aim = max(self.parameters.target_temperature(self.state.step), self.parameters.initial_temperature_K)
+        mean = float(np.mean(self.last_temperatures))
+        if mean <= aim * (1 + _DEVIATIONS * np.sqrt(2 / (3 * len(self.masses)))) + _SLACK_K:
+            return None
+        set_to = self.parameters.target_temperature(self.state.step)
+        return (
+            f'the crystal is at {mean:.0f} K on average of the {_STEPS_OF_A_MEAN} steps up to {self.state.step + 1}, '
+            f'where the thermostat is at {set_to:.0f} K: '
+            'take a smaller `time_step_fs`, or forces that are converged better; the frames are not used'
         )
 
     def _record(self, kelvin: float) -> None:
         parameters, state = self.parameters, self.state
         step = state.step - parameters.equilibration_steps
         total_energy = state.energy + kinetic_energy(state.velocities, self.masses)
-        state.averages.add(1e-3 * step * parameters.time_step_fs, kelvin, total_energy)
+        state.averages.add(1e-3 * step * parameters.step_fs, kelvin, total_energy)
         if step % parameters.record_every:
             return
         if self.velocities is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aiida_mlcc.science.settings import Settings, setting
+from aiida_mlcc.science.settings import Settings, SettingsError, setting
 
 _BLOW_UP_FACTOR = 10.0
 _BLOW_UP_FLOOR_K = 1000.0
@@ -23,7 +23,13 @@ class MD(Settings):
         choices=('langevin', 'nve'),
     )
     n_steps: int = setting('Steps after the equilibration.', default=300, at_least=1)
-    time_step_fs: float = setting('Time step.', default=1.0, above=0, unit='fs')
+    time_step_fs: float | None = setting(
+        'Time step; null, in a DFTMDWorkChain with reference displacements, for one in which the stiffest mode turns '
+        'by 0.35 rad.',
+        default=1.0,
+        above=0,
+        unit='fs',
+    )
     friction_per_ps: float = setting('Friction of the thermostat.', default=10.0, at_least=0, unit='1/ps')
     temperature_start_K: float = setting(
         'Temperature of the thermostat in the equilibration and in the first step after it.',
@@ -65,6 +71,16 @@ class MD(Settings):
         written=False,
     )
     dtype: str = setting('Precision of a force field.', default='float64', choices=('float32', 'float64'))
+
+    @property
+    def step_fs(self) -> float:
+        """The time step, fs.
+
+        :raises SettingsError: where it is still to be chosen.
+        """
+        if self.time_step_fs is None:
+            raise SettingsError('`time_step_fs` is null: a dynamics needs its time step')
+        return self.time_step_fs
 
     @property
     def total_steps(self) -> int:

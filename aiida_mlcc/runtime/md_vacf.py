@@ -54,7 +54,7 @@ class VelocityRecord:
         :param harmonic: the modes, and the largest force on the crystal at rest (eV/Å).
         """
         found, blocks = self.correlator.result()
-        spacing = self.parameters.record_every * self.parameters.time_step_fs
+        spacing = self.parameters.record_every * self.parameters.step_fs
         lags = np.arange(self.correlator.max_lag + 1)
         arrays = {'time_fs': spacing * lags, 'blocks': blocks}
         for symbol, series in found.items():
@@ -65,7 +65,7 @@ class VelocityRecord:
             'counts': {symbol: list(self.symbols).count(symbol) for symbol in found},
             'elements': list(found),
             'time_step_fs': spacing,
-            'integrator_step_fs': self.parameters.time_step_fs,
+            'integrator_step_fs': self.parameters.step_fs,
             'n_steps': self.correlator.n_steps,
             'steps_of_a_block': self.correlator.steps_of_a_block,
         }

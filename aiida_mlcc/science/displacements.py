@@ -26,7 +26,7 @@ class Displacements(Settings):
 
     distance: float = setting(
         'How far an atom is moved, and where symmetry does not make both ways equal, back as far.',
-        default=0.02,
+        default=0.03,
         above=0,
         unit='Å',
     )

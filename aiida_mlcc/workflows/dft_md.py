@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from aiida import orm
-from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain
+from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_
 from aiida.engine.processes.ports import PortNamespace
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.functions.build_supercell import build_supercell
+from aiida_mlcc.calculations.functions.choose_time_step import choose_time_step
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
@@ -39,13 +40,24 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
         md_port(spec)
         spec.inputs['md']['code'].help = 'A Python that has ASE and the program, for an engine that the runtime runs.'
         dynamics_ports(spec)
+        spec.input(
+            'reference',
+            valid_type=SnapshotsData,
+            required=False,
+            help='Displacements with DFT forces, which say how long a time step may be where '
+            '`md.parameters.time_step_fs` is null.',
+        )
         spec.inputs.validator = _refuse
         spec.output('snapshots', valid_type=SnapshotsData, help='The frames with energies and forces.')
         spec.outline(
             cls.build_supercell,
+            if_(cls.has_no_time_step)(
+                cls.choose_time_step,
+            ),
             cls.run_md,
             cls.collect_snapshots,
         )
+        spec.exit_code(210, 'ERROR_NO_TIME_STEP', message='No time step: {reason}')
         spec.exit_code(310, 'ERROR_MD_FAILED', message='The dynamics gave no frame. {reason}')
         spec.exit_code(
             410, 'ERROR_MD_INCOMPLETE', message='The dynamics ended early, {n_frames} frames are kept. {reason}'
@@ -84,15 +96,33 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
             metadata={'call_link_label': 'build_supercell'},
         )
 
+    def has_no_time_step(self) -> bool:
+        """Tell whether the time step is to follow from the crystal."""
+        self.ctx.parameters = self.inputs.md.parameters
+        return self.ctx.parameters['time_step_fs'] is None
+
+    def choose_time_step(self) -> ExitCode | None:
+        """Take as long a step as the stiffest mode of the crystal allows."""
+        self.ctx.parameters, node = choose_time_step.run_get_node(
+            self.inputs.reference,
+            self.inputs.structure,
+            self.ctx.start,
+            self.inputs.md.parameters,
+            science_hash(choose_time_step),
+            metadata={'call_link_label': 'choose_time_step'},
+        )
+        return None if node.is_finished_ok else self.exit_codes.ERROR_NO_TIME_STEP.format(reason=node.exit_message)
+
     def run_md(self) -> ToContext:
         """Run the dynamics to its last step, however many jobs that takes."""
-        parameters, engine = self.inputs.md.parameters, self.inputs.engine
+        parameters, engine = self.ctx.parameters, self.inputs.engine
         self.report(
             f'{engine["method"]} dynamics of {self.ctx.start.n_atoms} atoms: {parameters["n_steps"]} steps of '
             f'{parameters["time_step_fs"]} fs, {parameters["temperature_start_K"]} to '
             f'{parameters["temperature_end_K"]} K'
         )
-        process, inputs = force_engine(engine).dynamics(self.inputs, self.ctx.start)
+        inputs = {**self.inputs, 'md': {**self.inputs.md, 'parameters': parameters}}
+        process, inputs = force_engine(engine).dynamics(inputs, self.ctx.start)
         return ToContext(md=self.submit(process, **inputs, metadata={'call_link_label': 'md'}))
 
     def collect_snapshots(self) -> ExitCode | None:
@@ -118,7 +148,9 @@ def refuse_dynamics(inputs: Mapping[str, Any]) -> str | None:
     engine, parameters = force_engine(inputs['engine']), inputs['md'].get('parameters')
     if (reason := engine.refuse_places(inputs, dynamics=True)) is not None:
         return reason
-    if parameters is not None and (reason := engine.refuse_dynamics(parameters)) is not None:
+    if parameters is None:
+        return None
+    if (reason := engine.refuse_dynamics(parameters)) is not None:
         return f'md.parameters: {reason}'
     return None
 
@@ -135,4 +167,10 @@ def refuse_cell(inputs: Mapping[str, Any]) -> str | None:
 
 
 def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+    asked = inputs.get('md', {}).get('parameters')
+    if asked is not None and asked['time_step_fs'] is None and 'reference' not in inputs:
+        return (
+            '`md.parameters.time_step_fs` is null, and there are no `reference` displacements for it to follow from: '
+            'give a time step (1 fs is safe for most crystals without hydrogen)'
+        )
     return refuse_dynamics(inputs) or refuse_cell(inputs)

@@ -305,7 +305,8 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
 
     def run_dft_md(self) -> ToContext:
         """Make snapshots by molecular dynamics with DFT."""
-        return self.submit_stage('dft_md', structure=self.inputs.structure)
+        known = {} if self.ctx.displacements is None else {'reference': self.ctx.displacements}
+        return self.submit_stage('dft_md', structure=self.inputs.structure, **known)
 
     def collect_snapshots(self) -> ExitCode | None:
         """Take the snapshots, also where not all are there."""

@@ -53,7 +53,7 @@ STAGES: Mapping[str, Any] = {
 }
 
 SHARED = {
-    'dft_md': ('structure',),
+    'dft_md': ('structure', 'reference'),
     'reference': ('structure', 'engine'),
     'thermal_structures': ('structure', 'engine', 'supercell_matrix', 'reference'),
     'cc_energies': ('structure', 'snapshots', 'methods'),
@@ -197,11 +197,16 @@ def _refuse_displacements(inputs: Mapping[str, Any]) -> str | None:
         if 'reference' in inputs:
             return '`displacements` are given, and `reference` would make others: leave one of the two out'
         return refuse_mismatch(inputs['structure'], given)
-    if inputs.get('snapshots') is None and samples_thermally(inputs) and 'reference' not in inputs:
+    if inputs.get('snapshots') is None and samples_thermally(inputs) and not has_displacements(inputs):
         return (
             '`sampling.kind` is thermal, which draws from harmonic force constants: give `reference` or `displacements`'
         )
     return None
+
+
+def has_displacements(inputs: Mapping[str, Any]) -> bool:
+    """Tell whether there are reference displacements, or will be."""
+    return 'reference' in inputs or inputs.get('displacements') is not None
 
 
 def samples_thermally(inputs: Mapping[str, Any]) -> bool:
@@ -233,6 +238,11 @@ def _refuse_before_sampling(inputs: Mapping[str, Any]) -> str | None:
             return '`sampling.kind` is thermal, but `thermal_structures` is missing: give it, or set the kind to md'
     elif (reason := refuse_dynamics(inputs['dft_md'])) is not None:
         return f'dft_md: {reason}'
+    elif inputs['dft_md']['md']['parameters']['time_step_fs'] is None and not has_displacements(inputs):
+        return (
+            'dft_md: `md.parameters.time_step_fs` is null, and there are neither `reference` nor `displacements` for '
+            'it to follow from: give a time step'
+        )
     if (reason := refuse_cell({**inputs['dft_md'], 'structure': inputs['structure']})) is not None:
         return f'dft_md: {reason}'
     if 'cc_energies' not in inputs:

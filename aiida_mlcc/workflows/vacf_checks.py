@@ -29,6 +29,8 @@ def refuse_inputs(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | 
 def refuse_run(md: Mapping[str, Any], spectrum: Mapping[str, Any]) -> str | None:
     """Return why a dynamics cannot give the spectrum that is asked of it, in a sentence, or None."""
     step, n_steps, every = md['time_step_fs'], md['n_steps'], md['record_every']
+    if step is None:
+        return '`time_step_fs` is null: a spectrum needs a time step'
     if md['record'] != 'vacf':
         return (
             f'`record` is {md["record"]!r}: a spectrum needs `vacf`, and `keep_trajectory` keeps the frames beside it'

@@ -402,34 +402,54 @@ def test_the_task_runs_from_the_command_line(tmp_path: Path) -> None:
     assert output_of(folder)['final']
 
 
-def test_a_dft_run_whose_time_step_is_too_long_ends_in_the_first_step_with_a_better_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Springs that pass for an engine: they are bound to no force field."""
+class SpringsAsEngine(Calculator):
+    """Springs that pass for an engine, since they are bound to no crystal; with forces that scatter (eV/Å)."""
 
+    implemented_properties = ['energy', 'forces']
+
+    def __init__(self, springs: Any, scatter: float) -> None:
+        super().__init__()
+        self.springs, self.scatter, self.random = springs, scatter, np.random.default_rng(2)
+        self.label_method, self.label_source = springs.label_method, springs.label_source
+
+    def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = None) -> None:
+        super().calculate(atoms, properties, system_changes)
+        self.springs.calculate(atoms, ['energy', 'forces'], all_changes)
+        forces = self.springs.results['forces']
+        scattered = self.random.normal(0, self.scatter, forces.shape) if self.scatter else 0.0
+        self.results = {'energy': self.springs.results['energy'], 'forces': forces + scattered}
+
+
+@pytest.fixture
+def run_as_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what runs the job with springs that pass for an engine, and gives its output."""
     from aiida_mlcc.runtime import md
 
-    class Engine(Calculator):
-        implemented_properties = ['energy', 'forces']
-
-        def __init__(self, springs: Any) -> None:
-            super().__init__()
-            self.springs = springs
-            self.label_method, self.label_source = springs.label_method, springs.label_source
-
-        def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = None) -> None:
-            super().calculate(atoms, properties, system_changes)
-            self.springs.calculate(atoms, ['energy', 'forces'], all_changes)
-            self.results = dict(self.springs.results)
-
-    def build(*given: Any) -> Any:
-        return Engine(build_force_field(*given))
-
     build_force_field = md.build_calculator
-    monkeypatch.setattr(md, 'build_calculator', build)
-    message = run(job(tmp_path / 'long', time_step_fs=33.0))['message']
+
+    def run_it(scatter: float = 0.0, **parameters: Any) -> dict[str, Any]:
+        monkeypatch.setattr(md, 'build_calculator', lambda *given: SpringsAsEngine(build_force_field(*given), scatter))
+        return run(job(tmp_path / f'{scatter}{parameters}', **parameters))
+
+    return run_it
+
+
+def test_a_dft_run_whose_time_step_is_too_long_ends_in_the_first_step_with_a_better_one(run_as_engine: Any) -> None:
+    message = run_as_engine(time_step_fs=33.0)['message']
     assert message.startswith('a time step of 33 fs is too long: the vibrations of this crystal turn by 2.0 rad in it')
     better = float(re.search(r'set `time_step_fs` to ([\d.]+) or less', message).group(1))  # type: ignore[union-attr]
     assert better == pytest.approx(33 * 0.25 / 2.0, rel=0.05)
-    output = run(job(tmp_path / 'short', time_step_fs=better))
+    output = run_as_engine(time_step_fs=better)
     assert output['final'], output
+
+
+def test_a_dft_run_that_becomes_hotter_than_its_thermostat_ends_without_frames(run_as_engine: Any) -> None:
+    """Forces that scatter by 3 eV/Å heat faster than the friction cools."""
+    output = run_as_engine(scatter=3.0, n_steps=200)
+    assert 'take a smaller `time_step_fs`, or forces that are converged better' in output['message']
+    assert int(re.search(r'at (\d+) K on average', output['message']).group(1)) > 400  # type: ignore[union-attr]
+    assert 'trajectory' not in output
+
+
+def test_a_dft_run_starts_hotter_than_its_thermostat_and_goes_on(run_as_engine: Any) -> None:
+    assert run_as_engine(n_steps=40, initial_temperature_K=300.0, temperature_end_K=100.0)['final']

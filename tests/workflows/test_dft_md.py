@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
-from ase import Atoms
+from ase import Atoms, units
 
+from aiida_mlcc.calculations.functions.choose_time_step import choose_time_step
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.science.displacements import Displacements, displaced_cells
+from aiida_mlcc.science.force_field.evaluate import energies_and_forces
+from aiida_mlcc.science.snapshots import Label, Snapshots
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
+from tests.crystals import hessian_of, rocksalt, rocksalt_cube, spring_term
 
 STEPS = 3
 
@@ -20,7 +26,7 @@ def helium(aiida_profile):
 def builder_of(python, structure, protocol='fast', **overrides):
     settings = {
         'engine': {'basis': 'gth-dzv', 'exp_to_discard': None},
-        'md': {'parameters': {'n_steps': STEPS, 'checkpoint_every': 1}},
+        'md': {'parameters': {'n_steps': STEPS, 'checkpoint_every': 1, 'record_every': 1, 'time_step_fs': 2.0}},
     }
     return DFTMDWorkChain.get_builder_from_protocol(python, structure, protocol, {**settings, **overrides})
 
@@ -57,3 +63,26 @@ def test_molecule_is_refused_at_submission(python):
     molecule = orm.StructureData(ase=Atoms('He2', [[0, 0, 0], [0, 0, 3]], cell=[9, 9, 9], pbc=False))
     with pytest.raises(ValueError, match='periodic in 0 directions'):
         run_get_node(builder_of(python, molecule))
+
+
+def test_without_displacements_a_time_step_must_be_given(python, helium):
+    with pytest.raises(ValueError, match=r'`md\.parameters\.time_step_fs` is null, and there are no `reference`'):
+        run_get_node(builder_of(python, helium, md={'parameters': {'time_step_fs': None}}))
+
+
+def test_the_time_step_follows_from_the_stiffest_mode(aiida_profile):
+    """Springs of LiF: its modes are those of phonopy; the stiffest turns by 0.35 rad at most, and by more than 0.3."""
+    crystal, term = rocksalt_cube(), spring_term(rocksalt(), 3.0)
+    displaced = displaced_cells(crystal, 1, Displacements())
+    energies, forces = energies_and_forces((term,), displaced)
+    parameters = choose_time_step(
+        SnapshotsData(displaced.with_label('LDA', Label(energies, forces))),
+        orm.StructureData(ase=crystal),
+        SnapshotsData(Snapshots.from_atoms([crystal])),
+        orm.Dict({'time_step_fs': None, 'n_steps': 7}),
+        orm.Str(''),
+    ).get_dict()
+    masses = np.repeat(crystal.get_masses(), 3)
+    stiffest = np.sqrt(np.linalg.eigvalsh(hessian_of(term, crystal) / np.sqrt(np.outer(masses, masses))).max())
+    assert 0.3 < stiffest * parameters['time_step_fs'] * units.fs <= 0.35
+    assert parameters['n_steps'] == 7

@@ -26,10 +26,13 @@ from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 from aiida_mlcc.science.modes import commensurate_qpoints
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
+from aiida_mlcc.science.vdos import FS_TO_CM
 
 RIDGES = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
 _REST_SHARE = 0.5
 _MEV = 1000.0
+_GOOD_PHASE = 0.35
+_TIME_GRID_FS = 0.05
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,17 @@ def reference_model(reference: Snapshots, primitive: Atoms, method: str, cell: A
     """
     term = fit_reference(reference, primitive, method).term
     return HarmonicModel(ForceConstantsModel(term), map_onto_crystal(primitive, cell))
+
+
+def longest_time_step(highest_cm1: float) -> float:
+    """Return the time step (fs) in which a mode turns by 0.35 rad, in steps of 0.05 fs.
+
+    :raises CrystalError: where no mode has a frequency.
+    """
+    if highest_cm1 <= 0:
+        raise CrystalError('every mode of the crystal is imaginary: no time step follows from that')
+    step = _GOOD_PHASE / (2 * np.pi * FS_TO_CM * highest_cm1)
+    return float(max(np.floor(step / _TIME_GRID_FS), 1) * _TIME_GRID_FS)
 
 
 def _wave_vectors_lost(primitive: Atoms, frames_cell: Atoms, reference: SiteMap) -> int:
