@@ -27,6 +27,7 @@ _CAUSES = {
     'bootstrap': 'bootstrap',
     'kinds': 'kinds of Δ',
     'long_range': 'long range',
+    'base': 'base',
     'label_noise': 'of bootstrap label noise',
     'long_range_statistical': 'of bootstrap long range',
 }

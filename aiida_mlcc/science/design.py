@@ -10,19 +10,22 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_mlcc.science.crystal import CrystalError, SiteMap, shortest_distance
+from aiida_mlcc.science.crystal import CrystalError, shortest_distance
 from aiida_mlcc.science.fit.force_constants_basis import (
-    ForceConstantsBasis,
     decaying_basis,
     resolved_bases,
     symmetry_operations,
 )
-from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
+from aiida_mlcc.science.fit.harmonic_model import (
+    HarmonicModel,
+    frequency_slopes,
+    harmonic_model,
+    mode_sensitivities,
+)
 from aiida_mlcc.science.fit.mapped_frames import mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
-from aiida_mlcc.science.force_field.force_constants import fold
 from aiida_mlcc.science.methods import DFT_METHODS
-from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE, Mode, curvature_of, star
+from aiida_mlcc.science.modes import Mode, curvature_of, star
 from aiida_mlcc.science.settings import Settings, SettingsError, setting
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -139,26 +142,9 @@ def _most_informative(
     return np.array(chosen, dtype=np.int64)
 
 
-def mode_sensitivities(modes: Sequence[Mode], basis: ForceConstantsBasis, site_map: SiteMap) -> NDArray[np.float64]:
-    """Return ∂ω/∂θ_k of each mode, cm⁻¹ per unit of the parameter, shape (n_modes, n_second)."""
-    roots = np.sqrt(basis.primitive.get_masses()[site_map.sites])[:, None]
-    found = np.zeros((len(modes), basis.n_second))
-    for column, block in enumerate(basis.blocks):
-        hessian = fold(basis.pairs, basis.lattice_vectors, block, site_map)
-        for row, mode in enumerate(modes):
-            vectors = (mode.vectors / roots).reshape(len(mode.vectors), -1)
-            found[row, column] = np.mean(np.sum(vectors * (hessian @ vectors.T).T, axis=1))
-    return found * _slopes(modes)[:, None]
-
-
 def _by_scale(modes: Sequence[Mode]) -> NDArray[np.float64]:
     """Return ∂ω/∂s: E = (1+s)·E_base scales ω²."""
-    return np.array([curvature_of(mode.frequency_cm1) for mode in modes]) * _slopes(modes)
-
-
-def _slopes(modes: Sequence[Mode]) -> NDArray[np.float64]:
-    """Return dω/d(ω²), cm⁻¹ per (eV/Å²/amu)."""
-    return np.array([CM1_PER_ROOT_CURVATURE**2 / (2 * max(abs(mode.frequency_cm1), 1.0)) for mode in modes])
+    return np.array([curvature_of(mode.frequency_cm1) for mode in modes]) * frequency_slopes(modes)
 
 
 def _asked(modes: list[Mode], primitive: Atoms, qpoints: Sequence[ArrayLike] | None) -> list[Mode]:

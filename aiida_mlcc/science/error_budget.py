@@ -18,10 +18,12 @@ from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 from aiida_mlcc.science.modes import star
 
 _WHOLE = 1e-4
-COUNTED = ('seeds', 'bootstrap', 'kinds', 'long_range')
+_LARGEST_RATIO = 2.0
+COUNTED = ('seeds', 'bootstrap', 'kinds', 'long_range', 'base')
 """What adds up to the error. ``seeds``: members of the base; ``bootstrap``: other snapshots of the same dynamics would
 have given another Δ; ``kinds``: other kinds of Δ fitted to the same labels; ``long_range``: other cutoffs and dampings
-would have given the dipoles of a polar crystal another weight."""
+would have given the dipoles of a polar crystal another weight; ``base``: how wrong the base is known to be, see
+:func:`base_errors`."""
 
 CONTRIBUTIONS = (*COUNTED, 'label_noise', 'long_range_statistical')
 """The last two are parts of ``bootstrap``: what the noise of the labels makes, whatever the snapshots, and what the
@@ -155,10 +157,63 @@ def _imitated(samples: DeltaSamples) -> NDArray[np.float64]:
     return np.asarray(np.linalg.lstsq(rows.T, target, rcond=None)[0])
 
 
+def base_errors(
+    members: Sequence[Mapping[str, Any]],
+    frequencies: Mapping[str, ArrayLike],
+    qpoints: Mapping[str, ArrayLike],
+    primitive: Atoms,
+    symprec: float = 1e-5,
+) -> dict[str, NDArray[np.float64] | None]:
+    """Return how wrong each frequency is for what is known of the base, cm⁻¹; None where nothing is.
+
+    With reference displacements it is what the scatter of their forces makes. Without, it is the shift that the forces
+    ask for that the base leaves, beyond the standard error of that shift. A force constant that is wrong shifts ω², so
+    a mode of another method is off by as much times the ratio of the two frequencies, at most by as much twice.
+
+    :param members: the errors of the members of the base: ``reference`` → ``modes``, or ``projected_residuals``.
+    :param frequencies: label → those of the method in question, cm⁻¹, ascending, shape (n_modes,).
+    :param qpoints: label → wave vector in units of the reciprocal vectors of `primitive`.
+    """
+    rotations = symmetry_operations(primitive, symprec)[0]
+    found: dict[str, NDArray[np.float64] | None] = {}
+    for label, qpoint in qpoints.items():
+        images = star(np.asarray(qpoint, dtype=float), rotations)
+        values = np.asarray(frequencies[label], dtype=float)
+        each = [_base_error(member, images, values) for member in members]
+        known = [error for error in each if error is not None]
+        found[label] = np.mean(known, axis=0) if known else None
+    return found
+
+
+def _base_error(
+    member: Mapping[str, Any], images: NDArray[np.float64], frequencies: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """Return the errors of the modes at a wave vector by one member, shape of `frequencies`, if it knows them all."""
+    of_reference = member.get('reference', {}).get('modes')
+    entries = of_reference or member.get('projected_residuals') or []
+    rows: list[tuple[float, float]] = []
+    for entry in entries:
+        apart = images - np.asarray(entry['qpoint'])
+        if 'degeneracy' not in entry or np.abs(apart - np.rint(apart)).max(axis=1).min() > _WHOLE:
+            continue
+        error = entry['standard_error_cm1']
+        if of_reference is None:
+            error = float(np.sqrt(max(entry['shift_cm1'] ** 2 - error**2, 0.0)))
+        rows += [(entry['frequency_cm1'], error)] * entry['degeneracy']
+    # At Γ the three rigid shifts are no modes.
+    n_missing = len(frequencies) - len(rows)
+    if not rows or n_missing not in (0, 3):
+        return None
+    of_base, errors = np.array([(0.0, 0.0)] * n_missing + sorted(rows)).T
+    ratio = np.abs(of_base) / np.maximum(np.abs(frequencies), 1.0)
+    return np.asarray(errors * np.minimum(ratio, _LARGEST_RATIO))
+
+
 def budget(
     members: ArrayLike,
     alternatives: Mapping[str, ArrayLike] | None = None,
     delta: Mapping[str, NDArray[np.float64]] | None = None,
+    base: NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:
     """Return the standard deviation of each frequency, and its :data:`CONTRIBUTIONS`.
 
@@ -168,6 +223,7 @@ def budget(
     :param members: cm⁻¹, shape (n_members, n_points, n_modes).
     :param alternatives: kind of Δ → frequencies of its members, of the same shape but for the number of members.
     :param delta: what :func:`delta_spread` returned.
+    :param base: cm⁻¹, shape (n_points, n_modes), from :func:`base_errors`; NaN where nothing is known.
     """
     values = np.asarray(members, dtype=float)
     means = [
@@ -178,11 +234,12 @@ def budget(
     estimated: dict[str, NDArray[np.float64] | None] = {
         'seeds': _deviation(values),
         'kinds': _deviation(means),
+        'base': base,
         **{name: np.asarray(spread) for name, spread in of_delta.items()},
     }
     contributions = {name: estimated.get(name) for name in CONTRIBUTIONS}
     squares = [contributions[name] for name in COUNTED]
-    total = np.sqrt(sum((part**2 for part in squares if part is not None), np.zeros(values.shape[1:])))
+    total = np.sqrt(sum((np.nan_to_num(part) ** 2 for part in squares if part is not None), np.zeros(values.shape[1:])))
     return {'sd': total, 'contributions': contributions}
 
 

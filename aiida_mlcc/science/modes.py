@@ -163,8 +163,8 @@ def projected_residuals(
     :param residual_forces: reference minus model, eV/Å, of the same shape.
     :param heat: how hot each frame is, in any unit, shape (n_frames,). If given, the slope may depend on it linearly,
         and what is returned is the shift at rest: what is quartic of the residual shifts a mode with temperature.
-    :returns: of each mode that moves in some frame ``qpoint``, ``frequency_cm1``, ``shift_cm1`` (what the residual
-        forces ask to be added to the model's frequency: positive where the model is too soft) and
+    :returns: of each mode that moves in some frame ``qpoint``, ``frequency_cm1``, ``degeneracy``, ``shift_cm1`` (what
+        the residual forces ask to be added to the model's frequency: positive where the model is too soft) and
         ``standard_error_cm1``.
     """
     weights = np.ones(len(displacements)) if frame_weights is None else frame_weights
@@ -193,6 +193,7 @@ def projected_residuals(
             {
                 'qpoint': list(mode.qpoint),
                 'frequency_cm1': mode.frequency_cm1,
+                'degeneracy': mode.degeneracy,
                 'shift_cm1': float(shifts * slope),
                 'standard_error_cm1': float(error * slope),
             }

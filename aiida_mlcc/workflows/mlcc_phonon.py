@@ -237,6 +237,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         self.ctx.failed = []
         self.ctx.snapshots = self.inputs.get('snapshots')
         self.ctx.displacements = self.inputs.get('displacements')
+        self.ctx.errors = None
         self.ctx.force_fields, self.ctx.alternatives, self.ctx.delta_samples = {}, {}, {}
         for slug, members in self.inputs.get('force_fields', {}).items():
             self.ctx.force_fields[slug] = dict(members)
@@ -372,7 +373,8 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
             self.ctx.failed.append({'stage': 'delta_train', **entry})
         if 'base' not in node.outputs:
             return self.stop_early(self.exit_codes.ERROR_NO_FORCE_FIELDS, node)
-        self.out('errors', node.outputs.errors)
+        self.ctx.errors = node.outputs.errors
+        self.out('errors', self.ctx.errors)
         members = {name: dict(node.outputs[name].items()) for name in ('base', 'control') if name in node.outputs}
         base_method = node.inputs.base_method.value
         for name, method in (('base', base_method), ('control', CONTROLS[base_method])):
@@ -421,6 +423,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
             'alternatives': self.ctx.alternatives.get(slug),
             'delta_samples': self.ctx.delta_samples.get(slug),
             'training_snapshots': self.ctx.snapshots,
+            'training_errors': self.ctx.errors,
         }
         return {name: node for name, node in evidence.items() if node is not None}
 

@@ -56,6 +56,13 @@ def phonon_inputs(spec: WorkChainSpec) -> None:
         required=False,
         help='What the members were trained on: their cell says which wave vectors they know.',
     )
+    spec.input(
+        'training_errors',
+        valid_type=orm.Dict,
+        required=False,
+        help='Errors of the fits, as DeltaTrainWorkChain gives them: what is known to be wrong of the base counts for '
+        'the error budget.',
+    )
     supercell_port(spec, 'the primitive cell')
     symprec_port(spec)
     settings_port(

@@ -65,6 +65,7 @@ SHARED = {
         'alternatives',
         'delta_samples',
         'training_snapshots',
+        'training_errors',
         'vasp',
     ),
     'vacf': ('structure', 'force_fields'),

@@ -15,10 +15,10 @@ from aiida_mlcc.science.design import (
     base_method_of,
     design_frozen_phonons,
     frozen_phonon_settings,
-    mode_sensitivities,
     optimal_frames,
 )
 from aiida_mlcc.science.fit.force_constants_basis import force_constants_basis
+from aiida_mlcc.science.fit.harmonic_model import mode_sensitivities
 from aiida_mlcc.science.force_field import Term
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, force_constants_term
 from aiida_mlcc.science.modes import Mode, commensurate_modes, curvature_of

@@ -9,7 +9,7 @@ from phonopy import Phonopy
 
 from aiida_mlcc.science.crystal import from_phonopy, map_onto_crystal, supercell, to_phonopy
 from aiida_mlcc.science.dispersion import frequencies
-from aiida_mlcc.science.error_budget import CONTRIBUTIONS, budget, commensurate, delta_spread
+from aiida_mlcc.science.error_budget import CONTRIBUTIONS, base_errors, budget, commensurate, delta_spread
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.fit.force_constants_basis import decaying_basis, force_constants_basis
 from aiida_mlcc.science.fit.harmonic_model import dynamical_matrix
@@ -178,3 +178,47 @@ def test_the_long_range_counts_and_its_scatter_is_in_the_bootstrap():
     found = budget(np.array([[[1000.0]]]), None, delta)
     np.testing.assert_allclose(found['sd'], [[5.0]])
     np.testing.assert_allclose(found['contributions']['long_range_statistical'], [[2.0]])
+
+
+def residuals(*modes):
+    """Return entries of a base's errors: wave vector, frequency, degeneracy, shift and its standard error."""
+    names = ('qpoint', 'frequency_cm1', 'degeneracy', 'shift_cm1', 'standard_error_cm1')
+    return [dict(zip(names, mode, strict=True)) for mode in modes]
+
+
+OF_FRAMES = residuals(((0, 0, 0), 1300.0, 3, 5.0, 3.0), ((0, 0.5, 0.5), 800.0, 2, 1.0, 2.0))
+OF_REFERENCE = residuals(((0, 0, 0), 1300.0, 3, 0.0, 0.7))
+
+
+def test_what_the_base_is_known_to_be_wrong_by_is_the_shift_beyond_its_standard_error():
+    """√(5² − 3²) = 4 at the frequency of the base, of the others none; 1 is within its standard error of 2."""
+    frequencies = {'GAMMA': [0, 0, 0, 1300, 1300, 1300], 'X': [800, 800]}
+    points = {name: POINTS[name] for name in frequencies}
+    found = base_errors([{'projected_residuals': OF_FRAMES}], frequencies, points, DIAMOND)
+    assert found['GAMMA'] == pytest.approx([0, 0, 0, 4, 4, 4])
+    assert found['X'] == pytest.approx([0, 0])
+
+
+def test_a_stiffer_mode_of_a_method_is_off_by_less():
+    found = base_errors(
+        [{'projected_residuals': OF_FRAMES}], {'GAMMA': [0, 0, 0, 2600, 2600, 2600]}, {'GAMMA': (0, 0, 0)}, DIAMOND
+    )
+    assert found['GAMMA'][-1] == pytest.approx(2.0)
+
+
+def test_reference_displacements_know_better_than_frames():
+    member = {'projected_residuals': OF_FRAMES, 'reference': {'modes': OF_REFERENCE}}
+    found = base_errors([member], {'GAMMA': [0, 0, 0, 1300, 1300, 1300]}, {'GAMMA': (0, 0, 0)}, DIAMOND)
+    assert found['GAMMA'][-1] == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize('member', [{}, {'projected_residuals': OF_FRAMES}], ids=['nothing', 'other-wave-vectors'])
+def test_nothing_is_known_where_no_residual_was_measured(member):
+    found = base_errors([member], {'L': [0.0, 1.0, 2.0]}, {'L': POINTS['L']}, DIAMOND)
+    assert found['L'] is None
+
+
+def test_the_error_of_the_base_adds_to_that_of_the_seeds():
+    members = np.array([[[10.0, 20.0]], [[16.0, 20.0]]])
+    found = budget(members, base=np.array([[4.0, np.nan]]))
+    assert found['sd'] == pytest.approx(np.array([[np.hypot(np.std([10, 16], ddof=1), 4.0), 0.0]]))

@@ -54,12 +54,13 @@ def test_the_control_has_a_dispersion_of_its_own(run):
     assert set(outputs['control']) == {'seed_3'}
 
 
-def test_a_delta_is_judged_by_snapshots_and_kinds_and_a_single_base_by_nothing(run):
+def test_a_delta_is_judged_by_snapshots_and_kinds_and_all_by_what_the_base_leaves(run):
     points = {method: entry['special_points_cm1'] for method, entry in results_of(run[1])['methods'].items()}
     made_of = {m: {n for n, part in points[m]['X']['contributions'].items() if part is not None} for m in points}
-    assert made_of == {'LDA': set(), 'LDA(E)': set(), 'HF': {'bootstrap', 'label_noise', 'kinds'}}
+    assert made_of == {'LDA': {'base'}, 'LDA(E)': {'base'}, 'HF': {'base', 'bootstrap', 'label_noise', 'kinds'}}
     parts = points['HF']['X']['contributions']
-    assert points['HF']['X']['sd'][3] == pytest.approx(np.hypot(parts['bootstrap'][3], parts['kinds'][3]))
+    squares = sum(parts[name][3] ** 2 for name in ('base', 'bootstrap', 'kinds'))
+    assert points['HF']['X']['sd'][3] == pytest.approx(np.sqrt(squares))
 
 
 def test_what_the_training_cell_does_not_hold_is_marked_in_json_and_text(run):

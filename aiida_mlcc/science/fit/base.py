@@ -16,7 +16,7 @@ from aiida_mlcc.science.fit.dipole import dipole_energies_and_forces
 from aiida_mlcc.science.fit.force_constants_basis import decaying_basis, force_constants_basis, resolved_bases
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames, mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
-from aiida_mlcc.science.fit.reference import fit_reference
+from aiida_mlcc.science.fit.reference import ReferenceFit, fit_reference
 from aiida_mlcc.science.fit.ridge import Prepared, Problem, blocked_folds, choose_ridges, prepare
 from aiida_mlcc.science.fit.third_order_basis import second_shell, third_order_basis
 from aiida_mlcc.science.force_field import ForceField, Term
@@ -85,7 +85,7 @@ def fitter(given: FitInput) -> Callable[[str], DeltaFit]:
         symbols = sorted(set(frames.symbols))
         constants = dict.fromkeys(symbols, fitted.height / frames.n_atoms)
         field = ForceField(fitted.terms, constants, method=method)
-        errors = {**fitted.errors, **_judged(field, frames, primitive, method, counts)}
+        errors = {**fitted.errors, **_judged(field, frames, primitive, method, counts, fitted.reference)}
         return DeltaFit(with_probe(field, frames), errors)
 
     return fit
@@ -97,6 +97,7 @@ class ForceConstantsFit:
 
     :param terms: force constants, then the dipoles if there are any.
     :param height: eV per cell, what is left of the energies in the mean.
+    :param reference: the fit to reference displacements, if there are any.
     :param errors: ``n_parameters``, ``undetermined`` (parameters that the frames do not show, by order), ``rank``,
         ``cutoff_angstrom``, ``ridge`` (one for each order), ``forces_rmse_mev_angstrom`` (of the fit), and
         ``reference``, the errors of the reference displacements, if there are any.
@@ -105,6 +106,7 @@ class ForceConstantsFit:
     terms: tuple[Term, ...]
     height: float
     errors: dict[str, Any]
+    reference: ReferenceFit | None = None
 
 
 def fit_base(
@@ -169,6 +171,7 @@ def fit_base(
         'cutoff_angstrom': float(basis.second.cutoff),
         'ridge': list(ridges),
     }
+    correction: ReferenceFit | None = None
     if reference is not None:
         cell = frames.atoms(int(groups[0].indices[0]))
         correction = fit_reference(reference, primitive, method, terms, frames_cell=cell)
@@ -179,7 +182,7 @@ def fit_base(
             residuals.reshape(n_frames, -1)[group.indices] -= pulls.reshape(len(pulls), -1)
         terms = (*add_up([terms[0], correction.term]), *terms[1:])
     errors['forces_rmse_mev_angstrom'] = _milli_rms(residuals)
-    return ForceConstantsFit(terms, float(np.nanmean(left)), errors)
+    return ForceConstantsFit(terms, float(np.nanmean(left)), errors, correction)
 
 
 def _candidates(
@@ -240,7 +243,12 @@ def with_forces(snapshots: Snapshots, method: str) -> Snapshots:
 
 
 def _judged(
-    field: ForceField, frames: Snapshots, primitive: Atoms, method: str, counts: NDArray[np.int64]
+    field: ForceField,
+    frames: Snapshots,
+    primitive: Atoms,
+    method: str,
+    counts: NDArray[np.int64],
+    reference: ReferenceFit | None = None,
 ) -> dict[str, Any]:
     """Return the errors of a base on the frames that it was fitted to and on those held out, and what it leaves to the
     modes."""
@@ -268,6 +276,11 @@ def _judged(
     vibrations = VibratingFrames.of(frames, primitive, method)
     found['projected_residuals'] = vibrations.residuals(label.forces - forces)
     found['residuals_at_rest'] = vibrations.reach_rest
+    if reference is not None:
+        found['reference'] = {
+            **reference.errors,
+            'modes': reference.mode_errors(vibrations.modes, vibrations.site_map),
+        }
     return found
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import SiteMap
 from aiida_mlcc.science.fit.force_constants_basis import (
+    ForceConstantsBasis,
     decaying_basis,
     force_constants_basis,
     resolved_bases,
@@ -23,7 +24,7 @@ from aiida_mlcc.science.fit.ridge import Problem, blocked_folds, choose_ridges, 
 from aiida_mlcc.science.fit.third_order_basis import second_shell, third_order_basis
 from aiida_mlcc.science.force_field import Term
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, fold
-from aiida_mlcc.science.modes import Mode, commensurate_modes, inverse_force_weights
+from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE, Mode, commensurate_modes, inverse_force_weights
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
 RIDGES = (1e-8, 1e-5, 1e-3, 1e-1)
@@ -157,3 +158,20 @@ def harmonic_model(snapshots: Snapshots, primitive: Atoms, method: str) -> Harmo
         third_order_cutoff=second_shell(primitive),
     )[0]
     return HarmonicModel(ForceConstantsModel(term), site_map)
+
+
+def mode_sensitivities(modes: Sequence[Mode], basis: ForceConstantsBasis, site_map: SiteMap) -> NDArray[np.float64]:
+    """Return ∂ω/∂θ_k of each mode, cm⁻¹ per unit of the parameter, shape (n_modes, n_second)."""
+    roots = np.sqrt(basis.primitive.get_masses()[site_map.sites])[:, None]
+    found = np.zeros((len(modes), basis.n_second))
+    for column, block in enumerate(basis.blocks):
+        hessian = fold(basis.pairs, basis.lattice_vectors, block, site_map)
+        for row, mode in enumerate(modes):
+            vectors = (mode.vectors / roots).reshape(len(mode.vectors), -1)
+            found[row, column] = np.mean(np.sum(vectors * (hessian @ vectors.T).T, axis=1))
+    return found * frequency_slopes(modes)[:, None]
+
+
+def frequency_slopes(modes: Sequence[Mode]) -> NDArray[np.float64]:
+    """Return dω/d(ω²), cm⁻¹ per (eV/Å²/amu)."""
+    return np.array([CM1_PER_ROOT_CURVATURE**2 / (2 * max(abs(mode.frequency_cm1), 1.0)) for mode in modes])

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, shortest_distance
 from aiida_mlcc.science.displacements import LARGEST_SHARE
-from aiida_mlcc.science.fit.force_constants_basis import decaying_basis, resolved_bases
-from aiida_mlcc.science.fit.harmonic_model import HarmonicModel
+from aiida_mlcc.science.fit.force_constants_basis import ForceConstantsBasis, decaying_basis, resolved_bases
+from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, mode_sensitivities
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames, frame_displacements
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
-from aiida_mlcc.science.fit.ridge import Problem, choose_by_evidence, prepare
+from aiida_mlcc.science.fit.ridge import Problem, choose_by_evidence, prepare, uncertainty
 from aiida_mlcc.science.force_field import Term
 from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.modes import commensurate_qpoints
+from aiida_mlcc.science.modes import Mode, commensurate_qpoints
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 from aiida_mlcc.science.vdos import FS_TO_CM
 
@@ -42,10 +42,30 @@ class ReferenceFit:
     :param errors: ``n_displacements``, ``n_atoms`` (of the cell), ``cutoff_angstrom``, ``n_parameters``, ``rank``,
         ``ridge``, ``forces_rmse_mev_angstrom`` (what is left of the forces) and, where the cell lacks wave vectors of
         the frames' cell, ``remark``.
+    :param basis: of its parameters, and their `covariance` by what symmetry shows of the scatter of the forces.
     """
 
     term: Term
     errors: dict[str, Any]
+    basis: ForceConstantsBasis
+    covariance: NDArray[np.float64]
+
+    def mode_errors(self, modes: Sequence[Mode], site_map: SiteMap) -> list[dict[str, Any]]:
+        """Return of each mode of the training cell what the scatter of the forces makes of its frequency.
+
+        :returns: ``qpoint``, ``frequency_cm1``, ``degeneracy`` and ``standard_error_cm1`` of each.
+        """
+        slopes = mode_sensitivities(modes, self.basis, site_map)
+        errors = np.sqrt(np.maximum(np.einsum('mk,kl,ml->m', slopes, self.covariance, slopes), 0.0))
+        return [
+            {
+                'qpoint': list(mode.qpoint),
+                'frequency_cm1': mode.frequency_cm1,
+                'degeneracy': mode.degeneracy,
+                'standard_error_cm1': float(error),
+            }
+            for mode, error in zip(modes, errors, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -161,7 +181,8 @@ def fit_reference(
             f'the cell of the reference displacements lacks {lost} wave vectors of the training cell: there the base '
             'is that of the frames; take a multiple of the training cell (`reference.supercell_matrix`)'
         )
-    return ReferenceFit(potential.term(parameters, trained_on), errors)
+    covariance = uncertainty(problem, ridge).covariance
+    return ReferenceFit(potential.term(parameters, trained_on), errors, basis, covariance)
 
 
 def reference_model(reference: Snapshots, primitive: Atoms, method: str, cell: Atoms) -> HarmonicModel:

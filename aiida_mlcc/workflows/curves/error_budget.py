@@ -11,8 +11,9 @@ from aiida_mlcc.calculations.functions.phonopy_instance import members_of
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.branches import Branches, branches_of, point_matrices
 from aiida_mlcc.science.crystal import CrystalError, from_phonopy
-from aiida_mlcc.science.error_budget import budget, commensurate, delta_spread
+from aiida_mlcc.science.error_budget import base_errors, budget, commensurate, delta_spread
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
+from aiida_mlcc.science.methods import DFT_METHODS
 from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
 
 
@@ -23,6 +24,7 @@ def error_budget(
     delta_samples: orm.ArrayData | None = None,
     training_snapshots: SnapshotsData | None = None,
     primitive: orm.StructureData | None = None,
+    training_errors: orm.Dict | None = None,
     **phonons: Any,
 ) -> orm.Dict:
     """Return LABEL → ``qpoint``, ``sd`` (cm⁻¹, a number a mode), ``contributions`` to it and ``commensurate``.
@@ -34,6 +36,7 @@ def error_budget(
     :param training_snapshots: of the cell that the force fields were trained in.
     :param primitive: the primitive cell before any relaxation, which the training cell is compared with; by default
         that of the members. Where it does not fit, `commensurate` is None.
+    :param training_errors: of all fits, among them those of the base.
     :param phonons: ``members`` → NAME → PhonopyData; ``alternatives`` → KIND → NAME → PhonopyData, the same members
         with another kind of Δ.
     """
@@ -48,6 +51,8 @@ def error_budget(
         if delta_samples is not None:
             arrays = {name: delta_samples.get_array(name) for name in delta_samples.get_arraynames()}
             delta = delta_spread(phonon, DeltaSamples.from_arrays(arrays), qpoints, directions, branches)
+        unrelaxed = from_phonopy(phonon.primitive) if primitive is None else primitive.get_ase()
+        base = _errors_of_base(training_errors, points, unrelaxed, phonon.symmetry.tolerance)
         found = budget(
             np.array([entry['members'] for entry in points.values()]).swapaxes(0, 1),
             {
@@ -55,10 +60,10 @@ def error_budget(
                 for kind, nodes in phonons.get('alternatives', {}).items()
             },
             delta,
+            base,
         )
         held = {}
         if training_snapshots is not None:
-            unrelaxed = from_phonopy(phonon.primitive) if primitive is None else primitive.get_ase()
             # Where the training cell is no supercell of this one, nothing is known of which wave vectors it holds.
             with suppress(CrystalError):
                 held = commensurate(qpoints, unrelaxed, training_snapshots.get_ase(), phonon.symmetry.tolerance)
@@ -70,7 +75,7 @@ def error_budget(
                 'qpoint': qpoint,
                 'sd': found['sd'][i].tolist(),
                 'contributions': {
-                    name: None if values is None else values[i].tolist()
+                    name: None if values is None or np.isnan(values[i]).any() else values[i].tolist()
                     for name, values in found['contributions'].items()
                 },
                 'commensurate': held.get(label),
@@ -78,6 +83,22 @@ def error_budget(
             for i, (label, qpoint) in enumerate(qpoints.items())
         }
     )
+
+
+def _errors_of_base(
+    training_errors: orm.Dict | None, points: dict[str, Any], primitive: Any, symprec: float
+) -> np.ndarray | None:
+    """Return how wrong the frequencies are for what is known of the base, shape (n_points, n_modes); NaN: unknown."""
+    if training_errors is None:
+        return None
+    found = training_errors.get_dict()
+    members = [member for method in DFT_METHODS for member in found.get(method, {}).values()]
+    qpoints = {label: entry['qpoint'] for label, entry in points.items()}
+    frequencies = {label: np.mean(entry['members'], axis=0) for label, entry in points.items()}
+    known = base_errors(members, frequencies, qpoints, primitive, symprec)
+    if all(errors is None for errors in known.values()):
+        return None
+    return np.array([np.full(len(frequencies[label]), np.nan) if e is None else e for label, e in known.items()])
 
 
 def _on_branches(
@@ -91,7 +112,8 @@ def _arguments(phonons: Phonons) -> dict[str, Any] | None:
     """Only the frequencies of force fields have errors that can be estimated."""
     if 'force_fields' not in phonons.inputs:
         return None
-    known = {name: phonons.inputs[name] for name in ('delta_samples', 'training_snapshots') if name in phonons.inputs}
+    evidence = ('delta_samples', 'training_snapshots', 'training_errors')
+    known = {name: phonons.inputs[name] for name in evidence if name in phonons.inputs}
     return {
         'special_points': phonons.made['special_points'],
         'members': phonons.members,
