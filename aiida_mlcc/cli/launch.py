@@ -45,7 +45,13 @@ def _code_options(command: Callable[..., None]) -> Callable[..., None]:
     multiple=True,
     help='Override an input of protocol and file, for instance cc_energies.selection.n=32; may be given again.',
 )
-@click.option('--snapshots', metavar='ID', help='Start from this SnapshotsData instead of molecular dynamics.')
+@click.option('--snapshots', metavar='ID', help='Start from this SnapshotsData; no structures are made.')
+@click.option(
+    '--displacements',
+    metavar='FILE|ID',
+    help='Reference displacements with DFT forces, instead of making them: a SnapshotsData, or with --snapshots a '
+    'phonopy_params.yaml or another file of frames with forces.',
+)
 @click.option(
     '--reuse-labels/--no-reuse-labels',
     default=True,
@@ -115,6 +121,7 @@ def launch(
     overrides_file: Path | None,
     assignments: tuple[str, ...],
     snapshots: str | None,
+    displacements: str | None,
     reuse_labels: bool,
     nac: tuple[str, ...],
     symprec: float | None,
@@ -170,6 +177,10 @@ def launch(
 
         given['snapshots'] = find(snapshots, DataFactory('mlcc.snapshots'))
         given['known_labels'] = find_known_labels(given['snapshots']) if reuse_labels else {}
+    if displacements is not None:
+        from aiida_mlcc.cli.displacements import read_displacements
+
+        given['displacements'] = read_displacements(displacements, given.get('snapshots'))
     if len(nac) > 2:
         raise click.UsageError('--nac is given more than twice: two k meshes are compared.')
     given |= {name: read_nac(source) for name, source in zip(('nac', 'nac_other'), nac, strict=False)}
