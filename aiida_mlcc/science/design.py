@@ -35,6 +35,12 @@ _FREE_PRIOR = 1e-8
 _SAME = 1e-6
 _ORIGIN_SHIFT = 0.25
 
+INSTABILITY = (
+    'In a small cell the sampling of the Brillouin zone at Γ alone can be the cause: take a larger training cell '
+    '(`dft_md.supercell_matrix`) or k-points, a larger basis, or another crystal or functional'
+)
+"""What makes a crystal unstable that is not."""
+
 
 @dataclass(frozen=True)
 class FrozenPhonon(Settings):
@@ -194,7 +200,7 @@ def design_frozen_phonons(snapshots: Snapshots, primitive: Atoms, selection: Map
         if mode.frequency_cm1 <= 0:
             raise DesignError(
                 f'the mode at {_written(mode.qpoint)} is imaginary in DFT ({mode.frequency_cm1:.0f} cm⁻¹): no harmonic '
-                'energy sets its amplitude. Choose another crystal, cell or functional'
+                f'energy sets its amplitude. {INSTABILITY}'
             )
         pattern = frozen_pattern(mode, model)
         amplitude = np.sqrt(2 * energy / curvature_of(mode.frequency_cm1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
@@ -83,7 +84,11 @@ def plan_batches(lacking: Mapping[str, Sequence[int]], size: int, pilot: bool) -
     for methods, frames in in_one_job(lacking).items():
         start = 1 if pilot and not planned else 0
         planned += [(list(methods), frames[:start])] * start
-        planned += [(list(methods), frames[at : at + size]) for at in range(start, len(frames), size)]
+        left = frames[start:]
+        # Of equal length as far as that goes: those that run beside each other end together.
+        n_batches = -(-len(left) // size)
+        edges = [round(number * len(left) / n_batches) for number in range(n_batches + 1)] if left else []
+        planned += [(list(methods), left[first:last]) for first, last in pairwise(edges)]
     return planned
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import constants
 
 from aiida_mlcc.science.crystal import map_onto_crystal, shortest_distance
+from aiida_mlcc.science.design import INSTABILITY
 from aiida_mlcc.science.fit.base import fit_base
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel
 from aiida_mlcc.science.fit.reference import reference_model
@@ -74,7 +75,7 @@ class Drawn:
             found.append(
                 f'{_named(self.left_out)}: imaginary, so the structures do not move along '
                 f'{"it" if len(self.left_out) == 1 else "them"}, and nothing is learnt of what makes the crystal '
-                'stable there; take a larger cell, another lattice constant, or `sampling.kind: md`'
+                f'stable there. {INSTABILITY}, or `sampling.kind`: md'
             )
         if self.held_back:
             found.append(

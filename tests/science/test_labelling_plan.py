@@ -39,6 +39,12 @@ def test_batches_hold_at_most_so_many_frames_of_the_same_methods():
     ]
 
 
+def test_batches_are_as_long_as_each_other():
+    found = plan_batches({'HF': list(range(12))}, 8, pilot=False)
+    assert [len(frames) for _, frames in found] == [6, 6]
+    assert [frame for _, frames in found for frame in frames] == list(range(12))
+
+
 def test_pilot_is_one_frame_of_the_costliest_methods():
     lacking = {'HF': [0, 1, 2, 3], 'CCSD': [1, 2, 3]}
     assert plan_batches(lacking, 4, pilot=True) == [
