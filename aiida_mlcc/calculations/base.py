@@ -70,6 +70,8 @@ class RuntimeCalculation(CalcJob):
         spec.exit_code(300, 'ERROR_NO_RETRIEVED', invalidates_cache=True, message='The job retrieved nothing.')
         spec.exit_code(301, 'ERROR_TASK_FAILED', message='{message}')
         spec.exit_code(302, 'ERROR_UNREADABLE_RESULT', invalidates_cache=True, message='{message}')
+        spec.exit_code(303, 'ERROR_COMPUTER', invalidates_cache=True, message='{message}')
+        spec.exit_code(411, 'ERROR_OUT_OF_RESOURCES', invalidates_cache=True, message='{message}')
         spec.exit_code(
             400, 'ERROR_OUT_OF_WALLTIME', invalidates_cache=True, message='Out of time after {done}: to be continued.'
         )

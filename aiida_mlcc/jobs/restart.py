@@ -51,7 +51,7 @@ class RuntimeRestartWorkChain(BaseRestartWorkChain):
 
     @process_handler(priority=400)
     def continue_from_checkpoint(self, node: orm.CalcJobNode) -> ProcessHandlerReport | None:
-        """Out of time, killed, out of memory or a broken node: go on where the job was."""
+        """Out of time or room, killed, a broken node or a truncated result: go on where the job was."""
         if not node.is_failed or node.exit_status not in self.transient_statuses():
             return None
         progress = last_progress(node.outputs.retrieved) if 'retrieved' in node.outputs else None
@@ -83,6 +83,8 @@ class RuntimeRestartWorkChain(BaseRestartWorkChain):
             'ERROR_OUT_OF_WALLTIME',
             'ERROR_INTERRUPTED',
             'ERROR_NO_RETRIEVED',
+            'ERROR_UNREADABLE_RESULT',
+            'ERROR_OUT_OF_RESOURCES',
             'ERROR_SCHEDULER_OUT_OF_MEMORY',
             'ERROR_SCHEDULER_OUT_OF_WALLTIME',
             'ERROR_SCHEDULER_NODE_FAILURE',

@@ -10,12 +10,17 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode
 from aiida.parsers import Parser
+from safetensors import SafetensorError
 
 from aiida_mlcc.calculations.base import RuntimeCalculation
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.runtime.task import COMPUTER, DAMAGED, RESOURCES
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.snapshots import Snapshots
+
+_CODES = {COMPUTER: 'ERROR_COMPUTER', RESOURCES: 'ERROR_OUT_OF_RESOURCES'}
+"""Reason of a job that failed → its exit code, where that is of its own."""
 
 
 class RuntimeParser(Parser):
@@ -28,7 +33,7 @@ class RuntimeParser(Parser):
             self.out('summary', orm.Dict({k: v for k, v in output.items() if k not in ('final', 'message')}))
         try:
             reason = self.parse_results(folder, output or {})
-        except (OSError, ValueError, KeyError) as error:
+        except (*DAMAGED, SafetensorError) as error:
             if output is not None and output.get('final'):
                 return self.exit_codes.ERROR_UNREADABLE_RESULT.format(message=f'A result cannot be read: {error}.')
             reason = None
@@ -54,7 +59,8 @@ class RuntimeParser(Parser):
             return None
         if output.get('reason') == 'walltime':
             return self.exit_codes.ERROR_OUT_OF_WALLTIME.format(done=done)
-        return self.exit_codes.ERROR_TASK_FAILED.format(message=output.get('message', 'The task gave no reason.'))
+        code = _CODES.get(str(output.get('reason')), 'ERROR_TASK_FAILED')
+        return self.exit_codes[code].format(message=output.get('message', 'The task gave no reason.'))
 
 
 def last_progress(retrieved: orm.FolderData) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from aiida_mlcc.runtime.task import INPUT_FILE, OUTPUT_FILE, Job, JobError
+from aiida_mlcc.runtime.task import COMPUTER, INPUT_FILE, OUTPUT_FILE, Job, JobError, reason_of
 from aiida_mlcc.science.npz import write_json
 
 TASKS = ('md', 'evaluate', 'correlate', 'integrals', 'train', 'fit')
@@ -31,14 +31,14 @@ def main(arguments: Sequence[str] | None = None, folder: Path | str = '.') -> in
         with job.catching_signals():
             importlib.import_module(f'aiida_mlcc.runtime.{task}').run(job)
     except JobError as error:
-        job.fail(str(error), **error.results)
+        job.fail(str(error), error.reason, **error.results)
     except ImportError as error:
         traceback.print_exc()
-        job.fail(f'the task {task} needs a Python package that this computer lacks: {error}')
+        job.fail(f'the task {task} needs a Python package that this computer lacks: {error}', COMPUTER)
     except Exception as error:
         traceback.print_exc()
         # Errors of the science modules are sentences already; of others the type says more than the text.
-        job.fail(str(error) if _is_ours(error) else f'{type(error).__name__}: {error}')
+        job.fail(str(error) if _is_ours(error) else f'{type(error).__name__}: {error}', reason_of(error))
     else:
         if job.ended:
             return 0

@@ -12,13 +12,13 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from aiida_mlcc.runtime.programs import ENERGIES, EngineError, run_of, settings_of
-from aiida_mlcc.runtime.task import Job, JobError
+from aiida_mlcc.runtime.task import Job, JobError, read_result
 from aiida_mlcc.science.labelling import label_by_contributions
 from aiida_mlcc.science.methods import CONTRIBUTIONS, WAVEFUNCTION_METHODS
 from aiida_mlcc.science.npz import write_json
@@ -38,7 +38,7 @@ def run(job: Job) -> None:
     for frame in range(snapshots.n_frames):
         path = job.checkpoint / f'snapshot_{frame:05d}.json'
         identity = _identity(snapshots, frame, settings, methods)
-        result = _finished(path, identity)
+        result = job.kept(path, partial(read_result, identity=identity))
         if result is None and job.must_stop(reserve=1.5 * longest):
             break
         if result is None:
@@ -116,10 +116,3 @@ def _identity(snapshots: Snapshots, frame: int, settings: Any, methods: Sequence
     one = snapshots.select([frame]).content_hash()
     content = [one, settings.source('HF'), settings.max_cycle, list(methods)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _finished(path: Path, identity: str) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    result = json.loads(path.read_text())
-    return result if result.pop('identity', None) == identity else None

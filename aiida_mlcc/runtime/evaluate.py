@@ -40,6 +40,8 @@ def run(job: Job) -> None:
         name: Evaluation(job.checkpoint / f'evaluated_{name}.npz', snapshots, spec, settings)
         for name, spec in specs.items()
     }
+    for evaluation in evaluations.values():
+        job.kept(evaluation.path, evaluation.resume)
     total = len(specs) * snapshots.n_frames
     for name, evaluation in evaluations.items():
         calculator = build_calculator(specs[name], job.folder)
@@ -75,18 +77,17 @@ class Evaluation:
         self.energies = np.full(snapshots.n_frames, np.nan)
         self.forces = np.full(snapshots.positions.shape, np.nan) if settings.forces else None
         self.failures: dict[int, str] = {}
-        if path.exists():
-            self._read()
 
-    def _read(self) -> None:
-        arrays, description = read_npz(self.path)
+    def resume(self, path: Path) -> None:
+        """Take what an earlier job has evaluated."""
+        arrays, description = read_npz(path)
         # The checkpoint of a job with other inputs says nothing about these.
         if description.get('identity') != self.identity:
             return
-        self.energies = arrays['energies']
-        self.forces = arrays.get('forces')
-        self.cells, self.positions = arrays['cells'], arrays['positions']
-        self.failures = {int(frame): reason for frame, reason in description['failures'].items()}
+        failures = {int(frame): reason for frame, reason in description['failures'].items()}
+        cells, positions, energies = arrays['cells'], arrays['positions'], arrays['energies']
+        self.energies, self.forces, self.failures = energies, arrays.get('forces'), failures
+        self.cells, self.positions = cells, positions
 
     def write(self) -> None:
         """Write the checkpoint."""

@@ -17,6 +17,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from aiida_mlcc.runtime.natural_orbitals import natural_orbitals, second_order
 from aiida_mlcc.runtime.programs import INTEGRALS, EngineError, settings_of
 from aiida_mlcc.runtime.pyscf_engine import build_cell, failures_in_a_sentence, hartree_fock
 from aiida_mlcc.runtime.pyscf_settings import NATURAL_ORBITALS, PyscfIntegrals, PyscfSettings
-from aiida_mlcc.runtime.task import Job, JobError, replacing
+from aiida_mlcc.runtime.task import Job, JobError, read_result, replacing
 from aiida_mlcc.science.npz import write_json
 from aiida_mlcc.science.settings import SettingsError
 from aiida_mlcc.science.snapshots import Label, Snapshots
@@ -55,7 +56,7 @@ def run(job: Job) -> None:
         path = job.checkpoint / f'snapshot_{frame:05d}.json'
         identity = _identity(snapshots, frame, settings, per_occupied)
         try:
-            result = _finished(job.folder, path, identity)
+            result = _finished(job, path, identity)
             if result is None and job.must_stop(reserve=1.5 * longest):
                 break
             if result is None:
@@ -223,14 +224,12 @@ def _identity(snapshots: Snapshots, frame: int, settings: PyscfSettings, per_occ
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _finished(folder: Path, path: Path, identity: str) -> dict[str, Any] | None:
-    """Return what an earlier job found of a frame, its tensors now being in this job's `folder`."""
-    if not path.exists():
+def _finished(job: Job, path: Path, identity: str) -> dict[str, Any] | None:
+    """Return what an earlier job found of a frame, its tensors now being in the folder of this one."""
+    result = job.kept(path, partial(read_result, identity=identity))
+    if result is None:
         return None
-    result = json.loads(path.read_text())
-    if result.pop('identity', None) != identity:
-        return None
-    tensors = result['tensors']
+    folder, tensors = job.folder, result['tensors']
     if tensors is None:
         return result
     here = folder / tensors['folder']

@@ -21,6 +21,7 @@ import hashlib
 import json
 import time
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ from aiida_mlcc.runtime.integrators import (
     verlet_step,
 )
 from aiida_mlcc.runtime.md_settings import MD
-from aiida_mlcc.runtime.md_state import MDState, Recording
+from aiida_mlcc.runtime.md_state import STATE_FILE, MDState, Recording
 from aiida_mlcc.runtime.md_vacf import VelocityRecord
 from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.task import Job, JobError
@@ -123,11 +124,23 @@ class MolecularDynamics:
             kept = self.state.correlation
             self.velocities = VelocityRecord(self.parameters, self.start.symbols, self.masses, kept)
         self.frames: Recording | None = None
-        if self.parameters.record == 'snapshots' or self.parameters.keep_trajectory:
-            n_numbers = 1 + 2 * 3 * len(self.atoms)
-            self.frames = Recording(job.checkpoint / 'frames.bin', n_numbers, '<f8', self.state.n_recorded)
+        if self._records_frames:
+            self.frames = Recording(self._frames_file, self._n_numbers, '<f8', self.state.n_recorded)
         self.last_frames = deque(self.state.last_frames, maxlen=_FRAMES_BEFORE_A_BLOW_UP)
         self.last_temperatures: deque[float] = deque(maxlen=_STEPS_OF_A_MEAN)
+
+    @property
+    def _records_frames(self) -> bool:
+        return self.parameters.record == 'snapshots' or self.parameters.keep_trajectory
+
+    @property
+    def _frames_file(self) -> Path:
+        return self.job.checkpoint / 'frames.bin'
+
+    @property
+    def _n_numbers(self) -> int:
+        """Of the record of a frame: energy, positions and forces."""
+        return 1 + 2 * 3 * len(self.atoms)
 
     def _site_map(self) -> SiteMap | None:
         """Return which atom is which of the primitive cell, where that is given, before any step is taken.
@@ -147,8 +160,12 @@ class MolecularDynamics:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _resume(self) -> MDState | None:
-        state = MDState.read(self.job.checkpoint, self.identity)
+        path = self.job.checkpoint / STATE_FILE
+        state = self.job.kept(path, lambda kept: MDState.read(kept, self.identity))
         if state is None:
+            return None
+        if self._records_frames and not Recording.holds(self._frames_file, self._n_numbers, '<f8', state.n_recorded):
+            self.job.set_aside(path, OSError(f'{self._frames_file.name} is shorter than it says'))
             return None
         self.rng.bit_generator.state = state.random
         self.energy = state.energy

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.science.npz import read_npz, write_npz
 
-_STATE_FILE = 'md.npz'
+STATE_FILE = 'md.npz'
 _CALCULATOR = 'calculator_'
 _CORRELATION = 'correlation_'
 _HARMONIC = 'harmonic_'
@@ -94,14 +94,11 @@ class MDState:
             'n_recorded': self.n_recorded,
             'averages': vars(self.averages),
         }
-        write_npz(folder / _STATE_FILE, arrays, description)
+        write_npz(folder / STATE_FILE, arrays, description)
 
     @classmethod
-    def read(cls, folder: Path, identity: str) -> MDState | None:
-        """Return the checkpoint in `folder`; None where there is none, or it is another run's."""
-        path = folder / _STATE_FILE
-        if not path.exists():
-            return None
+    def read(cls, path: Path, identity: str) -> MDState | None:
+        """Return the checkpoint in a file; None where it is another run's."""
         arrays, description = read_npz(path)
         if description['identity'] != identity:
             return None
@@ -140,6 +137,11 @@ class Recording:
             raise OSError(f'{path.name} is shorter than its checkpoint says: the checkpoint was not copied whole')
         os.truncate(path, n_kept * self._size)
         self._stream = open(path, 'ab')  # noqa: SIM115
+
+    @staticmethod
+    def holds(path: Path, n_numbers: int, dtype: str, n_kept: int) -> bool:
+        """Tell whether a file has as many records as the checkpoint knows of."""
+        return (path.stat().st_size if path.exists() else 0) >= n_kept * n_numbers * np.dtype(dtype).itemsize
 
     @property
     def _size(self) -> int:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.node_features import FeatureExtractor
-from aiida_mlcc.runtime.task import JobError
+from aiida_mlcc.runtime.task import ComputerError, JobError
 from aiida_mlcc.science.fit.delta import DeltaFit, FitInput
 from aiida_mlcc.science.fit.dipole import dipole_energies_and_forces, otherwise_damped
 from aiida_mlcc.science.fit.readout import Dipoles, Readout, ReadoutLabels, fit_readout
@@ -34,7 +34,7 @@ def fitter(given: FitInput) -> Callable[[str], DeltaFit]:
         raise JobError('a readout needs the base force field, whose features it reads')
     trunk = trunk_of(given.base, given.base_method)
     if given.device != 'cpu' and not torch.cuda.is_available():
-        raise JobError(
+        raise ComputerError(
             f'the device is {given.device!r}, but PyTorch finds no GPU on this computer: ask for one, or use cpu'
         )
     assert isinstance(given.settings, Readout)

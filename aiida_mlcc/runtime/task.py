@@ -14,8 +14,9 @@ Every task is a module with a function ``run(job: Job) -> None``. It reads ``job
         job.finish(epochs_done=n_epochs, errors=errors)   # output.json: final true; exit code 0
 
 or by raising :class:`JobError` with one sentence for the person who can act (``output.json``: ``final`` false, reason
-``error``; exit code 1). ``output.json`` is the last file a job writes and the only one that says ``final``: a job
-that was killed has none, and whatever else it left is a checkpoint or partial.
+``error``; exit code 1). The reason is ``computer`` where a package or a GPU is missing (:class:`ComputerError`), and
+``resources`` where a disk or the memory is full. ``output.json`` is the last file a job writes and the only one that
+says ``final``: a job that was killed has none, and whatever else it left is a checkpoint or partial.
 
 ``checkpoint/`` of an earlier job is copied into the folder of its successor before that starts. Write there
 atomically (:func:`aiida_mlcc.science.npz.write_npz`, :func:`~aiida_mlcc.science.npz.write_json`, :func:`replacing`).
@@ -23,12 +24,14 @@ atomically (:func:`aiida_mlcc.science.npz.write_npz`, :func:`~aiida_mlcc.science
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -46,6 +49,16 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 _SECONDS_BETWEEN_LINES = 1.0
 
 Group = TypeVar('Group', bound=Settings)
+Content = TypeVar('Content')
+
+DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+"""What reading a file raises that a full disk or a kill has cut off."""
+
+ERROR, COMPUTER, RESOURCES = 'error', 'computer', 'resources'
+"""Why a job failed: by its input, by what its computer lacks, or because a disk or the memory was full."""
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_OUT_OF_MEMORY = ('MemoryError', 'OutOfMemoryError')
 
 
 class JobError(Exception):
@@ -57,6 +70,31 @@ class JobError(Exception):
     def __init__(self, message: str, **results: Any) -> None:
         super().__init__(message)
         self.results = results
+
+    @property
+    def reason(self) -> str:
+        """:data:`RESOURCES` where a full disk or memory is behind it."""
+        return reason_of(self.__cause__) if isinstance(self.__cause__, Exception) else ERROR
+
+
+class ComputerError(JobError):
+    """What the computer lacks: a package, or a GPU. The same job may run elsewhere, or when that is mended."""
+
+    @property
+    def reason(self) -> str:
+        """:data:`COMPUTER`."""
+        return COMPUTER
+
+
+def reason_of(error: BaseException) -> str:
+    """Return which of :data:`ERROR`, :data:`COMPUTER` and :data:`RESOURCES` an exception is.
+
+    PyTorch has an error of its own for a GPU without memory, which is told by its name: nothing here imports PyTorch.
+    """
+    if isinstance(error, ImportError):
+        return COMPUTER
+    no_room = isinstance(error, OSError) and error.errno in _NO_ROOM
+    return RESOURCES if no_room or type(error).__name__ in _OUT_OF_MEMORY else ERROR
 
 
 class Job:
@@ -70,6 +108,7 @@ class Job:
         self._started = time.monotonic()
         self._stop_signal: int | None = None
         self._last_line = float('-inf')
+        self._remarks: list[str] = []
         self.ended = False
         self.folder = Path(folder)
         # An output left by an earlier run in this folder would vouch for files that this run is about to replace.
@@ -134,6 +173,33 @@ class Job:
             raise JobError(f'{INPUT_FILE} names {path.name} as its {".".join(keys)}, but there is no such file')
         return path
 
+    def kept(self, path: Path, read: Callable[[Path], Content | None], *damaged: type[Exception]) -> Content | None:
+        """Return what `read` makes of a file of the checkpoint; None where there is none, or it is damaged.
+
+        A damaged file is set aside and named in ``output.json`` (``remarks``); its work is done again.
+
+        :param damaged: further exceptions by which `read` says so, besides :data:`DAMAGED`.
+        """
+        if not path.exists():
+            return None
+        try:
+            return read(path)
+        except JobError:
+            raise
+        except Exception as error:
+            if not isinstance(error, (*DAMAGED, *damaged)):
+                raise
+            self.set_aside(path, error)
+            return None
+
+    def set_aside(self, path: Path, error: Exception) -> None:
+        """Move a damaged file of the checkpoint out of the way, and remark it."""
+        os.replace(path, path.with_name(f'{path.name}.damaged'))
+        self._remarks.append(
+            f'{path.name} of the checkpoint is damaged and was set aside ({type(error).__name__}: {error}): what it '
+            'held is computed again'
+        )
+
     @property
     def seconds(self) -> float:
         """Wall time since the job was made."""
@@ -183,13 +249,27 @@ class Job:
         """Say that the job stopped in good order and can be resumed from its checkpoint."""
         self._end(final=False, reason='walltime', **results)
 
-    def fail(self, message: str, **results: Any) -> None:
-        """Say in one sentence why the job cannot go on. A task raises :class:`JobError` instead of calling this."""
-        self._end(final=False, reason='error', message=message, **results)
+    def fail(self, message: str, reason: str = ERROR, **results: Any) -> None:
+        """Say in one sentence why the job cannot go on. A task raises :class:`JobError` instead of calling this.
+
+        :param reason: :data:`ERROR`, :data:`COMPUTER` or :data:`RESOURCES`.
+        """
+        self._end(final=False, reason=reason, message=message, **results)
 
     def _end(self, **content: Any) -> None:
+        if self._remarks:
+            content['remarks'] = self._remarks
         write_json(self.folder / OUTPUT_FILE, {**content, 'wall_seconds': round(self.seconds, 3)})
         self.ended = True
+
+
+def read_result(path: Path, identity: str) -> dict[str, Any] | None:
+    """Return what a file of the checkpoint says of a finished piece of work; None where it is that of another.
+
+    :param identity: hash of what fixes the result, which the file names.
+    """
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found if found.pop('identity', None) == identity else None
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from ase.data import atomic_numbers
+from safetensors import SafetensorError
 
 from aiida_mlcc.runtime.base_judge import BaseJudge
 from aiida_mlcc.runtime.fit import dipole_of, primitive_cell, reference_of
@@ -30,7 +31,7 @@ from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.graphs import DTYPES, Graph, neighbour_graph
 from aiida_mlcc.runtime.mace_model import Architecture, build, model_of, shifted, term_of
 from aiida_mlcc.runtime.predictions import Prediction, missing_height, predict, root_mean_square_errors
-from aiida_mlcc.runtime.task import Job, JobError, replacing
+from aiida_mlcc.runtime.task import ComputerError, Job, JobError, replacing
 from aiida_mlcc.runtime.training_data import (
     Known,
     Labelled,
@@ -63,7 +64,9 @@ def run(job: Job) -> None:
     target = Target(*(job.require('target', key) for key in ('method', 'minus', 'forces')))
     seed, dtype, device = int(job.require('seed')), training.dtype, str(job.require('device'))
     if device != 'cpu' and not torch.cuda.is_available():
-        raise JobError(f'the device is {device!r}, but PyTorch finds no GPU on this computer: ask for one, or use cpu')
+        raise ComputerError(
+            f'the device is {device!r}, but PyTorch finds no GPU on this computer: ask for one, or use cpu'
+        )
     snapshots = Snapshots.load(job.path_of('snapshots'))
     data = labelled_frames(snapshots, target, training.valid_fraction, seed)
     reference = reference_of(job)
@@ -221,7 +224,7 @@ def with_probe(force_field: ForceField, snapshots: Snapshots) -> ForceField:
 def _train(job: Job, trainer: Trainer, identity: str) -> bool:
     """Run the epochs that are left. Returns whether they are done; if not, the checkpoint is written."""
     checkpoint = job.checkpoint / CHECKPOINT_FILE
-    _resume(trainer, checkpoint, identity)
+    job.kept(checkpoint, lambda path: _resume(trainer, path, identity), SafetensorError, RuntimeError)
     history = job.folder / HISTORY_FILE
     history.write_text(''.join(f'{json.dumps(line)}\n' for line in trainer.history))
     saved_at = job.seconds
@@ -253,8 +256,6 @@ def _save(trainer: Trainer, checkpoint: Path, identity: str) -> None:
 def _resume(trainer: Trainer, checkpoint: Path, identity: str) -> None:
     from safetensors import safe_open
 
-    if not checkpoint.exists():
-        return
     with safe_open(checkpoint, 'pt') as content:
         metadata = content.metadata()
         if metadata['identity'] != identity:

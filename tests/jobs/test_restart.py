@@ -27,7 +27,7 @@ def restart(python):
         'start': SnapshotsData(Snapshots.from_atoms([rocksalt()])),
         'force_field': ForceFieldData(springs(rocksalt())),
         'seed': orm.Int(1),
-        'parameters': orm.Dict(inputs['md']['parameters']),
+        'parameters': orm.Dict({**inputs['md']['parameters'], 'time_step_fs': 1.0}),
     }
     process = instantiate_process(get_manager().get_runner(), MdRestartWorkChain, job=job)
     process.setup()
@@ -59,7 +59,16 @@ def finished_job(python):
     return make
 
 
-@pytest.mark.parametrize('name', ['ERROR_OUT_OF_WALLTIME', 'ERROR_INTERRUPTED', 'ERROR_SCHEDULER_OUT_OF_MEMORY'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'ERROR_OUT_OF_WALLTIME',
+        'ERROR_INTERRUPTED',
+        'ERROR_SCHEDULER_OUT_OF_MEMORY',
+        'ERROR_OUT_OF_RESOURCES',
+        'ERROR_UNREADABLE_RESULT',
+    ],
+)
 def test_transient_end_is_continued_from_its_remote_folder(restart, finished_job, name):
     job = finished_job(MdCalculation.exit_codes[name].status, done=12)
     report = restart.continue_from_checkpoint(job)
@@ -84,8 +93,9 @@ def test_second_job_with_progress_goes_on(restart, finished_job):
     assert restart.continue_from_checkpoint(finished_job(status, done=13)).exit_code == ExitCode(0)
 
 
-def test_failed_task_is_not_repeated_and_its_sentence_is_passed_on(restart, finished_job):
-    job = finished_job(MdCalculation.exit_codes.ERROR_TASK_FAILED.status, done=3, message='The cell is a metal.')
+@pytest.mark.parametrize('name', ['ERROR_TASK_FAILED', 'ERROR_COMPUTER'])
+def test_failed_task_is_not_repeated_and_its_sentence_is_passed_on(restart, finished_job, name):
+    job = finished_job(MdCalculation.exit_codes[name].status, done=3, message='The cell is a metal.')
     assert restart.continue_from_checkpoint(job) is None
     report = restart.give_the_reason(job)
     assert report.exit_code.status == MdRestartWorkChain.exit_codes.ERROR_TASK_FAILED.status
@@ -94,5 +104,12 @@ def test_failed_task_is_not_repeated_and_its_sentence_is_passed_on(restart, fini
 
 def test_transient_ends_never_come_from_the_cache():
     codes = MdCalculation.exit_codes
-    for name in ('ERROR_OUT_OF_WALLTIME', 'ERROR_INTERRUPTED', 'ERROR_NO_RETRIEVED', 'ERROR_UNREADABLE_RESULT'):
+    for name in (
+        'ERROR_OUT_OF_WALLTIME',
+        'ERROR_INTERRUPTED',
+        'ERROR_NO_RETRIEVED',
+        'ERROR_UNREADABLE_RESULT',
+        'ERROR_COMPUTER',
+        'ERROR_OUT_OF_RESOURCES',
+    ):
         assert codes[name].invalidates_cache, name

@@ -453,3 +453,36 @@ def test_a_dft_run_that_becomes_hotter_than_its_thermostat_ends_without_frames(r
 
 def test_a_dft_run_starts_hotter_than_its_thermostat_and_goes_on(run_as_engine: Any) -> None:
     assert run_as_engine(n_steps=40, initial_temperature_K=300.0, temperature_end_K=100.0)['final']
+
+
+@pytest.mark.parametrize('damage', ['state', 'frames'])
+def test_a_damaged_checkpoint_is_set_aside_and_the_run_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    """It ends like one that was never stopped."""
+    whole = run(job(tmp_path / 'whole'))
+    with monkeypatch.context() as stopping:
+        stop_after(stopping, 20)
+        run(job(tmp_path / 'first'))
+    checkpoint = tmp_path / 'first' / 'checkpoint'
+    path = checkpoint / {'state': 'md.npz', 'frames': 'frames.bin'}[damage]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    again = run(job(tmp_path / 'second', checkpoint_of=tmp_path / 'first'))
+    assert again['final']
+    assert 'md.npz of the checkpoint is damaged and was set aside' in again['remarks'][0]
+    assert again['mean_temperature_K'] == whole['mean_temperature_K']
+
+
+def test_a_damaged_evaluation_is_made_again(tmp_path: Path) -> None:
+    from tests.runtime.test_evaluate import force_field_job
+
+    first = force_field_job(tmp_path / 'first')
+    assert run(first)['final']
+    second = force_field_job(tmp_path / 'second')
+    (second / 'checkpoint').mkdir()
+    (kept,) = (first / 'checkpoint').glob('evaluated_soft.npz')
+    (second / 'checkpoint' / kept.name).write_bytes(kept.read_bytes()[:200])
+    output = run(second)
+    assert output['final']
+    assert output['n_evaluated'] == json.loads((first / 'output.json').read_text())['n_evaluated']
+    assert 'evaluated_soft.npz of the checkpoint is damaged' in output['remarks'][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -71,7 +72,61 @@ def test_a_missing_package_is_named(run_as_md: Any) -> None:
     def task(job: Job) -> None:
         import no_such_package  # noqa: F401
 
-    assert 'no_such_package' in run_as_md(task)[1]['message']
+    output = run_as_md(task)[1]
+    assert 'no_such_package' in output['message']
+    assert output['reason'] == 'computer'
+
+
+class OutOfMemoryError(RuntimeError):
+    """As PyTorch names what a GPU without memory raises."""
+
+
+@pytest.mark.parametrize(
+    'error',
+    [OSError(errno.ENOSPC, 'No space left on device'), MemoryError(), OutOfMemoryError('CUDA out of memory')],
+    ids=['disk', 'memory', 'gpu'],
+)
+def test_a_full_disk_or_memory_is_no_fault_of_the_input(run_as_md: Any, error: Exception) -> None:
+    def task(job: Job) -> None:
+        raise error
+
+    def wrapped(job: Job) -> None:
+        raise JobError('the tensors cannot be written') from error
+
+    assert run_as_md(task)[1]['reason'] == 'resources'
+    assert run_as_md(wrapped)[1]['reason'] == 'resources'
+
+
+def test_another_error_of_the_file_system_is_an_error(run_as_md: Any) -> None:
+    def task(job: Job) -> None:
+        raise FileNotFoundError(errno.ENOENT, 'No such file')
+
+    assert run_as_md(task)[1]['reason'] == 'error'
+
+
+@pytest.mark.parametrize('content', ['', '{"energy": 1', '[1, 2]'], ids=['empty', 'cut', 'other'])
+def test_a_damaged_checkpoint_is_set_aside_and_named(run_as_md: Any, tmp_path: Path, content: str) -> None:
+    def task(job: Job) -> None:
+        path = job.checkpoint / 'state.json'
+        path.write_text(content)
+        found = job.kept(path, lambda kept: json.loads(kept.read_text())['energy'])
+        job.finish(found=found, there=path.exists())
+
+    output = run_as_md(task)[1]
+    assert (output['found'], output['there']) == (None, False)
+    assert output['remarks'][0].startswith('state.json of the checkpoint is damaged and was set aside')
+    assert (tmp_path / 'checkpoint' / 'state.json.damaged').read_text() == content
+
+
+def test_a_checkpoint_that_is_refused_stops_the_job(run_as_md: Any) -> None:
+    def task(job: Job) -> None:
+        def refuse(path: Path) -> None:
+            raise JobError('of another training')
+
+        (job.checkpoint / 'state').touch()
+        job.kept(job.checkpoint / 'state', refuse)
+
+    assert run_as_md(task)[1]['message'] == 'of another training'
 
 
 def test_a_missing_key_is_named_by_its_path(run_as_md: Any) -> None:
