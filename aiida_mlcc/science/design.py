@@ -22,7 +22,7 @@ from aiida_mlcc.science.fit.harmonic_model import (
     harmonic_model,
     mode_sensitivities,
 )
-from aiida_mlcc.science.fit.mapped_frames import mapped_frames
+from aiida_mlcc.science.fit.mapped_frames import frame_displacements, mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.methods import DFT_METHODS
 from aiida_mlcc.science.modes import Mode, curvature_of, star
@@ -186,8 +186,10 @@ def design_frozen_phonons(snapshots: Snapshots, primitive: Atoms, selection: Map
 
     :param selection: settings of :class:`FrozenPhonon`.
     :raises DesignError: where a mode is imaginary, or settings make no sense.
+    :raises CrystalError: where the snapshots are of several cells.
     """
     settings = frozen_phonon_settings(selection)
+    frame_displacements(snapshots, primitive)
     model = harmonic_model(snapshots, primitive, base_method_of(snapshots))
     reference = snapshots.atoms(0)
     at_rest = model.site_map.reference_positions

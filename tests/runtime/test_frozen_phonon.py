@@ -1,20 +1,79 @@
-"""The demo's crystal by its engine: stable at Γ, and energies and forces of one surface."""
+"""Frozen phonons: exact for a crystal that is known in closed form, and the demo's crystal by its engine."""
 
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
 import pytest
+from ase import Atoms
 
-from tests.frozen_phonon import lda, wave_function
+from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
+from aiida_mlcc.science.force_field.fourth_order import bonds_within
+from tests import frozen_phonon
+from tests.crystals import hessian_of, spring_term
+from tests.frozen_phonon import FrozenPhonons, blocks_of, frequency_cm1
 
-pytestmark = pytest.mark.nightly
+LARGEST = 0.045
+QUARTIC = 20.0
+"""eV/Å⁴ along each bond: at the larger amplitude it stiffens the optical mode by a tenth and more."""
 
 
-def test_lda_energies_and_forces_give_the_same_frequency():
-    by_energies, by_forces = lda()
-    assert by_energies == pytest.approx(by_forces, rel=0.01)
-    assert 200 < by_energies < 600
+def quartic_crystal(name: str) -> tuple[FrozenPhonons, Callable[[Atoms], np.ndarray], list[float]]:
+    """Return frozen phonons of springs that are quartic too, their energies, and all 24 frequencies."""
+    phonons = FrozenPhonons.of(name)
+    cell = phonons.atoms
+    primitive = frozen_phonon.bulk(*frozen_phonon.CRYSTALS[name])
+    cutoff = 1.2 * cell.get_all_distances(mic=True)[0, 1:].min()
+    springs = spring_term(primitive, 2 * cutoff)
+    bonds = bonds_within(primitive, cutoff)
+    coefficients = np.tile([QUARTIC, 0.0, 0.0], (bonds.n_kinds, 1))
+    quartic = {
+        'bonds': bonds.pairs,
+        'bond_vectors': bonds.lattice_vectors,
+        'bond_kinds': bonds.kinds,
+        'fourth_order': coefficients,
+    }
+    bound = ForceConstantsModel(replace(springs, arrays={**springs.arrays, **quartic})).bind(cell)
+    roots = np.repeat(np.sqrt(cell.get_masses()), 3)
+    curvatures = np.linalg.eigvalsh(hessian_of(springs, cell) / np.outer(roots, roots))
+    frequencies = [frequency_cm1(value) for value in curvatures]
+    return phonons, lambda atoms: np.array(bound.energy_forces(atoms.positions)[:1]), frequencies
 
 
-def test_correlation_softens_the_mode_of_hartree_fock(record_property):
-    found = wave_function('HF', 'CCSD(T)')
-    for method, frequency in found.items():
-        record_property(method, frequency)
-    assert found['HF'] > found['CCSD(T)'] > 200
+@pytest.mark.parametrize(('name', 'n_distinct'), [('lif8', 4), ('diamond8', 3)])
+def test_two_amplitudes_give_the_harmonic_frequencies_of_a_quartic_crystal(name, n_distinct) -> None:
+    phonons, energies, all_frequencies = quartic_crystal(name)
+    moving = np.array(all_frequencies[3:])
+    expected = moving[np.diff(moving, prepend=-1.0) > 0.1].tolist()
+    (found,) = phonons.frequencies(energies, LARGEST)
+    assert len(found['X']) == n_distinct
+    assert sorted([found['GAMMA'], *found['X']]) == pytest.approx(expected, abs=0.05)
+
+
+def test_one_amplitude_would_not_do(monkeypatch) -> None:
+    """Otherwise the crystal of the test above is not quartic enough to tell."""
+    phonons, energies, _ = quartic_crystal('lif8')
+    (harmonic,) = phonons.frequencies(energies, LARGEST)
+    monkeypatch.setattr(frozen_phonon, 'at_rest', lambda amplitudes, large, small: small)
+    assert phonons.frequencies(energies, LARGEST)[0]['GAMMA'] > 1.01 * harmonic['GAMMA']
+
+
+def test_symmetry_leaves_two_and_two_modes_of_rock_salt_coupled_at_x_and_none_of_diamond() -> None:
+    blocks = {name: blocks_of(FrozenPhonons.of(name).atoms) for name in ('lif8', 'diamond8')}
+    sizes = {name: [(block.point, len(block.patterns)) for block in found] for name, found in blocks.items()}
+    assert sizes['lif8'] == [('GAMMA', 1), ('X', 2), ('X', 2)]
+    assert sizes['diamond8'] == [('GAMMA', 1), ('X', 1), ('X', 1), ('X', 1)]
+
+
+@pytest.mark.nightly
+def test_lithium_fluoride_by_its_engine(monkeypatch, capsys) -> None:
+    methods = ('LDA', 'HF', 'CCSD(T)')
+    monkeypatch.setattr('sys.argv', ['frozen_phonon', '--crystal', 'lif8', '--json', '--methods', *methods])
+    frozen_phonon.main()
+    found = json.loads(capsys.readouterr().out)
+    assert 409 <= found['LDA']['GAMMA'] <= 410.5
+    assert found['LDA']['X'] == pytest.approx([94, 335, 430, 744], abs=2)
+    assert found['HF']['GAMMA'] > found['CCSD(T)']['GAMMA'] > 200

@@ -14,7 +14,7 @@ from aiida_mlcc.science.fit.base_correction import VibratingFrames
 from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
 from aiida_mlcc.science.fit.dipole import dipole_energies_and_forces
 from aiida_mlcc.science.fit.force_constants_basis import decaying_basis, force_constants_basis, resolved_bases
-from aiida_mlcc.science.fit.mapped_frames import MappedFrames, mapped_frames
+from aiida_mlcc.science.fit.mapped_frames import MappedFrames, distinct_cells, mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.fit.reference import ReferenceFit, fit_reference
 from aiida_mlcc.science.fit.ridge import Prepared, Problem, blocked_folds, choose_ridges, prepare
@@ -196,7 +196,7 @@ def _candidates(
     reach = second_shell(primitive)
     third, fourth = third_order_basis(primitive, reach), bonds_within(primitive, reach)
     if cutoff is None:
-        seconds = [basis for basis, _ in resolved_bases(primitive, groups[0].site_map)]
+        seconds = [basis for basis, _ in resolved_bases(primitive, *distinct_cells(groups))]
     else:
         seconds = [force_constants_basis(primitive, cutoff)]
     higher: NDArray[np.float64] | None = None
@@ -273,14 +273,16 @@ def _judged(
             f'force constants leave {100 * share:.0f} % of the forces on frames held out: a network on what they leave '
             'may help (`base.kind`: force-constants+mace)'
         )
-    vibrations = VibratingFrames.of(frames, primitive, method)
-    found['projected_residuals'] = vibrations.residuals(label.forces - forces)
-    found['residuals_at_rest'] = vibrations.reach_rest
-    if reference is not None:
-        found['reference'] = {
-            **reference.errors,
-            'modes': reference.mode_errors(vibrations.modes, vibrations.site_map),
-        }
+    found |= {'projected_residuals': [], 'residuals_at_rest': True}
+    # The modes of each cell by its own frames: one frame alone tells none.
+    for group in mapped_frames(frames, primitive):
+        if len(group.indices) > 1:
+            vibrations = VibratingFrames.of(frames.select(group.indices), primitive, method)
+            found['projected_residuals'] += vibrations.residuals((label.forces - forces)[group.indices])
+            found['residuals_at_rest'] &= vibrations.reach_rest
+            if reference is not None and 'reference' not in found:
+                modes = reference.mode_errors(vibrations.modes, vibrations.site_map)
+                found['reference'] = {**reference.errors, 'modes': modes}
     return found
 
 

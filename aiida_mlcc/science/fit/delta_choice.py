@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from aiida_mlcc.science.fit.amplitudes import amplitude_columns
 from aiida_mlcc.science.fit.delta import FitError
 from aiida_mlcc.science.fit.delta_features import delta_problem
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames
@@ -23,12 +24,15 @@ class Choice:
     """A basis that the labels speak for.
 
     :param evidence: of the dipoles, against the same force constants without them; 0 where there are none to choose.
+    :param n_amplitudes: the last columns, which hold what is not harmonic of frozen phonons, see
+        :mod:`~aiida_mlcc.science.fit.amplitudes`.
     """
 
     basis: PotentialBasis
     problem: Prepared
     ridges: tuple[float, ...]
     evidence: float = 0.0
+    n_amplitudes: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,3 +95,24 @@ def freed(basis: PotentialBasis, labels: Labels, choices: Sequence[float]) -> Ch
     groups[basis.n_parameters - 1] = 0
     problem = prepare(replace(content, groups=groups))
     return Choice(basis, problem, choose_by_evidence(problem, choices)[0])
+
+
+def at_rest(choice: Choice, labels: Labels, choices: Sequence[float]) -> Choice:
+    """Let each frozen phonon in two amplitudes have terms of higher order of its own.
+
+    Force constants of fourth order are few: what they leave of frozen phonons would pass for harmonic. Forces say more
+    than two amplitudes, so where there are any nothing is added.
+    """
+    content = choice.problem.problem
+    columns = amplitude_columns(labels.frames, labels.snapshots.n_frames)
+    if not columns.shape[1] or not content.is_energy.all():
+        return choice
+    problem = prepare(
+        replace(
+            content,
+            features=np.column_stack([content.features, columns]),
+            groups=np.append(content.groups, np.full(columns.shape[1], content.n_groups + 1)),
+        )
+    )
+    ridges = choose_by_evidence(problem, choices)[0]
+    return replace(choice, problem=problem, ridges=ridges, n_amplitudes=columns.shape[1])

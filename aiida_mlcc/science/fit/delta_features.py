@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from aiida_mlcc.science.fit.amplitudes import amplitude_columns
 from aiida_mlcc.science.fit.force_constants_basis import (
     MAX_CUTOFF,
     ForceConstantsBasis,
@@ -16,7 +17,7 @@ from aiida_mlcc.science.fit.force_constants_basis import (
     resolved_bases,
     shells,
 )
-from aiida_mlcc.science.fit.mapped_frames import MappedFrames
+from aiida_mlcc.science.fit.mapped_frames import MappedFrames, distinct_cells
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.fit.ridge import Problem
 from aiida_mlcc.science.fit.third_order_basis import second_shell, third_order_basis
@@ -28,7 +29,12 @@ _LEAST_SIGMA = 0.1
 
 
 def candidate_bases(
-    primitive: Atoms, frames: Sequence[MappedFrames], n_labels: int, cutoff: float | None, anharmonic: bool
+    primitive: Atoms,
+    frames: Sequence[MappedFrames],
+    n_labels: int,
+    cutoff: float | None,
+    anharmonic: bool,
+    complete: bool = True,
 ) -> list[PotentialBasis]:
     """Return the bases that a Δ may be fitted in, the simplest first.
 
@@ -36,13 +42,17 @@ def candidate_bases(
         of which it sees more combinations with every shell, as far as there is a label for each.
     :param anharmonic: whether to offer each also with third order, or third and fourth order, between nearest and
         next-nearest neighbours.
+    :param complete: whether frozen phonons in two amplitudes, which show each mode on its own, take the longest second
+        order alone: a shorter one would make errors of its own that no other label tells.
     """
     if cutoff is not None:
         second = [force_constants_basis(primitive, cutoff)]
     else:
-        resolved = resolved_bases(primitive, frames[0].site_map)
+        resolved = resolved_bases(primitive, *distinct_cells(frames))
         second = [basis for basis, rank in resolved if rank + basis.n_first + 1 <= n_labels]
         second = second or [_shorter(primitive, frames, n_labels)]
+        if complete and amplitude_columns(frames, sum(len(group.indices) for group in frames)).shape[1]:
+            second = second[-1:]
     bases = [PotentialBasis(decaying_basis(basis)) for basis in second]
     if not anharmonic:
         return bases
@@ -59,7 +69,7 @@ def _shorter(primitive: Atoms, frames: Sequence[MappedFrames], n_labels: int) ->
     found: ForceConstantsBasis | None = None
     for cutoff in (distances[:-1] + distances[1:]) / 2:
         basis = force_constants_basis(primitive, float(cutoff))
-        if found is not None and basis.folded_rank(frames[0].site_map) + basis.n_first + 1 > n_labels:
+        if found is not None and basis.folded_rank(*distinct_cells(frames)) + basis.n_first + 1 > n_labels:
             break
         found = basis
     return found if found is not None else force_constants_basis(primitive, 1.1 * float(distances[0]))

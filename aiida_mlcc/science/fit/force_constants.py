@@ -8,6 +8,9 @@ these differences are fitted to all the frames that they label.
 The dipole–dipole energy of a polar crystal is one more column without ridge, where the evidence speaks for it. Its
 energies are long-ranged, so force constants that reach beyond what the cell resolves would imitate it: beside it the
 second order has the longest cutoff that the cell resolves in full.
+
+Frozen phonons in two amplitudes are extrapolated to none: each has terms of higher order of its own, which are no part
+of the force field.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
-from aiida_mlcc.science.fit.delta_choice import Choice, Labels, best_choice
+from aiida_mlcc.science.fit.delta_choice import Choice, Labels, at_rest, best_choice
 from aiida_mlcc.science.fit.delta_features import candidate_bases, frames_with_forces
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
@@ -130,6 +133,8 @@ class _Solution:
     """A Δ as a force field has it, covariates folded in: force constants, dipoles and, last, the scale s of the base.
 
     :param problem: what was solved, with the covariates as features of their own.
+    :param higher_orders: energies of frozen phonons that no force constants have, eV per cell, shape (n_frames,).
+    :param n_extrapolated: how many parameters they have.
     """
 
     basis: PotentialBasis
@@ -143,6 +148,8 @@ class _Solution:
     noise_sampled: NDArray[np.float64]
     sampling: str
     label_noise: float
+    higher_orders: NDArray[np.float64]
+    n_extrapolated: int
 
     @property
     def scale(self) -> float:
@@ -172,7 +179,8 @@ def fit_delta(
     :returns: the Δ; ``samples``; and ``errors``: ``n_labels``, ``labels`` (what was fitted: energies, forces),
         ``n_parameters``, ``rank`` of the fit, ``undetermined`` (directions that the ridge alone sets),
         ``cutoff_angstrom``, ``third_order_cutoff_angstrom``, ``fourth_order`` (whether there
-        is one), ``ridge`` (one for each order), ``base_scale``,
+        is one), ``n_extrapolated`` (parameters of frozen phonons that are extrapolated to zero amplitude), ``ridge``
+        (one for each order, the last one that of these), ``base_scale``,
         ``covariates`` (method → coefficient), ``sampling`` (``bootstrap`` over snapshots, or draws from the
         ``posterior`` where labels are few); in meV/atom ``spread_mev_atom`` (standard deviation of the difference),
         ``rmse_mev_atom``, ``cv_rmse_mev_atom`` and ``blocked_cv_rmse_mev_atom`` (frames left out; covariates, if any,
@@ -196,13 +204,13 @@ def fit_delta(
     if not cheaper:
         pulled = frames_with_forces(labelled.labels[base_method], labelled.labels[method])
         n_labels += 3 * labelled.n_atoms * len(pulled)
-    bases = candidate_bases(primitive, own.frames, n_labels, cutoff, given.anharmonic)
+    bases = candidate_bases(primitive, own.frames, n_labels, cutoff, given.anharmonic, complete=dipole is None)
     if cutoff is not None and bases[0].n_parameters + n_free > n_labels:
         raise FitError(
             f'{n_labels} labels of {method} for {bases[0].n_parameters + n_free} parameters within '
             f'{cutoff:g} Å: at least {bases[0].n_parameters + n_free} labels are needed, or a shorter cutoff'
         )
-    choice = best_choice(bases, dipole, own, chosen.choices)
+    choice = at_rest(best_choice(bases, dipole, own, chosen.choices), own, chosen.choices)
     below: dict[str, tuple[Labels, Choice]] = {}
     for name in cheaper:
         more = _labelled(snapshots, base_method, name, n_folds)
@@ -210,7 +218,7 @@ def fit_delta(
         # Their many labels may speak for a third order of which the few of the other method say nothing.
         alike = [basis for basis in bases if basis.second is choice.basis.second]
         far = dipole if choice.basis.second is bases[0].second else None
-        below[name] = theirs, best_choice(alike, far, theirs, chosen.choices)
+        below[name] = theirs, at_rest(best_choice(alike, far, theirs, chosen.choices), theirs, chosen.choices)
     solutions = {name: _fold_in(one, theirs, {}, chosen) for name, (theirs, one) in below.items()}
     solution = _fold_in(choice, own, solutions, chosen)
     errors = _errors(solution, base_method, method, chosen)
@@ -278,6 +286,7 @@ def _fold_in(choice: Choice, labels: Labels, below: Mapping[str, _Solution], set
     basis, problem, ridges = choice.basis, choice.problem, choice.ridges
     n = basis.n_parameters
     exact, constant = problem.solve(ridges)
+    amplitudes = problem.problem.features[problem.problem.is_energy, len(exact) - choice.n_amplitudes :]
     coefficients = {name: float(exact[n + 1 + number]) for number, name in enumerate(below)}
     deviations, sampling = _sample(problem, ridges, settings)
     noise = _label_noise(problem, ridges, n)
@@ -306,6 +315,8 @@ def _fold_in(choice: Choice, labels: Labels, below: Mapping[str, _Solution], set
         noise_sampled,
         sampling,
         noise,
+        amplitudes @ exact[len(exact) - choice.n_amplitudes :],
+        choice.n_amplitudes,
     )
 
 
@@ -372,6 +383,7 @@ def _errors(solution: _Solution, base_method: str, method: str, settings: _Setti
     difference = labelled.labels[method].energies - base
     features = solution.basis.features(mapped_frames(labelled, solution.basis.second.primitive), n_frames)
     left = difference - np.column_stack([features, base]) @ solution.parameters - solution.constant
+    left -= solution.higher_orders
     random, blocked = random_folds(n_frames, settings.n_folds, settings.seed), blocked_folds(n_frames, settings.n_folds)
     rescaling = prepare(Problem(base[:, None], difference, np.zeros(1, dtype=np.int64)))
     third = solution.basis.third
@@ -390,6 +402,7 @@ def _errors(solution: _Solution, base_method: str, method: str, settings: _Setti
         'cutoff_angstrom': float(solution.basis.second.cutoff),
         'third_order_cutoff_angstrom': None if third is None else float(third.cutoff),
         'fourth_order': solution.basis.fourth is not None,
+        'n_extrapolated': solution.n_extrapolated,
         'ridge': list(solution.ridges),
         'base_scale': solution.scale,
         'covariates': solution.coefficients,

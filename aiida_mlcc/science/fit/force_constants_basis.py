@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -71,11 +71,14 @@ class ForceConstantsBasis:
     def _folded(self, site_map: SiteMap) -> list[csr_array]:
         return [fold(self.pairs, self.lattice_vectors, block, site_map) for block in self.blocks]
 
-    def folded_rank(self, site_map: SiteMap) -> int:
-        """Return how many of the `n_second` directions a supercell can tell apart, whatever its displacements."""
-        folded = self._folded(site_map)
-        overlaps = np.array([[(one * other).sum() for other in folded] for one in folded])
-        return int(np.linalg.matrix_rank(overlaps, tol=1e-8 * site_map.n_cells, hermitian=True)) if folded else 0
+    def folded_rank(self, *site_maps: SiteMap) -> int:
+        """Return how many of the `n_second` directions supercells can tell apart, whatever their displacements."""
+        overlaps = np.zeros((self.n_second, self.n_second))
+        for site_map in site_maps:
+            folded = self._folded(site_map)
+            overlaps += [[(one * other).sum() for other in folded] for one in folded]
+        tolerance = 1e-8 * sum(site_map.n_cells for site_map in site_maps)
+        return int(np.linalg.matrix_rank(overlaps, tol=tolerance, hermitian=True)) if self.n_second else 0
 
 
 def force_constants_basis(primitive: Atoms, cutoff: float) -> ForceConstantsBasis:
@@ -192,9 +195,11 @@ def shells(primitive: Atoms, longest: float) -> NDArray[np.float64]:
 
 
 def resolved_bases(
-    primitive: Atoms, site_map: SiteMap, longest: float = MAX_CUTOFF
+    primitive: Atoms, *site_maps: SiteMap, longest: float = MAX_CUTOFF
 ) -> list[tuple[ForceConstantsBasis, int]]:
     """Return the basis of the longest cutoff that a cell resolves in full, then longer ones, each with its rank.
+
+    Several cells resolve together what one of them does.
 
     The cell tells every parameter of the first apart. Of the others it sees some combinations only; they go on as long
     as each shell of neighbours brings a new combination, so the last one describes every commensurate mode.
@@ -202,16 +207,16 @@ def resolved_bases(
     :param longest: Å.
     """
     found: list[tuple[ForceConstantsBasis, int]] = []
-    for basis, rank in _with_ranks(primitive, site_map, longest):
+    for basis, rank in _with_ranks(primitive, site_maps, longest):
         if found and rank == found[-1][1]:
             break
         found = [(basis, rank)] if rank == basis.n_second else [*found, (basis, rank)]
     return found
 
 
-def resolved_basis(primitive: Atoms, site_map: SiteMap, longest: float = MAX_CUTOFF) -> ForceConstantsBasis:
+def resolved_basis(primitive: Atoms, *site_maps: SiteMap, longest: float = MAX_CUTOFF) -> ForceConstantsBasis:
     """Return the basis of the longest cutoff that a cell resolves in full, the first of :func:`resolved_bases`."""
-    ranked = _with_ranks(primitive, site_map, longest)
+    ranked = _with_ranks(primitive, site_maps, longest)
     found, before = next(ranked)
     for basis, rank in ranked:
         if rank < basis.n_second or rank == before:
@@ -220,14 +225,16 @@ def resolved_basis(primitive: Atoms, site_map: SiteMap, longest: float = MAX_CUT
     return found
 
 
-def _with_ranks(primitive: Atoms, site_map: SiteMap, longest: float) -> Iterator[tuple[ForceConstantsBasis, int]]:
-    """Give the bases of growing cutoff, each with the number of its directions that a cell tells apart."""
+def _with_ranks(
+    primitive: Atoms, site_maps: Sequence[SiteMap], longest: float
+) -> Iterator[tuple[ForceConstantsBasis, int]]:
+    """Give the bases of growing cutoff, each with the number of its directions that the cells tell apart."""
     distances = shells(primitive, longest)
     # Halfway to the next shell: no rounding decides which atoms interact.
     candidates = (distances[:-1] + distances[1:]) / 2
     for cutoff in candidates if len(candidates) else [1.1 * shortest_distance(primitive)]:
         basis = force_constants_basis(primitive, float(cutoff))
-        yield basis, basis.folded_rank(site_map)
+        yield basis, basis.folded_rank(*site_maps)
 
 
 def symmetry_operations(primitive: Atoms, symprec: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -18,7 +18,7 @@ from aiida_mlcc.science.fit.force_constants_basis import (
     resolved_bases,
     resolved_basis,
 )
-from aiida_mlcc.science.fit.mapped_frames import MappedFrames, frame_displacements
+from aiida_mlcc.science.fit.mapped_frames import MappedFrames, distinct_cells, mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.fit.ridge import Problem, blocked_folds, choose_ridges, prepare
 from aiida_mlcc.science.fit.third_order_basis import second_shell, third_order_basis
@@ -53,12 +53,26 @@ def fit_force_constants(
         softer force constants: that of the optical mode of diamond by 30 cm⁻¹.
     :returns: the term, and ``cutoff_angstrom``, ``n_parameters``, ``rank``, ``ridge``, ``rmse_mev_angstrom``.
     """
+    frames = [MappedFrames(np.arange(len(forces)), site_map, displacements)]
+    return _fitted(frames, forces, primitive, cutoff, frame_weights, ridges, trained_on, third_order_cutoff)
+
+
+def _fitted(
+    frames: Sequence[MappedFrames],
+    forces: NDArray[np.float64],
+    primitive: Atoms,
+    cutoff: float | None,
+    frame_weights: NDArray[np.float64] | None,
+    ridges: Sequence[float],
+    trained_on: Mapping[str, Any] | None,
+    third_order_cutoff: float | None,
+) -> tuple[Term, dict[str, Any]]:
     n_frames, n_components = len(forces), forces[0].size
-    basis = resolved_basis(primitive, site_map) if cutoff is None else force_constants_basis(primitive, cutoff)
+    cells = distinct_cells(frames)
+    basis = resolved_basis(primitive, *cells) if cutoff is None else force_constants_basis(primitive, cutoff)
     third = None if third_order_cutoff is None else third_order_basis(primitive, third_order_cutoff)
     potential = PotentialBasis(decaying_basis(basis), third)
-    frames = MappedFrames(np.arange(n_frames), site_map, displacements)
-    features = potential.force_features([frames], n_frames).reshape(n_frames * n_components, -1)
+    features = potential.force_features(frames, n_frames).reshape(n_frames * n_components, -1)
     weights = np.ones(n_frames) if frame_weights is None else frame_weights
     problem = prepare(
         Problem(
@@ -87,7 +101,7 @@ def fit_force_constants(
 class HarmonicModel:
     """The harmonic part of a method's own forces.
 
-    :param site_map: the sites of the training cell.
+    :param site_map: the sites of the training cell; of several, of the one with the most frames.
     """
 
     force_constants: ForceConstantsModel
@@ -145,19 +159,20 @@ def harmonic_model(snapshots: Snapshots, primitive: Atoms, method: str) -> Harmo
         raise SnapshotsError(
             f'{len(usable)} of {snapshots.n_frames} frames carry {method} forces: the modes of the crystal need two'
         )
-    site_map, displacements = frame_displacements(snapshots.select(usable), primitive)
+    frames = mapped_frames(snapshots.select(usable), primitive)
     forces = label.forces[usable]
-    term = fit_force_constants(
-        displacements,
+    term = _fitted(
+        frames,
         forces,
-        site_map,
         primitive,
-        # The cell sees no more than its commensurate modes; whatever describes them all will do.
-        resolved_bases(primitive, site_map)[-1][0].cutoff,
+        # Cells see no more than their commensurate modes; whatever describes them all will do.
+        resolved_bases(primitive, *distinct_cells(frames))[-1][0].cutoff,
         inverse_force_weights(forces),
-        third_order_cutoff=second_shell(primitive),
+        RIDGES,
+        None,
+        second_shell(primitive),
     )[0]
-    return HarmonicModel(ForceConstantsModel(term), site_map)
+    return HarmonicModel(ForceConstantsModel(term), max(frames, key=lambda group: len(group.indices)).site_map)
 
 
 def mode_sensitivities(modes: Sequence[Mode], basis: ForceConstantsBasis, site_map: SiteMap) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,12 @@ def mapped_frames(snapshots: Snapshots, primitive: Atoms) -> list[MappedFrames]:
         groups.append(MappedFrames(pending[alike], site_map, moved[alike]))
         pending = pending[~alike]
     return groups
+
+
+def distinct_cells(frames: Sequence[MappedFrames]) -> list[SiteMap]:
+    """Return the sites of one group of frames of each supercell."""
+    found = {tuple(group.site_map.multiples.ravel().tolist()): group.site_map for group in reversed(frames)}
+    return list(found.values())[::-1]
 
 
 def frame_displacements(snapshots: Snapshots, primitive: Atoms) -> tuple[SiteMap, NDArray[np.float64]]:

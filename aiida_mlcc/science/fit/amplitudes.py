@@ -1,0 +1,58 @@
+"""Frozen phonons in several amplitudes: what their energies say of amplitude zero.
+
+A pattern of displacements that comes with several amplitudes t tells by itself how far its energy is from harmonic:
+E(t) = E(0) + ½·k·t² + a₃·t³ + a₄·t⁴. As columns of a fit, t³ and t⁴ of each pattern take what is not harmonic of its
+energies, whatever it is; the force constants of second order are then those of infinitesimal displacements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_mlcc.science.fit.mapped_frames import MappedFrames
+
+_ALIKE = 1e-4
+_AT_REST = 1e-4
+_SAME_AMPLITUDE = 1e-3
+
+
+def amplitude_columns(frames: Sequence[MappedFrames], n_frames: int) -> NDArray[np.float64]:
+    """Return t⁴ of each pattern with two amplitudes or more, and t³ of those with both signs.
+
+    Frames share a pattern where their displacements are parallel. The largest amplitude of a pattern is 1, and a column
+    is zero for frames of other patterns.
+
+    :param frames: as :func:`~aiida_mlcc.science.fit.mapped_frames.mapped_frames` gives them.
+    :returns: shape (n_frames, n); no column where no pattern comes with two amplitudes.
+    """
+    columns: list[NDArray[np.float64]] = []
+    for group in frames:
+        flat = group.displacements.reshape(len(group.displacements), -1)
+        for members, amplitudes in _patterns(flat):
+            column = np.zeros(n_frames)
+            if np.ptp(np.abs(amplitudes)) > _SAME_AMPLITUDE:
+                column[group.indices[members]] = amplitudes**4
+                columns.append(column)
+                if amplitudes.min() < 0 < amplitudes.max():
+                    odd = np.zeros(n_frames)
+                    odd[group.indices[members]] = amplitudes**3
+                    columns.append(odd)
+    return np.array(columns).T if columns else np.zeros((n_frames, 0))
+
+
+def _patterns(flat: NDArray[np.float64]) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Return which rows are parallel to each other, two or more of them, and their signed amplitudes."""
+    lengths = np.linalg.norm(flat, axis=1)
+    left = np.flatnonzero(lengths > _AT_REST * np.sqrt(flat.shape[1]))
+    found = []
+    while len(left):
+        first = left[np.argmax(lengths[left])]
+        along = flat[left] @ flat[first] / lengths[first]
+        members = np.abs(np.abs(along) - lengths[left]) < _ALIKE * lengths[left]
+        if members.sum() > 1:
+            found.append((left[members], along[members] / lengths[first]))
+        left = left[~members]
+    return found

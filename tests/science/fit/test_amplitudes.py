@@ -1,0 +1,108 @@
+"""Frozen phonons in two amplitudes give the Δ of infinitesimal displacements, whatever their higher orders are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aiida_mlcc.science.crystal import map_onto_crystal
+from aiida_mlcc.science.design import design_frozen_phonons
+from aiida_mlcc.science.fit.amplitudes import amplitude_columns
+from aiida_mlcc.science.fit.force_constants import fit_delta
+from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
+from aiida_mlcc.science.fit.learning_curve import frequencies_of_samples
+from aiida_mlcc.science.fit.mapped_frames import MappedFrames, mapped_frames
+from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
+from aiida_mlcc.science.force_field.fourth_order import bonds_within
+from aiida_mlcc.science.snapshots import Label, Snapshots
+from tests.crystals import heated, rocksalt, rocksalt_cube, snapshots_of, spring_label, spring_term
+from tests.frozen_phonon import frequency_cm1
+
+PRIMITIVE, CELL = rocksalt(), rocksalt_cube()
+BASE = spring_term(PRIMITIVE, 3.0, along=8.0, across=1.0)
+TRUTH = spring_term(PRIMITIVE, 3.0, along=9.0, across=1.2)
+QUARTIC = 0.4
+"""eV/Å⁴, along and across bonds to the third shell too, farther than those that a fit has of fourth order."""
+
+POINTS = {'gamma': (0.0, 0.0, 0.0), 'x': (0.0, 0.5, 0.5)}
+
+
+def quartic_term():
+    """Return TRUTH with bonds of fourth order of which the longest are beyond those of a fit."""
+    bonds = bonds_within(PRIMITIVE, 3.7)
+    assert bonds.n_kinds > bonds_within(PRIMITIVE, 3.0).n_kinds
+    arrays = {
+        'bonds': bonds.pairs,
+        'bond_vectors': bonds.lattice_vectors,
+        'bond_kinds': bonds.kinds,
+        'fourth_order': np.full((bonds.n_kinds, 3), QUARTIC),
+    }
+    return replace(TRUTH, arrays={**TRUTH.arrays, **arrays})
+
+
+@pytest.fixture(scope='module')
+def model() -> HarmonicModel:
+    moved = heated(CELL, 6)
+    return harmonic_model(snapshots_of(CELL, moved, {'LDA': spring_label(BASE, CELL, moved)}), PRIMITIVE, 'LDA')
+
+
+@pytest.fixture(scope='module')
+def dynamics() -> Snapshots:
+    moved = heated(CELL, 6)
+    return snapshots_of(CELL, moved, {'LDA': spring_label(BASE, CELL, moved)})
+
+
+def frozen(dynamics: Snapshots, second: float | None) -> Snapshots:
+    """Return frozen phonons with energies of the base and of the quartic crystal."""
+    design = {'references': 2, 'second_amplitude': second, 'energy_mev_atom': 200.0, 'largest_displacement': 0.06}
+    found = design_frozen_phonons(dynamics, PRIMITIVE, design)
+    for method, term in (('LDA', BASE), ('HF', quartic_term())):
+        bound = ForceConstantsModel(term).bind(CELL)
+        energies = np.array([bound.energy_forces(positions)[0] for positions in found.positions])
+        found = found.with_label(method, Label(energies, None, {'engine': 'springs'}))
+    return found
+
+
+def exact(point: str) -> list[float]:
+    """Return the frequencies (cm⁻¹) of the harmonic part, ascending."""
+    site_map = map_onto_crystal(PRIMITIVE, CELL)
+    matrix = HarmonicModel(ForceConstantsModel(TRUTH), site_map).dynamical_matrix(np.array(POINTS[point]))
+    return [frequency_cm1(value) for value in np.linalg.eigvalsh(matrix)]
+
+
+def test_two_amplitudes_are_extrapolated_to_none(model, dynamics) -> None:
+    fit = fit_delta(frozen(dynamics, 0.7), PRIMITIVE, 'LDA', 'HF', n_folds=4)
+    found = frequencies_of_samples(model, fit.samples, POINTS)['frequencies_cm1']
+    assert fit.errors['n_extrapolated'] > 0
+    assert found['gamma'][3:] == pytest.approx(exact('gamma')[3:], abs=1.0)
+    assert found['x'] == pytest.approx(exact('x'), abs=1.5)
+
+
+def test_one_amplitude_takes_what_is_quartic_for_harmonic(model, dynamics) -> None:
+    """The crystal of the test above needs the second amplitude."""
+    fit = fit_delta(frozen(dynamics, None), PRIMITIVE, 'LDA', 'HF', n_folds=4)
+    found = frequencies_of_samples(model, fit.samples, POINTS)['frequencies_cm1']
+    assert fit.errors['n_extrapolated'] == 0
+    assert found['gamma'][3] > exact('gamma')[3] + 4.0
+
+
+def test_columns_are_powers_of_the_amplitude_of_each_pattern(dynamics) -> None:
+    generator = np.random.default_rng(3)
+    one, other, third = (moved - moved.mean(axis=0) for moved in generator.normal(size=(3, len(CELL), 3)))
+    moved = np.array([0.0 * one, one, 0.7 * one, -one, 0.5 * other, other, third])
+    group = MappedFrames(np.arange(len(moved)), mapped_frames(dynamics, PRIMITIVE)[0].site_map, moved)
+    columns = amplitude_columns([group], len(moved))
+    expected = [
+        [0, 1, 0.7**4, 1, 0, 0, 0],
+        [0, 1, 0.7**3, -1, 0, 0, 0],
+        [0, 0, 0, 0, 0.5**4, 1, 0],
+    ]
+    for column in expected:
+        assert any(np.allclose(found, column) or np.allclose(found, [-c for c in column]) for found in columns.T)
+    assert columns.shape == (7, 3)
+
+
+def test_frames_of_dynamics_have_no_columns(dynamics) -> None:
+    assert amplitude_columns(mapped_frames(dynamics, PRIMITIVE), dynamics.n_frames).shape == (6, 0)
