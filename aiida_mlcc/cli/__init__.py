@@ -5,6 +5,7 @@ AiiDA is imported, and ``aiida-mlcc --help`` should not take seconds.
 """
 
 from aiida_mlcc.cli.article import article
+from aiida_mlcc.cli.cells import cells
 from aiida_mlcc.cli.dataset import dataset
 from aiida_mlcc.cli.demo import demo
 from aiida_mlcc.cli.export import export
@@ -18,7 +19,22 @@ from aiida_mlcc.cli.setup import setup
 from aiida_mlcc.cli.status import status
 from aiida_mlcc.cli.trace import trace
 
-for command in (setup, demo, article, dataset, launch, list_runs, status, stop, results, plot, report, trace, export):
+for command in (
+    setup,
+    demo,
+    article,
+    dataset,
+    cells,
+    launch,
+    list_runs,
+    status,
+    stop,
+    results,
+    plot,
+    report,
+    trace,
+    export,
+):
     cli.add_command(command)
 
 __all__ = ('cli',)

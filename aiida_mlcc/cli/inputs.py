@@ -14,16 +14,33 @@ from aiida_mlcc.cli.nodes import describe, find
 if TYPE_CHECKING:
     from aiida.engine import ProcessBuilder
     from aiida.orm import AbstractCode, ArrayData, SinglefileData, StructureData
+    from ase import Atoms
 
 
 def read_structure(source: str) -> StructureData:
     """Return the structure in a file, or the one a node holds.
 
-    :param source: a file, whose last structure is taken, or ``FILE@N`` for another one, counted from 0; or a node.
+    :param source: a file, see :func:`read_crystal_file`; or a node.
     :raises click.UsageError: where it is no crystal, cannot be read or is not there.
     """
     from aiida.orm import StructureData
 
+    if (atoms := read_crystal_file(source)) is not None:
+        return StructureData(ase=atoms)
+    node = find(source)
+    if not isinstance(node, StructureData):
+        raise click.UsageError(f'{describe(node)} is no StructureData.')
+    return node
+
+
+def read_crystal_file(source: str) -> Atoms | None:
+    """Return the structure in a file, or None where `source` names none but may name a node.
+
+    :param source: a file, whose last structure is taken, or ``FILE@N`` for another one, counted from 0.
+    :raises click.UsageError: where it is no crystal or cannot be read, or a file of that name is not there.
+    """
+    from aiida_mlcc.science.file_content import ContentError
+    from aiida_mlcc.science.frame_files import read_structures
     from aiida_mlcc.science.structure_checks import refuse_contents
 
     path, number = Path(source), -1
@@ -32,13 +49,7 @@ def read_structure(source: str) -> StructureData:
     if not path.is_file():
         if path.suffix and not source.isdigit():
             raise click.UsageError(f'There is no file {source}.')
-        node = find(source)
-        if not isinstance(node, StructureData):
-            raise click.UsageError(f'{describe(node)} is no StructureData.')
-        return node
-    from aiida_mlcc.science.file_content import ContentError
-    from aiida_mlcc.science.frame_files import read_structures
-
+        return None
     try:
         images = read_structures(path)
         atoms = images[number]
@@ -52,7 +63,7 @@ def read_structure(source: str) -> StructureData:
         raise click.UsageError(f'{source} holds no crystal: it needs three lattice vectors, all periodic.')
     if (reason := refuse_contents(atoms)) is not None:
         raise click.UsageError(_sentence(f'{source}: {reason}'))
-    return StructureData(ase=atoms)
+    return atoms
 
 
 def symmetrise(structure: StructureData, symprec: float) -> StructureData:

@@ -19,7 +19,14 @@ def detail_lines(inputs: Mapping[str, Any]) -> Iterator[str]:
     crystal, symprec = inputs['structure'].get_ase(), symprec_of(inputs)
     cell = _training_cell(inputs, crystal)
     if cell is not None:
-        yield f'  training cell: {len(cell)} atoms, which holds {_wave_vectors(crystal, cell, symprec)}'
+        held, n_held = _wave_vectors(crystal, cell, symprec)
+        vectors = 'wave vectors' if n_held > 1 else 'wave vector'
+        yield f'  training cell: {len(cell)} atoms, which holds {held} ({n_held} {vectors} in all)'
+        if n_held == 1:
+            yield (
+                '  Warning: the training cell holds no wave vector but Γ, and its labels determine the modes there '
+                'alone: `aiida-mlcc cells` lists cells that hold more'
+            )
         if (cost := _cost(inputs, cell)) is not None:
             yield cost
     yield f'  cells of the phonons: {_atoms(inputs, "harmonic_phonon", crystal, symprec)} atoms'
@@ -43,8 +50,8 @@ def _training_cell(inputs: Mapping[str, Any], crystal: Any) -> Any:
     return supercell(crystal, expand_matrix(inputs['dft_md']['supercell_matrix'].get_list()))
 
 
-def _wave_vectors(crystal: Any, cell: Any, symprec: float) -> str:
-    """Name the special points among the wave vectors that a cell holds, and count them all."""
+def _wave_vectors(crystal: Any, cell: Any, symprec: float) -> tuple[str, int]:
+    """Return the special points among the wave vectors that a cell holds, and how many it holds in all."""
     import numpy as np
 
     from aiida_mlcc.science.commensurate import commensurate_qpoints
@@ -59,7 +66,7 @@ def _wave_vectors(crystal: Any, cell: Any, symprec: float) -> str:
         apart = held - np.asarray(point)
         if np.abs(apart - np.rint(apart)).max(axis=1).min() < 1e-6:
             named.append('Γ' if label == 'GAMMA' else label)
-    return f'{", ".join(named[:_SHOWN])}{" …" if len(named) > _SHOWN else ""} ({len(held)} wave vectors in all)'
+    return f'{", ".join(named[:_SHOWN])}{" …" if len(named) > _SHOWN else ""}', len(held)
 
 
 def _atoms(inputs: Mapping[str, Any], stage: str, crystal: Any, symprec: float) -> int:

@@ -165,6 +165,14 @@ def test_the_plan_shows_engines_cells_and_the_wave_vectors_of_the_training_cell(
     assert '32 occupied and' in output, 'Mg has ten electrons beyond its core, O six'
 
 
+def test_a_training_cell_that_holds_gamma_alone_is_warned_of(dry_run):
+    primitive = textbook('MgO')
+    primitive = bulk('MgO', 'rocksalt', a=primitive.cell.lengths()[0])
+    _, _, output = dry_run(primitive, '--protocol', 'fast', '--methods', 'HF')
+    assert 'training cell: 2 atoms, which holds Γ (1 wave vector in all)' in output
+    assert 'Warning: the training cell holds no wave vector but Γ' in output
+
+
 def test_a_cell_that_needs_far_more_memory_than_its_job_is_given_is_refused(dry_run):
     words = ['--protocol', 'fast', '--methods', 'CCSD(T)', *RANDOM, '--set', 'cc_energies.engine.basis=gth-dzvp']
     status, sentence, _ = dry_run(textbook('MgO'), *words, '--option', 'max_memory_kb=40000')
