@@ -12,16 +12,24 @@ from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 from aiida_mlcc.calculations.base import RuntimeCalculation, write_snapshots
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime import programs
-from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
+from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS, refuse_name
 
 
 def validate_methods(node: orm.List, _: Any) -> str | None:
-    """Refuse an empty list, an unknown method or one given twice."""
+    """Refuse an empty list, a method that is not calculated here, or one given twice."""
+    if unknown := [m for m in node.get_list() if m not in WAVEFUNCTION_METHODS]:
+        return f'unknown method {unknown[0]!r}: choose from {", ".join(WAVEFUNCTION_METHODS)}'
+    return validate_names(node, None)
+
+
+def validate_names(node: orm.List, _: Any) -> str | None:
+    """Refuse an empty list, what cannot be the name of a method, or one given twice."""
     methods = node.get_list()
     if not methods:
         return 'no method asked for'
-    if unknown := [m for m in methods if m not in WAVEFUNCTION_METHODS]:
-        return f'unknown method {unknown[0]!r}: choose from {", ".join(WAVEFUNCTION_METHODS)}'
+    for method in methods:
+        if (reason := refuse_name(method) if isinstance(method, str) else f'{method!r} is not a method') is not None:
+            return reason
     if len(set(methods)) < len(methods):
         return f'a method is asked for twice in {", ".join(methods)}'
     return None

@@ -21,7 +21,7 @@ from aiida_mlcc.calculations.base import (
     write_force_field,
     write_snapshots,
 )
-from aiida_mlcc.calculations.correlate import validate_methods
+from aiida_mlcc.calculations.correlate import validate_names
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, Kind, fitted_kinds
@@ -89,7 +89,7 @@ class FitCalculation(RuntimeCalculation):
             valid_type=orm.List,
             required=False,
             serializer=orm.to_aiida_type,
-            validator=validate_methods,
+            validator=validate_names,
             help='Of which a Δ is fitted.',
         )
         spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of the folds.')
@@ -125,6 +125,17 @@ class FitCalculation(RuntimeCalculation):
             if method not in there:
                 return f'`snapshots` have no {method} labels to fit; their methods: {", ".join(there) or "none"}'
         return None
+
+    @staticmethod
+    def origin_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the force fields of a job are, as :meth:`ForceFieldData.say_origin` takes it."""
+        role, base_method = _role_of(inputs), inputs['base_method'].value
+        return {
+            'role': role,
+            'kind': inputs['kind'].value,
+            'seed': inputs['seed'].value,
+            'base_method': None if role == BASE else base_method,
+        }
 
     def write_task(self, folder: Folder) -> dict[str, Any]:
         base_method = self.inputs.base_method.value

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help='File with the energies and forces that the base force field is learnt from.',
 )
-@click.option('--base-method', required=True, metavar='LDA|PBE', help='Their method.')
+@click.option('--base-method', required=True, metavar='METHOD', help='Their method, such as PBE or r2SCAN.')
 @click.option(
     '--label',
     'labels',
     metavar='METHOD=FILE[:ENTRY]',
     multiple=True,
-    help='File with energies of HF, MP2, CCSD or CCSD(T) on structures of the base, and the entry that holds them '
-    'where its frames have several; may be given again.',
+    help='File with energies of a method, such as CCSD(T), RPA or DMC, on structures of the base, and the entry that '
+    'holds them where its frames have several; may be given again.',
 )
 @click.option(
     '--units',
@@ -83,11 +83,12 @@ def import_files(
     NAME is what the data set is called from then on.
     """
     from aiida_mlcc.cli.dataset_nodes import refuse_name, store
-    from aiida_mlcc.cli.inputs import read_structure
+    from aiida_mlcc.cli.inputs import method_named, read_structure
     from aiida_mlcc.science.crystal import CrystalError, primitive_cell
     from aiida_mlcc.science.dataset import read_dataset
     from aiida_mlcc.science.dataset_file import DatasetError, LabelSource
 
+    base_method = method_named(base_method)
     given, errors = _read_units(units), _read_sigmas(sigmas)
     files = {
         method: LabelSource(path, entry or energy_key, forces_key, given(method), errors.get(method))
@@ -185,18 +186,17 @@ def export(identifier: str, output: Path, file_per_method: bool, force: bool, pr
 
 def _read_labels(assignments: tuple[str, ...]) -> dict[str, tuple[Path, str | None]]:
     """Return ``METHOD=FILE[:ENTRY]`` assignments by method; a method may be written as its slug."""
-    from aiida_mlcc.science.methods import METHODS, WAVEFUNCTION_METHODS
+    from aiida_mlcc.cli.inputs import method_named
+    from aiida_mlcc.science.methods import refuse_name
 
     files: dict[str, tuple[Path, str | None]] = {}
     for assignment in assignments:
         name, sign, text = assignment.partition('=')
-        method = METHODS.get(name.strip(), name.strip())
+        method = method_named(name)
         if not sign or not text:
             raise click.UsageError(f'--label {assignment}: write it as METHOD=FILE or METHOD=FILE:ENTRY.')
-        if method not in WAVEFUNCTION_METHODS:
-            raise click.UsageError(
-                f'--label {assignment}: unknown method {method!r}, choose from {", ".join(WAVEFUNCTION_METHODS)}.'
-            )
+        if (reason := refuse_name(method)) is not None:
+            raise click.UsageError(f'--label {assignment}: {reason}.')
         if method in files:
             raise click.UsageError(f'{method} is given twice, as {files[method][0]} and {text}: join the two files.')
         path, colon, entry = text.rpartition(':')
@@ -210,14 +210,14 @@ def _read_labels(assignments: tuple[str, ...]) -> dict[str, tuple[Path, str | No
 
 def _read_units(assignments: tuple[str, ...]) -> Callable[[str], Units]:
     """Return what gives the units of a method's file, from ``[METHOD=]ENERGY[,FORCES]`` assignments."""
+    from aiida_mlcc.cli.inputs import method_named
     from aiida_mlcc.science.label_units import Units, UnitsError
-    from aiida_mlcc.science.methods import METHODS
 
     found: dict[str, Units] = {}
     for assignment in assignments:
         name, sign, text = assignment.partition('=')
         try:
-            found[METHODS.get(name.strip(), name.strip()) if sign else ''] = Units.parse(text if sign else assignment)
+            found[method_named(name) if sign else ''] = Units.parse(text if sign else assignment)
         except UnitsError as error:
             raise click.UsageError(f'--units {assignment}: {error}.') from None
     return lambda method: found.get(method, found.get('', Units()))
@@ -225,7 +225,7 @@ def _read_units(assignments: tuple[str, ...]) -> Callable[[str], Units]:
 
 def _read_sigmas(assignments: tuple[str, ...]) -> dict[str, float | str]:
     """Return ``METHOD=EV|ENTRY`` assignments by method."""
-    from aiida_mlcc.science.methods import METHODS
+    from aiida_mlcc.cli.inputs import method_named
 
     found: dict[str, float | str] = {}
     for assignment in assignments:
@@ -233,9 +233,9 @@ def _read_sigmas(assignments: tuple[str, ...]) -> dict[str, float | str]:
         if not sign or not text:
             raise click.UsageError(f'--sigma {assignment}: write it as METHOD=EV or METHOD=ENTRY.')
         try:
-            found[METHODS.get(name, name)] = float(text)
+            found[method_named(name)] = float(text)
         except ValueError:
-            found[METHODS.get(name, name)] = text
+            found[method_named(name)] = text
     return found
 
 

@@ -91,9 +91,8 @@ def report_of(node: SnapshotsData) -> dict[str, Any]:
     if stored is not None:
         return stored
     from aiida_mlcc.science.dataset_report import describe as describe_snapshots
-    from aiida_mlcc.science.methods import DFT_METHODS
 
-    base_method = next((method for method in DFT_METHODS if method in node.methods), None)
+    base_method = next(iter(node.base_methods), None)
     if base_method is None:
         labels = ', '.join(node.methods) or 'none'
         raise click.ClickException(f'{describe(node)} has no DFT labels to compare others with; its labels: {labels}.')
@@ -119,7 +118,7 @@ def launch_line(node: SnapshotsData) -> str:
     structure = structure_of(node)
     crystal = 'STRUCTURE_FILE' if structure is None else str(structure.pk)
     words = ['aiida-mlcc launch' + profile_suffix(), crystal, '--snapshots', shlex.quote(node.label or str(node.pk))]
-    labelled = [method for method in WAVEFUNCTION_METHODS if method in node.methods]
-    if 0 < len(labelled) < len(WAVEFUNCTION_METHODS):
+    labelled = [method for method in node.methods if method not in node.base_methods]
+    if labelled and labelled != list(WAVEFUNCTION_METHODS):
         words += ['--methods', shlex.quote(','.join(labelled))]
     return ' '.join(words)

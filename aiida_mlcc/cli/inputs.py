@@ -180,11 +180,12 @@ def read_methods(given: Any) -> list[str]:
 
     :raises click.UsageError: for an unknown one, and for anything but a list.
     """
-    from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
+    from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS, refuse_name
 
     methods = _names(given, 'methods')
-    if unknown := [method for method in methods if method not in WAVEFUNCTION_METHODS]:
-        raise click.UsageError(f'Unknown method {unknown[0]!r}: choose from {", ".join(WAVEFUNCTION_METHODS)}.')
+    for method in methods:
+        if (reason := refuse_name(method)) is not None:
+            raise click.UsageError(f'Unknown method: {reason}.')
     if not methods:
         raise click.UsageError(f'No method given: choose from {", ".join(WAVEFUNCTION_METHODS)}.')
     return methods

@@ -218,7 +218,7 @@ def _crystal(structure: str | None, snapshots: SnapshotsData | None) -> Structur
 
 def _spectra(protocol: str | None, methods: list[str]) -> list[str]:
     """Return the protocol's methods with dynamics as far as they are asked for; else the costliest one asked for."""
-    from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
+    from aiida_mlcc.science.methods import DFT, in_order, usual_kind
     from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
     from aiida_mlcc.workflows.protocol import ProtocolError
 
@@ -226,8 +226,8 @@ def _spectra(protocol: str | None, methods: list[str]) -> list[str]:
         wanted = MLCCPhononWorkChain.get_protocol_inputs(protocol)['vacf_methods']
     except ProtocolError as error:
         raise click.UsageError(f'{error}.') from None
-    kept = [method for method in wanted if method in (*methods, *DFT_METHODS)]
-    return kept if kept or not wanted else [max(methods, key=WAVEFUNCTION_METHODS.index)]
+    kept = [method for method in wanted if method in methods or usual_kind(method) == DFT]
+    return kept if kept or not wanted else in_order(methods)[-1:]
 
 
 def _forecast(builder: ProcessBuilder) -> Dict | None:

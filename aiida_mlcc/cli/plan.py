@@ -120,14 +120,13 @@ def _time_step(parameters: Mapping[str, Any]) -> str:
 
 
 def _trainings(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]:
-    from aiida_mlcc.science.methods import DFT_METHODS
     from aiida_mlcc.workflows.trainings import plan_trainings
 
     training = inputs['delta_train']
     base, delta = training['base']['kind'].value, training['delta']
     kind, compare = delta['kind'].value, delta['compare'].get_list()
     seeds, control = training['seeds'].get_list(), training['control'].value
-    jobs = plan_trainings(DFT_METHODS[0], methods, seeds, base, kind, compare, control)
+    jobs = plan_trainings('LDA', methods, seeds, base, kind, compare, control)
     others = f', compared with {", ".join(compare)}' if compare else ''
     others += ', and the control without forces' if control else ''
     return len(jobs), f'{len(seeds)} members, base of kind {base}, Δ of kind {kind} for {", ".join(methods)}{others}'

@@ -7,6 +7,7 @@ from typing import Any
 from aiida import orm
 from ase import Atoms
 
+from aiida_mlcc.science.methods import DFT, usual_kind
 from aiida_mlcc.science.snapshots import Snapshots
 
 
@@ -36,7 +37,8 @@ class SnapshotsData(orm.ArrayData):
 
     def get_snapshots(self) -> Snapshots:
         """Return the content as :class:`~aiida_mlcc.science.snapshots.Snapshots`."""
-        description = {key: self.base.attributes.get(key) for key in ('symbols', 'sources')}
+        attributes = self.base.attributes.all
+        description = {key: attributes[key] for key in ('symbols', 'sources', 'named') if key in attributes}
         return Snapshots.from_arrays(description, {name: self.get_array(name) for name in self.get_arraynames()})
 
     def get_ase(self, frame: int = 0) -> Atoms:
@@ -55,6 +57,13 @@ class SnapshotsData(orm.ArrayData):
     def methods(self) -> list[str]:
         """The methods that label at least one frame."""
         return self.base.attributes.get('methods')
+
+    @property
+    def base_methods(self) -> list[str]:
+        """The methods with forces that a base can be trained on."""
+        named = self.base.attributes.get('named', {}).values()
+        kinds = {entry['name']: entry['kind'] for entry in named}
+        return [method for method in self.methods if (kinds.get(method) or usual_kind(method)) == DFT]
 
     @property
     def content_hash(self) -> str:

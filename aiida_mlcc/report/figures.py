@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.report.outputs import by_method
 from aiida_mlcc.report.text import PRETTY
+from aiida_mlcc.science.methods import CONTROL, DFT, usual_kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +33,7 @@ COLOURS = {
 """Okabe and Ito's palette, which the colour-blind tell apart; DFT, the base, is black, and
 its control without forces grey."""
 
-_DASHED = ('LDA', 'PBE', 'LDA(E)', 'PBE(E)')
+_FURTHER = ('#0072B2', '#CC79A7', '#7B6D00', '#882255', '#117733', '#6A3D9A')
 _UNIT = 'cm$^{-1}$'
 
 
@@ -153,23 +154,30 @@ def _draw_density(axis: Axes, curves: Mapping[str, orm.XyData]) -> None:
 
 def is_dashed(method: str) -> bool:
     """Tell whether a method is drawn dashed: DFT, so that it is known without its colour."""
-    return method in _DASHED
+    return usual_kind(method) in (DFT, CONTROL)
+
+
+def colour_of(method: str) -> str:
+    """Return the colour of a method: that of the palette, or for other names one that the name alone decides."""
+    if method in COLOURS:
+        return COLOURS[method]
+    return COLOURS['PBE(E)'] if usual_kind(method) == CONTROL else _FURTHER[sum(method.encode()) % len(_FURTHER)]
 
 
 def line_style(method: str) -> dict[str, Any]:
     """Return how matplotlib draws the line of a method."""
     style = '--' if is_dashed(method) else '-'
-    return {'color': COLOURS[method], 'linestyle': style, 'linewidth': 1.2}
+    return {'color': colour_of(method), 'linestyle': style, 'linewidth': 1.2}
 
 
 def shade_style(method: str) -> dict[str, Any]:
     """Return how matplotlib draws the range over the members of a method."""
-    return {'color': COLOURS[method], 'alpha': 0.25, 'linewidth': 0.0}
+    return {'color': colour_of(method), 'alpha': 0.25, 'linewidth': 0.0}
 
 
 def _legend(figure: Figure, methods: list[str]) -> None:
     from matplotlib.lines import Line2D
 
-    unique = [method for method in COLOURS if method in methods]
+    unique = list(dict.fromkeys(methods))
     handles = [Line2D([], [], **line_style(method), label=method) for method in unique]
     figure.legend(handles=handles, loc='outside lower center', ncols=len(unique), frameon=False)

@@ -8,7 +8,7 @@ from typing import Any
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_mlcc.science.methods import METHODS
+from aiida_mlcc.science.methods import METHODS, in_order, slug_of
 
 _SEPARATOR = '__'
 
@@ -20,10 +20,23 @@ def outputs_of(process: orm.ProcessNode) -> dict[str, orm.Data]:
 
 
 def by_method(process: orm.ProcessNode, namespace: str) -> dict[str, orm.Data]:
-    """Return method → output of a namespace whose keys are slugs, in the order of the table of methods."""
+    """Return method → output of a namespace whose keys are slugs, in the order of :func:`methods_of`."""
     outputs = outputs_of(process)
-    labels = {method: f'{namespace}{_SEPARATOR}{slug}' for slug, method in METHODS.items()}
+    labels = {method: f'{namespace}{_SEPARATOR}{slug_of(method)}' for method in methods_of(process)}
     return {method: outputs[label] for method, label in labels.items() if label in outputs}
+
+
+def methods_of(process: orm.ProcessNode) -> list[str]:
+    """Return the methods of the table and those that the snapshots and force fields of a process name, in order."""
+    links = process.base.links.get_incoming(link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK)).all()
+    names, kinds = dict.fromkeys(METHODS.values()), {}
+    for node in (*(link.node for link in links), *outputs_of(process).values()):
+        attributes = node.base.attributes.all if isinstance(node, orm.Data) else {}
+        for entry in attributes.get('named', {}).values():
+            names[entry['name']], kinds[entry['name']] = None, entry['kind']
+        if isinstance(method := attributes.get('method'), str) and method:
+            names[method] = None
+    return in_order(names, kinds)
 
 
 def plain(process: orm.ProcessNode, name: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from aiida_mlcc import __version__
 from aiida_mlcc.report.arrays import Curves, curves_of_run
 from aiida_mlcc.report.curve_table import Drawn, Findings, listed
 from aiida_mlcc.report.exports import write_band_yaml, write_csv, write_residuals
-from aiida_mlcc.report.figures import COLOURS, NothingToPlot, is_dashed
+from aiida_mlcc.report.figures import NothingToPlot, colour_of, is_dashed
 from aiida_mlcc.report.page_contents import figures_of, missing_from, tables_of
 from aiida_mlcc.report.page_figures import readout_data
 from aiida_mlcc.report.page_provenance import (
@@ -111,7 +111,7 @@ def render(
         imaginary=imaginary_lines(process),
         missing=_missing(found),
         not_written=not_written,
-        methods=[{'name': m, 'colour': COLOURS[m], 'dashed': is_dashed(m)} for m in curves.methods],
+        methods=[{'name': m, 'colour': colour_of(m), 'dashed': is_dashed(m)} for m in curves.methods],
         has_elements=any(len(curve.elements) > 1 for curve in curves.vdos.values()),
         has_full_mesh=curves.has_full_mesh,
         has_references=bool(found.residuals),

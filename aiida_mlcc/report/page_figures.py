@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aiida_mlcc.report.arrays import Curves
+from aiida_mlcc.report.figures import colour_of
 from aiida_mlcc.report.page_traces import (
     CM1,
     DASHES,
@@ -16,7 +17,6 @@ from aiida_mlcc.report.page_traces import (
     INK,
     PER_CM1,
     branches,
-    colour_of,
     curve_traces,
     dotted,
     framed,

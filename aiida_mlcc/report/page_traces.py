@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_mlcc.report.arrays import AlongPath, Curve
-from aiida_mlcc.report.figures import COLOURS, is_dashed
+from aiida_mlcc.report.figures import colour_of, is_dashed
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -187,11 +187,6 @@ def rounded(values: Any, digits: int = _DIGITS) -> list[Any]:
     short = np.round(np.asarray(values, dtype=float), digits)
     nothing: Any = None
     return np.where(np.isfinite(short), short, nothing).tolist()
-
-
-def colour_of(method: str) -> str:
-    """Return the colour of a method, grey for what is none."""
-    return COLOURS.get(method, FAINT)
 
 
 def wave_vector(ticks: Sequence[tuple[float, str]]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from aiida_mlcc.report.curve_table import Findings, Printed, in_place
 from aiida_mlcc.report.figures import (
     COLOURS,
     NothingToPlot,
+    colour_of,
     draw_path,
     figure_of,
     line_style,
@@ -61,7 +62,7 @@ def members_figure(curves: Curves) -> Figure | None:
     styles = {name: dashes[number % len(dashes)] for number, name in enumerate(names)}
     for axis, (method, curve) in zip(axes, curves.dispersion.items(), strict=False):
         for name, values in curve.members.items():
-            style: dict[str, Any] = {'color': COLOURS[method], 'linestyle': styles[name], 'linewidth': 0.9}
+            style: dict[str, Any] = {'color': colour_of(method), 'linestyle': styles[name], 'linewidth': 0.9}
             for part in curve.path.segments:
                 axis.plot(curve.path.distances[part], values[part], **style)
         draw_path(axis, curve.path)
@@ -85,7 +86,7 @@ def spectra_figure(curves: Curves) -> Figure | None:
     axes = figure.subplots(len(curves.vdos), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (method, curve) in zip(axes, curves.vdos.items(), strict=True):
         axis.fill_between(curve.frequencies, curve.low, curve.high, **shade_style(method))
-        axis.plot(curve.frequencies, curve.mean, color=COLOURS[method], label=f'{method}, dynamics')
+        axis.plot(curve.frequencies, curve.mean, color=colour_of(method), label=f'{method}, dynamics')
         if (harmonic := curves.harmonic_of(method)) is not None:
             axis.plot(harmonic.frequencies, harmonic.mean, '--', color='0.25', linewidth=0.9, label='harmonic')
         _finish_density(axis)
@@ -127,7 +128,7 @@ def errors_figure(errors: Sequence[Mapping[str, Any]]) -> Figure | None:
         rows = [row for row in known if row['method'] == method]
         width = 0.8 / len(rows)
         at = place - 0.4 + width * (np.arange(len(rows)) + 0.5)
-        axis.bar(at, [row['energy'] for row in rows], width=0.9 * width, color=COLOURS[method])
+        axis.bar(at, [row['energy'] for row in rows], width=0.9 * width, color=colour_of(method))
     axis.set_xticks(range(len(methods)), methods)
     axis.set_ylabel('RMSE (meV/atom)')
     return figure

@@ -10,8 +10,7 @@ from aiida import orm
 
 from aiida_mlcc.jobs.inputs import merge
 from aiida_mlcc.report.curve_table import all_shown
-from aiida_mlcc.report.outputs import by_method, outputs_of, plain
-from aiida_mlcc.science.methods import METHODS
+from aiida_mlcc.report.outputs import by_method, methods_of, outputs_of, plain
 
 
 def results_of(process: orm.ProcessNode) -> dict[str, Any]:
@@ -52,7 +51,7 @@ def curve_results(process: orm.ProcessNode, part: str) -> dict[str, dict[str, An
         for method, node in by_method(process, name).items():
             nodes.setdefault(method, {})[name] = node
     found = {}
-    for method in METHODS.values():
+    for method in methods_of(process):
         content: dict[str, Any] = {}
         for entry in entries:
             of_entry = {name: node for name, node in nodes.get(method, {}).items() if name in entry.outputs}

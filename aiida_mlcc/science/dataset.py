@@ -16,7 +16,7 @@ from aiida_mlcc.science.dataset_forces import OwnForces, check_base, own_forces
 from aiida_mlcc.science.dataset_labels import check_label
 from aiida_mlcc.science.dataset_report import Account, DatasetReport, describe
 from aiida_mlcc.science.free_pairing import pair_freely, same_lattice
-from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
+from aiida_mlcc.science.methods import COSTLY, DFT, in_order, refuse_name
 from aiida_mlcc.science.pairing import distance_to_nearest, repeated_frames
 from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
 
@@ -60,13 +60,14 @@ def read_dataset(
         another method or in another unit, and a base whose energies contradict its forces.
     :raises aiida_mlcc.science.crystal.CrystalError: where the frames are no supercells of `primitive`.
     """
-    if base_method not in DFT_METHODS:
-        raise DatasetError(f'{base_method} is no method of a base: choose from {", ".join(DFT_METHODS)}')
-    if unknown := [method for method in others if method not in WAVEFUNCTION_METHODS]:
-        raise DatasetError(f'{unknown[0]} is no wave-function method: choose from {", ".join(WAVEFUNCTION_METHODS)}')
+    for method in (base_method, *others):
+        if (reason := refuse_name(method)) is not None:
+            raise DatasetError(reason)
+    if base_method in others:
+        raise DatasetError(f'{base_method} is the method of the base and of other labels: name one of them differently')
     snapshots, account = _take_base(read_labelled_file(base, base_method), base_method, tolerance)
     accounts = {base_method: account}
-    for method in (method for method in WAVEFUNCTION_METHODS if method in others):
+    for method in in_order(others):
         file = read_labelled_file(others[method], method)
         snapshots, accounts[method] = _add_labels(snapshots, base_method, file, method, account.file, tolerance)
     report, found = describe(snapshots, base_method, primitive, accounts)
@@ -92,7 +93,7 @@ def _take_base(file: LabelledFile, method: str, tolerance: float) -> tuple[Snaps
     if len(kept) == 0:
         raise DatasetError(f'{file.name}: no frame has both an energy and forces')
     sigma = None if file.sigma is None else file.sigma[kept]
-    label = Label(file.energies[kept], file.forces[kept], _source(file), sigma=sigma)
+    label = Label(file.energies[kept], file.forces[kept], _source(file), sigma=sigma, kind=DFT)
     snapshots = file.structures.select(kept).with_label(method, label)
     account = Account(
         file.name,
@@ -163,7 +164,7 @@ def _add_labels(
     if file.sigma is not None:
         sigma = np.full(snapshots.n_frames, np.nan)
         sigma[paired] = file.sigma[origin]
-    return snapshots.with_label(method, Label(energies, forces, _source(file), sigma=sigma)), account
+    return snapshots.with_label(method, Label(energies, forces, _source(file), sigma=sigma, kind=COSTLY)), account
 
 
 def _in_cell_of(reference: Snapshots, other: Snapshots, tolerance: float) -> tuple[Snapshots, list[str]]:

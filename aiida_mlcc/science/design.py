@@ -24,7 +24,6 @@ from aiida_mlcc.science.fit.harmonic_model import (
 )
 from aiida_mlcc.science.fit.mapped_frames import frame_displacements, mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
-from aiida_mlcc.science.methods import DFT_METHODS
 from aiida_mlcc.science.modes import Mode, curvature_of, star
 from aiida_mlcc.science.settings import Settings, SettingsError, setting
 from aiida_mlcc.science.snapshots import Snapshots
@@ -78,9 +77,8 @@ def base_method_of(snapshots: Snapshots) -> str:
 
     :raises DesignError: where there are none.
     """
-    for method in DFT_METHODS:
-        label = snapshots.labels.get(method)
-        if label is not None and label.forces is not None:
+    for method in snapshots.base_methods:
+        if snapshots.labels[method].forces is not None:
             return method
     raise DesignError(
         f'a design needs the modes of the crystal, from DFT forces; these snapshots have {", ".join(snapshots.methods)}'

@@ -16,11 +16,14 @@ from ase.io import read
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.file_content import ContentError, read_content
-from aiida_mlcc.science.methods import METHODS, method_of, slug_of
-from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError, sorted_slugs
+from aiida_mlcc.science.methods import METHODS, slug_of
+from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
 
 SOURCES = 'label_sources'
 """Key on the first frame: slug → source of its labels, JSON."""
+
+NAMED = 'label_methods'
+"""Key on the first frame: slug → name and kind of the methods that the table of methods does not hold so, JSON."""
 
 _ENERGY, _FORCES, _CONTRIBUTION, _SIGMA = 'energy_', 'forces_', 'contribution_', 'sigma_'
 
@@ -79,11 +82,18 @@ def from_extxyz(text: str) -> Snapshots:
     """Return the snapshots in extended XYZ text."""
     images = _images(text)
     snapshots = Snapshots.from_atoms(images)
-    sources = _parse_sources(images[0])
+    sources, named = _json_entry(images[0], SOURCES), _json_entry(images[0], NAMED)
     slugs = {key.removeprefix(_ENERGY) for atoms in images for key in atoms.info if key.startswith(_ENERGY)}
-    if unknown := sorted((slugs | set(sources)) - set(METHODS)):
-        raise SnapshotsError(f'energies of unknown methods {", ".join(unknown)}: choose from {", ".join(METHODS)}')
-    labels = {method_of(slug): _read_label(images, slug, sources.get(slug, {})) for slug in slugs | set(sources)}
+    if unknown := sorted((slugs | set(sources)) - {*METHODS, *named}):
+        raise SnapshotsError(
+            f'energies of unknown methods {", ".join(unknown)}: choose from {", ".join(METHODS)}, or name them in the '
+            f'entry {NAMED} of the first frame'
+        )
+    names = {**METHODS, **{slug: entry['name'] for slug, entry in named.items()}}
+    labels = {
+        names[slug]: _read_label(images, slug, sources.get(slug, {}), named.get(slug, {}).get('kind', ''))
+        for slug in slugs | set(sources)
+    }
     return Snapshots(snapshots.symbols, snapshots.cells, snapshots.positions, labels)
 
 
@@ -117,8 +127,8 @@ def _images(text: str) -> list[Atoms]:
 def _frame_lines(snapshots: Snapshots, frame: int) -> list[str]:
     columns: list[tuple[str, NDArray[np.float64]]] = []
     entries: list[str] = []
-    for slug in sorted_slugs(snapshots.labels):
-        label = snapshots.labels[method_of(slug)]
+    for method in snapshots.methods:
+        slug, label = slug_of(method), snapshots.labels[method]
         numbers = {f'{_ENERGY}{slug}': label.energies[frame]}
         if label.sigma is not None:
             numbers[f'{_SIGMA}{slug}'] = label.sigma[frame]
@@ -127,8 +137,10 @@ def _frame_lines(snapshots: Snapshots, frame: int) -> list[str]:
         if label.forces is not None:
             columns.append((f'{_FORCES}{slug}', label.forces[frame]))
     if frame == 0 and snapshots.labels:
-        text = json.dumps(snapshots.describe()['sources'], sort_keys=True)
-        entries.append(f'{SOURCES}="{_escape(text)}"')
+        described = snapshots.describe()
+        for name, key in ((SOURCES, 'sources'), (NAMED, 'named')):
+            if key in described:
+                entries.append(f'{name}="{_escape(json.dumps(described[key], sort_keys=True))}"')
     return _lines(snapshots, frame, entries, columns)
 
 
@@ -145,7 +157,7 @@ def _lines(
     return [str(snapshots.n_atoms), comment, *rows]
 
 
-def _read_label(images: Sequence[Atoms], slug: str, source: Mapping[str, Any]) -> Label:
+def _read_label(images: Sequence[Atoms], slug: str, source: Mapping[str, Any], kind: str) -> Label:
     def collect(key: str) -> NDArray[np.float64]:
         return np.array([_number(atoms.info.get(key)) for atoms in images])
 
@@ -159,16 +171,16 @@ def _read_label(images: Sequence[Atoms], slug: str, source: Mapping[str, Any]) -
     contributions = {name.removeprefix(prefix): collect(name) for name in names}
     sigma = collect(f'{_SIGMA}{slug}')
     known = None if np.isnan(sigma).all() else sigma
-    return Label(collect(f'{_ENERGY}{slug}'), forces, source, contributions, known)
+    return Label(collect(f'{_ENERGY}{slug}'), forces, source, contributions, known, kind)
 
 
-def _parse_sources(atoms: Atoms) -> dict[str, Any]:
-    given = atoms.info.get(SOURCES, {})
+def _json_entry(atoms: Atoms, name: str) -> dict[str, Any]:
+    given = atoms.info.get(name, {})
     # ASE turns text that looks like JSON into what it says, in some versions.
-    sources = json.loads(given) if isinstance(given, str) else given
-    if not isinstance(sources, dict):
-        raise SnapshotsError(f'{SOURCES} of the first frame is no JSON object')
-    return sources
+    found = json.loads(given) if isinstance(given, str) else given
+    if not isinstance(found, dict):
+        raise SnapshotsError(f'{name} of the first frame is not a JSON object')
+    return found
 
 
 def _number(value: Any) -> float:

@@ -91,6 +91,7 @@ def _blank(snapshots: Snapshots, like: Label) -> Label:
         energies=np.full(snapshots.n_frames, np.nan),
         source=like.source,
         contributions={name: np.full(snapshots.n_frames, np.nan) for name in like.contributions},
+        kind=like.kind,
     )
 
 
@@ -114,4 +115,4 @@ def _take(before: Label, label: Label, found: np.ndarray) -> Label:
     if label.sigma is not None:
         sigma = np.full(len(energies), np.nan) if sigma is None else sigma.copy()
         sigma[frames] = label.sigma[origin]
-    return Label(energies, forces, before.source, contributions, sigma)
+    return Label(energies, forces, before.source, contributions, sigma, before.kind)

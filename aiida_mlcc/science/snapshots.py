@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_mlcc.science.methods import SLUGS, method_of, slug_of
+from aiida_mlcc.science.methods import COSTLY, DFT, METHODS, in_order, method_of, slug_of, usual_kind
 from aiida_mlcc.science.npz import read_npz, write_npz
 
 
@@ -32,6 +32,8 @@ class Label:
     :param contributions: named parts of the energy in eV per cell, each of shape (n_frames,).
     :param sigma: standard error of each energy, eV per cell, shape (n_frames,), NaN where it is not known; None where
         none is.
+    :param kind: one of :data:`~aiida_mlcc.science.methods.KINDS`; where it is empty, that of the method's name, and of
+        a name that tells none ``dft`` with forces, ``costly`` without.
     """
 
     energies: NDArray[np.float64]
@@ -39,6 +41,7 @@ class Label:
     source: Mapping[str, Any] = field(default_factory=dict)
     contributions: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     sigma: NDArray[np.float64] | None = None
+    kind: str = ''
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -54,6 +57,7 @@ class Label:
             source=self.source,
             contributions={name: values[chosen] for name, values in self.contributions.items()},
             sigma=None if self.sigma is None else self.sigma[chosen],
+            kind=self.kind,
         )
 
 
@@ -86,8 +90,10 @@ class Snapshots:
             raise SnapshotsError('cells or positions hold NaN or infinity')
         if n_frames and np.abs(np.linalg.det(self.cells)).min() < 1e-6:
             raise SnapshotsError('a cell has no volume: snapshots are of crystals, with three lattice vectors')
+        slugs: dict[str, str] = {}
         for method, label in self.labels.items():
-            slug_of(method)
+            if (other := slugs.setdefault(slug_of(method), method)) != method:
+                raise SnapshotsError(f'the names {other!r} and {method!r} differ too little: rename one of them')
             if label.energies.shape != (n_frames,):
                 raise SnapshotsError(f'{method}: {label.energies.shape} energies for {n_frames} frames')
             if label.sigma is not None and label.sigma.shape != (n_frames,):
@@ -105,8 +111,19 @@ class Snapshots:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods that label at least one frame, in the order of the table of methods."""
-        return tuple(method_of(slug) for slug in sorted_slugs(self.labels))
+        """The methods that have labels, in the order of :func:`~aiida_mlcc.science.methods.in_order`."""
+        return tuple(in_order(self.labels, self.kinds))
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Method → its kind."""
+        return {method: _kind(method, label) for method, label in self.labels.items()}
+
+    @property
+    def base_methods(self) -> tuple[str, ...]:
+        """The methods of kind ``dft``: those a base can be trained on."""
+        kinds = self.kinds
+        return tuple(method for method in self.methods if kinds[method] == DFT)
 
     def select(self, indices: ArrayLike) -> Snapshots:
         """Return the frames `indices`, in that order, with their labels."""
@@ -149,18 +166,26 @@ class Snapshots:
         return digest.hexdigest()
 
     def describe(self) -> dict[str, Any]:
-        """Return what is not an array, as plain JSON: symbols, and the source of each method's labels."""
+        """Return what is not an array, as plain JSON: symbols, the source of each method's labels, and in ``named`` the
+        name and kind of the methods that the table of methods does not hold so."""
+        kinds = self.kinds
+        named = {
+            slug_of(method): {'name': method, 'kind': kinds[method]}
+            for method in self.methods
+            if usual_kind(method) != kinds[method] or slug_of(method) not in METHODS
+        }
         return {
             'symbols': list(self.symbols),
-            'sources': {slug: dict(self.labels[method_of(slug)].source) for slug in sorted_slugs(self.labels)},
+            'sources': {slug_of(method): dict(self.labels[method].source) for method in self.methods},
+            **({'named': named} if named else {}),
         }
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return all arrays by fixed names: ``cells``, ``positions``, ``energies_SLUG``, ``forces_SLUG``,
         ``sigma_SLUG``, ``contribution_SLUG__NAME``."""
         arrays = {'cells': self.cells, 'positions': self.positions}
-        for slug in sorted_slugs(self.labels):
-            label = self.labels[method_of(slug)]
+        for method in self.methods:
+            slug, label = slug_of(method), self.labels[method]
             arrays[f'energies_{slug}'] = label.energies
             if label.forces is not None:
                 arrays[f'forces_{slug}'] = label.forces
@@ -174,14 +199,16 @@ class Snapshots:
     def from_arrays(cls, description: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]]) -> Snapshots:
         """Rebuild what :meth:`describe` and :meth:`to_arrays` gave."""
         labels = {}
+        named = description.get('named', {})
         for slug, source in description['sources'].items():
             prefix = f'contribution_{slug}__'
-            labels[method_of(slug)] = Label(
+            labels[named[slug]['name'] if slug in named else method_of(slug)] = Label(
                 energies=arrays[f'energies_{slug}'],
                 forces=arrays.get(f'forces_{slug}'),
                 source=source,
                 contributions={n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)},
                 sigma=arrays.get(f'sigma_{slug}'),
+                kind=named[slug]['kind'] if slug in named else '',
             )
         return cls(tuple(description['symbols']), arrays['cells'], arrays['positions'], labels)
 
@@ -212,11 +239,6 @@ class Snapshots:
         return cls(symbols, np.array([a.cell.array for a in images]), np.array([a.positions for a in images]))
 
 
-def sorted_slugs(labels: Mapping[str, Label]) -> list[str]:
-    """Slugs of the methods in `labels`, in the order of the table of methods."""
-    return [slug for method, slug in SLUGS.items() if method in labels]
-
-
 def concatenate(parts: Sequence[Snapshots]) -> Snapshots:
     """Join sets of the same atoms; a method that one part lacks is NaN there.
 
@@ -233,6 +255,10 @@ def concatenate(parts: Sequence[Snapshots]) -> Snapshots:
         labels[method] = _join_labels(method, parts)
     cells = np.concatenate([part.cells for part in parts])
     return Snapshots(first.symbols, cells, np.concatenate([part.positions for part in parts]), labels)
+
+
+def _kind(method: str, label: Label) -> str:
+    return label.kind or usual_kind(method) or (DFT if label.forces is not None else COSTLY)
 
 
 def _join_labels(method: str, parts: Sequence[Snapshots]) -> Label:
@@ -265,4 +291,5 @@ def _join_labels(method: str, parts: Sequence[Snapshots]) -> Label:
             for name in names
         },
         sigma=sigma,
+        kind=present[0].kind,
     )

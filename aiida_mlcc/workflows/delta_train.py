@@ -10,7 +10,7 @@ from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_, wh
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.base import RuntimeCalculation, refuse_reference
-from aiida_mlcc.calculations.correlate import validate_methods
+from aiida_mlcc.calculations.correlate import validate_names
 from aiida_mlcc.calculations.fit import FitCalculation
 from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.functions.sum_force_fields import sum_force_fields
@@ -25,7 +25,7 @@ from aiida_mlcc.jobs.restart import FitRestartWorkChain, RuntimeRestartWorkChain
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, Kind, kinds_for
 from aiida_mlcc.science.fit.base_correction import Correction
 from aiida_mlcc.science.fit.dipole import LEAST_CHARGE, is_polar
-from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, slug_of
+from aiida_mlcc.science.methods import control_of, refuse_name, slug_of
 from aiida_mlcc.workflows.polarity import checked_charges, nac_port
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 from aiida_mlcc.workflows.trainings import Training, base_name, plan_trainings
@@ -49,7 +49,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         spec.input('structure', valid_type=orm.StructureData, help='The crystal the snapshots are supercells of.')
         spec.input('snapshots', valid_type=SnapshotsData, help='Frames with the labels of all methods.')
         spec.input('base_method', valid_type=orm.Str, serializer=orm.to_aiida_type, validator=_refuse_base_method)
-        spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_methods)
+        spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_names)
         spec.input('seeds', valid_type=orm.List, serializer=orm.to_aiida_type, validator=refuse_seeds)
         spec.input(
             'reference',
@@ -150,7 +150,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         """Return a builder with the inputs of a protocol.
 
         :param code: a Python that has MACE, symfc and phonopy.
-        :param base_method: the method of the labels with forces, ``LDA`` or ``PBE``.
+        :param base_method: the method of the labels with forces, such as ``PBE``.
         :param options: scheduler options of all jobs, as in ``metadata.options``.
         :param train_options: what differs for the networks, such as a GPU partition.
         :param nac: Born charges and the dielectric tensor of a polar crystal, a ``BORN`` file or arrays.
@@ -337,7 +337,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             if training.role != DELTA and training.name in self.ctx.trained:
                 assert training.method is not None
                 assert training.seed is not None
-                method = training.method if training.role == BASE else CONTROLS[training.method]
+                method = training.method if training.role == BASE else control_of(training.method)
                 found = self.ctx.trained[training.name].outputs.summary['errors']
                 found = found if training.kind.is_trained else found[training.method]
                 for told_by in (found, found.get('reference', {})):
@@ -482,7 +482,7 @@ def _refuse_base(inputs: Mapping[str, Any]) -> str | None:
 
 
 def _refuse_base_method(node: orm.Str, _: Any) -> str | None:
-    return None if node.value in DFT_METHODS else f'{node.value!r} is no base: choose from {", ".join(DFT_METHODS)}'
+    return refuse_name(node.value)
 
 
 def _refuse_labels(inputs: Mapping[str, Any], _: Any) -> str | None:
@@ -494,6 +494,8 @@ def _refuse_labels(inputs: Mapping[str, Any], _: Any) -> str | None:
     if {'delta', 'base'} <= set(inputs) and (reason := _refuse_base(inputs)) is not None:
         return reason
     snapshots = inputs['snapshots']
+    if inputs['base_method'].value in inputs['methods'].get_list():
+        return f'`methods` names {inputs["base_method"].value}, which is the method of the base: there is no Δ to it'
     for method in (inputs['base_method'].value, *inputs['methods']):
         if method not in snapshots.methods:
             return f'`snapshots` have no {method} labels; their methods: {", ".join(snapshots.methods) or "none"}'

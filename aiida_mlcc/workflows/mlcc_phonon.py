@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_mlcc.calculations.correlate import validate_methods
+from aiida_mlcc.calculations.correlate import validate_names
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.table import refuse_code_names
@@ -17,7 +17,17 @@ from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.jobs.ports import count_port, structure_port
 from aiida_mlcc.runtime.delta_kinds import BASE, kinds_for
 from aiida_mlcc.science.formula import formula_of
-from aiida_mlcc.science.methods import CONTROLS, DFT_METHODS, METHODS, slug_of
+from aiida_mlcc.science.methods import (
+    CONTROL,
+    DFT,
+    METHODS,
+    calculated,
+    control_of,
+    in_order,
+    refuse_name,
+    slug_of,
+    usual_kind,
+)
 from aiida_mlcc.workflows.curve_table import curve_namespaces, outputs_of_stage
 from aiida_mlcc.workflows.expected_frames import expected_frames, first_point
 from aiida_mlcc.workflows.forecast import ForecastMixin
@@ -75,7 +85,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
             valid_type=ForceFieldData,
             help='Start from these: `force_fields.SLUG.seed_N`.',
         )
-        spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_methods)
+        spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_names)
         spec.input(
             'vacf_methods',
             valid_type=orm.List,
@@ -252,7 +262,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
 
     def run_dry(self) -> ToContext | None:
         """Let Cc4s say what a point will cost, without calculating it, before the dynamics."""
-        return self.submit_forecast(self.inputs.cc_energies, first_point(self.inputs), self.inputs.methods.get_list())
+        return self.submit_forecast(self.inputs.cc_energies, first_point(self.inputs), calculated(self.inputs.methods))
 
     def judge_forecast(self) -> ExitCode | None:
         """Report what the energies will cost, and end where the budget is below one point."""
@@ -327,7 +337,9 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
 
     def run_cc_energies(self) -> ToContext:
         """Label a selection of the snapshots with the wave-function methods."""
-        shared = {'structure': self.inputs.structure, 'methods': self.inputs.methods}
+        methods = calculated(self.inputs.methods)
+        same = methods == self.inputs.methods.get_list()
+        shared = {'structure': self.inputs.structure, 'methods': self.inputs.methods if same else orm.List(methods)}
         if self.ctx.get('forecast') is not None:
             shared['forecast'] = self.ctx.forecast
         return self.submit_stage('cc_energies', snapshots=self.ctx.snapshots, **shared)
@@ -354,7 +366,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
     def train_force_fields(self) -> ToContext:
         """Train the base and the Δ of every method, one member a seed."""
         labelled = self.ctx.snapshots.methods
-        base_method = next((method for method in DFT_METHODS if method in labelled), DFT_METHODS[0])
+        base_method = next(iter(self.ctx.snapshots.base_methods), 'LDA')
         reference = {} if self.ctx.displacements is None else {'reference': self.ctx.displacements}
         return self.submit_stage(
             'delta_train',
@@ -377,7 +389,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         self.out('errors', self.ctx.errors)
         members = {name: dict(node.outputs[name].items()) for name in ('base', 'control') if name in node.outputs}
         base_method = node.inputs.base_method.value
-        for name, method in (('base', base_method), ('control', CONTROLS[base_method])):
+        for name, method in (('base', base_method), ('control', control_of(base_method))):
             if name in members:
                 self.ctx.force_fields[slug_of(method)] = members[name]
                 self.out(name, members[name])
@@ -392,12 +404,24 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         return None
 
     def plan_phonons(self) -> None:
-        """List the dispersions and the spectra to be computed, in the order of the table of methods."""
-        slugs = [slug for slug in METHODS if slug in self.ctx.force_fields]
+        """List the dispersions and the spectra to be computed, the cheapest methods first."""
+        names = {slug: self.method_named(slug) for slug in self.ctx.force_fields}
+        places = {method: place for place, method in enumerate(in_order(names.values(), self.kinds()))}
+        slugs = sorted(names, key=lambda slug: places[names[slug]])
         with_dynamics = {slug_of(method) for method in self.inputs.vacf_methods}
         self.ctx.queue = [('harmonic_phonon', slug) for slug in slugs]
         self.ctx.queue += [('vacf', slug) for slug in slugs if slug in with_dynamics]
         self.ctx.n_dispersions = 0
+
+    def method_named(self, slug: str) -> str:
+        """Return the method of a slug, as the inputs, the snapshots or its force fields name it."""
+        given = [*self.inputs.methods, *(self.ctx.snapshots.methods if self.ctx.snapshots is not None else ())]
+        of_members = [member.method for member in self.ctx.force_fields.get(slug, {}).values()]
+        return next((name for name in (*METHODS.values(), *given, *of_members) if name and slug_of(name) == slug), slug)
+
+    def kinds(self) -> dict[str, str]:
+        """Return method → kind, of the bases that the snapshots name."""
+        return dict.fromkeys([] if self.ctx.snapshots is None else self.ctx.snapshots.base_methods, DFT)
 
     def phonons_left(self) -> bool:
         """Tell whether any curve is still to be computed."""
@@ -474,9 +498,9 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         """Write down that a stage did not finish in full, and why."""
         if node.is_finished_ok:
             return
-        what = stage if slug is None else f'{stage} of {METHODS[slug]}'
+        what = stage if slug is None else f'{stage} of {self.method_named(slug)}'
         reason = node.exit_message or f'it ended {node.process_state}'
-        optional = slug is not None and METHODS[slug] in CONTROLS.values()
+        optional = slug is not None and usual_kind(self.method_named(slug)) == CONTROL
         self.ctx.failed.append({'stage': stage, 'what': what, 'reason': reason, 'optional': optional})
         self.report(f'{what}: {reason}')
 
@@ -509,6 +533,6 @@ def _refuse_sampling(node: orm.Str, _: Any) -> str | None:
 
 def _refuse_vacf_methods(node: orm.List, _: Any) -> str | None:
     for method in node.get_list():
-        if method not in METHODS.values():
-            return f'unknown method {method!r}: choose from {", ".join(METHODS.values())}'
+        if usual_kind(method) != CONTROL and (reason := refuse_name(method)) is not None:
+            return reason
     return None

@@ -10,7 +10,7 @@ from aiida_mlcc.engines.table import correlation_engine, force_engine, force_eng
 from aiida_mlcc.jobs.inputs import refuse_mismatch
 from aiida_mlcc.science.labelling import made_with
 from aiida_mlcc.science.labelling_plan import PER_METHOD, Rounds, common_selection, selections_of
-from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
+from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
 from aiida_mlcc.science.selection import DESIGNED, SelectionError, refuse_selection
 
 NEEDS_CRYSTAL = (DESIGNED, 'optimal')
@@ -66,7 +66,7 @@ def growing_methods(methods: Sequence[str], selection: Mapping[str, Any]) -> lis
 
 def base_method_of(snapshots: SnapshotsData) -> str | None:
     """Return the DFT method whose labels `snapshots` carry, or None."""
-    return next((method for method in DFT_METHODS if method in snapshots.methods), None)
+    return next(iter(snapshots.base_methods), None)
 
 
 def base_engine_of(inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.table import force_engine, refuse_jobs
 from aiida_mlcc.jobs.inputs import Options, refuse_mismatch
 from aiida_mlcc.science.crystal import expand_matrix, supercell
-from aiida_mlcc.science.methods import DFT_METHODS, WAVEFUNCTION_METHODS
+from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS, calculated
 from aiida_mlcc.science.selection import DESIGNED
 from aiida_mlcc.science.snapshots import Snapshots
 from aiida_mlcc.science.symmetry import SYMPREC, fitting_tolerance
@@ -159,8 +159,8 @@ def with_symprec(stage: str, overrides: Any, symprec: float) -> Any:
 
 
 def missing_methods(snapshots: SnapshotsData, methods: list[str]) -> list[str]:
-    """Return the wave-function methods that label no frame of `snapshots`."""
-    return [method for method in methods if method in WAVEFUNCTION_METHODS and method not in snapshots.methods]
+    """Return the methods that label no frame of `snapshots`."""
+    return [method for method in methods if method not in snapshots.methods]
 
 
 def refuse_incomplete(inputs: Mapping[str, Any], _: Any) -> str | None:
@@ -217,17 +217,31 @@ def samples_thermally(inputs: Mapping[str, Any]) -> bool:
 
 def _refuse_snapshots(inputs: Mapping[str, Any]) -> str | None:
     snapshots, methods = inputs['snapshots'], inputs['methods'].get_list()
-    if not any(method in snapshots.methods for method in DFT_METHODS):
+    if not snapshots.base_methods:
         return f'`snapshots` have no DFT labels; their methods: {", ".join(snapshots.methods) or "none"}'
     if (reason := refuse_mismatch(inputs['structure'], snapshots)) is not None:
         return reason
+    if (base := snapshots.base_methods[0]) in methods:
+        return f'`methods` names {base}, which is the method of the base: there is no Δ to it'
     if not (missing := missing_methods(snapshots, methods)):
         return None
     if 'cc_energies' not in inputs:
         return f'`snapshots` have no {", ".join(missing)} labels, and `cc_energies` is missing'
-    shared = {name: inputs[name] for name in SHARED['cc_energies']}
+    if (reason := _refuse_imported_only(missing)) is not None:
+        return reason
+    shared = {**{name: inputs[name] for name in SHARED['cc_energies']}, 'methods': orm.List(calculated(methods))}
     reason = refuse_labelling({**inputs['cc_energies'], **shared}, None)
     return None if reason is None else f'cc_energies.selection: {reason}'
+
+
+def _refuse_imported_only(methods: list[str]) -> str | None:
+    """Refuse energies that no engine calculates."""
+    if not (imported := [method for method in methods if method not in calculated(methods)]):
+        return None
+    return (
+        f'no engine calculates {imported[0]} energies: choose from {", ".join(WAVEFUNCTION_METHODS)}, or import '
+        f'snapshots with {imported[0]} labels'
+    )
 
 
 def _refuse_before_sampling(inputs: Mapping[str, Any]) -> str | None:
@@ -250,6 +264,8 @@ def _refuse_before_sampling(inputs: Mapping[str, Any]) -> str | None:
         return '`cc_energies` is missing: the structures have DFT labels only'
     labelling = inputs['cc_energies']
     selection, methods = labelling['selection'].get_dict(), inputs['methods'].get_list()
+    if (reason := _refuse_imported_only(methods)) is not None:
+        return reason
     n_frames = frames_to_come(inputs)
     rounds = labelling['rounds'].get_dict() if 'rounds' in labelling else None
     if (reason := refuse_selections(n_frames, methods, selection, rounds)) is not None:

@@ -176,7 +176,7 @@ def test_a_name_by_which_the_data_set_is_not_found_again_is_refused(dataset, imp
     ('words', 'sentence'),
     [
         (['--label', 'HF={hf}', '--label', 'hf={hf}'], 'HF is given twice'),
-        (['--label', 'MP3={hf}'], "unknown method 'MP3', choose from HF, MP2"),
+        (['--label', 'MP3,4={hf}'], "'MP3,4' cannot be the name of a method"),
         (['--label', 'HF'], 'write it as METHOD=FILE'),
         (['--label', 'HF=nowhere.xyz'], 'there is no file nowhere.xyz'),
         (['--label', 'HF={empty}'], 'none of its 6 frames has an entry energy=…'),
@@ -206,9 +206,18 @@ def test_what_cannot_be_imported_is_a_sentence_and_stores_nothing(dataset, base,
     assert n_nodes() == before
 
 
-def test_an_unknown_base_method_is_a_sentence(dataset, base):
-    result = dataset('import', 'x', '--base', base, '--base-method', 'B3LYP')
-    assert 'B3LYP is no method of a base: choose from LDA, PBE.' in last_line(result)
+def test_a_base_method_with_a_name_that_cannot_be_is_a_sentence(dataset, base):
+    result = dataset('import', 'x', '--base', base, '--base-method', '3LYP')
+    assert "'3LYP' cannot be the name of a method" in last_line(result)
+
+
+def test_base_and_labels_have_any_name(dataset, name, base, hf):
+    result = dataset('import', name, '--base', base, '--base-method', 'r2SCAN', '--label', f'RPA={hf}')
+    assert result.exit_code == 0, result.output
+    (node,) = orm.QueryBuilder().append(SnapshotsData, filters={'label': name}).first()
+    assert node.get_snapshots().kinds == {'r2SCAN': 'dft', 'RPA': 'costly'}
+    assert node.base_methods == ['r2SCAN']
+    assert '--methods RPA' in result.output
 
 
 def test_where_storing_fails_the_crystal_is_not_left_behind(dataset, base, monkeypatch):

@@ -38,7 +38,7 @@ def test_methods_are_read_in_their_order():
     assert read_methods('HF, CCSD(T)') == ['HF', 'CCSD(T)']
 
 
-@pytest.mark.parametrize(('text', 'word'), [('HF,MP3', 'MP3'), ('LDA', 'LDA'), (',', 'No method')])
+@pytest.mark.parametrize(('text', 'word'), [('HF,3MP', '3MP'), ('ML(HF)', 'force field'), (',', 'No method')])
 def test_an_unknown_method_is_named(text, word):
     with pytest.raises(click.UsageError, match=word):
         read_methods(text)
@@ -145,7 +145,7 @@ def test_rounds_are_counted_to_their_end(command, lif, code):
         (['--set', 'delta_train.delta.compare=[linear]'], "unknown kind of Δ 'linear' to compare with"),
         (['--set', 'cc_energies.selection.m=1'], 'unknown setting `selection.m`: choose from'),
         (['--set', 'nothing=1'], 'unknown override `nothing`: choose from'),
-        (['--methods', 'MP5'], "Unknown method 'MP5'"),
+        (['--methods', 'MP5'], 'no engine calculates MP5 energies: choose from HF, MP2, CCSD, CCSD(T), or import'),
         (
             ['--set', 'cc_energies.selection.kind=foo'],
             "cc_energies: `selection.kind` is 'foo': choose from random, every, all, optimal, frozen-phonon",

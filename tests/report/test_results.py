@@ -2,11 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
+from aiida import orm
+from ase.build import bulk
 
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.report.outputs import by_method
 from aiida_mlcc.report.results import results_of, to_json
 from aiida_mlcc.report.text import error_lines, failure_lines, imaginary_lines, mode_groups, table
+from aiida_mlcc.science.snapshots import Label, Snapshots
 from tests.graphs import LEARNING_CURVE
+from tests.report.full_run import finished
 
 
 def test_every_method_has_its_special_points_and_errors(run):
@@ -163,3 +170,13 @@ def test_without_charges_the_table_says_first_that_lo_is_missing_and_names_to():
     lines = table(results).splitlines()
     assert lines[0] == 'No Born charges were given: at Γ all infrared active modes are TO, and LO is missing.'
     assert any(line.strip().startswith('modes 4-5 TO') for line in lines)
+
+
+def test_outputs_of_methods_of_any_name_are_found_in_order(aiida_profile):
+    frames = Snapshots.from_atoms([bulk('LiF', 'rocksalt', a=4.03)])
+    label = Label(np.zeros(1), np.zeros((1, 2, 3)))
+    named = frames.with_label('r2SCAN', label).with_label('RPA', Label(np.ones(1)))
+    outputs = {'snapshots': SnapshotsData(named), 'special_points__rpa': orm.Dict(), 'special_points__hf': orm.Dict()}
+    outputs['special_points__r2scan'] = orm.Dict()
+    process = finished({name: node.store() for name, node in outputs.items()})
+    assert list(by_method(process, 'special_points')) == ['r2SCAN', 'HF', 'RPA']

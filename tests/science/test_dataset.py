@@ -276,9 +276,16 @@ def test_what_is_no_extended_xyz_is_a_sentence(tmp_path, content, sentence):
         read_labelled_file(tmp_path / 'file.xyz', 'HF')
 
 
-@pytest.mark.parametrize(('base_method', 'method', 'word'), [('HF', 'MP2', 'HF'), ('PBE', 'MP3', 'MP3')])
-def test_an_unknown_method_is_refused(base, base_method, method, word):
-    with pytest.raises(DatasetError, match=f'{word} is no .* choose from'):
+@pytest.mark.parametrize(
+    ('base_method', 'method', 'sentence'),
+    [
+        ('PBE,LDA', 'MP2', "'PBE,LDA' cannot be the name"),
+        ('PBE', 'ML(HF)', r"'ML\(HF\)' is the name of a force field"),
+        ('PBE', 'PBE', 'PBE is the method of the base and of other labels'),
+    ],
+)
+def test_what_cannot_be_the_name_of_a_method_is_refused(base, base_method, method, sentence):
+    with pytest.raises(DatasetError, match=sentence):
         read_dataset(base, base_method, {method: base})
 
 

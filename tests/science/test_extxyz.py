@@ -49,6 +49,13 @@ def test_an_energy_of_no_known_method_is_refused(snapshots):
         from_extxyz(to_extxyz(snapshots).replace('energy_hf', 'energy_b3lyp'))
 
 
+def test_methods_of_any_name_go_through_the_text(snapshots):
+    named = snapshots.with_label('RPA', Label(np.arange(float(snapshots.n_frames)))).with_label(
+        'r2SCAN', Label(np.zeros(snapshots.n_frames), np.zeros(snapshots.positions.shape))
+    )
+    assert from_extxyz(to_extxyz(named)).content_hash() == named.content_hash()
+
+
 def test_results_of_calculators_become_labels():
     images = [bulk('LiH', 'rocksalt', a=4.0) for _ in range(3)]
     for atoms in images[:2]:
@@ -72,9 +79,9 @@ def test_an_empty_energy_is_no_label_and_a_whole_number_is_one():
     assert found.forces is None
 
 
-def test_images_without_energies_or_of_an_unknown_method_are_refused():
+def test_images_without_energies_or_with_a_name_of_no_method_are_refused():
     atoms = bulk('LiH', 'rocksalt', a=4.0)
     with pytest.raises(SnapshotsError, match='none of the 1 frames'):
         from_labelled_atoms([atoms], 'HF', {})
     with pytest.raises(UnknownMethod):
-        from_labelled_atoms([atoms], 'B3LYP', {})
+        from_labelled_atoms([atoms], '3LYP', {})

@@ -2,8 +2,18 @@ import re
 
 import numpy as np
 import pytest
+from aiida.common.links import validate_link_label
 
-from aiida_mlcc.science.methods import METHODS, SLUGS, UnknownMethod, compose_energy, method_of, slug_of
+from aiida_mlcc.science.methods import (
+    METHODS,
+    SLUGS,
+    UnknownMethod,
+    compose_energy,
+    in_order,
+    method_of,
+    refuse_name,
+    slug_of,
+)
 
 
 def test_slugs_are_one_to_one_and_fit_link_labels():
@@ -14,9 +24,41 @@ def test_slugs_are_one_to_one_and_fit_link_labels():
         assert re.fullmatch(r'[a-zA-Z][a-zA-Z0-9]*(_[a-zA-Z0-9]+)*', slug)
 
 
-def test_an_unknown_method_is_named_with_those_there_are():
-    with pytest.raises(UnknownMethod, match=r"'B3LYP'.*CCSD\(T\)"):
-        slug_of('B3LYP')
+@pytest.mark.parametrize(
+    ('method', 'slug'),
+    [
+        ('PBEsol', 'pbesol'),
+        ('r2SCAN', 'r2scan'),
+        ('RPA', 'rpa'),
+        ('PBE+U', 'pbe_u'),
+        ('CCSD(T*)', 'ccsd_tstar'),
+        ('PBEsol(E)', 'pbesol_e'),
+        ('ML(CCSD(T))', 'ml_ccsd_t'),
+    ],
+)
+def test_any_name_has_a_slug_that_fits_link_labels(method, slug):
+    assert slug_of(method) == slug
+    assert validate_link_label(slug) is None
+
+
+@pytest.mark.parametrize('method', ['', '2nd', 'ωB97X', 'HF,MP2', 'x' * 61, 'ccsd(t)', 'Pbe'])
+def test_a_name_without_a_slug_of_its_own_is_refused(method):
+    with pytest.raises(UnknownMethod):
+        slug_of(method)
+
+
+@pytest.mark.parametrize('method', ['PBE(E)', 'ML(HF)', 'x' * 41])
+def test_labels_cannot_be_given_under_the_name_of_a_force_field(method):
+    assert refuse_name(method) is not None
+
+
+def test_methods_come_by_kind_and_those_of_the_table_first():
+    kinds = {'PBEsol': 'dft', 'LDA': 'costly'}
+    found = in_order(['RPA', 'CCSD(T)', 'LDA', 'PBEsol', 'ML(HF)', 'PBE(E)', 'DMC', 'PBE'], kinds)
+    assert found == ['PBE', 'PBEsol', 'PBE(E)', 'LDA', 'CCSD(T)', 'DMC', 'RPA', 'ML(HF)']
+
+
+def test_an_unknown_slug_is_named_with_those_there_are():
     with pytest.raises(UnknownMethod, match=r"'CCSD\(T\)'.*ccsd_t"):
         method_of('CCSD(T)')
 

@@ -125,9 +125,33 @@ def test_what_does_not_fit_together_is_refused(make, sentence):
         make()
 
 
-def test_a_label_of_an_unknown_method_is_refused():
-    with pytest.raises(UnknownMethod, match='B3LYP'):
-        frames().with_label('B3LYP', Label(np.zeros(4)))
+def test_a_name_that_no_method_can_have_is_refused():
+    with pytest.raises(UnknownMethod, match='B3,LYP'):
+        frames().with_label('B3,LYP', Label(np.zeros(4)))
+
+
+def test_names_that_would_be_stored_alike_are_refused():
+    with pytest.raises(SnapshotsError, match="'r2SCAN' and 'R2scan' differ too little"):
+        frames().with_label('r2SCAN', Label(np.zeros(4))).with_label('R2scan', Label(np.zeros(4)))
+
+
+def test_methods_of_any_name_keep_name_and_kind_in_a_file(tmp_path):
+    snapshots = (
+        frames()
+        .with_label('RPA', Label(np.arange(4.0)))
+        .with_label('PBEsol', Label(np.ones(4), np.zeros((4, 2, 3))))
+        .with_label('LDA', Label(np.zeros(4), np.ones((4, 2, 3)), kind='costly'))
+    )
+    snapshots.save(tmp_path / 'any.npz')
+    found = Snapshots.load(tmp_path / 'any.npz')
+    assert found.methods == ('PBEsol', 'LDA', 'RPA')
+    assert found.base_methods == ('PBEsol',)
+    assert found.kinds == {'PBEsol': 'dft', 'LDA': 'costly', 'RPA': 'costly'}
+    assert found.content_hash() == snapshots.content_hash()
+
+
+def test_methods_of_the_table_are_described_as_before_there_were_others():
+    assert set(labelled().describe()) == {'symbols', 'sources'}
 
 
 def test_structures_come_from_ase_and_go_back():

@@ -13,7 +13,7 @@ from aiida_mlcc.science.branches import Branches, branches_of, point_matrices
 from aiida_mlcc.science.crystal import CrystalError, from_phonopy
 from aiida_mlcc.science.error_budget import base_errors, budget, commensurate, delta_spread
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
-from aiida_mlcc.science.methods import DFT_METHODS
+from aiida_mlcc.science.methods import CONTROL, usual_kind
 from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
 
 
@@ -91,8 +91,9 @@ def _errors_of_base(
     """Return how wrong the frequencies are for what is known of the base, shape (n_points, n_modes); NaN: unknown."""
     if training_errors is None:
         return None
-    found = training_errors.get_dict()
-    members = [member for method in DFT_METHODS for member in found.get(method, {}).values()]
+    fits = {method: of for method, of in training_errors.get_dict().items() if usual_kind(method) != CONTROL}
+    # A Δ has neither; the base has what is left to its modes.
+    members = [one for of in fits.values() for one in of.values() if {'reference', 'projected_residuals'} & set(one)]
     qpoints = {label: entry['qpoint'] for label, entry in points.items()}
     frequencies = {label: np.mean(entry['members'], axis=0) for label, entry in points.items()}
     known = base_errors(members, frequencies, qpoints, primitive, symprec)
