@@ -6,6 +6,7 @@ was made from, and the JSON file beside it what that version said of it.
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from aiida_mlcc.report.trace import curves_of, trace
 from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 
 ARCHIVE = Path(__file__).parent / 'archives' / 'before_entry_points.aiida'
+QUERIES = Path(__file__).parents[1] / 'docs' / 'howto' / 'query.md'
 METHODS = ['HF', 'CCSD(T)']
 
 
@@ -79,6 +81,45 @@ def test_every_curve_leads_to_the_energies_that_it_was_made_from(run, said):
         assert contains(in_order(trace(curve).plain()), in_order(said['traces'][method])), method
     assert {energy['method'] for energy in said['traces']['CCSD(T)']['energies']} == {'LDA', 'CCSD(T)'}
     assert all(energy['calculation'] for one in said['traces'].values() for energy in one['energies'])
+
+
+@pytest.fixture(scope='module')
+def queried(run, said):
+    """Return what the code of the page on queries finds of the CCSD(T) dispersion of the archive."""
+    blocks = re.findall(r'^```python\n(.*?)^```$', QUERIES.read_text(), re.MULTILINE | re.DOTALL)
+    code = '\n'.join(blocks).replace("load_node('UUID')", f'load_node({said["traces"]["CCSD(T)"]["curve"]!r})')
+    found: dict = {}
+    exec(compile(code, QUERIES.name, 'exec'), found)
+    return found
+
+
+def test_the_page_on_queries_finds_the_energies_behind_a_curve(queried, said):
+    found = {(energy.method, energy.snapshot, energy.energy_eV) for energy in queried['found'].energies}
+    expected = {(e['method'], e['snapshot'], e['energy_eV']) for e in said['traces']['CCSD(T)']['energies']}
+    assert found == expected
+    assert {e['node'] for e in said['traces']['CCSD(T)']['energies']} <= {node.uuid for node in queried['labelled']}
+
+
+def test_the_page_on_queries_finds_the_seeds(queried, said):
+    assert set(queried['seeds'].values()) == set(said['traces']['CCSD(T)']['seeds'])
+
+
+def test_the_page_on_queries_finds_models_with_their_files(queried, said):
+    models = {node.uuid for node in queried['made_from'](DataFactory('mlcc.force_field'))}
+    assert models == set(said['traces']['CCSD(T)']['force_fields'])
+    assert len(queried['weights']) > 100
+    assert {'method', 'seed'} <= set(queried['trained_on'][0])
+
+
+def test_the_page_on_queries_finds_every_curve_of_a_label_or_job(run, queried):
+    dispersions = {node.uuid for name, node in curves_of(run).items() if name == 'CCSD(T)'}
+    assert dispersions <= {node.uuid for node in queried['curves']}
+    assert dispersions <= {node.uuid for node in queried['curves_of_job']}
+
+
+def test_the_page_on_queries_finds_the_runs_of_a_crystal(run, queried):
+    assert run.uuid in {node.uuid for node in queried['runs']}
+    assert {node.process_label for node in queried['runs']} == {'MLCCPhononWorkChain'}
 
 
 @pytest.mark.nightly

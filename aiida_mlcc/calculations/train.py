@@ -23,6 +23,7 @@ from aiida_mlcc.calculations.base import (
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.runtime.delta_kinds import BASE, CONTROL, DELTA
 from aiida_mlcc.runtime.training_settings import Network, Training
 from aiida_mlcc.science.fit.base import BaseForceConstants
 from aiida_mlcc.science.fit.base_correction import Correction
@@ -127,6 +128,18 @@ class TrainCalculation(RuntimeCalculation):
         if 'correction' in inputs and not learns_forces:
             return '`correction` is fitted to forces, but `forces` is false'
         return None
+
+    @staticmethod
+    def origin_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the force field of a job is, as :meth:`ForceFieldData.say_origin` takes it."""
+        minus = inputs['minus'].value if 'minus' in inputs else None
+        forces = inputs['forces'].value if 'forces' in inputs else minus is None
+        return {
+            'role': DELTA if minus is not None else BASE if forces else CONTROL,
+            'kind': 'force-constants+mace' if 'force_constants' in inputs else 'mace',
+            'seed': inputs['seed'].value,
+            'base_method': minus,
+        }
 
     def write_task(self, folder: Folder) -> dict[str, Any]:
         minus = self.inputs.minus.value if 'minus' in self.inputs else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiida import orm
 
 from aiida_mlcc.science.force_field import DESCRIPTION_FILE, WEIGHTS_FILE, ForceField
+from aiida_mlcc.science.methods import control_of, predicted
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 class ForceFieldData(orm.Data):
     """E = Σ_t w_t·E_t + Σ_i c(Z_i), in eV and Å."""
+
+    ORIGIN = 'mlcc'
+    """The extra that says what a force field is, with the keys of :meth:`say_origin`."""
 
     def __init__(self, force_field: ForceField | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -37,6 +41,31 @@ class ForceFieldData(orm.Data):
                 'content_hash': force_field.content_hash(),
             }
         )
+
+    def say_origin(self, role: str, kind: str, seed: int, base_method: str | None = None) -> ForceFieldData:
+        """Write down what a force field that is not yet stored is, for queries to find.
+
+        ``label`` (``ML(CCSD(T)), seed 5192``), ``role``, ``kind``, ``method``, ``base_method`` and ``seed`` are
+        attributes, and the extra :attr:`ORIGIN` holds them, too; the node gets the label.
+
+        :param role: ``base``, ``control``, ``delta``, or ``sum`` of a base and a Δ.
+        :param kind: of the base or of the Δ; of a sum both, joined by `` + ``.
+        :param base_method: the method that a Δ starts from.
+        """
+        method = control_of(self.method) if role == 'control' else self.method
+        name = f'Δ({method} − {base_method})' if role == 'delta' else predicted(method)
+        origin = {
+            'label': f'{name}, seed {seed}',
+            'role': role,
+            'kind': kind,
+            'method': self.method,
+            'base_method': self.method if base_method is None else base_method,
+            'seed': seed,
+        }
+        self.base.attributes.set_many(origin)
+        self.base.extras.set(self.ORIGIN, origin)
+        self.label = origin['label']
+        return self
 
     def get_force_field(self) -> ForceField:
         """Return the description with its weights.

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiida import orm
 
+from aiida_mlcc.calculations.fit import FitCalculation
 from aiida_mlcc.parsers.base import RuntimeParser, read_force_field
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.npz import read_npz
@@ -20,10 +21,11 @@ class FitParser(RuntimeParser):
     ``samples.SLUG``."""
 
     def parse_results(self, folder: Path, output: Mapping[str, Any]) -> None:
+        origin = FitCalculation.origin_of(self.node.inputs)
         if (path := folder / _BASE).is_dir():
-            self.out(_BASE, read_force_field(path))
+            self.out(_BASE, read_force_field(path).say_origin(**origin))
         for path in sorted(folder.glob(f'{_DELTA}*')):
-            self.out(f'delta.{path.name.removeprefix(_DELTA)}', read_force_field(path))
+            self.out(f'delta.{path.name.removeprefix(_DELTA)}', read_force_field(path).say_origin(**origin))
         for path in sorted(folder.glob(f'{_SAMPLES}*')):
             arrays, _ = read_npz(path)
             DeltaSamples.from_arrays(arrays)

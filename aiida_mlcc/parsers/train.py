@@ -26,7 +26,8 @@ class TrainParser(RuntimeParser):
         if history.is_file():
             self.out('history', history_arrays(history.read_text()))
         if output.get('final'):
-            self.out('force_field', read_force_field(folder / TrainCalculation.FORCE_FIELD_FOLDER))
+            force_field = read_force_field(folder / TrainCalculation.FORCE_FIELD_FOLDER)
+            self.out('force_field', force_field.say_origin(**TrainCalculation.origin_of(self.node.inputs)))
         errors = output.get('errors', {})
         if errors.get('better_than_rescaling', True):
             return None

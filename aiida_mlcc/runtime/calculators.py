@@ -20,7 +20,7 @@ from aiida_mlcc.runtime.programs import FORCES, EngineError, names, run_of, sett
 from aiida_mlcc.runtime.task import JobError
 from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError
-from aiida_mlcc.science.methods import slug_of
+from aiida_mlcc.science.methods import predicted
 from aiida_mlcc.science.settings import SettingsError
 
 
@@ -28,7 +28,8 @@ def build_calculator(spec: Mapping[str, Any], folder: Path) -> Any:
     """Make the calculator that `spec` describes: an ASE calculator with a label.
 
     ``{"kind": "force-field", "path", "label", "device", "dtype"}``: `path` in `folder`, `label` the method the force
-    field stands for. ``{"kind": "pyscf", …}``: a program of :mod:`aiida_mlcc.runtime.programs` with its settings.
+    field stands for, whose predictions are labelled ``ML(METHOD)``. ``{"kind": "pyscf", …}``: a program of
+    :mod:`aiida_mlcc.runtime.programs` with its settings.
 
     :raises JobError: for an unknown kind, or a setting that is missing, unknown or not allowed.
     """
@@ -69,12 +70,11 @@ def _force_field_calculator(settings: dict[str, Any], folder: Path) -> Calculato
         raise JobError(f'the force field lacks its {missing[0]}')
     if not (folder / settings['path']).is_dir():
         raise JobError(f"there is no force field {settings['path']} in the job's folder")
-    slug_of(settings['label'])
     return ForceFieldCalculator(
         ForceField.load(folder / settings['path']),
         device=settings.get('device', 'cpu'),
         dtype=settings.get('dtype', 'float64'),
-        label=settings['label'],
+        label=predicted(settings['label']),
     )
 
 

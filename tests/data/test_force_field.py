@@ -7,6 +7,7 @@ import pytest
 from aiida import orm
 from aiida.common.exceptions import ValidationError
 
+from aiida_mlcc.calculations.functions.sum_force_fields import sum_force_fields
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.science.crystal import supercell
 from aiida_mlcc.science.force_field import WEIGHTS_FILE, ForceFieldError
@@ -18,6 +19,46 @@ def test_round_trip_keeps_content_and_method(aiida_profile):
     node = orm.load_node(ForceFieldData(force_field).store().pk)
     assert node.get_force_field().content_hash() == force_field.content_hash() == node.content_hash
     assert node.method == 'CCSD(T)'
+
+
+@pytest.mark.parametrize(
+    ('role', 'base_method', 'label'),
+    [
+        ('base', None, 'ML(PBEsol), seed 7'),
+        ('control', None, 'ML(PBEsol(E)), seed 7'),
+        ('delta', 'LDA', 'Δ(PBEsol − LDA), seed 7'),
+        ('sum', 'LDA', 'ML(PBEsol), seed 7'),
+    ],
+)
+def test_a_query_finds_a_force_field_by_what_it_is(aiida_profile, role, base_method, label):
+    node = ForceFieldData(springs(rocksalt(), method='PBEsol')).say_origin(role, 'mace', 7, base_method).store()
+    for place in ('attributes', 'extras.mlcc'):
+        wanted = {'label': label, 'role': role, 'kind': 'mace', 'method': 'PBEsol', 'seed': 7}
+        filters = {f'{place}.{name}': value for name, value in wanted.items()}
+        found = orm.QueryBuilder().append(ForceFieldData, filters={**filters, 'label': label}).all(flat=True)
+        assert node.uuid in {one.uuid for one in found}
+
+
+def test_a_sum_says_of_which_base_and_delta(aiida_profile):
+    base = ForceFieldData(springs(rocksalt(), method='LDA')).say_origin('base', 'force-constants', 7).store()
+    delta = ForceFieldData(springs(rocksalt(), stiffness=1.0, method='HF'))
+    delta.say_origin('delta', 'readout', 5, 'LDA').store()
+    total = sum_force_fields(base, delta, orm.Str('science'))
+    assert total.base.extras.get(ForceFieldData.ORIGIN) == {
+        'label': 'ML(HF), seed 7',
+        'role': 'sum',
+        'kind': 'force-constants + readout',
+        'method': 'HF',
+        'base_method': 'LDA',
+        'seed': 7,
+    }
+
+
+def test_a_sum_of_force_fields_of_older_versions_is_stored_without_an_origin(aiida_profile):
+    nodes = [ForceFieldData(springs(rocksalt(), method=method)).store() for method in ('LDA', 'HF')]
+    total = sum_force_fields(*nodes, orm.Str('science'))
+    assert total.method == 'HF'
+    assert 'role' not in total.base.attributes.all
 
 
 def test_only_json_and_safetensors_are_stored(aiida_profile):

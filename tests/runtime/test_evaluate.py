@@ -49,7 +49,7 @@ def test_each_calculator_labels_every_structure(tmp_path: Path) -> None:
     output = run(folder)
     assert (output['final'], output['n_evaluated'], output['failures']) == (True, 10, [])
     for name, method in (('soft', 'LDA'), ('stiff', 'CCSD(T)')):
-        label = Snapshots.load(folder / f'evaluated_{name}.npz').labels[method]
+        label = Snapshots.load(folder / f'evaluated_{name}.npz').labels[f'ML({method})']
         calculator = ForceFieldCalculator(ForceField.load(folder / 'force_fields' / name), label=method)
         for frame, atoms in enumerate(rattled(5)):
             atoms.calc = calculator
@@ -62,7 +62,7 @@ def test_each_calculator_labels_every_structure(tmp_path: Path) -> None:
 def test_forces_are_left_out_where_they_are_not_asked_for(tmp_path: Path) -> None:
     folder = force_field_job(tmp_path, forces=False)
     run(folder)
-    assert Snapshots.load(folder / 'evaluated_soft.npz').labels['LDA'].forces is None
+    assert Snapshots.load(folder / 'evaluated_soft.npz').labels['ML(LDA)'].forces is None
 
 
 def test_a_resumed_job_computes_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,5 +129,5 @@ def test_a_structure_that_force_constants_refuse_is_named_and_costs_nothing_else
     reason = 'from its site' if how == 'moved' else 'a strain of'
     assert reason in output['failures'][0]['reason']
     for name in ('one', 'two'):
-        label = Snapshots.load(tmp_path / f'evaluated_{name}.npz').labels['LDA']
+        label = Snapshots.load(tmp_path / f'evaluated_{name}.npz').labels['ML(LDA)']
         assert label.labelled.tolist() == [True, False, True]

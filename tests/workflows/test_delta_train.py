@@ -55,6 +55,12 @@ def test_every_method_has_a_member_a_seed_whose_delta_is_the_difference_of_the_s
     assert trained_on['method'] == 'HF'
     assert trained_on['snapshots'] == snapshots.content_hash()
 
+    total = outputs['delta_ml']['ccsd_t']['seed_2']
+    links = {link.link_label: link.node for link in total.creator.base.links.get_incoming().all()}
+    roles = {name: links[name].base.attributes.get('label') for name in ('base', 'delta')}
+    assert roles == {'base': 'ML(LDA), seed 2', 'delta': 'Δ(CCSD(T) − LDA), seed 1'}
+    assert total.base.extras.get('mlcc')['label'] == 'ML(CCSD(T)), seed 2'
+
 
 def test_a_base_of_force_constants_is_that_of_the_springs_and_every_seed_draws_its_own_frames(python, crystal):
     snapshots = snapshots_of_springs(methods={'HF': 3.6})
