@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -298,10 +298,25 @@ def _standardised(atoms: Atoms, symprec: float) -> NDArray[np.float64]:
         found = seekpath.get_path((cell, atoms.get_scaled_positions(wrap=False), atoms.numbers), symprec=symprec)
     except Exception as error:  # As above, and seekpath has others.
         raise CrystalError(_no_symmetry(symprec)) from error
-    # Its cell is idealised and lies as conventions have it. Whole multiples lead from it to the cell as given.
-    turned_back = found['primitive_lattice'] @ found['rotation_matrix']
-    multiples = np.rint(cell @ np.linalg.inv(turned_back))
-    return np.asarray(np.linalg.inv(multiples).T)
+    return np.asarray(np.linalg.inv(multiples_of_standard(atoms, found, symprec)).T)
+
+
+def multiples_of_standard(atoms: Atoms, found: Mapping[str, Any], symprec: float) -> NDArray[np.float64]:
+    """Return the whole numbers that lead from the primitive lattice vectors of seekpath to those of `atoms` (3, 3).
+
+    :param found: what ``seekpath.get_path`` returned for `atoms`.
+    """
+    import spglib
+
+    # Its cell is idealised and lies as conventions have it. seekpath before 2.0 does not say how it was turned.
+    cell = atoms.cell.array
+    rotation = found.get('rotation_matrix')
+    if rotation is None:
+        spglib_cell = (cell, atoms.get_scaled_positions(wrap=False), atoms.numbers)
+        dataset = spglib.get_symmetry_dataset(spglib_cell, symprec=symprec)
+        assert dataset is not None, 'seekpath found it'
+        rotation = dataset.std_rotation_matrix
+    return np.rint(cell @ np.linalg.inv(found['primitive_lattice'] @ rotation))
 
 
 def _no_symmetry(symprec: float) -> str:

@@ -11,7 +11,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
-from aiida_mlcc.science.crystal import CrystalError
+from aiida_mlcc.science.crystal import CrystalError, multiples_of_standard
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 
 CM1_PER_THZ = constants.tera / (constants.c * 100)
@@ -96,13 +96,16 @@ def _standard_path(primitive: Atoms, symprec: float) -> dict[str, Any]:
     import seekpath
 
     cell = (primitive.cell.array, primitive.get_scaled_positions(wrap=False), primitive.numbers)
-    found: dict[str, Any] = seekpath.get_path_orig_cell(cell, symprec=symprec)
-    if found['is_supercell']:
+    found: dict[str, Any] = seekpath.get_path(cell, symprec=symprec)
+    # seekpath before 2.1 gives the points for its own cell only.
+    multiples = multiples_of_standard(primitive, found, symprec)
+    if round(abs(np.linalg.det(multiples))) != 1:
         raise CrystalError(
             'the standard path needs a primitive cell, and this one repeats a smaller one: give a `path` of your own, '
             'or another `primitive` cell'
         )
-    return found
+    points = {label: (multiples @ point).tolist() for label, point in found['point_coords'].items()}
+    return {**found, 'point_coords': points}
 
 
 def _given_path(given: Mapping[str, Any]) -> dict[str, Any]:
