@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aiida import orm
@@ -131,6 +131,11 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         )
         spec.exit_code(210, 'ERROR_BORN_CHARGES', message='The Born charges do not fit the crystal: {reason}')
         spec.exit_code(310, 'ERROR_NO_MEMBER', message='No member was trained. The first reason: {reason}')
+        spec.exit_code(
+            420,
+            'ERROR_NO_BETTER_THAN_RESCALING',
+            message='Δ of {methods} predicts no better than what is simpler: see `errors`. All is kept.',
+        )
         spec.exit_code(410, 'ERROR_MEMBERS_MISSING', message='{n_failed} of {n_planned} trainings failed.')
 
     @classmethod
@@ -360,6 +365,9 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
                     f'the {method} energies say little of {len(unknown)} modes of the training cell, least of that at '
                     f'({worst}) with {unknown[0]["frequency_cm1"]:.0f} cm⁻¹: label structures that move along them'
                 )
+            if (remark := found.get('remark')) and (method, remark) not in told:
+                told.add((method, remark))
+                self.report(f'Δ of {method}: {remark}')
             is_chosen = kind.name == self.inputs.delta.kind.value
             of_kind = errors if is_chosen else errors.setdefault('alternatives', {}).setdefault(kind.name, {})
             of_kind.setdefault(method, {})[seed_label(seed)] = found
@@ -391,7 +399,19 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         if needed := [entry for entry in self.ctx.failed if not entry['optional']]:
             n_planned = sum(not training.optional for training in self.trainings.values())
             return self.exit_codes.ERROR_MEMBERS_MISSING.format(n_failed=len(needed), n_planned=n_planned)
+        if worthless := not_worth_it(self.outputs['errors'].get_dict(), self.inputs.methods.get_list()):
+            return self.exit_codes.ERROR_NO_BETTER_THAN_RESCALING.format(methods=', '.join(worthless))
         return None
+
+
+def not_worth_it(errors: Mapping[str, Any], methods: Sequence[str]) -> list[str]:
+    """Return the methods of which some Δ predicts no better than the rescaled energy of the base, or a constant.
+
+    :param errors: those of a DeltaTrainWorkChain.
+    """
+    return [
+        method for method in methods if any(found.get('worth_it') is False for found in errors.get(method, {}).values())
+    ]
 
 
 _JOBS: dict[bool, tuple[type[RuntimeCalculation], type[RuntimeRestartWorkChain]]] = {

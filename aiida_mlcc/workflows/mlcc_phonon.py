@@ -29,6 +29,7 @@ from aiida_mlcc.science.methods import (
     usual_kind,
 )
 from aiida_mlcc.workflows.curve_table import curve_namespaces, outputs_of_stage
+from aiida_mlcc.workflows.delta_train import not_worth_it
 from aiida_mlcc.workflows.expected_frames import expected_frames, first_point
 from aiida_mlcc.workflows.forecast import ForecastMixin
 from aiida_mlcc.workflows.protocol import ProtocolMixin
@@ -380,7 +381,13 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
     def collect_force_fields(self) -> ExitCode | None:
         """Take the members that were trained."""
         node = self.ctx.delta_train
-        self.note_failure('delta_train', node)
+        if node.exit_status == STAGES['delta_train'].exit_codes.ERROR_NO_BETTER_THAN_RESCALING.status:
+            worthless = not_worth_it(node.outputs.errors.get_dict(), self.inputs.methods.get_list())
+            for method in worthless:
+                what = f'a Δ of {method} that predicts better than the rescaled energy of the base or a constant'
+                self.ctx.failed.append({'stage': 'delta_train', 'what': what, 'reason': node.exit_message})
+        else:
+            self.note_failure('delta_train', node)
         for entry in node.outputs.failures['failed'] if 'failures' in node.outputs else []:
             self.ctx.failed.append({'stage': 'delta_train', **entry})
         if 'base' not in node.outputs:

@@ -157,11 +157,13 @@ def test_from_labelled_snapshots_no_energy_is_computed(python, crystal):
 
 BY_DYNAMICS = {
     'sampling': {'kind': 'md'},
-    'dft_md': {'md': {'parameters': {'n_steps': 10, 'time_step_fs': 1.0, 'initial_temperature_K': 300.0}}},
+    'dft_md': {
+        'md': {'parameters': {'n_steps': 16, 'record_every': 1, 'time_step_fs': 1.0, 'initial_temperature_K': 300.0}}
+    },
     'delta_train': {'base': {'kind': 'mace', **QUICK_NETWORK}},
 }
 BY_DRAWS = {
-    'thermal_structures': {'parameters': {'n_structures': 10, 'n_first': 3}},
+    'thermal_structures': {'parameters': {'n_structures': 16, 'n_first': 3, 'temperature_start_K': 20.0}},
     'delta_train': {'base': {'kind': 'force-constants'}},
 }
 DRAWN = ['ReferenceWorkChain', 'ThermalStructuresWorkChain', 'CCEnergiesWorkChain', 'DeltaTrainWorkChain']
@@ -191,7 +193,7 @@ def test_from_a_structure_every_stage_runs(python, methods, sampling, stages):
                 'methods': methods,
                 'vacf_methods': [],
                 'dft_md': {'engine': ENGINE, 'supercell_matrix': [1, 1, 1]},
-                'cc_energies': {'engine': ENGINE, 'selection': {'kind': 'random', 'n': 8}, 'batch_size': 8},
+                'cc_energies': {'engine': ENGINE, 'selection': {'kind': 'random', 'n': 12}, 'batch_size': 8},
                 'delta_train': {'seeds': [3], 'delta': {'force_constants': {'parameters': {'n_folds': 4}}}},
                 'harmonic_phonon': QUICK_PHONONS,
             },
@@ -204,15 +206,15 @@ def test_from_a_structure_every_stage_runs(python, methods, sampling, stages):
     assert called(node)[: len(stages)] == stages
     assert ('displacements' in outputs) == (stages == DRAWN)
     snapshots = outputs['snapshots'].get_snapshots()
-    assert snapshots.n_frames == 10
-    assert len(snapshots.labelled_by('LDA', *methods)) == 8
+    assert snapshots.n_frames == 16
+    assert len(snapshots.labelled_by('LDA', *methods)) == 12
     assert node.outputs.snapshots.uuid == outputs['snapshots'].uuid, 'the labelled set, also in the graph'
     assert set(outputs['dispersion']) == {'lda', *map(str.lower, methods)}
 
 
 @pytest.mark.parametrize(
     ('methods', 'reason'),
-    [(['HF', 'MP2'], '`cc_energies` is missing'), (['CCSDTQ'], "unknown method 'CCSDTQ'")],
+    [(['HF', 'MP2'], '`cc_energies` is missing'), (['CCSDTQ'], '`snapshots` have no CCSDTQ labels')],
 )
 def test_inputs_that_cannot_reach_the_end_are_refused_at_submission(python, crystal, methods, reason):
     snapshots = SnapshotsData(snapshots_of_springs(methods={'HF': 3.6}))
@@ -239,7 +241,7 @@ def test_selection_that_the_dynamics_cannot_serve_is_refused_before_it_runs(pyth
         {
             'sampling': {'kind': 'md'},
             'cc_energies': {'selection': selection},
-            'dft_md': {'md': {'parameters': {'n_steps': 40}}},
+            'dft_md': {'md': {'parameters': {'n_steps': 40, 'record_every': 1}}},
         },
     )
     with pytest.raises(ValueError, match=f'cc_energies.selection: {reason}'):

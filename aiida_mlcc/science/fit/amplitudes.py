@@ -31,7 +31,7 @@ def amplitude_columns(frames: Sequence[MappedFrames], n_frames: int) -> NDArray[
     columns: list[NDArray[np.float64]] = []
     for group in frames:
         flat = group.displacements.reshape(len(group.displacements), -1)
-        for members, amplitudes in _patterns(flat):
+        for members, amplitudes in patterns(flat):
             column = np.zeros(n_frames)
             if np.ptp(np.abs(amplitudes)) > _SAME_AMPLITUDE:
                 column[group.indices[members]] = amplitudes**4
@@ -43,7 +43,7 @@ def amplitude_columns(frames: Sequence[MappedFrames], n_frames: int) -> NDArray[
     return np.array(columns).T if columns else np.zeros((n_frames, 0))
 
 
-def _patterns(flat: NDArray[np.float64]) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+def patterns(flat: NDArray[np.float64]) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """Return which rows are parallel to each other, two or more of them, and their signed amplitudes."""
     lengths = np.linalg.norm(flat, axis=1)
     left = np.flatnonzero(lengths > _AT_REST * np.sqrt(flat.shape[1]))

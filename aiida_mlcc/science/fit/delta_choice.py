@@ -16,7 +16,7 @@ from aiida_mlcc.science.fit.ridge import Prepared, Problem, choose_by_evidence, 
 from aiida_mlcc.science.force_field.dipole import DipoleModel
 from aiida_mlcc.science.snapshots import Snapshots
 
-_CLEAR_EVIDENCE = 3.0
+CLEAR_EVIDENCE = 3.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def best_choice(
     without = _clearest([supported[id(basis)] for basis in shortest])
     polar = _clearest([_supported(replace(basis, dipole=dipole), labels, choices) for basis in shortest])
     gained = polar[0] - without[0]
-    if gained <= _CLEAR_EVIDENCE:
+    if gained <= CLEAR_EVIDENCE:
         return replace(plain[1], evidence=gained)
     return replace(freed(polar[1].basis, labels, choices), evidence=gained)
 
@@ -83,7 +83,7 @@ def _supported(basis: PotentialBasis, labels: Labels, choices: Sequence[float]) 
 def _clearest(candidates: Sequence[tuple[float, Choice]]) -> tuple[float, Choice]:
     best = candidates[0]
     for candidate in candidates[1:]:
-        if candidate[0] > best[0] + _CLEAR_EVIDENCE:
+        if candidate[0] > best[0] + CLEAR_EVIDENCE:
             best = candidate
     return best
 

@@ -16,7 +16,7 @@ of the force field.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,7 @@ from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
 from aiida_mlcc.science.fit.delta_choice import Choice, Labels, at_rest, best_choice
 from aiida_mlcc.science.fit.delta_features import candidate_bases, frames_with_forces
+from aiida_mlcc.science.fit.delta_judge import HELD, Judgement, judged
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
 from aiida_mlcc.science.fit.label_evidence import suspicious_labels, undetermined_modes
@@ -182,8 +183,11 @@ def fit_delta(
         is one), ``n_extrapolated`` (parameters of frozen phonons that are extrapolated to zero amplitude), ``ridge``
         (one for each order, the last one that of these), ``base_scale``,
         ``covariates`` (method → coefficient), ``sampling`` (``bootstrap`` over snapshots, or draws from the
-        ``posterior`` where labels are few); in meV/atom ``spread_mev_atom`` (standard deviation of the difference),
-        ``rmse_mev_atom``, ``cv_rmse_mev_atom`` and ``blocked_cv_rmse_mev_atom`` (frames left out; covariates, if any,
+        ``posterior`` where labels are few); ``judged_by``, ``worth_it``, ``rescaled_only``,
+        ``predicted_rmse_mev_atom``, ``predicted_rescaling_mev_atom``, see
+        :func:`~aiida_mlcc.science.fit.delta_judge.judged`, with a ``remark`` where Δ is not worth it, and
+        ``evidence_gain``; in meV/atom ``spread_mev_atom`` (standard deviation of the difference), ``rmse_mev_atom``,
+        ``cv_rmse_mev_atom`` and ``blocked_cv_rmse_mev_atom`` (frames left out; covariates, if any,
         are known there), ``cv_rescaling_mev_atom`` (E_base rescaled and nothing else); ``label_noise_mev_cell``, what
         is left over of the coldest frames; ``suspicious_labels``, frames whose energy its own fit
         puts far off; with a `harmonic` base ``undetermined_modes``, of which the labels say little, see
@@ -211,6 +215,9 @@ def fit_delta(
             f'{cutoff:g} Å: at least {bases[0].n_parameters + n_free} labels are needed, or a shorter cutoff'
         )
     choice = at_rest(best_choice(bases, dipole, own, chosen.choices), own, chosen.choices)
+    judgement = judged(choice, own.frames, n_folds)
+    if judgement.is_rescaling:
+        choice = replace(choice, ridges=(HELD,) * len(choice.ridges))
     below: dict[str, tuple[Labels, Choice]] = {}
     for name in cheaper:
         more = _labelled(snapshots, base_method, name, n_folds)
@@ -221,7 +228,7 @@ def fit_delta(
         below[name] = theirs, at_rest(best_choice(alike, far, theirs, chosen.choices), theirs, chosen.choices)
     solutions = {name: _fold_in(one, theirs, {}, chosen) for name, (theirs, one) in below.items()}
     solution = _fold_in(choice, own, solutions, chosen)
-    errors = _errors(solution, base_method, method, chosen)
+    errors = {**_errors(solution, base_method, method, chosen), **_told(judgement, labelled.n_atoms)}
     there = snapshots.labelled_by(base_method, method)
     errors['suspicious_labels'] = [
         {'frame': int(there[label.frame]), 'residual_ev': label.residual_ev, 'deviations': label.deviations}
@@ -258,6 +265,30 @@ def fit_delta(
     if dipole is not None:
         samples = samples.beside(dipole, own.frames[0].site_map, long_range.systematic)
     return DeltaFit(field, errors, samples)
+
+
+def _told(judgement: Judgement, n_atoms: int) -> dict[str, Any]:
+    """Return what the errors say of whether Δ is worth having."""
+    per_atom = 1000.0 / n_atoms
+    known = {'predicted_rmse_mev_atom': judgement.error, 'predicted_rescaling_mev_atom': judgement.rescaling}
+    found: dict[str, Any] = {
+        'judged_by': judgement.judged_by,
+        'worth_it': judgement.is_worth_it,
+        'rescaled_only': judgement.is_rescaling,
+        'evidence_gain': judgement.gain,
+        **{name: None if value is None else per_atom * value for name, value in known.items()},
+    }
+    if judgement.is_rescaling:
+        found['remark'] = (
+            'the energies speak for no force constants beside the rescaled energy of the base, which is used alone'
+        )
+    elif judgement.is_worth_it is False:
+        found['remark'] = (
+            f'Δ predicts energies that it has not seen ({judgement.judged_by}) to '
+            f'{found["predicted_rmse_mev_atom"]:.3g} meV/atom, no better than the rescaled energy of the base to '
+            f'{found["predicted_rescaling_mev_atom"]:.3g}: label more structures'
+        )
+    return found
 
 
 def _labelled(snapshots: Snapshots, base_method: str, method: str, n_folds: int) -> Snapshots:
