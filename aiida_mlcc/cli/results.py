@@ -43,8 +43,9 @@ def results(identifier: str, as_json: bool, profile: str | None) -> None:
 
 def print_results(process: ProcessNode, points: Sequence[str] | None = None) -> None:
     """Print the results of a run as text, with the frequencies at `points` only where these are given."""
+    from aiida_mlcc.report.imaginary import imaginary_lines
     from aiida_mlcc.report.results import results_of
-    from aiida_mlcc.report.text import error_lines, failure_lines, imaginary_lines, table
+    from aiida_mlcc.report.text import error_lines, failure_lines, table
 
     found = results_of(process)
     if found['methods']:

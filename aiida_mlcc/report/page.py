@@ -18,6 +18,7 @@ from aiida_mlcc.report.arrays import Curves, curves_of_run
 from aiida_mlcc.report.curve_table import Drawn, Findings, listed
 from aiida_mlcc.report.exports import write_band_yaml, write_csv, write_residuals
 from aiida_mlcc.report.figures import NothingToPlot, colour_of, is_dashed
+from aiida_mlcc.report.imaginary import imaginary_lines
 from aiida_mlcc.report.page_contents import figures_of, missing_from, tables_of
 from aiida_mlcc.report.page_figures import readout_data
 from aiida_mlcc.report.page_provenance import (
@@ -34,7 +35,7 @@ from aiida_mlcc.report.page_tables import budget_tables
 from aiida_mlcc.report.print_figures import brillouin_zone, write_figures
 from aiida_mlcc.report.references import References, Residual, crystal_of, residuals, shipped_references
 from aiida_mlcc.report.results import results_of
-from aiida_mlcc.report.text import failure_lines, imaginary_lines
+from aiida_mlcc.report.text import failure_lines
 
 PAGE = 'index.html'
 

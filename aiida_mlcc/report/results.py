@@ -10,6 +10,7 @@ from aiida import orm
 
 from aiida_mlcc.jobs.inputs import merge
 from aiida_mlcc.report.curve_table import all_shown
+from aiida_mlcc.report.imaginary import imaginary_modes_of
 from aiida_mlcc.report.outputs import by_method, methods_of, outputs_of, plain
 
 
@@ -17,19 +18,21 @@ def results_of(process: orm.ProcessNode) -> dict[str, Any]:
     """Return what a master WorkChain found, as plain JSON.
 
     ``methods`` → METHOD → ``special_points_cm1``; ``errors`` of its force fields, and of those with another kind of Δ
-    under ``alternatives``; and whatever else the entries of :mod:`aiida_mlcc.report.curve_table` read, where it was
-    computed.
+    under ``alternatives``; ``imaginary_modes``, empty where there are none, see
+    :func:`~aiida_mlcc.report.imaginary.imaginary_modes_of`; and whatever else the entries of
+    :mod:`aiida_mlcc.report.curve_table` read, where it was computed.
     ``dynamics`` → METHOD → likewise of its dynamics.
     ``learning_curve``: of labelling in rounds, empty without. ``failed``: what is missing and why. ``snapshots``: how
     many, labelled by what, and their identity.
     """
     errors, content = plain(process, 'errors'), curve_results(process, 'methods')
-    others = errors.get('alternatives', {})
+    others, imaginary = errors.get('alternatives', {}), imaginary_modes_of(process)
     methods = {
         method: {
             **found,
             'errors': errors.get(method, {}),
             'alternatives': {kind: by_kind[method] for kind, by_kind in others.items() if method in by_kind},
+            'imaginary_modes': imaginary.get(method, []),
         }
         for method, found in content.items()
         if 'special_points_cm1' in found

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from aiida import orm
 
 from aiida_mlcc.report.modes import DEGENERATE_CM1, undetermined_modes
-from aiida_mlcc.report.outputs import by_method
 from aiida_mlcc.science.dispersion import three_acoustic
 
 _MARK = '*'
@@ -18,22 +16,6 @@ UNDETERMINED = '†'
 
 PRETTY = {'GAMMA': 'Γ'}
 """Labels of q-points as a person writes them."""
-
-
-def imaginary_lines(process: orm.ProcessNode) -> list[str]:
-    """Return one line for each method with imaginary modes beyond the acoustic ones: the lowest, and where it is."""
-    lines = []
-    for method, node in by_method(process, 'special_points').items():
-        flagged = node.get_dict().get('imaginary') or {}
-        if not flagged:
-            continue
-        worst = min(flagged.values(), key=lambda mode: mode['frequency_cm1'])
-        where = ' '.join(f'{component:.3g}' for component in worst['qpoint'])
-        lines.append(
-            f'{method}: imaginary modes in {", ".join(sorted(flagged))}, the lowest {worst["frequency_cm1"]:.0f} cm⁻¹ '
-            f'at ({where}): the crystal is not stable in this model.'
-        )
-    return lines
 
 
 def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> str:

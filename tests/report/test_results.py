@@ -8,9 +8,10 @@ from aiida import orm
 from ase.build import bulk
 
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.report.imaginary import imaginary_lines
 from aiida_mlcc.report.outputs import by_method
 from aiida_mlcc.report.results import results_of, to_json
-from aiida_mlcc.report.text import error_lines, failure_lines, imaginary_lines, mode_groups, table
+from aiida_mlcc.report.text import error_lines, failure_lines, mode_groups, table
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from tests.graphs import LEARNING_CURVE
 from tests.report.full_run import finished
@@ -20,7 +21,8 @@ def test_every_method_has_its_special_points_and_errors(run):
     found = results_of(run.master)
     assert set(found) == {'methods', 'dynamics', 'learning_curve', 'failed', 'snapshots'}
     assert list(found['methods']) == ['LDA', 'HF', 'CCSD(T)']
-    assert set(found['methods']['HF']) == {'special_points_cm1', 'long_range', 'errors', 'alternatives'}
+    named = {'special_points_cm1', 'long_range', 'errors', 'alternatives', 'imaginary_modes'}
+    assert set(found['methods']['HF']) == named
     gamma = found['methods']['CCSD(T)']['special_points_cm1']['GAMMA']
     assert set(gamma) == {
         'qpoint',
@@ -116,6 +118,18 @@ def test_table_marks_points_that_the_training_cell_does_not_hold(run):
 def test_imaginary_modes_are_told_of_the_method_that_has_them(run):
     (line,) = imaginary_lines(run.master)
     assert line.startswith('LDA: imaginary modes in seed_5192, seed_5391, the lowest -12 cm⁻¹ at (0.5 0.5 0.5)')
+
+
+def test_imaginary_modes_beyond_the_training_cell_are_not_determined(run):
+    """The cell of eight atoms of rocksalt holds Γ and X, not L."""
+    methods = results_of(run.master)['methods']
+    assert [(mode['member'], mode['determined']) for mode in methods['LDA']['imaginary_modes']] == [
+        ('seed_5192', False),
+        ('seed_5391', False),
+    ]
+    assert methods['HF']['imaginary_modes'] == []
+    (line,) = imaginary_lines(run.master)
+    assert line.endswith('this is not determined, for the training cell does not hold that wave vector.')
 
 
 def test_table_can_be_of_some_points_only(run):
