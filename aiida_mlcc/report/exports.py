@@ -1,4 +1,4 @@
-"""What lies beside the page: CSV of every curve, ``band.yaml`` of every method, figures for print."""
+"""What lies beside the page: CSV of every curve, phonopy's files of every method, figures for print."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def write_csv(found: Findings, folder: Path) -> list[Path]:
     ]
 
 
-def write_band_yaml(curves: Curves, folder: Path) -> tuple[list[Path], dict[str, str]]:
-    """Write ``band.yaml`` with eigenvectors, as phononwebsite reads it; return the files and what is missing and why.
+def mean_phonons(curves: Curves) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return phonopy's phonons by method, and which are missing and why.
 
     The force constants are the mean of the members': a mean of frequencies has no eigenvectors.
     """
-    written, missing = [], {}
+    found, missing = {}, {}
     for method, curve in curves.dispersion.items():
         creator = orm.load_node(curve.uuid).creator
         links = [] if creator is None else creator.base.links.get_incoming().all()
@@ -43,14 +43,29 @@ def write_band_yaml(curves: Curves, folder: Path) -> tuple[list[Path], dict[str,
             missing[method] = 'the dispersion was not made from forces that this database holds'
             continue
         try:
-            phonon = _mean_phonon(inputs, nac)
-            _run_along(phonon, curve)
+            found[method] = _mean_phonon(inputs, nac)
         except (ValueError, RuntimeError, KeyError) as error:
             missing[method] = ' '.join(str(error).split())
-            continue
+    return found, missing
+
+
+def write_phonopy_files(curves: Curves, phonons: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Write ``phonopy_params_METHOD.yaml`` and ``band_METHOD.yaml`` of every method; return the files.
+
+    The first has cells, mean force constants and Born charges, for ``phonopy-load``; the second the dispersion with
+    eigenvectors, as phononwebsite reads it.
+
+    :param phonons: METHOD → what :func:`mean_phonons` gives.
+    """
+    written = []
+    kept = {'force_constants': True, 'force_sets': False, 'displacements': False}
+    for method, phonon in phonons.items():
+        written.append(folder / f'phonopy_params_{slug_of(method)}.yaml')
+        phonon.save(written[-1], settings={**kept, 'born_effective_charge': True, 'dielectric_constant': True})
+        _run_along(phonon, curves.dispersion[method])
         written.append(folder / f'band_{slug_of(method)}.yaml')
         phonon.write_yaml_band_structure(filename=written[-1])
-    return written, missing
+    return written
 
 
 def write_residuals(found: Sequence[Residual], folder: Path) -> Path:

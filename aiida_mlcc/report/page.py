@@ -16,9 +16,10 @@ from aiida import orm
 from aiida_mlcc import __version__
 from aiida_mlcc.report.arrays import Curves, curves_of_run
 from aiida_mlcc.report.curve_table import Drawn, Findings, listed
-from aiida_mlcc.report.exports import write_band_yaml, write_csv, write_residuals
+from aiida_mlcc.report.exports import mean_phonons, write_csv, write_phonopy_files, write_residuals
 from aiida_mlcc.report.figures import NothingToPlot, colour_of, is_dashed
 from aiida_mlcc.report.imaginary import imaginary_lines
+from aiida_mlcc.report.motion import motions_of
 from aiida_mlcc.report.page_contents import figures_of, missing_from, tables_of
 from aiida_mlcc.report.page_figures import readout_data
 from aiida_mlcc.report.page_provenance import (
@@ -27,6 +28,7 @@ from aiida_mlcc.report.page_provenance import (
     cost_lines,
     crystal_line,
     formula_of,
+    minimal_bases,
     provenance_of,
     settings_of,
     versions_of,
@@ -59,34 +61,36 @@ def write_report(process: orm.ProcessNode, folder: Path, references: Sequence[Re
     if not curves.methods:
         raise NothingToPlot(f'{process.process_label}<{process.pk}> has no curve to report')
     folder.mkdir(parents=True, exist_ok=True)
-    shipped = shipped_references(crystal_of(process))
+    shipped = None if minimal_bases(process) else shipped_references(crystal_of(process))
     known = [*([shipped] if shipped else []), *references]
     residuals = references_found(curves, results, known)
     found = Findings(process, curves, results, residuals)
     files = write_csv(found, folder)
-    eigenvectors, without = write_band_yaml(curves, folder)
-    files += eigenvectors
+    phonons, without = mean_phonons(curves)
+    files += write_phonopy_files(curves, phonons, folder)
     reasons = {reason: [method for method in without if without[method] == reason] for reason in without.values()}
-    missing = [f'no band.yaml of {listed(methods)}: {reason}' for reason, methods in reasons.items()]
+    missing = [
+        f'no band.yaml and phonopy_params.yaml of {listed(methods)}: {reason}' for reason, methods in reasons.items()
+    ]
     files += write_figures(found, folder)
     if residuals:
         files.append(write_residuals(residuals, folder))
-    page = render(found, known, [file.name for file in files], missing)
+    page = render(found, [file.name for file in files], missing, motions_of(curves, phonons))
     (folder / PAGE).write_text(page, encoding='utf-8')
     return Written([folder / PAGE, *files], missing, residuals)
 
 
 def render(
     found: Findings,
-    references: Sequence[References] = (),
     files: Sequence[str] = (),
     not_written: Sequence[str] = (),
+    motions: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the page as HTML.
 
-    :param references: what `found` was compared with.
     :param files: names of what lies beside the page.
     :param not_written: what does not, and why.
+    :param motions: the modes to be animated, of :func:`~aiida_mlcc.report.motion.motions_of`.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -119,7 +123,6 @@ def render(
         figures=[_embedded(drawn) for drawn in figures_of(found)],
         tables=tables_of(found),
         budgets=budget_tables(results),
-        left_out=[entry for known in references for entry in known.left_out],
         zone=_zone(curves),
         run_facts=_run_facts(process),
         provenance=provenance_of(curves),
@@ -127,6 +130,7 @@ def render(
         citations=citations_of(process),
         files=files,
         readout=_json(readout_data(curves)),
+        motions=_json(motions) if motions else None,
         style=Markup(style),
         library=Markup(library),
         script=Markup(script),

@@ -35,7 +35,8 @@ def tables_of(found: Findings) -> list[Table]:
 def missing_from(found: Findings) -> list[str]:
     """Return what the run lacks of what was asked for."""
     lines = [(entry.place, line) for entry in all_shown().values() for line in entry.missing(found)]
-    if not error_rows(found.results):
+    given = found.process.base.links.get_incoming(link_label_filter='force_fields__%').all_nodes()
+    if not given and not error_rows(found.results):
         lines.append((_ERRORS, 'errors of force fields'))
     in_rounds = found.process.base.links.get_incoming(link_label_filter='cc_energies__rounds').all_nodes()
     if in_rounds and not found.results['learning_curve']:

@@ -35,7 +35,7 @@ def dispersion_figure(curves: Curves, references: Iterable[Residual] = ()) -> go
     """Return the dispersions, with the densities of states beside them on the same axis of frequency."""
     import plotly.graph_objects as go
 
-    figure = go.Figure(layout=layout(height=560))
+    figure = go.Figure(layout=layout(height=560, y=1, x2=-1))
     for curve in curves.dispersion.values():
         figure.add_traces(branches(curve, f' {CM1}', 1))
         if curve.undetermined is not None:

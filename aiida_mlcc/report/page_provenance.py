@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -237,17 +238,30 @@ def crystal_line(process: orm.ProcessNode) -> str:
     return ' · '.join([*said, *_engines(process)])
 
 
-def _engines(process: orm.ProcessNode) -> list[str]:
-    """Return engine and basis of the labels of a run, each with its methods."""
+_MINIMAL = re.compile(r'szv|sto-?\dg|minao|mini\b', re.IGNORECASE)
+
+
+def minimal_bases(process: orm.ProcessNode) -> list[str]:
+    """Return the minimal basis sets among those of the labels of a run: what they give is not to be compared with
+    measured frequencies."""
+    bases = dict.fromkeys(str(source.get('basis') or '') for source in _sources(process).values())
+    return [basis for basis in bases if _MINIMAL.search(basis)]
+
+
+def _sources(process: orm.ProcessNode) -> dict[str, Mapping[str, Any]]:
+    """Return method → source of the labels of a run."""
     for links in (process.base.links.get_outgoing, process.base.links.get_incoming):
         nodes = links(link_label_filter='snapshots').all_nodes()
         if nodes and isinstance(nodes[0], DataFactory('mlcc.snapshots')):
-            break
-    else:
-        return []
+            return {method: label.source for method, label in nodes[0].get_snapshots().labels.items()}
+    return {}
+
+
+def _engines(process: orm.ProcessNode) -> list[str]:
+    """Return engine and basis of the labels of a run, each with its methods."""
     by_engine: dict[str, list[str]] = {}
-    for method, label in nodes[0].get_snapshots().labels.items():
-        words = [str(label.source[name]) for name in ('engine', 'basis', 'potential_family') if label.source.get(name)]
+    for method, source in _sources(process).items():
+        words = [str(source[name]) for name in ('engine', 'basis', 'potential_family') if source.get(name)]
         if words:
             by_engine.setdefault(', '.join(words), []).append(method)
     return [f'{", ".join(methods)}: {engine}' for engine, methods in by_engine.items()]

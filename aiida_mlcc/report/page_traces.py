@@ -24,6 +24,8 @@ INK, FAINT, _GRID = '#1b1f24', '#6a737d', '#e3e6ea'
 _FONT = {'family': 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif', 'size': 13, 'color': INK}
 CM1 = 'cm⁻¹'
 PER_CM1 = f'modes per {CM1}'
+TOLD = [2, 3, 4]
+"""Where `customdata` of a branch has a frequency, which follows the switch of units."""
 DASHES = ('dot', 'dashdot', 'longdash', 'longdashdot', 'dash')
 
 
@@ -55,7 +57,8 @@ def branches(curve: AlongPath, unit: str, digits: int) -> list[go.Scatter]:
         f'%{{y:.{digits}f}}{unit}, {several if len(curve.members) > 1 else "one member"}<extra></extra>'
     )
     mean = joined(curve.mean[part, mode] for part, mode in parts)
-    traces.append(_line(x, mean, curve.method, hover=hover, width=1.6).update(customdata=told))
+    line = _line(x, mean, curve.method, hover=hover, width=1.6)
+    traces.append(line.update(customdata=told))
     for number, (member, values) in enumerate(curve.members.items()):
         y = joined(values[part, mode] for part, mode in parts)
         traces.append(_member(x, y, curve.method, member, number))
@@ -200,12 +203,15 @@ def framed() -> dict[str, Any]:
     return {'showline': True, 'mirror': 'all', 'linecolor': '#4a5159', 'linewidth': 1, 'ticks': '', 'gridcolor': _GRID}
 
 
-def layout(height: int) -> dict[str, Any]:
+def layout(height: int, **powers: int) -> dict[str, Any]:
     """Return what all figures have in common.
 
     :param height: pixels.
+    :param powers: axis (``x``, ``y``, ``x2``) → the power of a frequency that it shows, for the switch of units: 1 for
+        a frequency, -1 for a density of states.
     """
     return {
+        **({'meta': {'powers': powers, 'told': TOLD}} if powers else {}),
         'height': height,
         'font': _FONT,
         'paper_bgcolor': 'rgba(0,0,0,0)',

@@ -3,6 +3,7 @@
 import csv
 
 import numpy as np
+import phonopy
 import pytest
 import yaml
 from aiida import orm
@@ -11,7 +12,9 @@ from plumpy import ProcessState
 
 from aiida_mlcc.calculations.functions.phonopy_instance import phonopy_of
 from aiida_mlcc.report.arrays import curves_of_run
-from aiida_mlcc.report.exports import write_band_yaml, write_csv
+from aiida_mlcc.report.exports import mean_phonons, write_csv, write_phonopy_files
+from aiida_mlcc.report.motion import motions_of
+from aiida_mlcc.report.text import PRETTY
 from aiida_mlcc.science.branches import frequencies_of, path_matrices
 from aiida_mlcc.science.dispersion import band_path
 from tests.report.full_run import LAGS_FS, MEMBERS, PEAKS, TEMPERATURES
@@ -127,14 +130,15 @@ def test_the_files_for_print_are_there(written):
 
 def test_without_forces_there_is_no_band_yaml_and_that_is_said(written):
     assert not list(written[0].glob('*.yaml'))
-    assert written[1].missing[0].startswith('no band.yaml of LDA, HF and CCSD(T): ')
-    assert 'No band.yaml of LDA, HF and CCSD(T)' in (written[0] / 'index.html').read_text()
+    assert written[1].missing[0].startswith('no band.yaml and phonopy_params.yaml of LDA, HF and CCSD(T): ')
+    assert 'No band.yaml and phonopy_params.yaml of LDA, HF and CCSD(T)' in (written[0] / 'index.html').read_text()
 
 
 def test_band_yaml_has_the_frequencies_along_the_path_with_eigenvectors(argon, tmp_path):
     curves = curves_of_run(argon)
-    (path,), missing = write_band_yaml(curves, tmp_path)
+    phonons, missing = mean_phonons(curves)
     assert missing == {}
+    _, path = write_phonopy_files(curves, phonons, tmp_path)
     content = yaml.safe_load(path.read_text())
     bands = {tuple(np.round(point['q-position'], 6)): point['band'] for point in content['phonon']}
     curve = curves.dispersion['HF']
@@ -145,7 +149,36 @@ def test_band_yaml_has_the_frequencies_along_the_path_with_eigenvectors(argon, t
 
 
 def test_band_yaml_names_the_special_points_and_where_the_path_jumps(argon, tmp_path):
-    (path,), _ = write_band_yaml(curves_of_run(argon), tmp_path)
+    curves = curves_of_run(argon)
+    _, path = write_phonopy_files(curves, mean_phonons(curves)[0], tmp_path)
     content = yaml.safe_load(path.read_text())
     assert [label for pair in content['labels'] for label in pair][:3] == ['GAMMA', 'X', 'X']
     assert ['K', 'GAMMA'] in content['labels']
+
+
+def test_phonopy_goes_on_from_its_file(argon, tmp_path):
+    curves = curves_of_run(argon)
+    path, _ = write_phonopy_files(curves, mean_phonons(curves)[0], tmp_path)
+    assert path.name == 'phonopy_params_hf.yaml'
+    phonon = phonopy.load(path)
+    curve = curves.dispersion['HF']
+    index = dict((label, index) for index, label in curve.labels)['X']
+    phonon.run_qpoints([curve.qpoints[index]])
+    found = CM1_PER_THZ * phonon.qpoints.frequencies[0]
+    assert found == pytest.approx(np.sort(curve.mean[index]), abs=0.05)
+
+
+def test_modes_in_motion_are_those_of_the_special_points(argon):
+    curves = curves_of_run(argon)
+    found = motions_of(curves, mean_phonons(curves)[0])
+    curve = curves.dispersion['HF']
+    assert found['symbols'] == ['Ar']
+    points = {point['label']: point for point in found['methods']['HF']}
+    for index, label in curve.labels:
+        point = points[PRETTY.get(label, label)]
+        frequencies = [mode['frequency'] for mode in point['modes']]
+        assert frequencies == pytest.approx(np.sort(curve.mean[index]), abs=0.1)
+        # Three modes of one atom: their real and imaginary parts together span all directions.
+        moved = np.array([mode['u'][0] for mode in point['modes']])
+        assert np.linalg.norm(moved, axis=1) == pytest.approx(np.ones(3), abs=1e-3)
+        assert abs(np.linalg.det(moved[:, :3] + 1j * moved[:, 3:])) == pytest.approx(1.0, abs=1e-3)

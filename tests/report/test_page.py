@@ -10,9 +10,9 @@ from aiida import orm
 
 from aiida_mlcc.report.figures import NothingToPlot
 from aiida_mlcc.report.outputs import by_method
-from aiida_mlcc.report.page import write_report
+from aiida_mlcc.report.page import render, write_report
 from tests.report.full_run import finished
-from tests.report.read_page import page_of, traces
+from tests.report.read_page import Page, page_of, traces
 
 HOSTILE = '</script><img src=x onerror="alert(1)">'
 
@@ -124,3 +124,9 @@ def test_a_run_with_densities_only_is_drawn(run):
 def test_a_run_without_curves_is_a_sentence(run, tmp_path):
     with pytest.raises(NothingToPlot, match='no curve to report'):
         write_report(finished({}), tmp_path)
+
+
+def test_modes_in_motion_are_on_the_page_as_data_where_there_are_any(everything, page_of_full):
+    motions = {'methods': {'<HF>': []}}
+    assert Page(render(everything, motions=motions)).data['motion-data'] == motions
+    assert 'motion-data' not in page_of_full.data

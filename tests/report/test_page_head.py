@@ -9,6 +9,7 @@ from aiida.common.links import LinkType
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.report.curves.spectrum import _missing as missing_spectrum
+from aiida_mlcc.report.page_contents import missing_from
 from aiida_mlcc.report.page_provenance import crystal_line, formula_of
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from tests.textbook import textbook
@@ -46,3 +47,17 @@ def test_a_spectrum_that_nobody_asked_for_is_not_missing(aiida_profile):
         curves = SimpleNamespace(vdos={})
         found[asked] = missing_spectrum(SimpleNamespace(process=run, curves=curves))
     assert found == {False: [], True: ['a spectrum from dynamics']}
+
+
+def test_errors_of_force_fields_that_were_given_are_not_missing(aiida_profile):
+    found = {}
+    for given in (False, True):
+        run = orm.WorkChainNode()
+        if given:
+            run.base.links.add_incoming(orm.Int(1).store(), LinkType.INPUT_WORK, 'force_fields__hf__seed_1')
+        run.store()
+        results = {'methods': {}, 'dynamics': {}, 'errors': {}, 'learning_curve': {}}
+        curves = SimpleNamespace(vdos={}, gruneisen={}, dos={}, dispersion={})
+        lines = missing_from(SimpleNamespace(process=run, curves=curves, results=results))
+        found[given] = 'errors of force fields' in lines
+    assert found == {False: True, True: False}

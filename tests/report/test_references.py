@@ -5,9 +5,9 @@ import pytest
 import yaml
 from ase.build import bulk
 
+from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.report.arrays import curves_of_run
-from aiida_mlcc.report.curve_table import Findings
-from aiida_mlcc.report.page import render
+from aiida_mlcc.report.page_provenance import minimal_bases
 from aiida_mlcc.report.page_tables import residual_table
 from aiida_mlcc.report.references import (
     UnreadableReferences,
@@ -16,7 +16,8 @@ from aiida_mlcc.report.references import (
     residuals,
     shipped_references,
 )
-from aiida_mlcc.report.results import results_of
+from aiida_mlcc.science.snapshots import Label, Snapshots
+from tests.report.full_run import finished
 
 POINT = {'label': 'X', 'modes': [6], 'value': 300.0, 'unit': 'cm-1', 'citation': 'A. Person'}
 
@@ -127,13 +128,15 @@ def test_other_crystals_have_none(atoms):
     assert shipped_references(atoms) is None
 
 
-@pytest.mark.parametrize('atoms', [bulk('C', 'diamond', a=3.57), bulk('LiH', 'rocksalt', a=4.08)])
-@pytest.mark.nightly
-def test_what_is_shipped_is_on_the_page_with_what_is_left_out(run, atoms):
-    known = shipped_references(atoms)
-    page = render(Findings(run.master, curves_of_run(run.master), results_of(run.master)), [known])
-    assert 'References left out' in page
-    assert all(entry['what'] in page for entry in known.left_out)
+@pytest.mark.parametrize(
+    ('basis', 'compared'),
+    [('gth-szv', False), ('sto-3g', False), ('gth-dzvp', True), ('gth-tzv2p', True), (None, True)],
+)
+def test_a_minimal_basis_is_not_compared_with_measured_frequencies(aiida_profile, basis, compared):
+    source = {'engine': 'pyscf', **({} if basis is None else {'basis': basis})}
+    frames = Snapshots.from_atoms([bulk('C', 'diamond', a=3.57)]).with_label('HF', Label(np.zeros(1), None, source))
+    process = finished({'snapshots': SnapshotsData(frames).store()})
+    assert (not minimal_bases(process)) is compared
 
 
 @pytest.mark.parametrize('left_out', ['Warren', ['Warren'], {'what': 'points'}])

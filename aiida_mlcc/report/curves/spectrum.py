@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from aiida_mlcc.report.arrays import Curves
 from aiida_mlcc.report.csv_files import of_density, of_rows, over
 from aiida_mlcc.report.curve_table import Content, Drawn, Files, Findings, Placed, Printed, Shown, listed
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 _TOLD = f'%{{x:.0f}} {CM1}: %{{y:.4f}} {PER_CM1}'
-_SHOWN_FS = 1000.0
-"""The lags that are in sight at first."""
+_FORGOTTEN = 0.02
+"""The lags in sight at first end where every autocorrelation stays below this."""
 
 
 _LAGS = (
@@ -39,7 +41,7 @@ def spectrum_figure(curves: Curves) -> go.Figure:
     """
     import plotly.graph_objects as go
 
-    figure = go.Figure(layout=layout(height=420))
+    figure = go.Figure(layout=layout(height=420, x=1, y=-1))
     shown = list(curves.vdos.values())
     for method, curve in curves.vdos.items():
         figure.add_traces(curve_traces(curve, f'{method}, dynamics', _TOLD, dash='solid'))
@@ -65,8 +67,11 @@ def autocorrelation_figure(curves: Curves) -> go.Figure | None:
     figure = go.Figure(layout=layout(height=340))
     for method, curve in curves.autocorrelation.items():
         figure.add_traces(curve_traces(curve, method, '%{x:.1f} fs: %{y:.3f}', digits=4, width=1.4))
-    longest = max(float(curve.x[-1]) for curve in curves.autocorrelation.values())
-    lags = {'title': {'text': 'lag (fs)'}, 'range': [0.0, min(longest, _SHOWN_FS)]}
+    longest = max(
+        float(curve.x[np.abs(curve.mean) > _FORGOTTEN].max(initial=curve.x[1]))
+        for curve in curves.autocorrelation.values()
+    )
+    lags = {'title': {'text': 'lag (fs)'}, 'range': [0.0, longest]}
     figure.update_layout(xaxis={**framed(), **lags})
     figure.update_yaxes(title={'text': 'autocorrelation', 'standoff': 6}, zeroline=True, zerolinecolor='#9aa2ab')
     return figure
