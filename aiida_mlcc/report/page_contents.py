@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from aiida_mlcc.report.curve_table import Drawn, Findings, Placed, all_shown, in_place
 from aiida_mlcc.report.page_figures import error_figure, learning_figure
-from aiida_mlcc.report.page_tables import Table, error_rows, error_table, learning_table, residual_table
+from aiida_mlcc.report.page_tables import (
+    Table,
+    error_rows,
+    error_table,
+    learning_table,
+    residual_table,
+    suspicious_table,
+)
 
 _ERRORS, _LEARNING = 50, 60
 """Their places among what a run may lack."""
@@ -27,6 +34,7 @@ def tables_of(found: Findings) -> list[Table]:
     own = [
         Placed(residual_table(found.residuals), 20),
         Placed(error_table(error_rows(found.results)), 50),
+        Placed(suspicious_table(found.results), 55),
         Placed(learning_table(found.results['learning_curve']), 60),
     ]
     return [placed.table for placed in in_place('tables', found, own) if placed.table is not None]

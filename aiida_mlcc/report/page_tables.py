@@ -126,6 +126,36 @@ def error_table(rows: Sequence[Mapping[str, Any]]) -> Table | None:
     return Table('Errors of the force fields', header, list(groups.items()), note, group_methods=list(groups))
 
 
+def suspicious_table(results: Mapping[str, Any]) -> Table | None:
+    """Return the energies that all others of their method contradict, a row an energy; None where there are none."""
+    groups: dict[str, list[list[str]]] = {}
+    for method, entry in results['methods'].items():
+        found: dict[int, Mapping[str, Any]] = {}
+        for members in (entry['errors'], *entry['alternatives'].values()):
+            for errors in members.values():
+                for label in errors.get('suspicious_labels', ()) if isinstance(errors, Mapping) else ():
+                    found.setdefault(label['frame'], label)
+        if found:
+            groups[method] = [
+                [
+                    str(frame),
+                    f'{1000 * label["residual_ev"]:+.1f}',
+                    f'{label["deviations"]:.1f}',
+                    'yes' if label.get('left_out') else 'no',
+                ]
+                for frame, label in sorted(found.items())
+            ]
+    if not groups:
+        return None
+    note = (
+        'What the fit of Δ to all energies leaves of these, more than five of its errors: calculate them again, or set '
+        '`delta_train.delta.force_constants.parameters.leave_out_suspicious`. Frames are those of the snapshots of the '
+        'run, counted from 0.'
+    )
+    header = ['frame', 'off by (meV per cell)', 'in errors of the fit', 'left out']
+    return Table('Suspicious energies', header, list(groups.items()), note, group_methods=list(groups))
+
+
 def budget_tables(results: Mapping[str, Any]) -> dict[str, Table]:
     """Return for each method the sd at the special points and what it is made of (cm⁻¹)."""
     tables = {}

@@ -143,6 +143,13 @@ class Snapshots:
         """Return a copy in which `label` is the label of `method`."""
         return replace(self, labels={**self.labels, method: label})
 
+    def without_energies(self, method: str, frames: Sequence[int]) -> Snapshots:
+        """Return a copy in which `frames` carry no energy of `method`."""
+        label = self.labels[method]
+        energies = label.energies.copy()
+        energies[np.asarray(frames, dtype=int)] = np.nan
+        return self.with_label(method, replace(label, energies=energies))
+
     def labelled_by(self, *methods: str) -> NDArray[np.int64]:
         """Return the indices of the frames that every one of `methods` labels."""
         everywhere = np.ones(self.n_frames, dtype=bool)

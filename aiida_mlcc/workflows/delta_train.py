@@ -354,9 +354,10 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             for label in found.get('suspicious_labels', ()):
                 if (method, label['frame']) not in told:
                     told.add((method, label['frame']))
+                    advice = 'left out' if label.get('left_out') else 'look at it'
                     self.report(
                         f'the {method} energy of frame {label["frame"]} is {1000 * label["residual_ev"]:+.1f} meV off '
-                        f'what all others say, {label["deviations"]:.0f} errors: look at it'
+                        f'what all others say, {label["deviations"]:.0f} errors: {advice}'
                     )
             if (unknown := found.get('undetermined_modes')) and (method, None) not in told:
                 told.add((method, None))

@@ -11,6 +11,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.report.curves.spectrum import _missing as missing_spectrum
 from aiida_mlcc.report.page_contents import missing_from
 from aiida_mlcc.report.page_provenance import crystal_line, formula_of
+from aiida_mlcc.report.page_tables import suspicious_table
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from tests.textbook import textbook
 
@@ -61,3 +62,14 @@ def test_errors_of_force_fields_that_were_given_are_not_missing(aiida_profile):
         lines = missing_from(SimpleNamespace(process=run, curves=curves, results=results))
         found[given] = 'errors of force fields' in lines
     assert found == {False: True, True: False}
+
+
+def test_suspicious_energies_are_told_once_and_whether_they_were_left_out():
+    label = {'frame': 17, 'residual_ev': 0.1, 'deviations': 31.4}
+    members = {seed: {'suspicious_labels': [label, {**label, 'frame': 3, 'left_out': True}]} for seed in ('a', 'b')}
+    table = suspicious_table({'methods': {'HF': {'errors': members, 'alternatives': {}}}})
+    assert table.groups == [('HF', [['3', '+100.0', '31.4', 'yes'], ['17', '+100.0', '31.4', 'no']])]
+
+
+def test_a_run_without_suspicious_energies_has_no_table_of_them():
+    assert suspicious_table({'methods': {'HF': {'errors': {'a': {}}, 'alternatives': {}}}}) is None

@@ -93,6 +93,11 @@ class ForceConstants(Settings):
         'Whether HF and MP2 energies serve as covariates where they label half as many frames again.', default=True
     )
     n_samples: int = setting('How many other Δ to draw that the labels allow too.', default=100, at_least=2)
+    leave_out_suspicious: bool = setting(
+        'Whether energies that all others contradict are left out, and the Δ is fitted again without them.',
+        default=False,
+        required=False,
+    )
 
 
 def fitter(given: FitInput) -> Callable[[str], DeltaFit]:
@@ -190,9 +195,9 @@ def fit_delta(
         ``cv_rmse_mev_atom`` and ``blocked_cv_rmse_mev_atom`` (frames left out; covariates, if any,
         are known there), ``cv_rescaling_mev_atom`` (E_base rescaled and nothing else); ``label_noise_mev_cell``, what
         is left over of the coldest frames; ``suspicious_labels``, frames whose energy its own fit
-        puts far off; with a `harmonic` base ``undetermined_modes``, of which the labels say little, see
-        :func:`~aiida_mlcc.science.fit.label_evidence.undetermined_modes`; with a `dipole` ``long_range``, see
-        :class:`~aiida_mlcc.science.fit.long_range.LongRange`.
+        puts far off, and whether they were ``left_out``; with a `harmonic` base ``undetermined_modes``, of which the
+        labels say little, see :func:`~aiida_mlcc.science.fit.label_evidence.undetermined_modes`; with a `dipole`
+        ``long_range``, see :class:`~aiida_mlcc.science.fit.long_range.LongRange`.
     :raises aiida_mlcc.science.settings.SettingsError: for a setting that is unknown or not allowed.
     :raises FitError: where there are too few labels or no motion to learn from.
     :raises aiida_mlcc.science.crystal.CrystalError: where a frame is not a supercell of `primitive`.
@@ -230,10 +235,18 @@ def fit_delta(
     solution = _fold_in(choice, own, solutions, chosen)
     errors = {**_errors(solution, base_method, method, chosen), **_told(judgement, labelled.n_atoms)}
     there = snapshots.labelled_by(base_method, method)
-    errors['suspicious_labels'] = [
+    suspicious = [
         {'frame': int(there[label.frame]), 'residual_ev': label.residual_ev, 'deviations': label.deviations}
         for label in suspicious_labels(solution.problem, solution.ridges, choice.basis.n_parameters)
     ]
+    errors['suspicious_labels'] = suspicious
+    if given.leave_out_suspicious and suspicious:
+        kept = snapshots.without_energies(method, [int(entry['frame']) for entry in suspicious])
+        again = {**settings, 'leave_out_suspicious': False}
+        fit = fit_delta(kept, primitive, base_method, method, seed=seed, dipole=dipole, harmonic=harmonic, **again)
+        left_out = [{**entry, 'left_out': True} for entry in suspicious]
+        named = [*left_out, *fit.errors['suspicious_labels']]
+        return replace(fit, errors={**fit.errors, 'suspicious_labels': named})
     if harmonic is not None:
         errors['undetermined_modes'] = undetermined_modes(
             solution.problem,

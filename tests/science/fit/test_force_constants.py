@@ -366,3 +366,13 @@ def test_a_wrong_energy_among_many_is_named(springs, diamond):
     found = [fit_delta(one, diamond, 'LDA', 'HF').errors['suspicious_labels'] for one in (snapshots, wrong)]
     assert found[0] == []
     assert [entry['frame'] for entry in found[1]] == [17]
+
+
+def test_a_wrong_energy_is_left_out_on_request(springs, diamond):
+    snapshots = label(hot_frames(diamond, CONVENTIONAL, 40), springs(diamond, 2.7), noise=0.002)
+    wrong = snapshots.labels['HF'].energies.copy()
+    wrong[17] += 0.1
+    found = fit_delta(snapshots.with_label('HF', Label(wrong)), diamond, 'LDA', 'HF', leave_out_suspicious=True)
+    assert [(entry['frame'], entry['left_out']) for entry in found.errors['suspicious_labels']] == [(17, True)]
+    without = fit_delta(snapshots.select(np.delete(np.arange(40), 17)), diamond, 'LDA', 'HF')
+    assert found.force_field.content_hash() == without.force_field.content_hash()
