@@ -32,6 +32,8 @@ def detail_lines(inputs: Mapping[str, Any]) -> Iterator[str]:
     yield f'  cells of the phonons: {_atoms(inputs, "harmonic_phonon", crystal, symprec)} atoms'
     if 'vacf' in inputs:
         yield f'  cell of the dynamics: {_atoms(inputs, "vacf", crystal, symprec)} atoms'
+    if 'delta_train' in inputs and cell is not None:
+        yield _cost_of_models(inputs, len(cell), crystal, symprec)
 
 
 def _engine(settings: Mapping[str, Any]) -> str:
@@ -98,3 +100,87 @@ def _cost(inputs: Mapping[str, Any], cell: Any) -> str | None:
         f'  an energy: {most.n_occupied} occupied and {most.n_virtual} virtual orbitals, about {most.core_hours:.2g} '
         f'core hours and {most.memory_gb:.2g} GB; all energies about {total:.2g} core hours (a rough estimate)'
     )
+
+
+def _cost_of_models(inputs: Mapping[str, Any], n_atoms: int, crystal: Any, symprec: float) -> str:
+    """Say what trainings, phonons and dynamics take, by times that were measured on one core."""
+    from aiida_mlcc.science.model_cost import force_hours
+
+    methods, trained = inputs['methods'].get_list(), inputs['delta_train']
+    n_members, control = len(trained['seeds'].get_list()), trained['control'].value
+    channels = [network.channels for network in _networks(trained) if network is not None]
+    phonons = inputs['harmonic_phonon']
+    n_cells = 1 + _n_displacements(crystal, phonons, symprec)
+    each = force_hours(n_cells, _atoms(inputs, 'harmonic_phonon', crystal, symprec), sum(channels))
+    n_curves = 1 + control + (1 + len(trained['delta']['compare'].get_list())) * len(methods)
+    said = [
+        f'trainings about {_training_hours(inputs, n_atoms):.2g}',
+        f'phonons ({n_cells} cells for each member) about {each * n_members * n_curves:.2g}',
+    ]
+    if 'vacf' in inputs and (spectra := inputs['vacf_methods'].get_list()):
+        settings = inputs['vacf']['md']['parameters'].get_dict()
+        n_steps = settings['n_steps'] + settings['equilibration_steps']
+        double = settings.get('dtype', 'float64') == 'float64'
+        each = force_hours(n_steps, _atoms(inputs, 'vacf', crystal, symprec), sum(channels), double)
+        n_runs = n_members * len(spectra) * inputs['vacf']['n_trajectories'].value
+        said.append(f'dynamics about {each * n_runs:.2g}')
+    return f'  core hours: {", ".join(said)} (a rough estimate, by times of one core)'
+
+
+def _networks(trained: Mapping[str, Any]) -> list[Any]:
+    """Return the networks of base and Δ, None for a kind without one."""
+    from aiida_mlcc.science.model_cost import Network
+
+    def network(settings: Mapping[str, Any], has_network: bool) -> Network | None:
+        if not has_network:
+            return None
+        training = settings['training'].get_dict()
+        return Network(settings['network']['num_channels'], training['epochs'], training['dtype'] == 'float64')
+
+    base, delta = _kinds(trained)
+    return [
+        network(trained['base'], base.has_network),
+        network(trained['delta'].get(delta.slug, {}), delta.has_network),
+    ]
+
+
+def _kinds(trained: Mapping[str, Any]) -> tuple[Any, Any]:
+    from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, kinds_for
+
+    return kinds_for(BASE)[trained['base']['kind'].value], kinds_for(DELTA)[trained['delta']['kind'].value]
+
+
+def _training_hours(inputs: Mapping[str, Any], n_atoms: int) -> float:
+    """Return the core hours of the bases and of Δ, without kinds that are only compared and without the control."""
+    from aiida_mlcc.science.model_cost import training_hours
+    from aiida_mlcc.workflows.expected_frames import expected_frames
+
+    trained, methods = inputs['delta_train'], inputs['methods'].get_list()
+    n_members = len(trained['seeds'].get_list())
+    if (snapshots := inputs.get('snapshots')) is not None:
+        n_frames, labelled = snapshots.n_frames, dict(snapshots.base.attributes.get('n_labelled'))
+    else:
+        parameters = inputs['dft_md']['md']['parameters']
+        n_frames, labelled = parameters['n_steps'] // parameters['record_every'], {}
+    if 'cc_energies' in inputs:
+        expected = expected_frames(inputs)
+        labelled = {method: labelled.get(method, 0) + expected.of(method) for method in methods}
+    of_base, of_delta = _networks(trained)
+    _, delta = _kinds(trained)
+    total = n_members * training_hours(n_frames, n_atoms, of_base)
+    n_each = n_members if delta.per_seed else 1
+    return total + sum(n_each * training_hours(labelled.get(method, 0), n_atoms, of_delta) for method in methods)
+
+
+def _n_displacements(crystal: Any, phonons: Mapping[str, Any], symprec: float) -> int:
+    """Return how many displaced cells the phonons need, at all volumes."""
+    from phonopy import Phonopy
+
+    from aiida_mlcc.science.crystal import expand_matrix, primitive_cell, to_phonopy
+
+    parameters = phonons['parameters'].get_dict()
+    matrix = expand_matrix(phonons['supercell_matrix'].get_list())
+    phonon = Phonopy(to_phonopy(primitive_cell(crystal, symprec)), matrix, primitive_matrix='P', symprec=symprec)
+    phonon.generate_displacements(distance=parameters['displacement_angstrom'])
+    volumes = 3 if parameters.get('gruneisen') else 1
+    return volumes * len(phonon.displacements)

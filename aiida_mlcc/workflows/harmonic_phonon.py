@@ -327,4 +327,6 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
             phonons = self.phonons()
             partly = set(phonons.members) - set(phonons.at_all_volumes)
             missing += [f'Grüneisen parameters of {name}' for name in sorted(partly)]
+        if self.inputs.parameters.get_dict().get('gruneisen') and 'gruneisen' not in self.ctx.made:
+            missing.append('any Grüneisen parameters')
         return self.exit_codes.ERROR_MEMBERS_MISSING.format(members=', '.join(missing)) if missing else None

@@ -1,5 +1,7 @@
 """What the dry run refuses a structure for, what it remarks, and what it lets pass."""
 
+import re
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -161,6 +163,7 @@ def test_the_plan_shows_engines_cells_and_the_wave_vectors_of_the_training_cell(
     _, _, output = dry_run(textbook('MgO'), '--protocol', 'fast', '--methods', 'HF')
     assert 'training cell: 8 atoms, which holds Γ, X (4 wave vectors in all)' in output
     assert 'energies: pyscf, basis gth-szv, pseudo gth-hf-rev' in output
+    assert re.search(r'core hours: trainings about [\d.e-]+, phonons \(\d+ cells for each member\) about', output)
     assert 'cells of the phonons: 128 atoms' in output
     assert '32 occupied and' in output, 'Mg has ten electrons beyond its core, O six'
 

@@ -168,12 +168,32 @@ def test_a_member_without_forces_at_another_volume_costs_its_own_grueneisen_para
     assert phonons.at_all_volumes == ['seed_1']
     compared = all_curves()['gruneisen'].arguments(phonons)
     assert [list(compared[volume]) for volume in volumes] == [['seed_1']] * 3
-    context = SimpleNamespace(volumes=volumes, lost={}, plan=SimpleNamespace(alternatives={}))
-    process = SimpleNamespace(ctx=context, exit_codes=HarmonicPhononWorkChain.exit_codes, phonons=lambda: phonons)
-    ended = HarmonicPhononWorkChain.judge(process)
+    ended = judged(phonons, {'gruneisen': orm.ArrayData()})
     assert ended.status == 410
     assert 'Grüneisen parameters of seed_2' in ended.message
     assert 'seed_1' not in ended.message
+
+
+def judged(phonons, made):
+    """Return how phonons end that were to have Grüneisen parameters and made these curves."""
+    context = SimpleNamespace(volumes=phonons.volumes, lost={}, plan=SimpleNamespace(alternatives={}), made=made)
+    return HarmonicPhononWorkChain.judge(
+        SimpleNamespace(
+            ctx=context,
+            inputs=SimpleNamespace(parameters=orm.Dict({'gruneisen': {'strain': 0.01}})),
+            exit_codes=HarmonicPhononWorkChain.exit_codes,
+            phonons=lambda: phonons,
+        )
+    )
+
+
+@pytest.mark.parametrize('volumes', [['at_rest'], ['at_rest', 'expanded', 'compressed']])
+def test_grueneisen_parameters_that_fail_late_are_missing(aiida_profile, volumes):
+    found = {volume: {'seed_1': volume} for volume in volumes}
+    phonons = Phonons(inputs={'parameters': orm.Dict()}, primitive=None, volumes=found)
+    ended = judged(phonons, {})
+    assert ended.status == 410
+    assert 'any Grüneisen parameters' in ended.message
 
 
 @pytest.mark.nightly
