@@ -33,3 +33,17 @@ def test_the_correction_takes_away_what_a_network_of_two_epochs_leaves(printed) 
     for weights in ('uniform', 'inverse-force'):
         alone = printed['bases'][weights]['seed_1']['largest_shift_cm1']
         assert printed['bases'][f'{weights}, corrected']['seed_1']['largest_shift_cm1'] < 0.5 * alone
+
+
+def test_kinds_of_base_are_compared_on_frames_that_they_have_not_seen() -> None:
+    """Force constants of ten frames of the demo's crystal: little is left, and the energy of a run stays."""
+    kinds = ('--kinds', 'force-constants', 'force-constants+mace', '--frames', '10', '--steps', '20')
+    found = printed_by(base, *SMALL, '--seeds', '1', *kinds)
+    assert found['n_held_out'] > 10
+    assert set(found['kinds']) == {'force-constants', 'force-constants+mace'}
+    entry = found['kinds']['force-constants']['seed_1']
+    assert entry['held_out_forces_mev_angstrom']['all'] < 20
+    assert 380 < entry['frequencies_cm1']['GAMMA'][3] < 430
+    assert [len(entry['frequencies_cm1'][point]) for point in ('GAMMA', 'X', 'L')] == [6, 6, 6]
+    assert abs(entry['drift_mev_atom_ps']) < 50
+    assert entry['with_delta']['step_cpu_s'] > 0
