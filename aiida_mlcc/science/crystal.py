@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -216,8 +217,16 @@ def reach_of_sites(primitive: Atoms) -> float:
 
 def shortest_distance(atoms: Atoms) -> float:
     """Return the shortest distance between two atoms of a crystal, images included, Å."""
-    lattice_vectors = np.linalg.norm(minkowski_reduce(atoms.cell.array)[0], axis=1)
-    between = atoms.get_all_distances(mic=True)[np.triu_indices(len(atoms), 1)]
+    return _shortest_distance(atoms.cell.array.tobytes(), atoms.positions.tobytes())
+
+
+@lru_cache(maxsize=256)
+def _shortest_distance(cell: bytes, positions: bytes) -> float:
+    lattice = np.frombuffer(cell).reshape(3, 3)
+    at = np.frombuffer(positions).reshape(-1, 3)
+    lattice_vectors = np.linalg.norm(minkowski_reduce(lattice)[0], axis=1)
+    first, second = np.triu_indices(len(at), 1)
+    between = find_mic(at[second] - at[first], lattice, pbc=True)[1] if len(first) else np.zeros(0)
     return float(min([*lattice_vectors, *between]))
 
 

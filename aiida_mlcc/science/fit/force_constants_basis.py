@@ -24,6 +24,9 @@ _LARGEST_MULTIPLE = 24
 _SHELL_WIDTH = 1e-3
 _DECAY = 2
 
+_RANKS: dict[tuple[bytes | float, ...], int] = {}
+"""How many directions cells tell apart: every fit of a job asks again."""
+
 
 @dataclass(frozen=True)
 class ForceConstantsBasis:
@@ -88,8 +91,11 @@ def force_constants_basis(primitive: Atoms, cutoff: float) -> ForceConstantsBasi
     :raises CrystalError: where `primitive` is not primitive, or the cutoff does not reach the nearest neighbours or
         asks for too large a supercell.
     """
-    numbers, cell, positions = primitive.numbers, primitive.cell.array, primitive.positions
-    return _force_constants_basis(numbers.tobytes(), cell.tobytes(), positions.tobytes(), float(cutoff))
+    return _force_constants_basis(*_key(primitive), float(cutoff))
+
+
+def _key(primitive: Atoms) -> tuple[bytes, bytes, bytes]:
+    return primitive.numbers.tobytes(), primitive.cell.array.tobytes(), primitive.positions.tobytes()
 
 
 @lru_cache(maxsize=64)
@@ -188,7 +194,12 @@ def isotropic_multiples(primitive: Atoms, cutoff: float) -> NDArray[np.int64]:
 
 def shells(primitive: Atoms, longest: float) -> NDArray[np.float64]:
     """Return the distances between atoms up to `longest`, one for each shell of neighbours, Å, ascending."""
-    distances = np.sort(neighbor_list('d', primitive, longest))
+    return _shells(*_key(primitive), float(longest)).copy()
+
+
+@lru_cache(maxsize=64)
+def _shells(numbers: bytes, lattice: bytes, positions: bytes, longest: float) -> NDArray[np.float64]:
+    distances = np.sort(neighbor_list('d', unpacked(numbers, lattice, positions), longest))
     new_shell = np.diff(distances, prepend=-np.inf) > _SHELL_WIDTH
     found: NDArray[np.float64] = distances[new_shell]
     return found
@@ -234,7 +245,15 @@ def _with_ranks(
     candidates = (distances[:-1] + distances[1:]) / 2
     for cutoff in candidates if len(candidates) else [1.1 * shortest_distance(primitive)]:
         basis = force_constants_basis(primitive, float(cutoff))
-        yield basis, basis.folded_rank(*site_maps)
+        # The rank follows from crystal, cutoff and cells, whichever atom sits where.
+        key: tuple[bytes | float, ...] = (
+            *_key(primitive),
+            float(cutoff),
+            *(site_map.multiples.tobytes() for site_map in site_maps),
+        )
+        if key not in _RANKS:
+            _RANKS[key] = basis.folded_rank(*site_maps)
+        yield basis, _RANKS[key]
 
 
 def symmetry_operations(primitive: Atoms, symprec: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
