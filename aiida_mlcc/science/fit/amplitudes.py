@@ -1,8 +1,9 @@
 """Frozen phonons in several amplitudes: what their energies say of amplitude zero.
 
 A pattern of displacements that comes with several amplitudes t tells by itself how far its energy is from harmonic:
-E(t) = E(0) + ½·k·t² + a₃·t³ + a₄·t⁴. As columns of a fit, t³ and t⁴ of each pattern take what is not harmonic of its
-energies, whatever it is; the force constants of second order are then those of infinitesimal displacements.
+E(t) = E(0) + ½·k·t² + a₃·t³ + a₄·t⁴ + a₆·t⁶. As columns of a fit, the higher powers of each pattern take what is not
+harmonic of its energies, whatever it is; the force constants of second order are then those of infinitesimal
+displacements. Two amplitudes do not tell t⁴ and t⁶ apart, so the error of the fit knows what t⁶ may be.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ from aiida_mlcc.science.fit.mapped_frames import MappedFrames
 _ALIKE = 1e-4
 _AT_REST = 1e-4
 _SAME_AMPLITUDE = 1e-3
+_SIXTH = 1 / 3
 
 
 def amplitude_columns(frames: Sequence[MappedFrames], n_frames: int) -> NDArray[np.float64]:
-    """Return t⁴ of each pattern with two amplitudes or more, and t³ of those with both signs.
+    """Return t⁴ and t⁶ of each pattern with two amplitudes or more, and t³ of those with both signs.
+
+    A ridge on all of them expects the coefficient of t⁶ to be a third of that of t⁴.
 
     Frames share a pattern where their displacements are parallel. The largest amplitude of a pattern is 1, and a column
     is zero for frames of other patterns.
@@ -35,12 +39,27 @@ def amplitude_columns(frames: Sequence[MappedFrames], n_frames: int) -> NDArray[
             column = np.zeros(n_frames)
             if np.ptp(np.abs(amplitudes)) > _SAME_AMPLITUDE:
                 column[group.indices[members]] = amplitudes**4
-                columns.append(column)
+                columns += [column, _SIXTH * np.sqrt(column) ** 3]
                 if amplitudes.min() < 0 < amplitudes.max():
                     odd = np.zeros(n_frames)
                     odd[group.indices[members]] = amplitudes**3
                     columns.append(odd)
     return np.array(columns).T if columns else np.zeros((n_frames, 0))
+
+
+def scatter_at_rest(frames: Sequence[MappedFrames], energies: NDArray[np.float64]) -> float:
+    """Return the standard deviation of the energies of the crystal at rest, as the engine has them in several places.
+
+    :param energies: shape (n_frames,), in whatever unit; 0 with fewer than two frames at rest.
+    """
+    resting = [
+        group.indices[
+            np.linalg.norm(group.displacements, axis=(1, 2)) <= _AT_REST * np.sqrt(group.displacements[0].size)
+        ]
+        for group in frames
+    ]
+    indices = np.concatenate(resting) if resting else np.zeros(0, dtype=np.int64)
+    return float(np.std(energies[indices], ddof=1)) if len(indices) > 1 else 0.0
 
 
 def patterns(flat: NDArray[np.float64]) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:

@@ -25,6 +25,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import CrystalError
+from aiida_mlcc.science.fit.amplitudes import scatter_at_rest
 from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
 from aiida_mlcc.science.fit.delta_choice import Choice, Labels, at_rest, best_choice
 from aiida_mlcc.science.fit.delta_features import candidate_bases, frames_with_forces
@@ -333,6 +334,8 @@ def _fold_in(choice: Choice, labels: Labels, below: Mapping[str, _Solution], set
     amplitudes = problem.problem.features[problem.problem.is_energy, len(exact) - choice.n_amplitudes :]
     coefficients = {name: float(exact[n + 1 + number]) for number, name in enumerate(below)}
     deviations, sampling = _sample(problem, ridges, settings)
+    if choice.n_amplitudes:
+        deviations = deviations + _noise_at_rest(labels, problem, ridges, settings)
     noise = _label_noise(problem, ridges, n)
     shaken = draws(uncertainty(problem, ridges).response * noise**2, settings.n_samples, [settings.seed, 2])
     whole = in_common([basis, *(solution.basis for solution in below.values())])
@@ -402,6 +405,20 @@ def _sample(problem: Prepared, ridges: tuple[float, ...], settings: _Settings) -
     # Drawn with replacement, so few frames would leave out directions that only one of them shows.
     found = posterior_draws(problem, ridges, settings.choices, settings.n_samples, [settings.seed, 1])
     return found - problem.solve(ridges)[0], 'posterior'
+
+
+def _noise_at_rest(
+    labels: Labels, problem: Prepared, ridges: tuple[float, ...], settings: _Settings
+) -> NDArray[np.float64]:
+    """Return deviations by the noise that the crystal at rest shows beyond what the fit leaves of its labels.
+
+    A fit with as many parameters as labels leaves nothing.
+    """
+    known = labels.snapshots.labels
+    noise = max(scatter_at_rest(labels.frames, known[name].energies) for name in (labels.base_method, labels.method))
+    found = uncertainty(problem, ridges)
+    beyond = max(noise**2 - found.noise**2, 0.0)
+    return draws(found.response * beyond, settings.n_samples, [settings.seed, 3])
 
 
 def _label_noise(problem: Prepared, ridges: tuple[float, ...], base: int) -> float:

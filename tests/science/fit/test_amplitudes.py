@@ -9,7 +9,7 @@ import pytest
 
 from aiida_mlcc.science.crystal import map_onto_crystal
 from aiida_mlcc.science.design import design_frozen_phonons
-from aiida_mlcc.science.fit.amplitudes import amplitude_columns
+from aiida_mlcc.science.fit.amplitudes import amplitude_columns, scatter_at_rest
 from aiida_mlcc.science.fit.force_constants import fit_delta
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
 from aiida_mlcc.science.fit.learning_curve import frequencies_of_samples
@@ -95,13 +95,23 @@ def test_columns_are_powers_of_the_amplitude_of_each_pattern(dynamics) -> None:
     group = MappedFrames(np.arange(len(moved)), mapped_frames(dynamics, PRIMITIVE)[0].site_map, moved)
     columns = amplitude_columns([group], len(moved))
     expected = [
-        [0, 1, 0.7**4, 1, 0, 0, 0],
-        [0, 1, 0.7**3, -1, 0, 0, 0],
-        [0, 0, 0, 0, 0.5**4, 1, 0],
+        np.array([0, 1, 0.7**4, 1, 0, 0, 0]),
+        np.array([0, 1, 0.7**6, 1, 0, 0, 0]) / 3,
+        np.array([0, 1, 0.7**3, -1, 0, 0, 0]),
+        np.array([0, 0, 0, 0, 0.5**4, 1, 0]),
+        np.array([0, 0, 0, 0, 0.5**6, 1, 0]) / 3,
     ]
     for column in expected:
-        assert any(np.allclose(found, column) or np.allclose(found, [-c for c in column]) for found in columns.T)
-    assert columns.shape == (7, 3)
+        assert any(np.allclose(sign * found, column) for found in columns.T for sign in (1, -1))
+    assert columns.shape == (7, 5)
+
+
+def test_the_scatter_at_rest_is_that_of_the_frames_at_rest() -> None:
+    moved = np.zeros((4, len(CELL), 3))
+    moved[1, 0, 0], moved[1, 1, 0] = 0.1, -0.1
+    group = MappedFrames(np.arange(4), map_onto_crystal(PRIMITIVE, CELL), moved)
+    assert scatter_at_rest([group], np.array([1.0, 99.0, 2.0, 3.0])) == pytest.approx(1.0)
+    assert scatter_at_rest([MappedFrames(np.array([1]), group.site_map, moved[1:2])], np.ones(4)) == 0.0
 
 
 def test_frames_of_dynamics_have_no_columns(dynamics) -> None:
