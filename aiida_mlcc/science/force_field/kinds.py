@@ -47,8 +47,6 @@ class TermKind:
         with one term and gives a :class:`Model` of its energy, the weight left out. Where it is `shared`, it is called
         with the terms of all kinds that name it, the device and the dtype, and its model gives Σ_t w_t·E_t.
     :param shared: whether terms are evaluated together, as a network and its readouts are in one pass.
-    :param summed: ``module:attribute`` of what makes fewer terms of the same energy of several; empty where there is
-        nothing to gain.
     :param one_crystal: whether it knows the sites of one crystal: it refuses another one and a strained cell.
     :param adds_up: ``module:attribute`` of what turns terms of this kind into fewer of the same energy; empty where
         each stands for itself.
@@ -69,7 +67,6 @@ class TermKind:
     polar: bool = False
     gives_features: bool = False
     cites: tuple[str, ...] = ()
-    summed: str = ''
 
 
 _NETWORKS = 'aiida_mlcc.runtime.mace_sum:MaceSum'
@@ -85,7 +82,6 @@ KINDS = {
             one_crystal=True,
             adds_up='aiida_mlcc.science.force_field.force_constants:add_up',
             cites=('symfc',),
-            summed='aiida_mlcc.science.force_field.sum_force_constants:summed',
         ),
         TermKind('dipole', 'aiida_mlcc.science.force_field.dipole:DipoleModel', one_crystal=True, polar=True),
     )
@@ -118,13 +114,6 @@ def models_of(terms: Sequence[Term], device: str = 'cpu', dtype: str = 'float64'
     for term in _added_up(terms):
         kind = KINDS[term.kind]
         (members[kind.model] if kind.shared else alone).append(term)
-    for name, kind in KINDS.items():
-        of_kind = [term for term in alone if term.kind == name]
-        if kind.summed and len(of_kind) > 1:
-            fewer = iter(_load(kind.summed)(of_kind))
-            # The sum of several stands where the first of them stood.
-            places = [term if term.kind != name else next(fewer, None) for term in alone]
-            alone = [term for term in places if term is not None]
     together = [_load(model)(of_model, device, dtype) for model, of_model in members.items() if of_model]
     return together + [_Weighted(term.weight, _load(KINDS[term.kind].model)(term)) for term in alone]
 
