@@ -153,15 +153,14 @@ def _kinds(trained: Mapping[str, Any]) -> tuple[Any, Any]:
 def _training_hours(inputs: Mapping[str, Any], n_atoms: int) -> float:
     """Return the core hours of the bases and of Δ, without kinds that are only compared and without the control."""
     from aiida_mlcc.science.model_cost import training_hours
-    from aiida_mlcc.workflows.expected_frames import expected_frames
+    from aiida_mlcc.workflows.expected_frames import expected_frames, frames_to_come
 
     trained, methods = inputs['delta_train'], inputs['methods'].get_list()
     n_members = len(trained['seeds'].get_list())
     if (snapshots := inputs.get('snapshots')) is not None:
         n_frames, labelled = snapshots.n_frames, dict(snapshots.base.attributes.get('n_labelled'))
     else:
-        parameters = inputs['dft_md']['md']['parameters']
-        n_frames, labelled = parameters['n_steps'] // parameters['record_every'], {}
+        n_frames, labelled = frames_to_come(inputs), {}
     if 'cc_energies' in inputs:
         expected = expected_frames(inputs)
         labelled = {method: labelled.get(method, 0) + expected.of(method) for method in methods}

@@ -31,7 +31,7 @@ def run(python):
         builder.start = SnapshotsData(Snapshots.from_atoms([supercell(rocksalt(), 2)]))
         builder.force_field = ForceFieldData(springs(rocksalt()))
         builder.seed = seed
-        builder.parameters = {**parameters, 'n_steps': 4}
+        builder.parameters = {**parameters, 'n_steps': 4, 'time_step_fs': 1.0}
         with enable_caching(identifier='aiida.calculations:mlcc.*'):
             _, node = run_get_node(builder)
         assert node.is_finished_ok, node.exit_message

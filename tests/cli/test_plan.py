@@ -5,9 +5,11 @@ from aiida import orm
 from ase.build import bulk
 
 from aiida_mlcc.cli.plan import plan
+from aiida_mlcc.jobs.inputs import merge
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 
 RANDOM = {'kind': 'random', 'n': 10}
+DRAWS = {'thermal_structures': {'parameters': {'n_structures': 24}}}
 VASP = {'name': 'vasp', 'potential_mapping': {'C': 'C'}}
 
 
@@ -32,7 +34,7 @@ def jobs_of(codes):
             codes['python'],
             orm.StructureData(ase=bulk('C', 'diamond', 3.56, cubic=True)),
             'fast',
-            overrides,
+            overrides if 'sampling' in overrides else merge(DRAWS, overrides),
             cc4s_code=codes['cc4s'],
             vasp_code=codes['vasp'],
         )
@@ -72,8 +74,9 @@ def test_vasp_takes_a_job_for_each_step_of_a_point(jobs_of, mesh, n_steps):
 def test_dynamics_by_vasp_is_counted_in_segments(jobs_of):
     parameters = {'n_steps': 90, 'equilibration_steps': 20}
     dynamics = {'engine': VASP, 'md': {'parameters': parameters}}
-    assert jobs_of(dft_md=dynamics)['dft_md'] == 1
-    assert jobs_of(dft_md={**dynamics, 'vasp': {'segment_steps': 50}})['dft_md'] == 3
+    by_dynamics = {'sampling': {'kind': 'md'}, 'cc_energies': {'selection': RANDOM}}
+    assert jobs_of(dft_md=dynamics, **by_dynamics)['dft_md'] == 1
+    assert jobs_of(dft_md={**dynamics, 'vasp': {'segment_steps': 50}}, **by_dynamics)['dft_md'] == 3
 
 
 def test_new_structures_take_a_job_each_by_vasp_and_one_by_pyscf(jobs_of):

@@ -26,6 +26,8 @@ class Choice:
     :param evidence: of the dipoles, against the same force constants without them; 0 where there are none to choose.
     :param n_amplitudes: the last columns, which hold what is not harmonic of frozen phonons, see
         :mod:`~aiida_mlcc.science.fit.amplitudes`.
+    :param spread_ridges: where force constants are held at zero, the ridges that the labels speak for most: by these
+        the error of what is used is drawn, for nothing says that the force constants are zero.
     """
 
     basis: PotentialBasis
@@ -33,6 +35,12 @@ class Choice:
     ridges: tuple[float, ...]
     evidence: float = 0.0
     n_amplitudes: int = 0
+    spread_ridges: tuple[float, ...] | None = None
+
+    @property
+    def ridges_of_spread(self) -> tuple[float, ...]:
+        """Those by which the spread is drawn."""
+        return self.ridges if self.spread_ridges is None else self.spread_ridges
 
 
 @dataclass(frozen=True)

@@ -223,7 +223,7 @@ def fit_delta(
     choice = at_rest(best_choice(bases, dipole, own, chosen.choices), own, chosen.choices)
     judgement = judged(choice, own.frames, n_folds)
     if judgement.is_rescaling:
-        choice = replace(choice, ridges=(HELD,) * len(choice.ridges))
+        choice = replace(choice, ridges=(HELD,) * len(choice.ridges), spread_ridges=choice.ridges)
     below: dict[str, tuple[Labels, Choice]] = {}
     for name in cheaper:
         more = _labelled(snapshots, base_method, name, n_folds)
@@ -333,11 +333,13 @@ def _fold_in(choice: Choice, labels: Labels, below: Mapping[str, _Solution], set
     exact, constant = problem.solve(ridges)
     amplitudes = problem.problem.features[problem.problem.is_energy, len(exact) - choice.n_amplitudes :]
     coefficients = {name: float(exact[n + 1 + number]) for number, name in enumerate(below)}
-    deviations, sampling = _sample(problem, ridges, settings)
+    deviations, sampling = _sample(problem, choice.ridges_of_spread, settings)
     if choice.n_amplitudes:
-        deviations = deviations + _noise_at_rest(labels, problem, ridges, settings)
+        deviations = deviations + _noise_at_rest(labels, problem, choice.ridges_of_spread, settings)
     noise = _label_noise(problem, ridges, n)
-    shaken = draws(uncertainty(problem, ridges).response * noise**2, settings.n_samples, [settings.seed, 2])
+    shaken = draws(
+        uncertainty(problem, choice.ridges_of_spread).response * noise**2, settings.n_samples, [settings.seed, 2]
+    )
     whole = in_common([basis, *(solution.basis for solution in below.values())])
     own = exact[: n + 1]
     parameters = _widened(own, basis, whole)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
+from scipy import constants
 
 from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, shortest_distance
 from aiida_mlcc.science.displacements import LARGEST_SHARE
@@ -26,7 +27,6 @@ from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 from aiida_mlcc.science.modes import Mode, commensurate_qpoints
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
-from aiida_mlcc.science.vdos import FS_TO_CM
 
 RIDGES = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
 _REST_SHARE = 0.5
@@ -202,7 +202,7 @@ def longest_time_step(highest_cm1: float) -> float:
     """
     if highest_cm1 <= 0:
         raise CrystalError('every mode of the crystal is imaginary: no time step follows from that')
-    step = _GOOD_PHASE / (2 * np.pi * FS_TO_CM * highest_cm1)
+    step = _GOOD_PHASE / (2 * np.pi * constants.c * constants.femto / constants.centi * highest_cm1)
     return float(max(np.floor(step / _TIME_GRID_FS), 1) * _TIME_GRID_FS)
 
 
