@@ -75,11 +75,11 @@ def _sampling(inputs: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
     if 'dft_md' not in inputs:
         return
     engine = inputs['dft_md']['engine'].get_dict()
-    if 'reference' in inputs:
+    if 'parameters' in inputs.get('reference', {}):
         n_cells, n_atoms = _displaced_cells(inputs)
         what = f'{engine["method"]} forces of {n_cells - 1} displacements and of the cell at rest, {n_atoms} atoms'
         yield 'reference', force_engine(engine).n_label_jobs(n_cells), what
-    if 'thermal_structures' not in inputs:
+    if 'parameters' not in inputs.get('thermal_structures', {}):
         yield 'dft_md', *_dynamics(inputs['dft_md'])
         return
     asked = inputs['thermal_structures']['parameters'].get_dict()

@@ -64,7 +64,7 @@ def first_point(inputs: Mapping[str, Any]) -> Atoms:
 
 def frames_to_come(inputs: Mapping[str, Any]) -> int:
     """Return how many frames the dynamics will have, or how many structures are drawn instead."""
-    if 'thermal_structures' in inputs:
+    if 'parameters' in inputs.get('thermal_structures', {}):
         return int(inputs['thermal_structures']['parameters']['n_structures'])
     parameters = inputs['dft_md']['md']['parameters'].get_dict()
     return parameters['n_steps'] // parameters['record_every']
