@@ -1,11 +1,13 @@
 """Listing, stopping and following runs, and labels that several nodes have."""
 
 import datetime
+import logging
 
 import click
 import pytest
 
 from aiida_mlcc.cli.nodes import find
+from aiida_mlcc.cli.runs import _is_not_a_late_answer
 from aiida_mlcc.cli.watch import wait_for
 from tests.cli.conftest import last_line
 
@@ -67,3 +69,9 @@ def test_stages_are_in_the_order_of_their_making_whatever_their_pks(aiida_profil
         stage.base.links.add_incoming(master, LinkType.CALL_WORK, name)
         stage.store()
     assert [step.name for step in survey(master).children] == ['first', 'second']
+
+
+def test_a_late_answer_of_the_daemon_is_not_told_as_a_failure():
+    messages = {'Failed to kill Process<45>: Task/RPC timed out after 10s': False, 'Failed to kill Process<45>': True}
+    found = {text: _is_not_a_late_answer(logging.makeLogRecord({'msg': text})) for text in messages}
+    assert found == messages
