@@ -1,8 +1,8 @@
 """Harmonic frequencies of a crystal of 8 atoms from the engine itself: no force field, no fit, no phonopy.
 
 ``python -m tests.frozen_phonon --crystal lif8 --json`` prints ``{method: {"GAMMA": TO, "X": [distinct frequencies]}}``
-in cm⁻¹, and its progress on stderr. Symmetry-adapted displacements are frozen in with two amplitudes Q. Their energies
-give ω² + c·Q² of each; the straight line through both in Q² is taken to Q = 0. The engine has the settings of the
+in cm⁻¹, and its progress on stderr. Symmetry-adapted displacements are frozen in with amplitudes Q: two and the crystal
+at rest, or three. Their energies E₀ + ½·ω²·Q² + c·Q⁴ give ω² at Q = 0. The engine has the settings of the
 protocol ``fast``, but a finer mesh for the density of LDA.
 """
 
@@ -43,13 +43,16 @@ CRYSTALS = {
 """Name → formula, structure, lattice constant in Å."""
 
 WAVEFUNCTION = ('HF', 'MP2', 'CCSD', 'CCSD(T)')
-SECOND = 0.6
-"""Of the larger amplitude. Terms of sixth order then shift ω² by a third of what they are at the larger one."""
+LARGEST = 0.045
+"""Displacement of the atom that moves most, as a share of the shortest distance."""
 
-LARGEST = 0.02
-"""Displacement of the atom that moves most, as a share of the shortest distance, for methods without a mesh."""
+FACTORS = (1.0, 0.6)
+"""Of both amplitudes, beside the crystal at rest."""
 
-LARGEST_ON_A_MESH = 0.045
+FACTORS_AWAY_FROM_REST = (1.0, 0.7, 0.4)
+"""Of three amplitudes, without the crystal at rest: density fitting may give it, whose translations are more than
+those of a displaced crystal, an energy that is off by some meV."""
+
 KE_CUTOFF = 1200.0
 """Hartree. Energies on the mesh of the density move by a tenth of a meV with where the atoms lie."""
 
@@ -88,16 +91,19 @@ def frequency_cm1(curvature: float) -> float:
     return float(np.sign(curvature) * omega / (2 * np.pi * constants.c * 100))
 
 
-def at_rest(amplitudes: tuple[float, float], large: Any, small: Any) -> Any:
-    """Return what curvatures ω² + c·Q², at the larger and the smaller amplitude Q, are at Q = 0."""
-    first, second = np.square(amplitudes)
-    return (first * small - second * large) / (first - second)
+def at_rest(amplitudes: Sequence[float], energies: NDArray[np.float64]) -> Any:
+    """Return ω² at Q = 0 of energies E₀ + ½·ω²·Q² + c·Q⁴ at three amplitudes Q.
+
+    :param energies: shape (3, n).
+    """
+    squares = np.square(amplitudes)
+    return np.linalg.solve(np.column_stack([np.ones(3), 0.5 * squares, squares**2]), energies)[1]
 
 
-def amplitudes_of(pattern: NDArray[np.float64], atoms: Atoms, largest: float) -> tuple[float, float]:
-    """Return both amplitudes Q (√amu·Å) of a pattern, `largest` as for :meth:`FrozenPhonons.frequencies`."""
-    amplitude = largest * shortest_distance(atoms) / float(np.linalg.norm(pattern, axis=1).max())
-    return amplitude, SECOND * amplitude
+def amplitudes_of(pattern: NDArray[np.float64], atoms: Atoms, factors: Sequence[float]) -> list[float]:
+    """Return amplitudes Q (√amu·Å) of a pattern."""
+    largest = LARGEST * shortest_distance(atoms) / float(np.linalg.norm(pattern, axis=1).max())
+    return [factor * largest for factor in factors]
 
 
 def operations(atoms: Atoms) -> list[tuple[NDArray[np.float64], NDArray[np.int64], bool]]:
@@ -232,24 +238,29 @@ class FrozenPhonons:
         (optical,) = found['GAMMA']
         return {'GAMMA': optical, 'X': sorted(found['X'])}
 
-    def frequencies(self, energies_of: Callable[[Atoms], NDArray[np.float64]], largest: float) -> list[dict[str, Any]]:
+    def frequencies(
+        self, energies_of: Callable[[Atoms], NDArray[np.float64]], through_rest: bool
+    ) -> list[dict[str, Any]]:
         """Return the frequencies (cm⁻¹) of each of the energies (eV per cell) that `energies_of` gives, (n,).
 
-        :param largest: displacement of the atom that moves most, as a share of the shortest distance.
+        :param through_rest: whether to trust the energy of the crystal at rest; else a third amplitude takes its place.
         """
-        resting = energies_of(self.displaced(0.0))
-        matrices = []
+        resting = energies_of(self.displaced(0.0)) if through_rest else None
+        matrices: list[NDArray[np.float64]] = []
         for block in self.blocks:
-            matrix = np.zeros((len(resting), *(len(block.patterns),) * 2))
+            rows: dict[tuple[int, int], NDArray[np.float64]] = {}
             for i, j, pattern in block.sums():
-                amplitudes = amplitudes_of(pattern, self.atoms, largest)
-                large, small = (2 * (energies_of(self.displaced(q * pattern)) - resting) / q**2 for q in amplitudes)
-                curvature = at_rest(amplitudes, large, small)
+                amplitudes = amplitudes_of(pattern, self.atoms, FACTORS if through_rest else FACTORS_AWAY_FROM_REST)
+                energies = [energies_of(self.displaced(q * pattern)) for q in amplitudes]
+                if resting is not None:
+                    amplitudes, energies = [*amplitudes, 0.0], [*energies, resting]
+                curvature = at_rest(amplitudes, np.array(energies))
                 # Of the sum of two patterns it is the mean of theirs and what couples them.
-                matrix[:, i, j] = curvature if i == j else curvature - 0.5 * (matrix[:, i, i] + matrix[:, j, j])
-                matrix[:, j, i] = matrix[:, i, j]
-            matrices.append(matrix)
-        return [self.by_point([matrix[number] for matrix in matrices]) for number in range(len(resting))]
+                rows[i, j] = curvature if i == j else curvature - 0.5 * (rows[i, i] + rows[j, j])
+                rows[j, i] = rows[i, j]
+            n = len(block.patterns)
+            matrices.append(np.array([[rows[i, j] for j in range(n)] for i in range(n)]).transpose(2, 0, 1))
+        return [self.by_point([matrix[number] for matrix in matrices]) for number in range(len(matrices[0]))]
 
     def lda(self) -> dict[str, Any]:
         """Return the frequencies of LDA."""
@@ -260,7 +271,7 @@ class FrozenPhonons:
             told('LDA')
             return np.array([density_functional(atoms, engine, 'LDA', start).e_tot * Hartree])
 
-        return self.frequencies(energies, LARGEST_ON_A_MESH)[0]
+        return self.frequencies(energies, through_rest=True)[0]
 
     def wave_function(self, methods: Sequence[str] = WAVEFUNCTION) -> dict[str, dict[str, Any]]:
         """Return the frequencies of each method, from energies."""
@@ -271,7 +282,7 @@ class FrozenPhonons:
             found = correlated_energies(atoms, engine, methods).contributions
             return np.array([float(compose_energy(method, found)) for method in methods])
 
-        return dict(zip(methods, self.frequencies(energies, LARGEST), strict=True))
+        return dict(zip(methods, self.frequencies(energies, through_rest=False), strict=True))
 
 
 def told(what: str) -> None:

@@ -16,7 +16,6 @@ from tests import frozen_phonon
 from tests.crystals import hessian_of, spring_term
 from tests.frozen_phonon import FrozenPhonons, blocks_of, frequency_cm1
 
-LARGEST = 0.045
 QUARTIC = 20.0
 """eV/Å⁴ along each bond: at the larger amplitude it stiffens the optical mode by a tenth and more."""
 
@@ -43,22 +42,27 @@ def quartic_crystal(name: str) -> tuple[FrozenPhonons, Callable[[Atoms], np.ndar
     return phonons, lambda atoms: np.array(bound.energy_forces(atoms.positions)[:1]), frequencies
 
 
+@pytest.mark.parametrize('through_rest', [True, False])
 @pytest.mark.parametrize(('name', 'n_distinct'), [('lif8', 4), ('diamond8', 3)])
-def test_two_amplitudes_give_the_harmonic_frequencies_of_a_quartic_crystal(name, n_distinct) -> None:
+def test_the_harmonic_frequencies_of_a_quartic_crystal(name, n_distinct, through_rest) -> None:
     phonons, energies, all_frequencies = quartic_crystal(name)
     moving = np.array(all_frequencies[3:])
     expected = moving[np.diff(moving, prepend=-1.0) > 0.1].tolist()
-    (found,) = phonons.frequencies(energies, LARGEST)
+    (found,) = phonons.frequencies(energies, through_rest)
     assert len(found['X']) == n_distinct
     assert sorted([found['GAMMA'], *found['X']]) == pytest.approx(expected, abs=0.05)
 
 
-def test_one_amplitude_would_not_do(monkeypatch) -> None:
-    """Otherwise the crystal of the test above is not quartic enough to tell."""
+def test_an_error_of_the_crystal_at_rest_does_not_count_where_it_is_not_asked() -> None:
     phonons, energies, _ = quartic_crystal('lif8')
-    (harmonic,) = phonons.frequencies(energies, LARGEST)
-    monkeypatch.setattr(frozen_phonon, 'at_rest', lambda amplitudes, large, small: small)
-    assert phonons.frequencies(energies, LARGEST)[0]['GAMMA'] > 1.01 * harmonic['GAMMA']
+
+    def wrong_at_rest(atoms: Atoms) -> np.ndarray:
+        return energies(atoms) + (0.003 if np.allclose(atoms.positions, phonons.atoms.positions) else 0.0)
+
+    (right,) = phonons.frequencies(energies, through_rest=False)
+    (found,) = phonons.frequencies(wrong_at_rest, through_rest=False)
+    assert found['X'] == pytest.approx(right['X'], abs=1e-6)
+    assert phonons.frequencies(wrong_at_rest, through_rest=True)[0]['X'][0] < right['X'][0] - 1.0
 
 
 def test_symmetry_leaves_two_and_two_modes_of_rock_salt_coupled_at_x_and_none_of_diamond() -> None:
