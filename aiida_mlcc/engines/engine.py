@@ -7,7 +7,7 @@ An entry of :mod:`aiida_mlcc.engines.table` implements one of them. Settings are
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -20,6 +20,7 @@ from ase import Atoms
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.pyscf_cost import EnergyCost
 from aiida_mlcc.jobs.inputs import Options
+from aiida_mlcc.science.methods import calculated
 from aiida_mlcc.science.settings import Settings
 
 Step = tuple[type[WorkChain], dict[str, Any]]
@@ -210,7 +211,11 @@ class ForceEngine(Engine):
 
 
 class CorrelationEngine(Engine):
-    """HF, MP2, CCSD and CCSD(T) energies of batches of snapshots."""
+    """Energies of batches of snapshots by methods that are reached through Δ."""
+
+    def calculates(self, methods: Iterable[str]) -> list[str]:
+        """Return those of `methods` that the engine has; labels of the others can only be imported."""
+        return calculated(methods)
 
     def energy_cost(
         self, settings: Mapping[str, Any], symbols: Sequence[str], methods: Sequence[str]

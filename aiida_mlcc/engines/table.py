@@ -33,10 +33,12 @@ CORRELATION_ENGINES = {
     'pyscf': 'aiida_mlcc.engines.pyscf:CORRELATION',
     'pyscf+cc4s': 'aiida_mlcc.engines.cc4s.engine:WITH_PYSCF',
     'vasp+cc4s': 'aiida_mlcc.engines.cc4s.engine:WITH_VASP',
+    'command': 'aiida_mlcc.engines.command:ENERGIES',
 }
 """Name → :class:`~aiida_mlcc.engines.engine.CorrelationEngine`, as ``module:attribute``."""
 
 CODES = {
+    'command': 'Any program, for the engine command of cc_energies; by default the Python of the jobs.',
     'cc4s': 'Cc4s, for the engines pyscf+cc4s and vasp+cc4s of cc_energies.',
     'vasp': 'VASP, for dft_md.engine.name=vasp and the engine vasp+cc4s.',
 }

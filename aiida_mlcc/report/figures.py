@@ -27,8 +27,11 @@ COLOURS = {
     'PBE(E)': '#999999',
     'HF': '#E69F00',
     'MP2': '#56B4E9',
+    'RPA': '#F0E442',
     'CCSD': '#009E73',
     'CCSD(T)': '#D55E00',
+    'AFQMC': '#CC79A7',
+    'DMC': '#0072B2',
 }
 """Okabe and Ito's palette, which the colour-blind tell apart; DFT, the base, is black, and
 its control without forces grey."""

@@ -59,16 +59,23 @@ def read_frames(path: Path | str) -> list[Frame]:
 
     :raises ContentError: for what cannot be read, in a sentence.
     """
+    frames = list(each_frame(path))
+    if not frames:
+        raise ContentError(f'{path} is empty')
+    return frames
+
+
+def each_frame(path: Path | str) -> Iterator[Frame]:
+    """Give the frames of a file one by one, as :func:`read_frames` reads them: those before what cannot be read.
+
+    :raises ContentError: for what cannot be read, in a sentence.
+    """
     source = Path(path)
     name = plain_name(source).lower()
     reader = next((found for pattern, found in _READERS if fnmatch(name, pattern)), _read_xyz)
-    frames = []
     for number, frame in enumerate(reader(source)):
         _check_numbers(source, number, frame.atoms)
-        frames.append(frame)
-    if not frames:
-        raise ContentError(f'{source} is empty')
-    return frames
+        yield frame
 
 
 def read_structures(path: Path | str) -> list[Atoms]:

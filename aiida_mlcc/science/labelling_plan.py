@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
+from aiida_mlcc.science.methods import in_order
 from aiida_mlcc.science.settings import Settings, setting
 
 PER_METHOD = 'per_method'
@@ -57,7 +57,7 @@ def common_selection(selection: Mapping[str, Any]) -> dict[str, Any]:
 
 def costliest(methods: Sequence[str]) -> str:
     """Return the costliest of some wave-function methods."""
-    return max(methods, key=WAVEFUNCTION_METHODS.index)
+    return in_order(methods)[-1]
 
 
 def with_cheaper(chosen: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
@@ -66,7 +66,7 @@ def with_cheaper(chosen: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
     :param chosen: method → frames.
     :returns: the same methods, each with its frames in ascending order.
     """
-    rank = {method: WAVEFUNCTION_METHODS.index(method) for method in chosen}
+    rank = {method: place for place, method in enumerate(in_order(chosen))}
     return {
         method: sorted({frame for other, frames in chosen.items() if rank[other] >= rank[method] for frame in frames})
         for method in chosen
@@ -99,11 +99,12 @@ def in_one_job(lacking: Mapping[str, Sequence[int]]) -> dict[tuple[str, ...], li
     :returns: methods in order of cost → frames in ascending order; the costliest sets first, which take longest.
     """
     wanted: dict[int, list[str]] = {}
-    for method in sorted(lacking, key=WAVEFUNCTION_METHODS.index):
+    ordered = in_order(lacking)
+    for method in ordered:
         for frame in lacking[method]:
             wanted.setdefault(frame, []).append(method)
     groups: dict[tuple[str, ...], list[int]] = {}
     for frame in sorted(wanted):
         groups.setdefault(tuple(wanted[frame]), []).append(frame)
-    order = sorted(groups, key=lambda methods: [WAVEFUNCTION_METHODS.index(m) for m in reversed(methods)], reverse=True)
+    order = sorted(groups, key=lambda methods: [ordered.index(m) for m in reversed(methods)], reverse=True)
     return {methods: groups[methods] for methods in order}

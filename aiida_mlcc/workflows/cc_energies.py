@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_mlcc.calculations.correlate import validate_methods
+from aiida_mlcc.calculations.correlate import validate_names
 from aiida_mlcc.calculations.functions.choose_frames import choose_frames
 from aiida_mlcc.calculations.functions.estimate_frequencies import estimate_frequencies
 from aiida_mlcc.calculations.functions.merge_labels import merge_labels
@@ -73,7 +73,7 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
             help='The crystal; selections that look at its phonons need it.',
         )
         symprec_port(spec)
-        spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_methods)
+        spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_names)
         settings_port(
             spec,
             'selection',

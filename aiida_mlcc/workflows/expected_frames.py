@@ -8,9 +8,9 @@ from typing import Any
 
 from ase import Atoms
 
+from aiida_mlcc.engines.table import correlation_engine
 from aiida_mlcc.science.crystal import expand_matrix, primitive_cell, supercell
 from aiida_mlcc.science.labelling_plan import in_one_job, selections_of, with_cheaper
-from aiida_mlcc.science.methods import calculated
 from aiida_mlcc.science.selection import DESIGNED, chosen_frames
 from aiida_mlcc.science.spring_crystal import count_frozen_phonons
 
@@ -35,7 +35,8 @@ class ExpectedFrames:
 
 def expected_frames(inputs: Mapping[str, Any]) -> ExpectedFrames:
     """Return what the inputs of the master WorkChain ask to be labelled."""
-    labelling, methods = inputs['cc_energies'], calculated(inputs['methods'])
+    labelling = inputs['cc_energies']
+    methods = correlation_engine(labelling['engine']).calculates(inputs['methods'])
     snapshots = inputs['snapshots'].get_snapshots() if 'snapshots' in inputs else None
     n_frames = frames_to_come(inputs) if snapshots is None else snapshots.n_frames
     selection = labelling['selection'].get_dict()

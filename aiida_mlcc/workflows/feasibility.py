@@ -11,7 +11,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.table import FORCE_ENGINES, correlation_engine, force_engine
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, kinds_for
 from aiida_mlcc.science.crystal import breaks_symmetry, expand_matrix, primitive_cell, supercell
-from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS, calculated
+from aiida_mlcc.science.labelling_plan import costliest
 from aiida_mlcc.science.structure_checks import open_shell_remark, refuse_vacuum
 from aiida_mlcc.science.symmetry import SYMPREC, near_miss, space_group
 from aiida_mlcc.workflows.phonon_inputs import of_one_cell_only
@@ -143,16 +143,17 @@ def _refuse_size(inputs: Mapping[str, Any]) -> str | None:
     else:
         matrix = expand_matrix(inputs['dft_md']['supercell_matrix'].get_list())
         cell = supercell(inputs['structure'].get_ase(), matrix)
-    settings, methods = labelling['engine'].get_dict(), calculated(inputs['methods'])
+    settings = labelling['engine'].get_dict()
+    engine = correlation_engine(settings)
+    methods = engine.calculates(inputs['methods'])
     if not methods:
         return None
-    engine = correlation_engine(settings)
     cost = engine.energy_cost(settings, cell.get_chemical_symbols(), methods)
     given = labelling.get(engine.places[0], {}).get('metadata', {}).get('options', {}).get('max_memory_kb')
     if cost is None or given is None or cost.memory_gb * _GB_IN_KB <= _MARGIN * given:
         return None
     return (
-        f'{max(methods, key=WAVEFUNCTION_METHODS.index)} of a cell of {len(cell)} atoms, {cost.n_occupied} occupied '
+        f'{costliest(methods)} of a cell of {len(cell)} atoms, {cost.n_occupied} occupied '
         f'and {cost.n_virtual} virtual orbitals, needs about {cost.memory_gb:.3g} GB, but its job is given '
         f'{given / _GB_IN_KB:.3g} GB (`max_memory_kb`): take a smaller cell or basis, or more memory'
     )

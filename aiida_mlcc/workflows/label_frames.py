@@ -16,6 +16,7 @@ from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.cost import add_costs, cost_of, forecast, ran_anew
 from aiida_mlcc.engines.table import CORRELATION, correlation_engine, correlation_ports, refuse_jobs
+from aiida_mlcc.jobs.inputs import merge
 from aiida_mlcc.jobs.ports import count_port
 from aiida_mlcc.jobs.rolling import RollingMixin
 from aiida_mlcc.science.labelling import missing_labels
@@ -121,7 +122,7 @@ class LabelFramesWorkChain(RollingMixin, WorkChain):
     def submit_batch(self, name: str, snapshots: SnapshotsData, methods: orm.List) -> orm.ProcessNode:
         """Submit what labels a batch with the engine."""
         process, inputs = correlation_engine(self.inputs.engine).batch(self.inputs, snapshots, methods)
-        return self.submit(process, **inputs, metadata={'call_link_label': name})
+        return self.submit(process, **merge(inputs, {'metadata': {'call_link_label': name}}))
 
     def collect_batches(self) -> None:
         """Keep every energy of the batches that ended, and the reason for every one that is not there."""

@@ -12,7 +12,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_mlcc.calculations.correlate import validate_names
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.table import refuse_code_names
+from aiida_mlcc.engines.table import correlation_engine, refuse_code_names
 from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.jobs.ports import count_port, structure_port
 from aiida_mlcc.runtime.delta_kinds import BASE, kinds_for
@@ -21,7 +21,6 @@ from aiida_mlcc.science.methods import (
     CONTROL,
     DFT,
     METHODS,
-    calculated,
     control_of,
     in_order,
     refuse_name,
@@ -263,7 +262,9 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
 
     def run_dry(self) -> ToContext | None:
         """Let Cc4s say what a point will cost, without calculating it, before the dynamics."""
-        return self.submit_forecast(self.inputs.cc_energies, first_point(self.inputs), calculated(self.inputs.methods))
+        labelling = self.inputs.cc_energies
+        methods = correlation_engine(labelling['engine']).calculates(self.inputs.methods)
+        return self.submit_forecast(labelling, first_point(self.inputs), methods)
 
     def judge_forecast(self) -> ExitCode | None:
         """Report what the energies will cost, and end where the budget is below one point."""
@@ -338,7 +339,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
 
     def run_cc_energies(self) -> ToContext:
         """Label a selection of the snapshots with the wave-function methods."""
-        methods = calculated(self.inputs.methods)
+        methods = correlation_engine(self.inputs.cc_energies['engine']).calculates(self.inputs.methods)
         same = methods == self.inputs.methods.get_list()
         shared = {'structure': self.inputs.structure, 'methods': self.inputs.methods if same else orm.List(methods)}
         if self.ctx.get('forecast') is not None:

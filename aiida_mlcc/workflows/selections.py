@@ -31,7 +31,7 @@ def refuse_selections(
     own = selection.get(PER_METHOD) or {}
     if not isinstance(own, Mapping):
         return f'`{PER_METHOD}` is {own!r}: give a selection for each method'
-    if unknown := [method for method in own if method not in WAVEFUNCTION_METHODS]:
+    if unknown := [method for method in own if method not in (*methods, *WAVEFUNCTION_METHODS)]:
         return f'`{PER_METHOD}` names {unknown[0]!r}: choose from {", ".join(WAVEFUNCTION_METHODS)}'
     common = common_selection(selection)
     if rounds is not None:
@@ -125,7 +125,13 @@ def refuse_labelling(inputs: Mapping[str, Any], _: Any) -> str | None:
 
 def refuse_methods(engine: Mapping[str, Any], methods: Sequence[str], selection: Mapping[str, Any]) -> str | None:
     """Return why the engine cannot give each method for the frames selected for it, in a sentence, or None."""
-    return correlation_engine(engine).refuse_methods(engine, methods, selections_of(methods, selection))
+    asked = correlation_engine(engine)
+    if lacking := [method for method in methods if method not in asked.calculates(methods)]:
+        return (
+            f'the engine {asked.name} has no {lacking[0]}, only {", ".join(asked.calculates(WAVEFUNCTION_METHODS))}: '
+            'leave it out of `methods`, or take the engine `command` with a program that has it'
+        )
+    return asked.refuse_methods(engine, methods, selections_of(methods, selection))
 
 
 def _refuse_without_crystal(inputs: Mapping[str, Any], what: str) -> str | None:

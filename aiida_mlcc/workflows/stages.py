@@ -8,10 +8,11 @@ from typing import Any
 from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.table import force_engine, refuse_jobs
+from aiida_mlcc.engines.engine import CorrelationEngine
+from aiida_mlcc.engines.table import correlation_engine, force_engine, refuse_jobs
 from aiida_mlcc.jobs.inputs import Options, refuse_mismatch
 from aiida_mlcc.science.crystal import expand_matrix, supercell
-from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS, calculated
+from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
 from aiida_mlcc.science.selection import DESIGNED
 from aiida_mlcc.science.snapshots import Snapshots
 from aiida_mlcc.science.symmetry import SYMPREC, fitting_tolerance
@@ -227,19 +228,21 @@ def _refuse_snapshots(inputs: Mapping[str, Any]) -> str | None:
         return None
     if 'cc_energies' not in inputs:
         return f'`snapshots` have no {", ".join(missing)} labels, and `cc_energies` is missing'
-    if (reason := _refuse_imported_only(missing)) is not None:
+    engine = correlation_engine(inputs['cc_energies']['engine'])
+    if (reason := _refuse_imported_only(missing, engine)) is not None:
         return reason
-    shared = {**{name: inputs[name] for name in SHARED['cc_energies']}, 'methods': orm.List(calculated(methods))}
+    shared = {**{name: inputs[name] for name in SHARED['cc_energies']}, 'methods': orm.List(engine.calculates(methods))}
     reason = refuse_labelling({**inputs['cc_energies'], **shared}, None)
     return None if reason is None else f'cc_energies.selection: {reason}'
 
 
-def _refuse_imported_only(methods: list[str]) -> str | None:
+def _refuse_imported_only(methods: list[str], engine: CorrelationEngine) -> str | None:
     """Refuse energies that no engine calculates."""
-    if not (imported := [method for method in methods if method not in calculated(methods)]):
+    if not (imported := [method for method in methods if method not in engine.calculates(methods)]):
         return None
     return (
-        f'no engine calculates {imported[0]} energies: choose from {", ".join(WAVEFUNCTION_METHODS)}, or import '
+        f'the engine {engine.name} calculates no {imported[0]} energies: choose from '
+        f'{", ".join(engine.calculates(WAVEFUNCTION_METHODS))}, take the engine `command`, or import '
         f'snapshots with {imported[0]} labels'
     )
 
@@ -264,7 +267,7 @@ def _refuse_before_sampling(inputs: Mapping[str, Any]) -> str | None:
         return '`cc_energies` is missing: the structures have DFT labels only'
     labelling = inputs['cc_energies']
     selection, methods = labelling['selection'].get_dict(), inputs['methods'].get_list()
-    if (reason := _refuse_imported_only(methods)) is not None:
+    if (reason := _refuse_imported_only(methods, correlation_engine(labelling['engine']))) is not None:
         return reason
     n_frames = frames_to_come(inputs)
     rounds = labelling['rounds'].get_dict() if 'rounds' in labelling else None

@@ -145,7 +145,10 @@ def test_rounds_are_counted_to_their_end(command, lif, code):
         (['--set', 'delta_train.delta.compare=[linear]'], "unknown kind of Δ 'linear' to compare with"),
         (['--set', 'cc_energies.selection.m=1'], 'unknown setting `selection.m`: choose from'),
         (['--set', 'nothing=1'], 'unknown override `nothing`: choose from'),
-        (['--methods', 'MP5'], 'no engine calculates MP5 energies: choose from HF, MP2, CCSD, CCSD(T), or import'),
+        (
+            ['--methods', 'MP5'],
+            'the engine pyscf calculates no MP5 energies: choose from HF, MP2, CCSD, CCSD(T), take the engine',
+        ),
         (
             ['--set', 'cc_energies.selection.kind=foo'],
             "cc_energies: `selection.kind` is 'foo': choose from random, every, all, optimal, frozen-phonon",

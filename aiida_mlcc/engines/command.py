@@ -1,0 +1,63 @@
+"""Any program as an engine of energies: it reads a file of snapshots and writes one of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
+from typing import Any
+
+from aiida import orm
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+
+from aiida_mlcc.calculations.command import CommandCalculation
+from aiida_mlcc.calculations.command_settings import NAME, CommandEnergies, source_of
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, LabelMaker, Step
+from aiida_mlcc.engines.runtime_jobs import OPTIONAL
+from aiida_mlcc.jobs.inputs import Options, job_inputs
+from aiida_mlcc.science.methods import COSTLY, usual_kind
+
+
+class CommandEngine(CorrelationEngine):
+    """A batch of snapshots in one job of the program."""
+
+    name, title = NAME, 'any program'
+    settings = CommandEnergies
+    places = (NAME,)
+    label_makers = (LabelMaker('aiida.calculations:mlcc.command'),)
+
+    def calculates(self, methods: Iterable[str]) -> list[str]:
+        """Return all methods beyond DFT: the program says what it has."""
+        return [method for method in methods if usual_kind(method) in (COSTLY, None)]
+
+    def declare_ports(self, spec: WorkChainSpec) -> None:
+        """Declare `command`, the job of the program."""
+        if NAME not in spec.inputs:
+            spec.expose_inputs(
+                CommandCalculation,
+                namespace=NAME,
+                exclude=('snapshots', 'methods', 'engine'),
+                namespace_options=dict(OPTIONAL),
+            )
+
+    def fill(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
+        """Return `command` with its code, by default the Python of the jobs, which runs a script."""
+        code = codes.get(NAME) or codes['code']
+        assert code is not None
+        return {NAME: job_inputs(inputs[NAME], code, options)}
+
+    def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the labels say of their source: all settings."""
+        return source_of(settings)
+
+    def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
+        """Return the job that labels a batch."""
+        job = {**inputs[NAME], 'snapshots': snapshots, 'methods': methods, 'engine': inputs['engine']}
+        return CommandCalculation, job
+
+    def n_jobs(self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int) -> int:
+        """Return the number of batches."""
+        return sum(ceil(len(frames) / size) for frames in groups.values())
+
+
+ENERGIES = CommandEngine()
