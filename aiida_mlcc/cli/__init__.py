@@ -18,6 +18,7 @@ from aiida_mlcc.cli.runs import list_runs, stop
 from aiida_mlcc.cli.setup import setup
 from aiida_mlcc.cli.status import status
 from aiida_mlcc.cli.trace import trace
+from aiida_mlcc.cli.upf import upf
 
 for command in (
     setup,
@@ -34,6 +35,7 @@ for command in (
     report,
     trace,
     export,
+    upf,
 ):
     cli.add_command(command)
 
