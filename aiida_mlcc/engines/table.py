@@ -26,6 +26,7 @@ RUNTIME = 'aiida_mlcc.engines.runtime_jobs:RuntimeForces'
 FORCE_ENGINES = {
     'pyscf': 'aiida_mlcc.engines.pyscf:FORCES',
     'vasp': 'aiida_mlcc.engines.vasp.engine:FORCES',
+    'quantumespresso': 'aiida_mlcc.engines.quantumespresso.engine:FORCES',
 }
 """Name → :class:`~aiida_mlcc.engines.engine.ForceEngine`, or a class of them, as ``module:attribute``."""
 
@@ -40,6 +41,7 @@ CORRELATION_ENGINES = {
 CODES = {
     'command': 'Any program, for the engine command of cc_energies; by default the Python of the jobs.',
     'cc4s': 'Cc4s, for the engines pyscf+cc4s and vasp+cc4s of cc_energies.',
+    'quantumespresso': 'pw.x, for the engine quantumespresso of energies and forces.',
     'vasp': 'VASP, for dft_md.engine.name=vasp and the engine vasp+cc4s.',
 }
 """Place of the jobs of a program of its own → what its code is for; the code is given as ``PLACE_code``."""

@@ -128,7 +128,7 @@ def _refuse_valences(inputs: Mapping[str, Any]) -> str | None:
                 f'{symbol} has {ours[symbol]:g} valence electrons in the {method} calculations and {theirs[symbol]:g} '
                 'in the correlated ones: the difference Δ would hold the electrons of a shell; give both '
                 'pseudopotentials of the same core (`dft_md.engine` and `cc_energies.engine`: `pseudo` of PySCF, '
-                '`potential_mapping` of VASP)'
+                '`potential_mapping` of VASP, `pseudo_family` of Quantum ESPRESSO)'
             )
     return None
 

@@ -68,6 +68,7 @@ SHARED = {
         'training_snapshots',
         'training_errors',
         'vasp',
+        'quantumespresso',
     ),
     'vacf': ('structure', 'force_fields'),
 }

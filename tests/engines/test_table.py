@@ -32,7 +32,7 @@ from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
 from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
 
 METHODS = ('HF', 'MP2', 'CCSD', 'CCSD(T)')
-PLUGINS = {'vasp': 'vasp.vasp', 'cc4s': 'mlcc.cc4s'}
+PLUGINS = {'vasp': 'vasp.vasp', 'cc4s': 'mlcc.cc4s', 'quantumespresso': 'quantumespresso.pw'}
 """Of the codes; the potentials are in no database of these tests, so that a crystal cannot be checked against them."""
 
 forces = pytest.mark.parametrize('name', FORCE_ENGINES)
@@ -62,10 +62,14 @@ def argon(aiida_profile) -> orm.StructureData:
 
 @pytest.fixture(autouse=True)
 def potentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Potentials of all elements, which only a licence gives."""
+    """Potentials of all elements, which no profile of the tests has."""
     for module in ('engine', 'dynamics', 'labels'):
         monkeypatch.setattr(f'aiida_mlcc.engines.vasp.{module}.refuse_potentials', lambda symbols, engine: None)
     monkeypatch.setattr('aiida_mlcc.engines.vasp.integrals.refuse_open_shell', lambda symbols, engine: None)
+    for module in ('engine', 'labels'):
+        there = f'aiida_mlcc.engines.quantumespresso.{module}'
+        monkeypatch.setattr(f'{there}.refuse_potentials', lambda symbols, settings: None)
+        monkeypatch.setattr(f'{there}.valence', lambda symbols, settings: dict.fromkeys(symbols, 8.0))
 
 
 def wrong(builder: Any) -> str | None:

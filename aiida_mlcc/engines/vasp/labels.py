@@ -17,12 +17,12 @@ from aiida_mlcc.calculations.functions.vasp_structures import vasp_structures
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.single_points import chosen_frames, refuse_frames
 from aiida_mlcc.engines.vasp.incar import single_point
 from aiida_mlcc.engines.vasp.jobs import retrieved_run, vasp_job, vasp_ports, why
 from aiida_mlcc.engines.vasp.settings import VaspForces, refuse_potentials, source_of
 from aiida_mlcc.jobs.inputs import batches
 from aiida_mlcc.jobs.ports import count_port
-from aiida_mlcc.science.labelling import common_source
 
 
 class VaspLabelsWorkChain(WorkChain):
@@ -117,11 +117,6 @@ class VaspLabelsWorkChain(WorkChain):
         return None
 
 
-def chosen_frames(inputs: Mapping[str, Any]) -> list[int]:
-    """Return the indices of the frames that are to be labelled."""
-    return inputs['frames'].get_list() if 'frames' in inputs else list(range(inputs['snapshots'].n_frames))
-
-
 def _why_no_label(node: orm.CalcJobNode) -> str | None:
     if not node.is_finished_ok:
         return why(node)
@@ -134,20 +129,6 @@ def _why_no_label(node: orm.CalcJobNode) -> str | None:
 def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
     if not {'snapshots', 'engine', 'vasp'} <= set(inputs):
         return None
-    snapshots, frames = inputs['snapshots'], chosen_frames(inputs)
-    if not frames:
-        return '`frames` names no frame'
-    if wrong := [f for f in frames if isinstance(f, bool) or not isinstance(f, int) or not 0 <= f < snapshots.n_frames]:
-        return f'`frames` names {wrong[0]!r}, but the snapshots are 0 to {snapshots.n_frames - 1}'
-    if len(set(frames)) < len(frames):
-        return f'`frames` names a frame twice: {frames}'
-    method, engine = inputs['engine']['method'], inputs['engine'].get_dict()
-    if (there := snapshots.get_snapshots().labels.get(method)) is not None and there.labelled[frames].any():
-        first = next(frame for frame in frames if there.labelled[frame])
-        return f'snapshot {first} already has a {method} label: leave it out of `frames`'
-    if there is not None:
-        try:
-            common_source(method, there.source, source_of(engine))
-        except ValueError as error:
-            return str(error)
-    return refuse_potentials(list(snapshots.get_snapshots().symbols), engine)
+    engine = inputs['engine'].get_dict()
+    reason = refuse_frames(inputs, source_of(engine))
+    return reason or refuse_potentials(list(inputs['snapshots'].get_snapshots().symbols), engine)

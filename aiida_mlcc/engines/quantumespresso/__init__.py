@@ -1,0 +1,1 @@
+"""Quantum ESPRESSO as an engine of energies and forces, and of Born charges, through aiida-quantumespresso."""

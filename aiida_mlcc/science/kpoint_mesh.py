@@ -1,0 +1,51 @@
+"""Meshes of k-points and the symmetry of the crystal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+
+from aiida_mlcc.science.symmetry import SYMPREC
+
+_TOLERANCE = 1e-6
+
+
+def refuse_mesh(atoms: Atoms, mesh: Sequence[int], shift: Sequence[int], symprec: float = SYMPREC) -> str | None:
+    """Return why a mesh of k-points does not go with the symmetry of a cell, in a sentence, or None.
+
+    A mesh that is shifted in all three directions is taken if it has the symmetry without the shift: programs average
+    the density over the symmetry, also where the shifted mesh alone has less of it, as in a face-centred lattice.
+    """
+    halved = list(shift) not in ([0, 0, 0], [1, 1, 1])
+    if keeps_symmetry(atoms, mesh, [0, 0, 0], symprec) and not (halved and not keeps_symmetry(atoms, mesh, shift)):
+        return None
+    return (
+        f'the mesh of k-points {list(mesh)} with the shift {list(shift)} has less symmetry than the cell, and so would '
+        'its forces: take equal numbers and the same shift along equal directions'
+    )
+
+
+def keeps_symmetry(atoms: Atoms, mesh: Sequence[int], shift: Sequence[int], symprec: float = SYMPREC) -> bool:
+    """Tell whether every rotation of the crystal maps a mesh of k-points onto itself.
+
+    :param atoms: the cell whose reciprocal lattice is divided; of a supercell, only its own rotations count.
+    :param mesh: divisions along the three reciprocal vectors.
+    :param shift: 1 where the mesh is shifted by half a step, else 0.
+    """
+    import spglib
+
+    counts, half = np.asarray(mesh, dtype=float), 0.5 * np.asarray(shift, dtype=float)
+    cell = (atoms.cell.array, atoms.get_scaled_positions(wrap=False), atoms.numbers)
+    symmetry = spglib.get_symmetry(cell, symprec=symprec)
+    if symmetry is None:
+        return True
+    indices = np.stack(np.meshgrid(*[np.arange(count) for count in mesh], indexing='ij'), axis=-1).reshape(-1, 3)
+    points = (indices + half) / counts
+    for rotation in symmetry['rotations']:
+        # A rotation of fractional positions moves those of the reciprocal lattice by its transpose, up to the inverse.
+        steps = points @ rotation * counts - half
+        if np.abs(steps - np.rint(steps)).max() > _TOLERANCE:
+            return False
+    return True

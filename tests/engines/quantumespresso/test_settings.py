@@ -1,0 +1,205 @@
+"""Settings of the engine, the input of pw.x, and what is refused before a job runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from aiida import orm
+from ase.build import bulk
+from ase.units import Bohr, Hartree
+
+from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.quantumespresso import engine as engine_module
+from aiida_mlcc.engines.quantumespresso import potentials
+from aiida_mlcc.engines.quantumespresso.born import QuantumEspressoBornWorkChain
+from aiida_mlcc.engines.quantumespresso.engine import FORCES
+from aiida_mlcc.engines.quantumespresso.functions import quantumespresso_labels
+from aiida_mlcc.engines.quantumespresso.pw_xml import PwXmlError, parse_pw_xml
+from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces, pw_parameters
+from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
+from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
+
+DEFAULTS = QuantumEspressoForces.defaults()
+
+XML = """<?xml version="1.0"?>
+<qes:espresso xmlns:qes="http://www.quantum-espresso.org/ns/qes/qes-1.0">
+ <general_info><creator NAME="PWSCF" VERSION="6.7">XML file</creator></general_info>
+ <output>
+  <convergence_info><scf_conv><convergence_achieved>{converged}</convergence_achieved></scf_conv></convergence_info>
+  <total_energy><etot>-1.25</etot></total_energy>
+  <band_structure>
+   <ks_energies><eigenvalues size="2">0.10 0.40</eigenvalues><occupations size="2">1 0</occupations></ks_energies>
+   <ks_energies><eigenvalues size="2">0.20 {lowest}</eigenvalues><occupations size="2">1 0</occupations></ks_energies>
+  </band_structure>
+  <forces rank="2" dims="3 2">0.0 0.0 0.5 0.0 0.0 -0.5</forces>
+ </output>
+</qes:espresso>
+"""
+
+
+def xml(converged: str = 'true', lowest: float = 0.35) -> bytes:
+    return XML.format(converged=converged, lowest=lowest).encode()
+
+
+def test_energy_forces_and_gap_are_read_in_electronvolts() -> None:
+    run = parse_pw_xml(xml())
+    assert run.energy == pytest.approx(-1.25 * Hartree)
+    assert np.allclose(run.forces, np.array([[0, 0, 0.5], [0, 0, -0.5]]) * Hartree / Bohr)
+    assert run.gap == pytest.approx(0.15 * Hartree)
+    assert (run.converged, run.version) == (True, '6.7')
+
+
+def test_levels_that_overlap_between_points_have_a_negative_gap() -> None:
+    assert parse_pw_xml(xml(lowest=0.05)).gap == pytest.approx(-0.15 * Hartree)
+
+
+@pytest.mark.parametrize(
+    ('content', 'reason'), [(b'<a>', 'cannot be read'), (b'<a><output/></a>', 'holds no energy and forces')]
+)
+def test_file_without_energy_is_refused(content: bytes, reason: str) -> None:
+    with pytest.raises(PwXmlError, match=reason):
+        parse_pw_xml(content)
+
+
+def test_labels_are_those_of_the_frames_whose_folders_were_retrieved(aiida_profile) -> None:
+    frames = Snapshots.from_atoms([bulk('LiH', 'rocksalt', a=4.0 + 0.1 * number) for number in range(3)])
+    folder = orm.FolderData()
+    folder.base.repository.put_object_from_bytes(xml(), 'data-file-schema.xml')
+    found = quantumespresso_labels(
+        SnapshotsData(frames), orm.Str('PBEsol'), orm.Dict({'engine': 'quantumespresso'}), orm.Str(''), frame_2=folder
+    ).get_snapshots()
+    assert np.allclose(found.cells[0], frames.cells[2])
+    label = found.labels['PBEsol']
+    assert label.energies[0] == pytest.approx(-1.25 * Hartree)
+    assert label.source == {'engine': 'quantumespresso', 'version': 'Quantum ESPRESSO 6.7'}
+    assert found.kinds['PBEsol'] == 'dft'
+
+
+def test_exact_exchange_is_summed_over_the_differences_of_the_points_of_the_mesh() -> None:
+    system = pw_parameters({**DEFAULTS, 'method': 'HF', 'kpoints': [3, 3, 2]})['SYSTEM']
+    assert [system[f'nqx{axis}'] for axis in (1, 2, 3)] == [3, 3, 2]
+    assert 'nqx1' not in pw_parameters(DEFAULTS)['SYSTEM']
+
+
+def test_further_keywords_go_before_what_the_engine_sets_by_itself() -> None:
+    given = {**DEFAULTS, 'method': 'HF', 'parameters': {'SYSTEM': {'NQX1': 1, 'ecutfock': 160.0}}}
+    assert QuantumEspressoForces.refuse(given) is None
+    system = pw_parameters(given)['SYSTEM']
+    assert (system['nqx1'], system['ecutfock']) == (1, 160.0)
+
+
+@pytest.mark.parametrize(
+    ('changed', 'reason'),
+    [
+        ({'parameters': {'SYSTEM': {'ecutwfc': 30}}}, 'SYSTEM.ecutwfc is set by the other settings'),
+        ({'parameters': {'SYSTEM': {'celldm(1)': 5}}}, r'SYSTEM.celldm(1) is set by the other settings'),
+        ({'parameters': {'IONS': {}}}, "there is no namelist 'IONS' here"),
+        ({'kpoints_shift': [0.5, 0, 0]}, '1 to shift a direction by half a step'),
+        ({'ecutrho': 40.0}, '`ecutrho` is 40 Ry, less than the 80 Ry of `ecutwfc`'),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(changed: dict[str, Any], reason: str) -> None:
+    assert reason in (QuantumEspressoForces.refuse({**DEFAULTS, **changed}) or '')
+
+
+def test_plugin_that_is_not_installed_is_named_with_how_to_install_it(monkeypatch) -> None:
+    monkeypatch.setattr(potentials, 'find_spec', lambda name: None)
+    reason = FORCES.refuse_crystal(DEFAULTS, bulk('LiH', 'rocksalt', a=4.0))
+    assert reason is not None
+    assert "pip install 'aiida-mlcc[quantumespresso]'" in reason
+
+
+def test_family_that_is_not_there_is_named_with_how_to_make_it(monkeypatch, aiida_profile) -> None:
+    monkeypatch.setattr(potentials, 'find_spec', lambda name: True)
+    reason = FORCES.refuse_crystal({**DEFAULTS, 'pseudo_family': 'nowhere'}, bulk('LiH', 'rocksalt', a=4.0))
+    assert reason is not None
+    assert "there is no family of pseudopotentials 'nowhere'" in reason
+    assert 'aiida-mlcc upf' in reason
+
+
+def test_element_without_a_pseudopotential_is_named(monkeypatch) -> None:
+    monkeypatch.setattr(potentials, 'find_spec', lambda name: True)
+    monkeypatch.setattr(potentials, '_nodes', lambda family: [type('Upf', (), {'element': 'Li'})()])
+    reason = FORCES.refuse_crystal(DEFAULTS, bulk('LiH', 'rocksalt', a=4.0))
+    assert reason == ("the family 'gth-pbe' has no pseudopotential of H, only of Li: take another `pseudo_family`")
+
+
+@pytest.mark.parametrize(
+    ('valence', 'changed', 'reason'),
+    [
+        ({'Li': 2.0, 'H': 1.0}, {}, 'the cell has 3 valence electrons: fixed occupations need an even number'),
+        ({'Li': 3.0, 'H': 1.0}, {'kpoints': [2, 2, 1]}, 'less symmetry than the cell'),
+        ({'Li': 2.0, 'H': 1.0}, {'degauss': 0.01}, None),
+    ],
+)
+def test_electrons_and_meshes_that_do_not_fit_are_refused(monkeypatch, valence, changed, reason) -> None:
+    monkeypatch.setattr(engine_module, 'refuse_potentials', lambda symbols, settings: None)
+    monkeypatch.setattr(engine_module, 'valence', lambda symbols, settings: valence)
+    found = FORCES.refuse_electrons({**DEFAULTS, **changed}, bulk('LiH', 'rocksalt', a=4.0))
+    assert found is None if reason is None else reason in (found or '')
+
+
+@pytest.fixture
+def interpreter(aiida_localhost) -> orm.InstalledCode:
+    """A Python that nothing runs."""
+    return orm.InstalledCode(label='a', computer=aiida_localhost, filepath_executable='/bin/python').store()
+
+
+def wrong(builder: Any) -> str | None:
+    ports = builder.process_class.spec().inputs
+    found = ports.validate(ports.pre_process(ports.serialize(builder._inputs(prune=True))))
+    return None if found is None else found.message
+
+
+def test_dynamics_is_refused_in_a_sentence(interpreter, crystal) -> None:
+    overrides = {'engine': {'name': 'quantumespresso'}, 'md': {'parameters': {'time_step_fs': 1.0}}}
+    builder = DFTMDWorkChain.get_builder_from_protocol(interpreter, crystal, 'fast', overrides=overrides)
+    assert 'Quantum ESPRESSO, which has no dynamics here' in (wrong(builder) or '')
+
+
+@pytest.mark.parametrize(('sampling', 'reason'), [('thermal', None), ('md', 'which has no dynamics here')])
+def test_whole_run_samples_thermally_and_refuses_a_dynamics(
+    interpreter, aiida_localhost, crystal, monkeypatch, sampling, reason
+) -> None:
+    monkeypatch.setattr(engine_module, 'refuse_potentials', lambda symbols, settings: None)
+    monkeypatch.setattr(engine_module, 'valence', lambda symbols, settings: {'Li': 3.0, 'F': 7.0})
+    pw = orm.InstalledCode(
+        label='pw',
+        computer=aiida_localhost,
+        filepath_executable='/bin/pw.x',
+        default_calc_job_plugin='quantumespresso.pw',
+    ).store()
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(
+        interpreter,
+        crystal,
+        'fast',
+        overrides={'dft_md': {'engine': {'name': 'quantumespresso'}}, 'sampling': {'kind': sampling}},
+        quantumespresso_code=pw,
+    )
+    found = wrong(builder) or 'nothing'
+    assert (reason or 'nothing') in found
+
+
+@pytest.mark.parametrize(
+    ('changed', 'meshes', 'reason'),
+    [
+        ({'degauss': 0.01}, [[2, 2, 2], [4, 4, 4]], 'only an insulator has Born charges'),
+        ({'method': 'HF'}, [[2, 2, 2], [4, 4, 4]], 'ph.x has no exact exchange'),
+        ({}, [[2, 2, 2], [4, 4, 3]], 'less symmetry than the cell'),
+    ],
+)
+def test_born_charges_that_cannot_be_are_refused(aiida_localhost, crystal, changed, meshes, reason) -> None:
+    builder = QuantumEspressoBornWorkChain.get_builder()
+    builder.structure, builder.symprec, builder.meshes = crystal, 1e-5, meshes
+    builder.engine = {**DEFAULTS, **changed}
+    for name, program in {'code': 'pw', 'ph_code': 'ph'}.items():
+        builder.quantumespresso[name] = orm.InstalledCode(
+            label=program,
+            computer=aiida_localhost,
+            filepath_executable=f'/bin/{program}.x',
+            default_calc_job_plugin=f'quantumespresso.{program}',
+        ).store()
+    assert reason in (wrong(builder) or '')
