@@ -16,6 +16,9 @@ from aiida_mlcc.report.curve_table import Content
 def along_path(curve: AlongPath) -> Content:
     header = ['distance', 'q1', 'q2', 'q3', 'label', 'branch', 'mean', 'min', 'max', 'sd', *map(safe, curve.members)]
     labels = dict(curve.labels)
+    marked = getattr(curve, 'undetermined', None)
+    if marked is not None:
+        header.append('lo_undetermined')
     rows = (
         [
             curve.path.distances[point],
@@ -23,6 +26,7 @@ def along_path(curve: AlongPath) -> Content:
             safe(labels.get(point, '')),
             branch + 1,
             *(array[point, branch] for array in (curve.mean, curve.low, curve.high, curve.sd, *curve.members.values())),
+            *([] if marked is None else [bool(marked[point, branch])]),
         ]
         for branch in range(curve.mean.shape[1])
         for point in range(len(curve.qpoints))

@@ -15,6 +15,7 @@ from aiida_phonopy.data.phonopy import PhonopyData
 from aiida_mlcc.report.arrays import Curves, Dispersion
 from aiida_mlcc.report.csv_files import safe, write
 from aiida_mlcc.report.curve_table import Findings, in_place
+from aiida_mlcc.report.page_tables import error_rows
 from aiida_mlcc.report.references import Residual
 from aiida_mlcc.science.methods import slug_of
 
@@ -68,8 +69,24 @@ def write_phonopy_files(curves: Curves, phonons: Mapping[str, Any], folder: Path
     return written
 
 
+def write_errors(results: Mapping[str, Any], folder: Path) -> Path | None:
+    """Write the errors of the force fields, a row a member; return the file, None where there are none."""
+    if not (found := error_rows(results)):
+        return None
+    columns = {
+        'method': 'method',
+        'member': 'member',
+        'energy': 'energy_mev_atom',
+        'kind': 'estimated_on',
+        'forces': 'forces_mev_angstrom',
+        'spread': 'spread_mev_atom',
+    }
+    rows = [['' if row[name] is None else _safe_cell(row[name]) for name in columns] for row in found]
+    return write(folder / 'errors.csv', list(columns.values()), rows)
+
+
 def write_residuals(found: Sequence[Residual], folder: Path) -> Path:
-    """Write the comparison with references, cm⁻¹; return the file."""
+    """Write the comparison with references, cm⁻¹, and the distance of each along the path, Å⁻¹; return the file."""
     header = ['method', 'label', 'q1', 'q2', 'q3', 'modes', 'calculated', 'sd', 'reference', 'uncertainty', 'residual']
     rows = (
         [
@@ -84,10 +101,15 @@ def write_residuals(found: Sequence[Residual], folder: Path) -> Path:
             entry.residual_cm1,
             safe(entry.point.kind),
             safe(entry.point.citation),
+            entry.distance,
         ]
         for entry in found
     )
-    return write(folder / 'residuals.csv', [*header, 'kind', 'citation'], rows)
+    return write(folder / 'residuals.csv', [*header, 'kind', 'citation', 'distance'], rows)
+
+
+def _safe_cell(cell: Any) -> Any:
+    return safe(cell) if isinstance(cell, str) else cell
 
 
 def _mean_phonon(nodes: Sequence[PhonopyData], nac: orm.ArrayData | None) -> Any:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from aiida_mlcc.report.modes import DEGENERATE_CM1, undetermined_modes
+from aiida_mlcc.report.publication import make_figures
 from aiida_mlcc.science.dispersion import three_acoustic
 
 _MARK = '*'
 UNDETERMINED = '†'
 """Beside a frequency that nothing determines."""
 
-PRETTY = {'GAMMA': 'Γ'}
+PRETTY = make_figures.PRETTY
 """Labels of q-points as a person writes them."""
 
 

@@ -130,7 +130,7 @@ def _files(found: Findings) -> list[Files]:
 def _prints(found: Findings) -> list[Printed]:
     references = found.residuals if found.curves.dispersion else ()
     return [
-        Printed('dispersion', dispersion_of_all(found.process, references), 10),
+        Printed('dispersion', dispersion_of_all(found.curves, references), 10),
         Printed('members', members_figure(found.curves), 20),
         Printed('brillouin_zone', brillouin_zone(found.curves), 60),
     ]
