@@ -11,6 +11,7 @@ from aiida_mlcc.cli.demo import demo
 from aiida_mlcc.cli.export import export
 from aiida_mlcc.cli.launch import launch
 from aiida_mlcc.cli.plot import plot
+from aiida_mlcc.cli.publish import publish
 from aiida_mlcc.cli.report import report
 from aiida_mlcc.cli.results import results
 from aiida_mlcc.cli.root import cli
@@ -19,24 +20,12 @@ from aiida_mlcc.cli.setup import setup
 from aiida_mlcc.cli.status import status
 from aiida_mlcc.cli.trace import trace
 from aiida_mlcc.cli.upf import upf
+from aiida_mlcc.cli.verify import verify
 
-for command in (
-    setup,
-    demo,
-    article,
-    dataset,
-    cells,
-    launch,
-    list_runs,
-    status,
-    stop,
-    results,
-    plot,
-    report,
-    trace,
-    export,
-    upf,
-):
+_OF_RUNS = (setup, demo, article, dataset, cells, launch, list_runs, status, stop, upf)
+_OF_RESULTS = (results, plot, report, trace, export, publish, verify)
+
+for command in (*_OF_RUNS, *_OF_RESULTS):
     cli.add_command(command)
 
 __all__ = ('cli',)

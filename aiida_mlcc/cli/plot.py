@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from aiida_mlcc.cli.nodes import find_process
-from aiida_mlcc.cli.profiles import load
-from aiida_mlcc.cli.root import profile_option
+from aiida_mlcc.cli.profiles import load_to_read
+from aiida_mlcc.cli.root import reading_option
 
 ENDINGS = ('.png', '.svg', '.pdf')
 
@@ -23,7 +23,7 @@ ENDINGS = ('.png', '.svg', '.pdf')
     help='File to write; its ending, .png, .svg or .pdf, says in which format.',
 )
 @click.option('--title', help='A title above the figure.')
-@profile_option
+@reading_option
 def plot(identifier: str, output: Path, title: str | None, profile: str | None) -> None:
     """Draw dispersion, density of states and spectrum of a run.
 
@@ -35,7 +35,7 @@ def plot(identifier: str, output: Path, title: str | None, profile: str | None) 
         raise click.UsageError(f'{output.name} must end in one of {", ".join(ENDINGS)}.')
     if not output.absolute().parent.is_dir():
         raise click.UsageError(f'There is no folder {output.absolute().parent} to write {output.name} to.')
-    load(profile)
+    load_to_read(profile)
     process = find_process(identifier)
     from aiida_mlcc.report.figures import NothingToPlot, figure_of, save
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
 CONFIG_FOLDER = '.aiida'
 OWN_PROFILE = 'mlcc'
+ARCHIVE_ENDING = '.aiida'
 
 
 def own_directory() -> Path:
@@ -65,6 +69,39 @@ def load(profile: str | None) -> None:
     except StorageMigrationError as error:
         raise click.ClickException(_sentence(error)) from None
     quieten()
+
+
+def load_to_read(profile: str | None) -> None:
+    """Load `profile` as :func:`load` does, or where it is the path of an archive this, without importing it.
+
+    :raises click.UsageError: in a sentence.
+    """
+    if profile is None or not profile.endswith(ARCHIVE_ENDING):
+        load(profile)
+        return
+    if not Path(profile).is_file():
+        raise click.UsageError(f'There is no archive {profile}.')
+    with_scratch_configuration()
+    from aiida_mlcc.report.publication.read_archive import load_archive
+    from aiida_mlcc.report.publication.request import Refused
+
+    try:
+        load_archive(Path(profile))
+    except Refused as error:
+        raise click.ClickException(f'{error}.') from None
+    quieten()
+
+
+def with_scratch_configuration() -> None:
+    """Let AiiDA have a configuration until this process ends, where it is not imported yet and has none.
+
+    Whoever reads an archive or a bundle needs no profile, and gets no folder in the home.
+    """
+    if 'aiida' in sys.modules or any((folder / 'config.json').is_file() for folder in configured_folders()):
+        return
+    folder = tempfile.mkdtemp(prefix='aiida-mlcc-')
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ['AIIDA_PATH'] = folder
 
 
 def quieten() -> None:

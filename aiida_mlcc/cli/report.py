@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from aiida_mlcc.cli.nodes import find_process
-from aiida_mlcc.cli.profiles import load
-from aiida_mlcc.cli.root import profile_option
+from aiida_mlcc.cli.profiles import load_to_read
+from aiida_mlcc.cli.root import reading_option
 
 if TYPE_CHECKING:
     from aiida.orm import ProcessNode
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help='Frequencies to compare with, YAML or CSV, each with its unit: cm-1, THz or meV. Can be repeated.',
 )
-@profile_option
+@reading_option
 def report(identifier: str, output: Path, references: tuple[Path, ...], profile: str | None) -> None:
     """Write the results of a run as a page to read in a browser, without a network.
 
@@ -40,7 +40,7 @@ def report(identifier: str, output: Path, references: tuple[Path, ...], profile:
 
     ID is a run, or anything it returned.
     """
-    load(profile)
+    load_to_read(profile)
     write(find_process(identifier), output, references)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from aiida_mlcc.cli.nodes import describe, find_process
-from aiida_mlcc.cli.profiles import load
-from aiida_mlcc.cli.root import profile_option
+from aiida_mlcc.cli.profiles import load_to_read
+from aiida_mlcc.cli.root import reading_option
 
 if TYPE_CHECKING:
     from aiida.orm import ProcessNode
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument('identifier', metavar='ID')
 @click.option('--json', 'as_json', is_flag=True, help='Print JSON, which is the same wherever the run is imported.')
-@profile_option
+@reading_option
 def results(identifier: str, as_json: bool, profile: str | None) -> None:
     """Print the frequencies at the special points (cm⁻¹).
 
@@ -26,7 +26,7 @@ def results(identifier: str, as_json: bool, profile: str | None) -> None:
 
     ID is a run, or anything it returned.
     """
-    load(profile)
+    load_to_read(profile)
     process = find_process(identifier)
     from aiida_mlcc.report.results import results_of, to_json
 

@@ -39,3 +39,13 @@ def profile_option(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar='NAME',
         help='Profile in the configuration that AIIDA_PATH points to; the default one if not given.',
     )(function)
+
+
+def reading_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``-p/--profile`` to a command that only reads, and so also reads an archive."""
+    return click.option(
+        '-p',
+        '--profile',
+        metavar='NAME|FILE.aiida',
+        help='Profile as for all commands, or an archive, which is read without being imported.',
+    )(function)

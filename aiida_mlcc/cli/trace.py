@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from aiida_mlcc.cli.nodes import describe, find
-from aiida_mlcc.cli.profiles import load
-from aiida_mlcc.cli.root import profile_option
+from aiida_mlcc.cli.profiles import load_to_read
+from aiida_mlcc.cli.root import reading_option
 
 if TYPE_CHECKING:
     from aiida_mlcc.report.trace import Trace
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument('identifier', metavar='ID')
 @click.option('--method', help='Only the dispersion of this method, where ID is a run.')
 @click.option('--json', 'as_json', is_flag=True, help='Print JSON.')
-@profile_option
+@reading_option
 def trace(identifier: str, method: str | None, as_json: bool, profile: str | None) -> None:
     """List every energy that a curve was made from.
 
@@ -27,7 +27,7 @@ def trace(identifier: str, method: str | None, as_json: bool, profile: str | Non
 
     ID is a dispersion, a density of states, or a run: then all of its dispersions.
     """
-    load(profile)
+    load_to_read(profile)
     node = find(identifier)
     from aiida_mlcc.cli.inputs import method_named
     from aiida_mlcc.report.trace import curves_of

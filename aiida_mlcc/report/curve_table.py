@@ -78,11 +78,13 @@ class Files:
 
     :param contents: method → content. Frequencies are in cm⁻¹, distances in Å⁻¹ (with 2π), densities in modes per cm⁻¹
         of the primitive cell, lags in fs, temperatures in K; what else has a unit has it in the name of its column.
+    :param outputs: the outputs of the run, ``OUTPUT__SLUG``, whose content it is.
     """
 
     kind: str
     contents: Mapping[str, Content]
     place: int = LAST
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def write_phonopy_files(curves: Curves, phonons: Mapping[str, Any], folder: Path
     for method, phonon in phonons.items():
         written.append(folder / f'phonopy_params_{slug_of(method)}.yaml')
         phonon.save(written[-1], settings={**kept, 'born_effective_charge': True, 'dielectric_constant': True})
-        _run_along(phonon, curves.dispersion[method])
+        run_along(phonon, curves.dispersion[method])
         written.append(folder / f'band_{slug_of(method)}.yaml')
         phonon.write_yaml_band_structure(filename=written[-1])
     return written
@@ -121,7 +121,8 @@ def _mean_phonon(nodes: Sequence[PhonopyData], nac: orm.ArrayData | None) -> Any
     return mean
 
 
-def _run_along(phonon: Any, curve: Dispersion) -> None:
+def run_along(phonon: Any, curve: Dispersion) -> None:
+    """Run the band structure of phonopy, with eigenvectors, along the path of a dispersion."""
     segments = curve.path.segments
     ends = [part.indices(len(curve.qpoints))[:2] for part in segments]
     marked = dict(curve.labels)

@@ -70,7 +70,7 @@ def trace(curve: orm.Data) -> Trace:
     training_sets = list({job.inputs.snapshots.uuid: job.inputs.snapshots for job in trainings}.values())
     seeds = sorted({job.inputs.seed.value for job in trainings})
     sources = [node for node in _among(ancestors, DataFactory('mlcc.snapshots')) if is_source(node)]
-    energies = [energy for known in training_sets for energy in _energies(known, sources, methods)]
+    energies = [energy for known in training_sets for energy in energies_of(known, sources, methods)]
     return Trace(
         curve=curve.uuid,
         methods=methods,
@@ -94,7 +94,17 @@ def _among(pks: list[int], node_class: Any, filters: dict[str, Any] | None = Non
     return query.order_by({'node': 'id'}).all(flat=True)
 
 
-def _energies(training_set: orm.Data, sources: list[Any], methods: list[str]) -> list[Energy]:
+def sources_of(training_set: orm.Data) -> list[Any]:
+    """Return the SnapshotsData among the ancestors of `training_set`, itself included, whose labels are their own."""
+    found = _among(ancestors_of(training_set), DataFactory('mlcc.snapshots'))
+    return [node for node in found if is_source(node)]
+
+
+def energies_of(training_set: orm.Data, sources: list[Any], methods: list[str]) -> list[Energy]:
+    """Return where each energy of a training set was first stored, and the job that computed it.
+
+    :param sources: the SnapshotsData that it may come from.
+    """
     frames = training_set.get_snapshots()
     found = []
     for source in sources:

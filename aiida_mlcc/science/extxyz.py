@@ -58,6 +58,20 @@ def to_plain_extxyz(snapshots: Snapshots, method: str) -> str:
     return '\n'.join(lines) + '\n'
 
 
+def frame_text(
+    snapshots: Snapshots,
+    frame: int,
+    entries: Mapping[str, float | int | str],
+    forces: NDArray[np.float64] | None = None,
+) -> str:
+    """Return one structure as extended XYZ text with `entries` of one's own, text in them without spaces.
+
+    :param forces: eV/Å, shape (n_atoms, 3).
+    """
+    said = [f'{name}={_digits(value) if isinstance(value, float) else value}' for name, value in entries.items()]
+    return '\n'.join(_lines(snapshots, frame, said, [] if forces is None else [('forces', forces)])) + '\n'
+
+
 def read_extxyz(path: Path | str) -> Snapshots:
     """Read labelled snapshots that :func:`write_extxyz` wrote, or anybody who names energies ``energy_SLUG``.
 

@@ -121,9 +121,14 @@ def _files(found: Findings) -> list[Files]:
         for method, entry in found.results['methods'].items()
     }
     return [
-        Files('bands', {method: along_path(curve) for method, curve in found.curves.dispersion.items()}, 10),
-        Files('dos', {method: of_density(curve) for method, curve in found.curves.dos.items()}, 30),
-        Files('special_points', points, 90),
+        Files(
+            'bands',
+            {method: along_path(curve) for method, curve in found.curves.dispersion.items()},
+            10,
+            ('dispersion',),
+        ),
+        Files('dos', {method: of_density(curve) for method, curve in found.curves.dos.items()}, 30, ('dos',)),
+        Files('special_points', points, 90, ('special_points', 'error_budget', 'gamma_modes')),
     ]
 
 

@@ -65,7 +65,7 @@ def _figures(found: Findings) -> list[Drawn]:
 
 def _files(found: Findings) -> list[Files]:
     contents = {method: along_path(curve) for method, curve in found.curves.gruneisen.items()}
-    return [Files('gruneisen', contents, 20)]
+    return [Files('gruneisen', contents, 20, ('gruneisen',))]
 
 
 def _missing(found: Findings) -> list[str]:

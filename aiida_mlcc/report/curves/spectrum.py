@@ -201,11 +201,18 @@ def _files(found: Findings) -> list[Files]:
         peaks[method] = entry.get('peaks', {}).get('peaks', [])
         sampling[method] = [{'trajectory': n, **run} for n, run in entry.get('sampling', {}).get('runs', {}).items()]
     return [
-        Files('vdos', {method: of_density(curve) for method, curve in curves.vdos.items()}, 40),
-        Files('harmonic_dos', {method: of_density(curve) for method, curve in curves.harmonic.items()}, 50),
-        Files('vacf', {method: over(curve, 'lag_fs') for method, curve in curves.autocorrelation.items()}, 60),
-        Files('peaks', _with_rows(peaks), 100),
-        Files('sampling', _with_rows(sampling), 110),
+        Files('vdos', {method: of_density(curve) for method, curve in curves.vdos.items()}, 40, ('vdos',)),
+        Files(
+            'harmonic_dos',
+            {method: of_density(curve) for method, curve in curves.harmonic.items()},
+            50,
+            ('harmonic_dos',),
+        ),
+        Files(
+            'vacf', {method: over(curve, 'lag_fs') for method, curve in curves.autocorrelation.items()}, 60, ('vdos',)
+        ),
+        Files('peaks', _with_rows(peaks), 100, ('peaks',)),
+        Files('sampling', _with_rows(sampling), 110, ('sampling',)),
     ]
 
 

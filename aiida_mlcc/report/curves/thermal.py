@@ -105,11 +105,12 @@ def _figures(found: Findings) -> list[Drawn]:
 
 def _files(found: Findings) -> list[Files]:
     return [
-        Files('thermal', of_temperature(found.results, 'thermal_properties', '{}'), 70),
+        Files('thermal', of_temperature(found.results, 'thermal_properties', '{}'), 70, ('thermal_properties',)),
         Files(
             'mean_square_displacements',
             of_temperature(found.results, 'mean_square_displacements_A2', '{}_A2'),
             80,
+            ('mean_square_displacements',),
         ),
     ]
 
