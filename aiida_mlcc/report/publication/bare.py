@@ -38,7 +38,7 @@ def run_bare(script: Path, packages: Sequence[str], arguments: Sequence[str] = (
         environment['PYTHONPATH'] = os.pathsep.join(path for path in sys.path if path)
         environment['PYTHONDONTWRITEBYTECODE'] = '1'
         return subprocess.run(
-            [sys.executable, '-c', _START, allowed, str(script), *arguments],
+            [sys.executable, '-c', _START, allowed, str(script.resolve()), *arguments],
             env=environment,
             cwd=home,
             capture_output=True,

@@ -55,6 +55,7 @@ def publish(
     :raises Refused: in a sentence.
     """
     refuse_target(target, force)
+    target = target.absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f'.{target.name}.', dir=target.parent))
     try:

@@ -48,6 +48,7 @@ def check(bundle: Path, draw: bool = True) -> Iterator[Check]:
     :param draw: draw the figures, to see that they can be drawn.
     :raises Refused: where the folder is no bundle.
     """
+    bundle = bundle.absolute()
     if not is_bundle(bundle):
         raise Refused(f'{bundle} is not a bundle: {", ".join(OURS)} belong to one')
     failed = False

@@ -1,4 +1,4 @@
-"""The privacy filter, on an archive of a cluster written by hand: what it takes out, what it leaves, and what it says."""
+"""The privacy filter on an archive of a cluster written by hand: what it takes out, what it leaves, what it says."""
 
 import getpass
 import json
