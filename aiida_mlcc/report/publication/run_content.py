@@ -22,7 +22,7 @@ from aiida_mlcc.report.outputs import by_method, outputs_of
 from aiida_mlcc.report.page import PAGE, references_found, render
 from aiida_mlcc.report.page_provenance import formula_of, minimal_bases, versions_of
 from aiida_mlcc.report.publication.captions import figures_with_captions
-from aiida_mlcc.report.publication.verify_bundle import column_of, read_table, sha256
+from aiida_mlcc.report.publication.verify_bundle import is_column, numbers, read_table, sha256
 from aiida_mlcc.report.references import crystal_of, shipped_references
 from aiida_mlcc.report.results import results_of
 from aiida_mlcc.report.trace import Energy, Trace, ancestors_of, energies_of, sources_of, trace
@@ -210,8 +210,9 @@ def _columns(kind: str, table: Mapping[str, list[str]], nodes: Sequence[Any]) ->
         for name in table:
             if name in found or not _is_numeric(table[name]):
                 continue
+            column = numbers(table[name])
             for source in _candidates(name, arrays, kind in _ALONG):
-                if column_of(table, source, arrays, name):
+                if is_column(column, source, arrays):
                     found[name] = {'node': node.uuid, **source}
                     break
     return found

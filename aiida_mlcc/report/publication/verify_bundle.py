@@ -241,19 +241,18 @@ def frames_of(path: Path) -> Iterator[tuple[dict[str, str], NDArray[np.float64]]
         at += 2 + n_atoms
 
 
-def column_of(
-    table: Mapping[str, list[str]], source: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], name: str
-) -> bool:
+def is_column(found: NDArray[np.float64], source: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bool:
     """Tell whether a column of a CSV file has the numbers of an array, to the digits that it is written with.
 
     :param source: ``array``, and the ``index`` of a part of it where only a part is meant; ``by_branch`` where the rows
         of the file go through the second axis first.
     """
+    if source['array'] not in arrays:
+        return False
     values = np.asarray(arrays[source['array']], dtype=float)
     if source.get('index') is not None:
         values = values[source['index']]
-    flat = (values.T if source.get('by_branch') else values).ravel()
-    return same(numbers(table[name]), flat)
+    return same(found, (values.T if source.get('by_branch') else values).ravel())
 
 
 def same(found: NDArray[np.float64], expected: NDArray[np.float64]) -> bool:
@@ -343,10 +342,17 @@ _UUID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 
 def _wrong_columns(bundle: Path, run: Mapping[str, Any], archive: Archive) -> list[str]:
     problems = []
+    arrays: dict[str, dict[str, NDArray[Any]]] = {}
+
+    def arrays_of(uuid: str) -> dict[str, NDArray[Any]]:
+        if uuid not in arrays:
+            arrays[uuid] = archive.arrays(uuid)
+        return arrays[uuid]
+
     for entry in run['curves']:
         table = read_table(bundle / entry['csv'])
         for name, source in entry['columns'].items():
-            if name not in table or not column_of(table, source, archive.arrays(source['node']), name):
+            if name not in table or not is_column(numbers(table[name]), source, arrays_of(source['node'])):
                 problems.append(f'{entry["csv"]}: {name} is not {source["array"]} of the node {source["node"]}')
     return problems
 
