@@ -14,9 +14,9 @@ from aiida_mlcc.report.archive import TRAVERSAL, refuse_licensed
 from aiida_mlcc.report.outputs import by_method, outputs_of, plain
 from aiida_mlcc.report.page_provenance import formula_of
 from aiida_mlcc.report.publication.request import Refused
-from aiida_mlcc.science.methods import METHODS, SLUGS
+from aiida_mlcc.science.methods import METHODS
 
-_OF_METHOD = re.compile(r' of (\S+)$')
+_OF_METHOD = re.compile(r'^[a-z_]+ of (\S.*)$')
 _UNFIT = re.compile(r'[^\w.()+-]+')
 
 
@@ -90,7 +90,7 @@ def _names_of(entry: dict[str, Any]) -> list[str]:
     if not methods and (found := _OF_METHOD.search(str(entry.get('what', '')))):
         methods = [found.group(1)]
     known = [METHODS.get(method, method) for method in methods]
-    return [method for method in known if method in SLUGS] or [str(entry.get('stage') or entry.get('what') or 'run')]
+    return known or [str(entry.get('stage') or entry.get('what') or 'run')]
 
 
 def _refuse_other_settings(first: orm.ProcessNode, second: orm.ProcessNode, name: str) -> None:
@@ -99,9 +99,10 @@ def _refuse_other_settings(first: orm.ProcessNode, second: orm.ProcessNode, name
         if one[slug] != other[slug]:
             keys = sorted(key for key in {*one[slug], *other[slug]} if one[slug].get(key) != other[slug].get(key))
             told = ', '.join(f'{key} {_short(one[slug].get(key))} and {_short(other[slug].get(key))}' for key in keys)
+            method = METHODS.get(slug, slug)
             raise Refused(
-                f'{_name(first)} and {_name(second)} are both called {name!r}, but their labels of {METHODS[slug]} '
-                f'have different settings ({told}): give the runs labels that tell them apart, or publish two bundles'
+                f'{_name(first)} and {_name(second)} are both called {name!r}, but their labels of {method} have '
+                f'different settings ({told}): give the runs labels that tell them apart, or publish two bundles'
             )
 
 
