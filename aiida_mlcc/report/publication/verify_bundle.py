@@ -309,7 +309,8 @@ def _wrong_points(bundle: Path, run: Mapping[str, Any], results: Mapping[str, An
         points = methods[entry['method']]['special_points_cm1']
         table = read_table(bundle / entry['csv'])
         for name in _SPREAD:
-            expected = np.array([value for point in points.values() for value in point[name]], dtype=float)
+            labels = dict.fromkeys(label.removeprefix("'") for label in table['label'])
+            expected = np.array([value for label in labels for value in points[label][name]], dtype=float)
             if not same(numbers(table[name]), expected):
                 problems.append(f'{entry["csv"]}: {name} is not that of results.json')
     return problems
