@@ -38,7 +38,7 @@ from aiida_mlcc.science.fit.force_constants import fit_delta
 from aiida_mlcc.science.fit.readout import Readout
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.force_field.kinds import kind_of
-from aiida_mlcc.science.methods import CONTROLS, WAVEFUNCTION_METHODS
+from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS, control_of
 from aiida_mlcc.science.npz import write_json
 from aiida_mlcc.science.published_data import MLPHONONS, read_published
 from aiida_mlcc.science.snapshots import Label, Snapshots
@@ -106,7 +106,7 @@ def models_of(half: Half) -> list[dict[str, Any]]:
     base_energies, base_forces = predict(base, half.snapshots)
     control = predict(train(half, half.base_method, None, forces=False), half.snapshots)
     entries = [
-        _functional(half, CONTROLS[half.base_method], label, *control),
+        _functional(half, control_of(half.base_method), label, *control),
         _functional(half, half.base_method, label, base_energies, base_forces),
     ]
     fitter = ReadoutFitter(half.known, base.terms[0], half.base_method)
