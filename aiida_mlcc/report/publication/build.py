@@ -49,6 +49,8 @@ def build(bundle: Path, request: Request) -> Iterator[str]:
             runs.append(write_run(orm.load_node(uuid), bundle, folder, request.without_models))
             yield f'wrote the curves, labels, models and phonons of {runs[-1].entry["label"] or uuid}'
         _write_texts(bundle, request, runs)
+        # Nodes cannot be read once the archive is closed.
+        description = texts.description_of(runs)
     yield 'wrote the texts'
     drawn = run_bare(bundle / 'figures/make_figures.py', ('numpy', 'matplotlib'))
     if drawn.returncode:
@@ -56,7 +58,7 @@ def build(bundle: Path, request: Request) -> Iterator[str]:
     yield f'drew {len(drawn.stdout.splitlines())} figures'
     entries = [run.entry for run in runs]
     files = [name for name in files_of(bundle) if name != CRATE]
-    text = crate(request, entries, texts.description_of(runs), files, bundle)
+    text = crate(request, entries, description, files, bundle)
     (bundle / CRATE).write_text(text, encoding='utf-8')
     write_sums(bundle)
     for check in checks.check(bundle, draw=False):
