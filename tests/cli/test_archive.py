@@ -51,7 +51,8 @@ def said(tmp_path_factory):
 
 def test_results_trace_and_plot_read_an_archive_without_torch_and_pyscf(said):
     assert all(f'{command} 0 None' in said[0] for command in ('results', 'trace', 'plot'))
-    assert '48 energies' in said[0]
+    assert 'dispersion of HF' in said[0]
+    assert 'MdCalculation md, frame 0' in said[0]
     assert (said[1] / 'figure.svg').is_file()
 
 

@@ -148,7 +148,7 @@ def test_frames_are_those_after_every_so_many_steps_and_carry_labels(tmp_path: P
     all_frames, few = trajectory(every), trajectory(some)
     assert (all_frames.n_frames, few.n_frames) == (60, 15)
     assert np.array_equal(few.positions, all_frames.positions[3::4])
-    label = few.labels['PBE']
+    label = few.labels['ML(PBE)']
     assert label.forces is not None
     assert set(label.source) == {'force_field', 'dtype'}
     assert np.isfinite(label.energies).all()

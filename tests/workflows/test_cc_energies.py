@@ -153,7 +153,7 @@ def test_labels_of_other_settings_are_not_added_to(python):
             r'per_method\.HF: 9 frames asked for',
         ),
         ({'selection': {'kind': 'optimal', 'n': 2}}, "kind 'optimal' needs `structure`"),
-        ({'methods': ['CCSDT']}, "unknown method 'CCSDT'"),
+        ({'methods': ['CCSDT']}, 'the engine pyscf has no CCSDT, only HF, MP2, CCSD'),
         ({'methods': []}, 'no method asked for'),
         ({'selection': {'kind': 'random', 'n': 9}}, '9 frames asked for, of 3'),
         ({'engine': {'conv_tol': -1.0}}, 'must be above 0'),
