@@ -54,10 +54,8 @@ def _training_cell(inputs: Mapping[str, Any], crystal: Any) -> Any:
 
 def _wave_vectors(crystal: Any, cell: Any, symprec: float) -> tuple[str, int]:
     """Return the special points among the wave vectors that a cell holds, and how many it holds in all."""
-    import numpy as np
 
-    from aiida_mlcc.science.commensurate import commensurate_qpoints
-    from aiida_mlcc.science.crystal import commensurate, primitive_cell
+    from aiida_mlcc.science.crystal import commensurate, commensurate_qpoints, primitive_cell, same_points
     from aiida_mlcc.science.dispersion import band_path
 
     primitive = primitive_cell(crystal, symprec)
@@ -65,8 +63,7 @@ def _wave_vectors(crystal: Any, cell: Any, symprec: float) -> tuple[str, int]:
     path = band_path(primitive, 2, symprec)
     named = []
     for label, point in path.points.items():
-        apart = held - np.asarray(point)
-        if np.abs(apart - np.rint(apart)).max(axis=1).min() < 1e-6:
+        if same_points(held, point).any():
             named.append('Γ' if label == 'GAMMA' else label)
     return f'{", ".join(named[:_SHOWN])}{" …" if len(named) > _SHOWN else ""}', len(held)
 

@@ -108,7 +108,9 @@ def known_before(
     """
     dipole, settings = dipole_of(content, data.snapshots), content.get('force_constants')
     if settings is None:
-        return Known.of(() if dipole is None else (dipole.term(),), data.snapshots)
+        if dipole is None:
+            return Known.nothing(data.snapshots)
+        return Known.of((dipole.term(),), data.snapshots, dipole.primitive)
     if content.get('primitive') is None:
         raise JobError('force constants need the primitive cell of the crystal')
     try:
@@ -117,7 +119,7 @@ def known_before(
         fitted = fit_base(frames, primitive, target.method, dipole, chosen, reference=reference)
     except (SnapshotsError, CrystalError, FitError, RidgeError) as error:
         raise JobError(str(error)) from None
-    return Known.of(fitted.terms, data.snapshots)
+    return Known.of(fitted.terms, data.snapshots, primitive)
 
 
 def prepare(

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.task import JobError
+from aiida_mlcc.science.fit.mapped_frames import evaluated
 from aiida_mlcc.science.force_field import Term
-from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.modes import inverse_force_weights
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -99,9 +100,14 @@ class Known:
     forces: NDArray[np.float64]
 
     @classmethod
-    def of(cls, terms: Sequence[Term], snapshots: Snapshots) -> Known:
-        """Evaluate terms on all frames."""
-        return cls(tuple(terms), *energies_and_forces(terms, snapshots))
+    def of(cls, terms: Sequence[Term], snapshots: Snapshots, primitive: Atoms) -> Known:
+        """Evaluate terms on all frames, which are of supercells of `primitive`."""
+        return cls(tuple(terms), *evaluated(terms, snapshots, primitive))
+
+    @classmethod
+    def nothing(cls, snapshots: Snapshots) -> Known:
+        """Return what a network has to do without."""
+        return cls((), np.zeros(snapshots.n_frames), np.zeros_like(snapshots.positions))
 
     def left_of(self, data: Labelled) -> Labelled:
         """Return what it leaves of the labels."""

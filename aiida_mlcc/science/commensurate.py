@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
-from aiida_mlcc.science.crystal import SiteMap
+from aiida_mlcc.science.crystal import SiteMap, commensurate_qpoints
 from aiida_mlcc.science.vdos import FS_TO_CM, verlet_frequencies
 
 _CM1_PER_ROOT = (
@@ -67,29 +67,6 @@ class NormalModes:
         for part in np.array_split(np.arange(len(rounded)), max(1, len(rounded) * len(lags) // 4_000_000)):
             values += found[:, :, part] @ np.cos(phases[part, None] * lags)
         return dict(zip(self.elements, values, strict=True))
-
-
-def commensurate_qpoints(multiples: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the wave vectors that fit a supercell, in units of the reciprocal vectors of the primitive cell.
-
-    :param multiples: the supercell's vectors as rows in units of the primitive vectors.
-    :returns: shape (n_cells, 3), Γ first.
-    """
-    n_cells = round(abs(float(np.linalg.det(multiples))))
-    # q·H is whole; so q lies on the lattice of the rows of H⁻ᵀ, which is to be taken modulo whole numbers.
-    reciprocal = np.linalg.inv(multiples).T
-    reach = np.arange(n_cells)
-    numbers = np.stack(np.meshgrid(*[reach[: _order(row)] for row in reciprocal], indexing='ij'), axis=-1)
-    points = np.round(numbers.reshape(-1, 3) @ reciprocal % 1.0, 9) % 1.0
-    return np.unique(points, axis=0)
-
-
-def _order(vector: NDArray[np.float64]) -> int:
-    """Return how many times a vector must be repeated to be whole."""
-    n = 1
-    while np.abs(n * vector - np.rint(n * vector)).max() > 1e-9:
-        n += 1
-    return n
 
 
 def normal_modes(

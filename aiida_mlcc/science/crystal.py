@@ -34,6 +34,7 @@ _LAST_STABLE = 83
 """Where no isotope is stable, some tables have the mass and others the whole number next to it."""
 
 _WHOLE = 1e-6
+_SAME_POINT = 1e-6
 _ATOMS_TRIED = 8
 _REACH = 0.4
 _REFINEMENTS = 8
@@ -208,6 +209,30 @@ def commensurate(
             f'(allowed {strain_tolerance:.2g}): strained, incommensurate, or in another orientation'
         )
     return multiples.astype(np.int64), lattice
+
+
+def commensurate_qpoints(multiples: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the wave vectors that a supercell holds, in [0, 1), Γ first, shape (n_cells, 3).
+
+    :param multiples: the supercell's vectors as rows in units of the primitive vectors.
+    """
+    from phonopy.harmonic.dynmat_to_fc import get_commensurate_points
+
+    right_handed = multiples.T * (1 if np.linalg.det(multiples) > 0 else -1)
+    points = wrapped(get_commensurate_points(right_handed))
+    return np.array(sorted(points, key=lambda q: (np.abs(q).sum(), *q)))
+
+
+def wrapped(qpoint: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the equivalent wave vector in [0, 1)."""
+    point = qpoint - np.floor(qpoint + _SAME_POINT)
+    return np.where(np.abs(point) < _SAME_POINT, 0.0, point)
+
+
+def same_points(points: NDArray[np.float64], qpoint: ArrayLike, tolerance: float = _SAME_POINT) -> NDArray[np.bool_]:
+    """Tell which of `points`, shape (…, 3), are a wave vector, but for reciprocal lattice vectors; shape (…)."""
+    apart = points - np.asarray(qpoint, dtype=float)
+    return np.asarray(np.abs(apart - np.rint(apart)).max(axis=-1) < tolerance)
 
 
 def reach_of_sites(primitive: Atoms) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_mlcc.science.crystal import CrystalError, shortest_distance
+from aiida_mlcc.science.crystal import CrystalError, same_points, shortest_distance
 from aiida_mlcc.science.fit.force_constants_basis import (
     decaying_basis,
     resolved_bases,
@@ -158,7 +158,7 @@ def _asked(modes: list[Mode], primitive: Atoms, qpoints: Sequence[ArrayLike] | N
     found = []
     for qpoint in qpoints:
         images = star(np.asarray(qpoint, dtype=float), rotations)
-        there = [mode for mode in modes if _is_among(np.array(mode.qpoint), images)]
+        there = [mode for mode in modes if same_points(images, mode.qpoint).any()]
         if not there:
             raise DesignError(
                 f'the wave vector {np.asarray(qpoint).tolist()} is not commensurate with the training cell, '
@@ -166,11 +166,6 @@ def _asked(modes: list[Mode], primitive: Atoms, qpoints: Sequence[ArrayLike] | N
             )
         found.extend(there)
     return found
-
-
-def _is_among(qpoint: NDArray[np.float64], images: NDArray[np.float64]) -> bool:
-    apart = images - qpoint
-    return bool((np.abs(apart - np.rint(apart)).max(axis=1) < _SAME).any())
 
 
 def design_frozen_phonons(snapshots: Snapshots, primitive: Atoms, selection: Mapping[str, Any]) -> Snapshots:

@@ -38,7 +38,7 @@ def displaced_cells(
     """Return a supercell at rest, then with the displacements of phonopy, one atom moved in each.
 
     :param matrix: the supercell of `crystal`, as phonopy reads it.
-    :raises CrystalError: for a distance that is no small displacement of this crystal.
+    :raises CrystalError: for a distance of more than a tenth of the shortest distance between atoms.
     """
     from phonopy import Phonopy
 

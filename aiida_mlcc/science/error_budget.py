@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from aiida_mlcc.science.branches import Branches, branches_of, point_matrices
 from aiida_mlcc.science.crystal import commensurate as multiples_of
-from aiida_mlcc.science.crystal import from_phonopy, map_onto_crystal, supercell
+from aiida_mlcc.science.crystal import from_phonopy, map_onto_crystal, same_points, supercell
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 from aiida_mlcc.science.modes import star
@@ -193,18 +193,17 @@ def _base_error(
     entries = of_reference or member.get('projected_residuals') or []
     rows: list[tuple[float, float]] = []
     for entry in entries:
-        apart = images - np.asarray(entry['qpoint'])
-        if 'degeneracy' not in entry or np.abs(apart - np.rint(apart)).max(axis=1).min() > _WHOLE:
+        if 'degeneracy' not in entry or not same_points(images, entry['qpoint'], _WHOLE).any():
             continue
         error = entry['standard_error_cm1']
         if of_reference is None:
             error = float(np.sqrt(max(entry['shift_cm1'] ** 2 - error**2, 0.0)))
         rows += [(entry['frequency_cm1'], error)] * entry['degeneracy']
-    # At Γ the three rigid shifts are no modes.
-    n_missing = len(frequencies) - len(rows)
-    if not rows or n_missing not in (0, 3):
+    # The entries leave out the three rigid shifts at Γ, and modes along which no frame moves.
+    n_shifts = 3 if same_points(images, np.zeros(3), _WHOLE).any() else 0
+    if not rows or len(rows) + n_shifts != len(frequencies):
         return None
-    of_base, errors = np.array([(0.0, 0.0)] * n_missing + sorted(rows)).T
+    of_base, errors = np.array(sorted([(0.0, 0.0)] * n_shifts + rows)).T
     ratio = np.abs(of_base) / np.maximum(np.abs(frequencies), 1.0)
     return np.asarray(errors * np.minimum(ratio, _LARGEST_RATIO))
 

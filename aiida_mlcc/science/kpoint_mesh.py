@@ -12,14 +12,17 @@ from aiida_mlcc.science.symmetry import SYMPREC
 _TOLERANCE = 1e-6
 
 
-def refuse_mesh(atoms: Atoms, mesh: Sequence[int], shift: Sequence[int], symprec: float = SYMPREC) -> str | None:
+def refuse_mesh(
+    atoms: Atoms, mesh: Sequence[int], shift: Sequence[int], symprec: float = SYMPREC, at_rest: bool = False
+) -> str | None:
     """Return why a mesh of k-points does not go with the symmetry of a cell, in a sentence, or None.
 
-    A mesh that is shifted in all three directions is taken if it has the symmetry without the shift: programs average
-    the density over the symmetry, also where the shifted mesh alone has less of it, as in a face-centred lattice.
+    :param at_rest: the atoms stay where they are. Then a mesh that is shifted in all three directions needs the
+        symmetry without the shift only: programs average the density over the symmetry, also where the shifted mesh
+        alone has less of it, as in a face-centred lattice. Displaced atoms have no symmetry to average over.
     """
-    halved = list(shift) not in ([0, 0, 0], [1, 1, 1])
-    if keeps_symmetry(atoms, mesh, [0, 0, 0], symprec) and not (halved and not keeps_symmetry(atoms, mesh, shift)):
+    counted = [0, 0, 0] if at_rest and list(shift) == [1, 1, 1] else shift
+    if keeps_symmetry(atoms, mesh, counted, symprec):
         return None
     return (
         f'the mesh of k-points {list(mesh)} with the shift {list(shift)} has less symmetry than the cell, and so would '

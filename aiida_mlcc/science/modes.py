@@ -8,21 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
 from ase import Atoms, units
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import SiteMap
+from aiida_mlcc.science.crystal import SiteMap, commensurate_qpoints, same_points, wrapped
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 
 CM1_PER_ROOT_CURVATURE = float(np.sqrt(units._e / units._amu) * 1e10 / (2 * np.pi * units._c * 100))
 """cm⁻¹ per √(eV/Å²/amu)."""
 
 _DEGENERATE_CM1 = 0.05
-_SAME_POINT = 1e-6
+_GAMMA = np.zeros(3)
 _BLOCKS = 20
 _LARGEST_SHARE = 20.0
 _NO_SPREAD = 1e-9
@@ -56,28 +55,6 @@ def curvature_of(frequency_cm1: float) -> float:
     return float(np.sign(frequency_cm1) * (frequency_cm1 / CM1_PER_ROOT_CURVATURE) ** 2)
 
 
-def commensurate_qpoints(multiples: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the wave vectors that a supercell holds, in [0, 1), Γ first, shape (n_cells, 3).
-
-    :param multiples: the supercell's vectors as rows in units of the primitive vectors.
-    """
-    size = round(abs(float(np.linalg.det(multiples))))
-    inverse = np.linalg.inv(multiples)
-    found: dict[tuple[int, ...], NDArray[np.float64]] = {}
-    for numbers in product(range(size), repeat=3):
-        point = wrapped(inverse @ np.array(numbers, dtype=float))
-        found.setdefault(tuple(np.rint(point * 1e6).astype(int)), point)
-        if len(found) == size:
-            break
-    return np.array(sorted(found.values(), key=lambda q: (np.abs(q).sum(), *q)))
-
-
-def wrapped(qpoint: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the equivalent wave vector in [0, 1)."""
-    point = qpoint - np.floor(qpoint + _SAME_POINT)
-    return np.where(np.abs(point) < _SAME_POINT, 0.0, point)
-
-
 def star(qpoint: NDArray[np.float64], rotations: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return all wave vectors that symmetry and time reversal make equal to one, in [0, 1), shape (n, 3)."""
     images = [sign * np.linalg.inv(rotation).T @ qpoint for rotation in rotations for sign in (1, -1)]
@@ -100,8 +77,7 @@ def commensurate_modes(
     modes: list[Mode] = []
     while len(remaining):
         images = star(remaining[0], rotations)
-        apart = remaining[:, None] - images
-        together = (np.abs(apart - np.rint(apart)).max(axis=2) < _SAME_POINT).any(axis=1)
+        together = same_points(remaining[:, None], images).any(axis=1)
         modes.extend(_modes_of_star(dynamical, masses, site_map, remaining[together]))
         remaining = remaining[~together]
     return modes
@@ -111,7 +87,7 @@ def _modes_of_star(
     dynamical: NDArray[np.float64], masses: NDArray[np.float64], site_map: SiteMap, qpoints: NDArray[np.float64]
 ) -> list[Mode]:
     waves = _plane_waves(site_map, qpoints)
-    if np.abs(qpoints[0]).max() < _SAME_POINT:
+    if same_points(qpoints[0], _GAMMA):
         shifts = np.kron(np.sqrt(masses / masses.sum())[:, None], np.eye(3))
         waves = np.linalg.svd(waves - shifts @ (shifts.T @ waves), full_matrices=False)[0][:, : waves.shape[1] - 3]
     values, vectors = np.linalg.eigh(waves.T @ dynamical @ waves)

@@ -121,9 +121,9 @@ class Snapshots:
 
     @property
     def base_methods(self) -> tuple[str, ...]:
-        """The methods of kind ``dft``: those a base can be trained on."""
-        kinds = self.kinds
-        return tuple(method for method in self.methods if kinds[method] == DFT)
+        """The methods of kind ``dft``, those with forces first: a base is trained on the first."""
+        found = [method for method, kind in self.kinds.items() if kind == DFT]
+        return tuple(sorted(in_order(found, self.kinds), key=lambda method: self.labels[method].forces is None))
 
     def select(self, indices: ArrayLike) -> Snapshots:
         """Return the frames `indices`, in that order, with their labels."""

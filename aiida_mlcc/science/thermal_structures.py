@@ -14,11 +14,11 @@ from aiida_mlcc.science.crystal import map_onto_crystal, shortest_distance
 from aiida_mlcc.science.design import INSTABILITY
 from aiida_mlcc.science.fit.base import fit_base
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel
-from aiida_mlcc.science.fit.reference import reference_model
+from aiida_mlcc.science.fit.reference import method_of_reference, reference_model
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 from aiida_mlcc.science.modes import Mode, curvature_of
 from aiida_mlcc.science.settings import Settings, setting
-from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
+from aiida_mlcc.science.snapshots import Snapshots
 
 _LARGEST_SHARE = 0.1
 _EV_PER_CM1 = constants.h * constants.c * 100 / constants.e
@@ -97,19 +97,17 @@ def next_structures(
 
     :param reference: displacements with the forces of one method.
     :param cell: the supercell at rest that the structures are of.
-    :param frames: the first structures with their forces; None if there are none yet.
+    :param frames: the first structures with their forces; None if there are none yet. Of fewer than two, the reference
+        alone is used.
     :raises ValueError: where nothing can be fitted to the forces, in a sentence.
     """
-    methods = list(reference.labels)
-    if len(methods) != 1:
-        raise SnapshotsError(f'reference displacements have the forces of one method, not of {len(methods)}')
-    temperatures = settings.temperatures(seed)
-    if frames is None:
-        model, wanted = reference_model(reference, primitive, methods[0], cell), temperatures[: settings.n_first]
+    method, temperatures = method_of_reference(reference), settings.temperatures(seed)
+    wanted = temperatures[: settings.n_first] if frames is None else temperatures[settings.n_first :]
+    if frames is None or len(frames.labelled_by(method)) < _FEWEST:
+        model = reference_model(reference, primitive, method, cell)
     else:
-        term = fit_base(frames, primitive, methods[0], reference=reference).terms[0]
+        term = fit_base(frames, primitive, method, reference=reference).terms[0]
         model = HarmonicModel(ForceConstantsModel(term), map_onto_crystal(primitive, cell))
-        wanted = temperatures[settings.n_first :]
     return draw_structures(model, cell, wanted, settings.statistics, seed)
 
 

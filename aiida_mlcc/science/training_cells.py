@@ -19,12 +19,11 @@ from ase import Atoms
 from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.commensurate import commensurate_qpoints
-from aiida_mlcc.science.crystal import from_phonopy, to_phonopy
+from aiida_mlcc.science.crystal import commensurate_qpoints, from_phonopy, same_points, to_phonopy, wrapped
 from aiida_mlcc.science.dispersion import band_path
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel
-from aiida_mlcc.science.modes import star, wrapped
+from aiida_mlcc.science.modes import star
 from aiida_mlcc.science.spring_crystal import spring_model
 
 LARGEST_DENOMINATOR = 24
@@ -143,8 +142,7 @@ class Points:
         """Return the name of the special point that a wave vector is by symmetry, or else its coordinates."""
         images = star(qpoint, self.rotations)
         for label, point in self.special.items():
-            apart = images - np.array(point)
-            if np.abs(apart - np.rint(apart)).max(axis=1).min() < _SAME:
+            if same_points(images, point).any():
                 return label
         smallest = min(np.round(images, 9).tolist(), key=lambda q: (sum(q), q[::-1]))
         return f'({" ".join(str(Fraction(x).limit_denominator(LARGEST_DENOMINATOR)) for x in smallest)})'
@@ -221,7 +219,7 @@ def training_cells(
 def _order(qpoint: NDArray[np.float64]) -> int:
     """Return after how many cells a wave repeats.
 
-    :raises CellRequestError: for coordinates that are no fractions of small whole numbers.
+    :raises CellRequestError: for a coordinate that is not a fraction of small whole numbers.
     """
     fractions = [Fraction(float(x)).limit_denominator(LARGEST_DENOMINATOR) for x in qpoint]
     if any(abs(float(fraction) - x) > _SAME for fraction, x in zip(fractions, qpoint, strict=True)):

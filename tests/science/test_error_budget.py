@@ -206,6 +206,21 @@ def test_a_stiffer_mode_of_a_method_is_off_by_less():
     assert found['GAMMA'][-1] == pytest.approx(2.0)
 
 
+def test_the_rigid_shifts_come_behind_an_imaginary_mode():
+    """The frequencies ascend, so the three imaginary ones stand before the acoustic ones, which have no error."""
+    entries = residuals(((0, 0, 0), -100.0, 3, 5.0, 3.0))
+    found = base_errors(
+        [{'projected_residuals': entries}], {'GAMMA': [-100, -100, -100, 0, 0, 0]}, {'GAMMA': (0, 0, 0)}, DIAMOND
+    )
+    assert found['GAMMA'] == pytest.approx([4, 4, 4, 0, 0, 0])
+
+
+def test_three_modes_that_no_frame_moves_along_are_not_known_elsewhere():
+    entries = residuals(((0, 0.5, 0.5), 800.0, 3, 5.0, 3.0))
+    found = base_errors([{'projected_residuals': entries}], {'X': [0.0] * 6}, {'X': POINTS['X']}, DIAMOND)
+    assert found['X'] is None
+
+
 def test_reference_displacements_know_better_than_frames():
     member = {'projected_residuals': OF_FRAMES, 'reference': {'modes': OF_REFERENCE}}
     found = base_errors([member], {'GAMMA': [0, 0, 0, 1300, 1300, 1300]}, {'GAMMA': (0, 0, 0)}, DIAMOND)

@@ -30,10 +30,11 @@ def test_mesh_has_the_symmetry_of_the_crystal_or_not(atoms, mesh, shift, keeps) 
     assert keeps_symmetry(atoms, mesh, shift) is keeps
 
 
+@pytest.mark.parametrize('at_rest', [True, False])
 @pytest.mark.parametrize(
-    ('mesh', 'shift', 'is_refused'),
-    [([2, 2, 2], [1, 1, 1], False), ([2, 2, 2], [1, 1, 0], True), ([2, 2, 1], [0, 0, 0], True)],
+    ('mesh', 'shift'), [([2, 2, 2], [1, 1, 1]), ([2, 2, 2], [1, 1, 0]), ([2, 2, 1], [0, 0, 0]), ([2, 2, 2], [0, 0, 0])]
 )
-def test_uneven_meshes_are_refused_and_a_shift_of_all_directions_is_not(mesh, shift, is_refused) -> None:
-    reason = refuse_mesh(bulk('Si', 'diamond', a=5.43), mesh, shift)
-    assert ('less symmetry than the cell' in (reason or '')) is is_refused
+def test_uneven_meshes_are_refused_and_a_shift_of_all_directions_only_for_displaced_atoms(mesh, shift, at_rest) -> None:
+    reason = refuse_mesh(bulk('Si', 'diamond', a=5.43), mesh, shift, at_rest=at_rest)
+    even = mesh == [2, 2, 2] and (shift == [0, 0, 0] or (at_rest and shift == [1, 1, 1]))
+    assert ('less symmetry than the cell' in (reason or '')) is not even

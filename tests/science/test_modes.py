@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from aiida_mlcc.science.crystal import map_onto_crystal, supercell, to_phonopy
+from aiida_mlcc.science.crystal import commensurate_qpoints, map_onto_crystal, supercell, to_phonopy
 from aiida_mlcc.science.dispersion import frequencies
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 from aiida_mlcc.science.modes import (
     commensurate_modes,
-    commensurate_qpoints,
     curvature_of,
     frequency_of,
     inverse_force_weights,

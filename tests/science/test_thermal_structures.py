@@ -5,9 +5,17 @@ import pytest
 from ase import units
 
 from aiida_mlcc.science.crystal import map_onto_crystal, supercell
+from aiida_mlcc.science.displacements import Displacements, displaced_cells
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel
+from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.thermal_structures import ThermalStructures, draw_structures, thermal_energy
+from aiida_mlcc.science.snapshots import Label
+from aiida_mlcc.science.thermal_structures import (
+    ThermalStructures,
+    draw_structures,
+    next_structures,
+    thermal_energy,
+)
 from tests.crystals import hessian_of, rocksalt, rocksalt_cube, spring_term
 
 MANY = 3000
@@ -93,3 +101,16 @@ def test_a_larger_cell_has_the_same_modes():
     cell = supercell(rocksalt_cube(), [1, 1, 2])
     drawn = draw_structures(model_of(spring_term(rocksalt(), 3.0), cell), cell, np.array([50.0]), 'classical', 1)
     assert drawn.snapshots.n_atoms == 16
+
+
+@pytest.mark.parametrize('n_labelled', [1, 2])
+def test_one_labelled_structure_is_too_few_to_better_the_force_constants(springs_of_lif, n_labelled):
+    cell = rocksalt_cube()
+    settings = ThermalStructures.of({**ThermalStructures.defaults(), 'n_structures': 6, 'n_first': 2})
+    rest = displaced_cells(cell, 1, Displacements())
+    reference = rest.with_label('LDA', Label(*energies_and_forces((springs_of_lif,), rest)))
+    first = next_structures(reference, rocksalt(), cell, settings, 1).snapshots
+    energies, forces = energies_and_forces((springs_of_lif,), first)
+    energies[n_labelled:], forces[n_labelled:] = np.nan, np.nan
+    drawn = next_structures(reference, rocksalt(), cell, settings, 1, first.with_label('LDA', Label(energies, forces)))
+    assert drawn.snapshots.n_frames == 4

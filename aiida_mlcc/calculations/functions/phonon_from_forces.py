@@ -7,6 +7,7 @@ from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 from aiida_phonopy.data.phonopy import PhonopyData
 from aiida_phonopy.data.preprocess import PreProcessData
+from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_mlcc.data.force_field import ForceFieldData
@@ -53,35 +54,36 @@ def phonon_from_forces(
     """
     frames = evaluated.get_snapshots()
     (label,) = frames.labels.values()
-    start, count = first.value, len(preprocess.displacements)
+    # Each phonopy.Phonopy, and so most methods of these nodes, is a search for the symmetry of the supercell.
+    phonon = preprocess.get_phonopy_instance()
+    start, count = first.value, len(phonon.displacements)
     forces = None if label.forces is None else label.forces[start : start + 1 + count]
     if forces is None or len(forces) <= count:
         return ExitCode(400, f'there are no forces on all {count + 1} cells')
     if not np.isfinite(forces).all():
         wrong = start + int(np.argwhere(~np.isfinite(forces))[0, 0])
         return ExitCode(400, f'a force of cell {wrong} is not a number')
+    if forces.shape[1] != len(phonon.supercell):
+        return ExitCode(400, f'the forces are of {forces.shape[1]} atoms, the supercell has {len(phonon.supercell)}')
     node = PhonopyData(preprocess_data=preprocess)
     if cell is not None and isotopes(atoms := cell.get_ase()):
         node.base.attributes.set('masses', atoms.get_masses().tolist())
     try:
-        charges = _charges_of(preprocess, nac, force_field)
+        charges = _charges_of(from_phonopy(phonon.primitive), nac, force_field)
     except ValueError as error:
         return ExitCode(400, str(error))
     if charges is not None:
-        node.set_born_charges(charges.charges)
+        node.set_array('born_charges', charges.charges)
         node.set_dielectric(charges.dielectric)
         node.base.attributes.set_many({'nac_weight': charges.weight, 'lo_remark': charges.remark})
-    node.set_forces(forces[1:])
-    node.set_residual_forces(forces[0])
+    node.set_array('forces', forces[1:])
+    node.set_array('residual_forces', forces[0])
     return node
 
 
-def _charges_of(
-    preprocess: PreProcessData, nac: orm.ArrayData | None, force_field: ForceFieldData | None
-) -> _Charges | None:
+def _charges_of(primitive: Atoms, nac: orm.ArrayData | None, force_field: ForceFieldData | None) -> _Charges | None:
     known = None
     if force_field is not None:
-        primitive = from_phonopy(preprocess.get_phonopy_instance().primitive)
         known = polarity_of(force_field.get_force_field(), primitive)
     if known is None:
         if nac is None:

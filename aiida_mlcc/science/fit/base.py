@@ -10,21 +10,26 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from aiida_mlcc.science.crystal import same_points
 from aiida_mlcc.science.fit.base_correction import VibratingFrames
 from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
 from aiida_mlcc.science.fit.dipole import dipole_energies_and_forces
-from aiida_mlcc.science.fit.force_constants_basis import decaying_basis, force_constants_basis, resolved_bases
-from aiida_mlcc.science.fit.mapped_frames import MappedFrames, distinct_cells, mapped_frames
+from aiida_mlcc.science.fit.force_constants_basis import (
+    decaying_basis,
+    force_constants_basis,
+    resolved_bases,
+    symmetry_operations,
+)
+from aiida_mlcc.science.fit.mapped_frames import MappedFrames, distinct_cells, evaluated, mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.fit.reference import ReferenceFit, fit_reference
 from aiida_mlcc.science.fit.ridge import Prepared, Problem, blocked_folds, choose_ridges, prepare
 from aiida_mlcc.science.fit.third_order_basis import second_shell, third_order_basis
 from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.force_field.dipole import DipoleModel
-from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.force_field.force_constants import add_up
 from aiida_mlcc.science.force_field.fourth_order import bonds_within
-from aiida_mlcc.science.modes import inverse_force_weights
+from aiida_mlcc.science.modes import inverse_force_weights, star
 from aiida_mlcc.science.settings import Settings, positive_numbers, setting
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
@@ -176,10 +181,9 @@ def fit_base(
         cell = frames.atoms(int(groups[0].indices[0]))
         correction = fit_reference(reference, primitive, method, terms, frames_cell=cell)
         errors['reference'] = correction.errors
-        for group in groups:
-            energy, pulls = energies_and_forces((correction.term,), frames.select(group.indices))
-            left[group.indices] -= energy
-            residuals.reshape(n_frames, -1)[group.indices] -= pulls.reshape(len(pulls), -1)
+        energies, forces = evaluated((correction.term,), frames, primitive)
+        left -= energies
+        residuals = residuals - forces.ravel()
         terms = (*add_up([terms[0], correction.term]), *terms[1:])
     errors['forces_rmse_mev_angstrom'] = _milli_rms(residuals)
     return ForceConstantsFit(terms, float(np.nanmean(left)), errors, correction)
@@ -254,7 +258,7 @@ def _judged(
     modes."""
     label = frames.labels[method]
     assert label.forces is not None
-    energies, forces = energies_and_forces(field.terms, frames)
+    energies, forces = evaluated(field.terms, frames, primitive)
     energies += field.constant_of(frames.symbols)
     drawn = counts > 0
     found: dict[str, Any] = {
@@ -274,16 +278,25 @@ def _judged(
             'may help (`base.kind`: force-constants+mace)'
         )
     found |= {'projected_residuals': [], 'residuals_at_rest': True}
-    # The modes of each cell by its own frames: one frame alone tells none.
-    for group in mapped_frames(frames, primitive):
+    # The modes of each cell by its own frames, those of most frames first: one frame alone tells none.
+    for group in sorted(mapped_frames(frames, primitive), key=lambda group: -len(group.indices)):
         if len(group.indices) > 1:
             vibrations = VibratingFrames.of(frames.select(group.indices), primitive, method)
-            found['projected_residuals'] += vibrations.residuals((label.forces - forces)[group.indices])
+            left = vibrations.residuals((label.forces - forces)[group.indices])
+            found['projected_residuals'] += _elsewhere(left, found['projected_residuals'], primitive)
             found['residuals_at_rest'] &= vibrations.reach_rest
             if reference is not None and 'reference' not in found:
                 modes = reference.mode_errors(vibrations.modes, vibrations.site_map)
                 found['reference'] = {**reference.errors, 'modes': modes}
     return found
+
+
+def _elsewhere(entries: list[dict[str, Any]], known: list[dict[str, Any]], primitive: Atoms) -> list[dict[str, Any]]:
+    """Return the entries of wave vectors that symmetry makes different from all that are known."""
+    rotations = symmetry_operations(primitive, 1e-5)[0]
+    qpoints = {tuple(entry['qpoint']) for entry in known}
+    images = [star(np.array(qpoint), rotations) for qpoint in qpoints]
+    return [entry for entry in entries if not any(same_points(each, entry['qpoint']).any() for each in images)]
 
 
 def _unseen(basis: PotentialBasis, features: NDArray[np.float64]) -> dict[str, int]:

@@ -198,6 +198,9 @@ class VibratingFrames:
             fitted, seen = np.flatnonzero(half != number), np.flatnonzero(half == number)
             term, _ = self.correction(residual_forces, cutoff, fitted)
             judged.append(self.residuals(residual_forces - self.energies_and_forces(term)[1], seen))
+        # A mode along which one half does not move is not judged.
+        others = {(*entry['qpoint'], entry['frequency_cm1']): entry for entry in judged[1]}
+        both = [(one, others.get((*one['qpoint'], one['frequency_cm1']))) for one in judged[0]]
         return [
             {
                 **one,
@@ -205,7 +208,8 @@ class VibratingFrames:
                 'standard_error_cm1': _root_mean_square(one['standard_error_cm1'], other['standard_error_cm1']),
                 'halves_cm1': [one['shift_cm1'], other['shift_cm1']],
             }
-            for one, other in zip(*judged, strict=True)
+            for one, other in both
+            if other is not None
         ]
 
 

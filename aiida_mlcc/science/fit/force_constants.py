@@ -9,8 +9,8 @@ The dipole–dipole energy of a polar crystal is one more column without ridge, 
 energies are long-ranged, so force constants that reach beyond what the cell resolves would imitate it: beside it the
 second order has the longest cutoff that the cell resolves in full.
 
-Frozen phonons in two amplitudes are extrapolated to none: each has terms of higher order of its own, which are no part
-of the force field.
+Frozen phonons in two amplitudes are extrapolated to zero amplitude: each has terms of higher order of its own, which
+the force field leaves out.
 """
 
 from __future__ import annotations
@@ -196,9 +196,10 @@ def fit_delta(
         ``cv_rmse_mev_atom`` and ``blocked_cv_rmse_mev_atom`` (frames left out; covariates, if any,
         are known there), ``cv_rescaling_mev_atom`` (E_base rescaled and nothing else); ``label_noise_mev_cell``, what
         is left over of the coldest frames; ``suspicious_labels``, frames whose energy its own fit
-        puts far off, and whether they were ``left_out``; with a `harmonic` base ``undetermined_modes``, of which the
-        labels say little, see :func:`~aiida_mlcc.science.fit.label_evidence.undetermined_modes`; with a `dipole`
-        ``long_range``, see :class:`~aiida_mlcc.science.fit.long_range.LongRange`.
+        puts far off, and whether they were ``left_out``; with a `harmonic` base, where there are force constants,
+        ``undetermined_modes``, of which the labels say little, see
+        :func:`~aiida_mlcc.science.fit.label_evidence.undetermined_modes`; with a `dipole` ``long_range``,
+        see :class:`~aiida_mlcc.science.fit.long_range.LongRange`.
     :raises aiida_mlcc.science.settings.SettingsError: for a setting that is unknown or not allowed.
     :raises FitError: where there are too few labels or no motion to learn from.
     :raises aiida_mlcc.science.crystal.CrystalError: where a frame is not a supercell of `primitive`.
@@ -248,7 +249,7 @@ def fit_delta(
         left_out = [{**entry, 'left_out': True} for entry in suspicious]
         named = [*left_out, *fit.errors['suspicious_labels']]
         return replace(fit, errors={**fit.errors, 'suspicious_labels': named})
-    if harmonic is not None:
+    if harmonic is not None and not judgement.is_rescaling:
         errors['undetermined_modes'] = undetermined_modes(
             solution.problem,
             solution.ridges,
@@ -293,9 +294,7 @@ def _told(judgement: Judgement, n_atoms: int) -> dict[str, Any]:
         **{name: None if value is None else per_atom * value for name, value in known.items()},
     }
     if judgement.is_rescaling:
-        found['remark'] = (
-            'the energies speak for no force constants beside the rescaled energy of the base, which is used alone'
-        )
+        found['remark'] = 'the energies support no force constants of their own: Δ only rescales what is known already'
     elif judgement.is_worth_it is False:
         found['remark'] = (
             f'Δ predicts energies that it has not seen ({judgement.judged_by}) to '
@@ -334,6 +333,11 @@ def _fold_in(choice: Choice, labels: Labels, below: Mapping[str, _Solution], set
     amplitudes = problem.problem.features[problem.problem.is_energy, len(exact) - choice.n_amplitudes :]
     coefficients = {name: float(exact[n + 1 + number]) for number, name in enumerate(below)}
     deviations, sampling = _sample(problem, choice.ridges_of_spread, settings)
+    if choice.spread_ridges is not None:
+        # What is held at zero for want of evidence may still be what its fit says: that is part of what is not known.
+        held_back = problem.solve(choice.spread_ridges)[0] - exact
+        shares = np.random.default_rng([settings.seed, 3]).normal(size=len(deviations))
+        deviations = deviations + shares[:, None] * held_back
     if choice.n_amplitudes:
         deviations = deviations + _noise_at_rest(labels, problem, choice.ridges_of_spread, settings)
     noise = _label_noise(problem, ridges, n)

@@ -10,6 +10,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, reach_of_sites, unwrap
+from aiida_mlcc.science.force_field import Term
+from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.snapshots import Snapshots
 
 _SAME_CELL = 1e-6
@@ -49,6 +51,21 @@ def mapped_frames(snapshots: Snapshots, primitive: Atoms) -> list[MappedFrames]:
         groups.append(MappedFrames(pending[alike], site_map, moved[alike]))
         pending = pending[~alike]
     return groups
+
+
+def evaluated(
+    terms: Sequence[Term], snapshots: Snapshots, primitive: Atoms
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return Σ_t w_t·E_t (eV per cell, shape (n_frames,)) and its forces (eV/Å, shape (n_frames, n_atoms, 3)).
+
+    :param snapshots: of any supercells of `primitive`.
+    :raises CrystalError: where a frame is not a supercell of `primitive`.
+    """
+    energies, forces = np.zeros(snapshots.n_frames), np.zeros_like(snapshots.positions)
+    for group in mapped_frames(snapshots, primitive) if terms else ():
+        here = group.indices
+        energies[here], forces[here] = energies_and_forces(terms, snapshots.select(here))
+    return energies, forces
 
 
 def distinct_cells(frames: Sequence[MappedFrames]) -> list[SiteMap]:

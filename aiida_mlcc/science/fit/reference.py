@@ -15,7 +15,13 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy import constants
 
-from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, shortest_distance
+from aiida_mlcc.science.crystal import (
+    CrystalError,
+    SiteMap,
+    commensurate_qpoints,
+    map_onto_crystal,
+    shortest_distance,
+)
 from aiida_mlcc.science.displacements import LARGEST_SHARE
 from aiida_mlcc.science.fit.force_constants_basis import ForceConstantsBasis, decaying_basis, resolved_bases
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, mode_sensitivities
@@ -25,7 +31,7 @@ from aiida_mlcc.science.fit.ridge import Problem, choose_by_evidence, prepare, u
 from aiida_mlcc.science.force_field import Term
 from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.modes import Mode, commensurate_qpoints
+from aiida_mlcc.science.modes import Mode
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
 RIDGES = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
@@ -125,6 +131,19 @@ class ReferenceForces:
         found = energies_and_forces(terms, self.frames)[1]
         has_rest = len(found) > len(self.forces)
         return self.forces - (found[1:] - found[0] if has_rest else found)
+
+
+def method_of_reference(reference: Snapshots) -> str:
+    """Return the method whose forces reference displacements have.
+
+    :raises SnapshotsError: where it is not one.
+    """
+    methods = [method for method, label in reference.labels.items() if label.forces is not None]
+    if len(methods) != 1:
+        raise SnapshotsError(
+            f'reference displacements have the forces of one method, these of {", ".join(methods) or "none"}'
+        )
+    return methods[0]
 
 
 def fit_reference(

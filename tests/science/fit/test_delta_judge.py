@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from aiida_mlcc.science.fit.force_constants import fit_delta
+from aiida_mlcc.science.fit.harmonic_model import harmonic_model
 from aiida_mlcc.science.fit.mapped_frames import mapped_frames
 from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.snapshots import Label, Snapshots
@@ -48,10 +49,20 @@ def test_force_constants_that_the_labels_hold_are_worth_it():
     assert 'remark' not in errors
 
 
+def test_no_mode_is_called_undetermined_where_delta_only_rescales():
+    """By the ridges that hold the force constants at zero every mode would seem to be so."""
+    frames = labelled(hot(), noise)
+    pulls = energies_and_forces((spring_term(rocksalt(), 3.0),), frames)[1]
+    model = harmonic_model(frames.with_label('PBE', Label(frames.labels['LDA'].energies, pulls)), rocksalt(), 'PBE')
+    found = fit_delta(frames, rocksalt(), 'LDA', 'HF', harmonic=model, **QUICK).errors
+    assert found['rescaled_only'] is True
+    assert 'undetermined_modes' not in found
+
+
 def test_where_only_the_rescaled_energy_is_supported_it_is_used_alone():
     fit = errors_of(labelled(hot(), noise))
     assert fit.errors['evidence_gain'] <= 3
-    assert 'which is used alone' in fit.errors['remark']
+    assert 'Δ only rescales' in fit.errors['remark']
     (term,) = fit.force_field.terms
     assert np.abs(term.arrays['fc']).max() < 1e-3
     assert fit.force_field.base_scale == pytest.approx(0.1, abs=0.05)

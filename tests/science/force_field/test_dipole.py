@@ -9,8 +9,7 @@ from ase import Atoms
 from ase.build import bulk
 from phonopy import Phonopy
 
-from aiida_mlcc.science.commensurate import commensurate_qpoints
-from aiida_mlcc.science.crystal import CrystalError, from_phonopy, supercell, to_phonopy
+from aiida_mlcc.science.crystal import CrystalError, commensurate_qpoints, from_phonopy, supercell, to_phonopy
 from aiida_mlcc.science.fit.harmonic_model import dynamical_matrix
 from aiida_mlcc.science.force_field import ForceFieldError, dipole
 from aiida_mlcc.science.force_field.dipole import COULOMB, DipoleModel, dipole_term
