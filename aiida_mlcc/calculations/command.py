@@ -13,11 +13,17 @@ from aiida.engine import CalcJob
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 from aiida.engine.processes.ports import PortNamespace
 
-from aiida_mlcc.calculations.command_settings import SETTINGS_FILE, STDERR_FILE, STDOUT_FILE, CommandEnergies
+from aiida_mlcc.calculations.command_settings import (
+    LABELS_FILE,
+    SETTINGS_FILE,
+    SNAPSHOTS_FILE,
+    STDERR_FILE,
+    STDOUT_FILE,
+    CommandEnergies,
+)
 from aiida_mlcc.calculations.correlate import validate_names
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.parsers.parse_raw.command_labels import LABELS_FILE, SNAPSHOTS_FILE
 from aiida_mlcc.science.extxyz import to_extxyz
 from aiida_mlcc.science.methods import slug_of
 

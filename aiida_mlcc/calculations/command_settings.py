@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from aiida_mlcc.parsers.parse_raw.command_labels import LABELS_FILE, SNAPSHOTS_FILE
 from aiida_mlcc.science.settings import Settings, setting
 
 NAME = 'command'
+SNAPSHOTS_FILE, LABELS_FILE = 'snapshots.extxyz', 'labels.extxyz'
 SETTINGS_FILE, STDOUT_FILE, STDERR_FILE = 'settings.json', 'command.out', 'command.err'
 _OWN_FILES = (SNAPSHOTS_FILE, LABELS_FILE, SETTINGS_FILE, STDOUT_FILE, STDERR_FILE)
 

@@ -7,7 +7,7 @@ from typing import Any
 from aiida import orm
 from ase import Atoms
 
-from aiida_mlcc.science.methods import DFT, usual_kind
+from aiida_mlcc.science.methods import DFT, slug_of, usual_kind
 from aiida_mlcc.science.snapshots import Snapshots
 
 
@@ -60,10 +60,12 @@ class SnapshotsData(orm.ArrayData):
 
     @property
     def base_methods(self) -> list[str]:
-        """The methods with forces that a base can be trained on."""
+        """The methods of kind ``dft``, those with forces first: a base is trained on the first."""
         named = self.base.attributes.get('named', {}).values()
         kinds = {entry['name']: entry['kind'] for entry in named}
-        return [method for method in self.methods if (kinds.get(method) or usual_kind(method)) == DFT]
+        found = [method for method in self.methods if (kinds.get(method) or usual_kind(method)) == DFT]
+        arrays = self.get_arraynames()
+        return sorted(found, key=lambda method: f'forces_{slug_of(method)}' not in arrays)
 
     @property
     def content_hash(self) -> str:

@@ -92,12 +92,15 @@ def refuse_fraction(node: orm.Float, _: Any) -> str | None:
     return None if 0 <= node.value <= 1 else f'{node.value} is no fraction: it must lie between 0 and 1'
 
 
-def refuse_mismatch(structure: orm.StructureData, snapshots: SnapshotsData) -> str | None:
-    """Refuse snapshots whose cell is no supercell of `structure`."""
+def refuse_mismatch(structure: orm.StructureData, snapshots: SnapshotsData, what: str = 'the snapshots') -> str | None:
+    """Refuse snapshots whose cell is not a supercell of `structure`.
+
+    :param what: what the sentence calls them.
+    """
     try:
         map_onto_crystal(primitive_cell(structure.get_ase()), snapshots.get_ase(0))
     except ValueError as error:
-        return f'the snapshots do not fit the structure: {error}'
+        return f'{what} do not fit the structure: {error}'
     return None
 
 

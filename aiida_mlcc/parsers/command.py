@@ -10,9 +10,9 @@ from aiida import orm
 from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
-from aiida_mlcc.calculations.command_settings import STDERR_FILE, STDOUT_FILE, source_of
+from aiida_mlcc.calculations.command_settings import LABELS_FILE, STDERR_FILE, STDOUT_FILE, source_of
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.parsers.parse_raw.command_labels import LABELS_FILE, CommandLabelsError, read_command_labels
+from aiida_mlcc.parsers.parse_raw.command_labels import CommandLabelsError, read_command_labels
 
 _LONGEST = 200
 

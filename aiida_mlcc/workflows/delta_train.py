@@ -263,7 +263,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         given, kind = self.inputs.base, training.kind
         job = {name: given[name] for name in ('code', 'metadata', 'device') if name in given}
         job['metadata'] = dict(job.get('metadata', {}))
-        if 'reference' in self.inputs and kind.holds_force_constants and training.role == BASE:
+        if 'reference' in self.inputs and training.role == BASE:
             job['reference'] = self.inputs.reference
         if not kind.is_trained:
             job.pop('device', None)
@@ -490,6 +490,8 @@ def _refuse_base(inputs: Mapping[str, Any]) -> str | None:
     """Refuse a base without the settings of its kind, and a readout of a base that has no network."""
     base, delta = inputs['base'], inputs['delta']
     kind = _BASES[base['kind'].value]
+    if 'reference' in inputs and not kind.holds_force_constants:
+        return f'`reference` makes force constants better, and a base of kind {kind.name} has none: leave it out'
     if not kind.has_network:
         if 'correction' in base:
             return f'`base.correction` corrects a network, and a base of kind {kind.name} has none: leave it out'

@@ -1,13 +1,68 @@
-"""What a job or WorkChain of an engine gave: snapshots with DFT energies and forces, and what failed."""
+"""Structures with DFT energies and forces: what WorkChains that make them have in common, and what an engine gave."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from aiida import orm
+from aiida.engine import ProcessBuilder, ToContext, WorkChain
+from aiida.engine.processes.ports import PortNamespace
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.evaluate import EvaluateCalculation
+from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.table import FORCES, codes_by_place, force_engine, label_ports, with_label_job
+from aiida_mlcc.jobs.inputs import Options
+from aiida_mlcc.jobs.ports import structure_port, supercell_port, symprec_port
+from aiida_mlcc.runtime.evaluate_settings import Evaluate
+from aiida_mlcc.science.settings import Group
+from aiida_mlcc.workflows.protocol import ProtocolMixin
+
+
+class DFTLabelsWorkChain(ProtocolMixin, WorkChain):
+    """Supercells of a crystal, which a subclass makes, with DFT energies and forces."""
+
+    SETTINGS: ClassVar[Mapping[str, Group]] = {'evaluate.parameters': Evaluate}
+
+    @classmethod
+    def define(cls, spec: WorkChainSpec) -> None:
+        super().define(spec)
+        structure_port(spec)
+        supercell_port(spec, '`structure`')
+        symprec_port(spec)
+        settings_port(spec, 'engine', FORCES, help='Where energies and forces come from, with all its settings.')
+        label_ports(spec)
+        spec.inputs.validator = _refuse_places
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        code: orm.AbstractCode,
+        structure: orm.StructureData,
+        engine: Mapping[str, Any] | orm.Dict,
+        protocol: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        options: Options = None,
+        **codes: orm.AbstractCode | None,
+    ) -> ProcessBuilder:
+        """Return a builder with the inputs of a protocol.
+
+        :param code: a Python that has ASE and PySCF, or the program of an engine.
+        :param engine: the DFT, with all its settings.
+        :param options: scheduler options of the jobs, as in ``metadata.options``.
+        :param codes: the codes of engines with a program of their own, such as ``vasp_code``.
+        :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
+        """
+        inputs = cls.get_protocol_inputs(protocol, overrides)
+        inputs = with_label_job(inputs, engine, codes_by_place(code, codes), options)
+        return cls.fill({'structure': structure, 'engine': engine, **inputs})
+
+    def evaluate(self, snapshots: SnapshotsData, label: str) -> ToContext:
+        """Submit what gets their DFT energies and forces, as ``evaluated``, with this call link label."""
+        process, inputs = force_engine(self.inputs.engine).labels(self.inputs, snapshots)
+        return ToContext(evaluated=self.submit(process, **inputs, metadata={'call_link_label': label}))
 
 
 def labels_of(node: orm.ProcessNode) -> tuple[SnapshotsData | None, list[dict[str, Any]]]:
@@ -17,3 +72,8 @@ def labels_of(node: orm.ProcessNode) -> tuple[SnapshotsData | None, list[dict[st
     if 'evaluated' in node.outputs:
         return node.outputs.evaluated[EvaluateCalculation.ENGINE], node.outputs.summary.get('failures', [])
     return None, []
+
+
+def _refuse_places(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+    """Refuse an engine without the code that labels structures with it."""
+    return force_engine(inputs['engine']).refuse_places(inputs) if 'engine' in inputs else None

@@ -18,7 +18,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.runtime_jobs import md_port
 from aiida_mlcc.engines.table import FORCES, codes_by_place, dynamics_ports, engine_named, force_engine
 from aiida_mlcc.jobs.inputs import Options, merge
-from aiida_mlcc.jobs.ports import seed_port, structure_port, supercell_port
+from aiida_mlcc.jobs.ports import seed_port, structure_port, supercell_port, symprec_port
 from aiida_mlcc.runtime.md_settings import MD
 from aiida_mlcc.science.crystal import expand_matrix, supercell
 from aiida_mlcc.workflows.engine_protocol import EngineProtocolMixin
@@ -35,6 +35,7 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
         super().define(spec)
         structure_port(spec)
         supercell_port(spec, '`structure`')
+        symprec_port(spec)
         settings_port(spec, 'engine', FORCES, help='Where energies and forces come from, with all its settings.')
         seed_port(spec)
         md_port(spec)
@@ -108,6 +109,7 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
             self.inputs.structure,
             self.ctx.start,
             self.inputs.md.parameters,
+            self.inputs.symprec,
             science_hash(choose_time_step),
             metadata={'call_link_label': 'choose_time_step'},
         )
@@ -163,7 +165,10 @@ def refuse_cell(inputs: Mapping[str, Any]) -> str | None:
     settings, crystal = inputs['engine'].get_dict(), inputs['structure'].get_ase()
     if (reason := engine.refuse_crystal(settings, crystal)) is not None or 'supercell_matrix' not in inputs:
         return reason
-    return engine.refuse_electrons(settings, supercell(crystal, expand_matrix(inputs['supercell_matrix'].get_list())))
+    cell = supercell(crystal, expand_matrix(inputs['supercell_matrix'].get_list()))
+    if len(cell) == 1:
+        return '`supercell_matrix` gives a cell of one atom, which does not vibrate: take a larger one'
+    return engine.refuse_electrons(settings, cell)
 
 
 def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:

@@ -15,7 +15,6 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.table import correlation_engine, refuse_code_names
 from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.jobs.ports import count_port, structure_port
-from aiida_mlcc.runtime.delta_kinds import BASE, kinds_for
 from aiida_mlcc.science.formula import formula_of
 from aiida_mlcc.science.methods import (
     CONTROL,
@@ -32,17 +31,20 @@ from aiida_mlcc.workflows.delta_train import not_worth_it
 from aiida_mlcc.workflows.expected_frames import expected_frames, first_point
 from aiida_mlcc.workflows.forecast import ForecastMixin
 from aiida_mlcc.workflows.protocol import ProtocolMixin
+from aiida_mlcc.workflows.selections import base_method_of
 from aiida_mlcc.workflows.stages import (
     MD,
     SAMPLING,
     SHARED,
     STAGES,
     THERMAL,
+    holds_force_constants,
+    inputs_of_stages,
+    makes_displacements,
     missing_methods,
     refuse_incomplete,
     refuse_other_sampling,
     samples_thermally,
-    stage_inputs,
     stages_needed,
     tolerance_for,
     with_symprec,
@@ -194,53 +196,31 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         tolerance = tolerance_for(structure) if symprec is None else symprec
         below = {stage: with_symprec(stage, overrides.pop(stage, None), tolerance) for stage in STAGES}
         inputs = cls.get_protocol_inputs(protocol, overrides)
-        refuse_other_sampling(inputs['sampling']['kind'], below)
-        given_nodes = {'snapshots': snapshots, 'displacements': displacements, 'force_fields': force_fields}
-        chosen = {**inputs, 'structure': structure, **given_nodes}
+        sampling = inputs['sampling']['kind']
+        refuse_other_sampling(sampling, below)
         needed = stages_needed(
             snapshots,
             force_fields is not None,
             inputs['methods'],
             bool(inputs['vacf_methods']),
-            inputs['sampling']['kind'] == THERMAL,
-            displacements is None and cls._makes_displacements(inputs['sampling']['kind'], protocol, below),
+            sampling == THERMAL,
+            displacements is None and makes_displacements(sampling, protocol, below),
         )
         if asked_for_energies and 'cc_energies' not in needed and 'delta_train' in needed:
             # Asked for by name: what the snapshots carry already is not computed again.
             needed = ['cc_energies', *needed]
-        for stage in needed:
-            given: dict[str, Any] = {'structure': structure}
-            if stage == 'cc_energies':
-                given.update(snapshots=snapshots, **codes)
-            if stage in ('dft_md', 'reference', 'thermal_structures'):
-                given.update(codes)
-            if stage in ('reference', 'thermal_structures'):
-                given['engine'] = chosen['dft_md']['engine']
-            if stage == 'delta_train':
-                given['train_options'] = train_options
-            if stage in ('delta_train', 'harmonic_phonon'):
-                given['nac'] = nac
-            chosen[stage] = stage_inputs(stage, code, protocol, below[stage], options, **given)
-            if stage == 'dft_md' and inputs['sampling']['kind'] == THERMAL:
-                # Neither the dynamics nor where it would run.
-                kept = {name: chosen[stage][name] for name in ('engine', 'supercell_matrix', 'seed')}
-                chosen[stage] = kept
-            if stage == 'reference' and 'supercell_matrix' not in (below[stage] or {}):
-                chosen[stage].pop('supercell_matrix')
-            if 'nac' in given and nac_other is not None:
-                chosen[stage]['nac_other'] = nac_other
-        if 'cc_energies' in needed:
-            chosen['cc_energies']['known_labels'] = dict(known_labels or {})
-        return cls.fill(chosen)
-
-    @classmethod
-    def _makes_displacements(cls, sampling: str, protocol: str | None, below: Mapping[str, Any]) -> bool:
-        """Tell whether reference displacements are made: for thermal structures, and for a base of force constants."""
-        asked = below['reference']
-        if sampling == THERMAL or (isinstance(asked, Mapping) and set(asked) != {'symprec'}):
-            return True
-        kind = STAGES['delta_train'].get_protocol_inputs(protocol, below['delta_train'])['base']['kind']
-        return kind in (found := kinds_for(BASE)) and found[kind].holds_force_constants
+        known = {
+            'codes': codes,
+            'snapshots': snapshots,
+            'nac': nac,
+            'nac_other': nac_other,
+            'train_options': train_options,
+        }
+        stages = inputs_of_stages(needed, code, structure, protocol, below, options, sampling, known)
+        if 'cc_energies' in stages:
+            stages['cc_energies']['known_labels'] = dict(known_labels or {})
+        given = {'snapshots': snapshots, 'displacements': displacements, 'force_fields': force_fields}
+        return cls.fill({**inputs, 'structure': structure, **given, **stages})
 
     def begin(self) -> None:
         """Note what is given."""
@@ -368,11 +348,11 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
     def train_force_fields(self) -> ToContext:
         """Train the base and the Δ of every method, one member a seed."""
         labelled = self.ctx.snapshots.methods
-        base_method = next(iter(self.ctx.snapshots.base_methods), 'LDA')
-        reference = {} if self.ctx.displacements is None else {'reference': self.ctx.displacements}
+        base_method = base_method_of(self.ctx.snapshots)
+        uses_them = self.ctx.displacements is not None and holds_force_constants(self.inputs.delta_train)
         return self.submit_stage(
             'delta_train',
-            **reference,
+            **({'reference': self.ctx.displacements} if uses_them else {}),
             structure=self.inputs.structure,
             snapshots=self.ctx.snapshots,
             base_method=orm.Str(base_method),
@@ -423,7 +403,8 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
 
     def method_named(self, slug: str) -> str:
         """Return the method of a slug, as the inputs, the snapshots or its force fields name it."""
-        given = [*self.inputs.methods, *(self.ctx.snapshots.methods if self.ctx.snapshots is not None else ())]
+        labelled = [] if self.ctx.snapshots is None else self.ctx.snapshots.methods
+        given = [*self.inputs.methods, *labelled, *map(control_of, self.kinds())]
         of_members = [member.method for member in self.ctx.force_fields.get(slug, {}).values()]
         return next((name for name in (*METHODS.values(), *given, *of_members) if name and slug_of(name) == slug), slug)
 
@@ -455,7 +436,8 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
             'alternatives': self.ctx.alternatives.get(slug),
             'delta_samples': self.ctx.delta_samples.get(slug),
             'training_snapshots': self.ctx.snapshots,
-            'training_errors': self.ctx.errors,
+            # What the modes say of the base is nothing of its control, which is another force field.
+            'training_errors': None if usual_kind(self.method_named(slug)) == CONTROL else self.ctx.errors,
         }
         return {name: node for name, node in evidence.items() if node is not None}
 
@@ -534,9 +516,9 @@ def _is_a_snapshot(entry: Mapping[str, Any]) -> bool:
 
 
 def _refuse_sampling(node: orm.Str, _: Any) -> str | None:
-    return (
-        None if node.value in SAMPLING else f'{node.value!r} is no kind of sampling: choose from {", ".join(SAMPLING)}'
-    )
+    if node.value in SAMPLING:
+        return None
+    return f'there is no sampling of kind {node.value!r}: choose from {", ".join(SAMPLING)}'
 
 
 def _refuse_vacf_methods(node: orm.List, _: Any) -> str | None:

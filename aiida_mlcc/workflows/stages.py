@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiida import orm
@@ -11,8 +11,9 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import CorrelationEngine
 from aiida_mlcc.engines.table import correlation_engine, force_engine, refuse_jobs
 from aiida_mlcc.jobs.inputs import Options, refuse_mismatch
+from aiida_mlcc.runtime.delta_kinds import BASE, kinds_for
 from aiida_mlcc.science.crystal import expand_matrix, supercell
-from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
+from aiida_mlcc.science.methods import COSTLY, WAVEFUNCTION_METHODS, usual_kind
 from aiida_mlcc.science.selection import DESIGNED
 from aiida_mlcc.science.snapshots import Snapshots
 from aiida_mlcc.science.symmetry import SYMPREC, fitting_tolerance
@@ -27,6 +28,7 @@ from aiida_mlcc.workflows.protocol import ProtocolError
 from aiida_mlcc.workflows.reference import ReferenceWorkChain
 from aiida_mlcc.workflows.selections import (
     base_engine_like,
+    base_method_of,
     kinds_of,
     refuse_labelling,
     refuse_methods,
@@ -102,7 +104,67 @@ def stages_needed(
     return [stage for stage in STAGES if needed[stage]]
 
 
-def stage_inputs(
+_TAKES = {
+    'dft_md': ('codes',),
+    'reference': ('codes', 'engine'),
+    'thermal_structures': ('codes', 'engine'),
+    'cc_energies': ('codes', 'snapshots'),
+    'delta_train': ('nac', 'train_options'),
+    'harmonic_phonon': ('nac',),
+    'vacf': (),
+}
+"""Stage → what its ``get_builder_from_protocol`` takes of what a run is given; ``codes`` are several arguments."""
+
+_WITHOUT_DYNAMICS = ('engine', 'supercell_matrix', 'symprec', 'seed')
+
+
+def inputs_of_stages(
+    needed: Sequence[str],
+    code: orm.AbstractCode,
+    structure: orm.StructureData,
+    protocol: str | None,
+    overrides: Mapping[str, Any],
+    options: Options,
+    sampling: str,
+    known: Mapping[str, Any],
+) -> dict[str, dict[str, Any]]:
+    """Return stage → inputs from its protocol, without what the master sets for all stages.
+
+    :param overrides: of each stage.
+    :param sampling: one of :data:`SAMPLING`.
+    :param known: what a run is given besides: ``codes``, ``snapshots``, ``nac``, ``nac_other``, ``train_options``.
+    :raises ProtocolError: naming the stage.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for stage in needed:
+        at_hand = {**known, 'engine': found.get('dft_md', {}).get('engine')}
+        given = {name: at_hand[name] for name in _TAKES[stage] if name != 'codes'}
+        given |= known['codes'] if 'codes' in _TAKES[stage] else {}
+        inputs = _stage_inputs(stage, code, protocol, overrides[stage], options, structure=structure, **given)
+        if stage == 'dft_md' and sampling == THERMAL:
+            inputs = {name: inputs[name] for name in _WITHOUT_DYNAMICS}
+        if stage == 'reference' and 'supercell_matrix' not in (overrides[stage] or {}):
+            # The training cell, which the master knows.
+            del inputs['supercell_matrix']
+        if 'nac' in given and known['nac_other'] is not None:
+            inputs['nac_other'] = known['nac_other']
+        found[stage] = inputs
+    return found
+
+
+def makes_displacements(sampling: str, protocol: str | None, overrides: Mapping[str, Any]) -> bool:
+    """Tell whether reference displacements are made: for thermal structures, a base of force constants, or on request.
+
+    :param overrides: of each stage.
+    """
+    asked = overrides['reference']
+    if sampling == THERMAL or (isinstance(asked, Mapping) and set(asked) != {'symprec'}):
+        return True
+    kind = DeltaTrainWorkChain.get_protocol_inputs(protocol, overrides['delta_train'])['base']['kind']
+    return kind in (kinds := kinds_for(BASE)) and kinds[kind].holds_force_constants
+
+
+def _stage_inputs(
     stage: str,
     code: orm.AbstractCode,
     protocol: str | None,
@@ -110,11 +172,6 @@ def stage_inputs(
     options: Options,
     **given: Any,
 ) -> dict[str, Any]:
-    """Return the inputs of a stage from its protocol, without what the master sets for all stages.
-
-    :param given: further arguments of the stage's ``get_builder_from_protocol``.
-    :raises ProtocolError: naming the stage.
-    """
     if overrides is not None and not isinstance(overrides, Mapping):
         raise ProtocolError(f'the override `{stage}` is {overrides!r}: it must be a mapping of inputs')
     if own := [name for name in SHARED[stage] if name in (overrides or {})]:
@@ -199,12 +256,57 @@ def _refuse_displacements(inputs: Mapping[str, Any]) -> str | None:
     if given is not None:
         if 'reference' in inputs:
             return '`displacements` are given, and `reference` would make others: leave one of the two out'
-        return refuse_mismatch(inputs['structure'], given)
+        if (reason := refuse_mismatch(inputs['structure'], given, '`displacements`')) is not None:
+            return reason
+        if not (holds_force_constants(inputs['delta_train']) or inputs.get('snapshots') is None):
+            return (
+                '`displacements` make force constants better, and a base of kind '
+                f'{inputs["delta_train"]["base"]["kind"].value} has none: leave them out, or choose another kind'
+            )
+        return _refuse_other_dft(inputs, given)
+    if 'reference' in inputs and 'dft_md' not in inputs:
+        return (
+            '`reference` takes its engine and its cell from `dft_md`, which is missing: give it, or `displacements` '
+            'with DFT forces'
+        )
     if inputs.get('snapshots') is None and samples_thermally(inputs) and not has_displacements(inputs):
         return (
             '`sampling.kind` is thermal, which draws from harmonic force constants: give `reference` or `displacements`'
         )
     return None
+
+
+def _refuse_other_dft(inputs: Mapping[str, Any], displacements: SnapshotsData) -> str | None:
+    """Refuse displacements whose forces are not those of the base."""
+    labels = displacements.get_snapshots().labels
+    if (snapshots := inputs.get('snapshots')) is not None:
+        base, where = base_method_of(snapshots), '`snapshots`'
+        source = {} if base is None else snapshots.get_snapshots().labels[base].source
+    elif 'dft_md' in inputs:
+        engine = inputs['dft_md']['engine']
+        base, where, source = engine['method'], '`dft_md.engine`', force_engine(engine).source_of(engine)
+    else:
+        return None
+    if base is None:
+        return None
+    if base not in labels or labels[base].forces is None:
+        there = ', '.join(method for method, label in labels.items() if label.forces is not None)
+        return f'`displacements` have no {base} forces, which the base is made of; they have those of {there or "none"}'
+    for name, value in source.items():
+        if name != 'version' and labels[base].source.get(name) != value:
+            return (
+                f'`displacements` and {where} must be of the same DFT: {name} is '
+                f'{labels[base].source.get(name)!r} and {value!r}'
+            )
+    return None
+
+
+def holds_force_constants(training: Mapping[str, Any]) -> bool:
+    """Tell whether the base holds force constants, which reference displacements make better.
+
+    :param training: inputs of a DeltaTrainWorkChain.
+    """
+    return kinds_for(BASE)[training['base']['kind'].value].holds_force_constants
 
 
 def has_displacements(inputs: Mapping[str, Any]) -> bool:
@@ -223,7 +325,7 @@ def _refuse_snapshots(inputs: Mapping[str, Any]) -> str | None:
         return f'`snapshots` have no DFT labels; their methods: {", ".join(snapshots.methods) or "none"}'
     if (reason := refuse_mismatch(inputs['structure'], snapshots)) is not None:
         return reason
-    if (base := snapshots.base_methods[0]) in methods:
+    if (base := base_method_of(snapshots)) in methods:
         return f'`methods` names {base}, which is the method of the base: there is no Δ to it'
     if not (missing := missing_methods(snapshots, methods)):
         return None
@@ -252,6 +354,10 @@ def _refuse_before_sampling(inputs: Mapping[str, Any]) -> str | None:
     """Refuse what cannot be sampled, and a selection that the structures cannot serve, before there are any."""
     if 'dft_md' not in inputs:
         return '`dft_md` is missing: give it, or `snapshots`'
+    if usual_kind(method := inputs['dft_md']['engine']['method']) == COSTLY:
+        return f'`dft_md.engine.method` is {method}, to which Δ leads: the base needs a density functional'
+    if method in inputs['methods'].get_list():
+        return f'`methods` names {method}, which is the method of the base: there is no Δ to it'
     if samples_thermally(inputs):
         if 'thermal_structures' not in inputs:
             return '`sampling.kind` is thermal, but `thermal_structures` is missing: give it, or set the kind to md'

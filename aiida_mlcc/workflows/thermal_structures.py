@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from aiida import orm
-from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, while_
+from aiida.engine import ExitCode, ProcessBuilder, ToContext, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.functions.draw_structures import draw_structures
@@ -14,28 +14,21 @@ from aiida_mlcc.calculations.functions.join_snapshots import join_snapshots
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.table import FORCES, codes_by_place, force_engine, label_ports, with_label_job
 from aiida_mlcc.jobs.inputs import Options
-from aiida_mlcc.jobs.ports import seed_port, structure_port, supercell_port, symprec_port
-from aiida_mlcc.runtime.evaluate_settings import Evaluate
+from aiida_mlcc.jobs.ports import seed_port
 from aiida_mlcc.science.thermal_structures import ThermalStructures
-from aiida_mlcc.workflows.dft_labels import labels_of
-from aiida_mlcc.workflows.protocol import ProtocolMixin
-from aiida_mlcc.workflows.reference import refuse_label_places
+from aiida_mlcc.workflows.dft_labels import DFTLabelsWorkChain, labels_of
 
 
-class ThermalStructuresWorkChain(ProtocolMixin, WorkChain):
+class ThermalStructuresWorkChain(DFTLabelsWorkChain):
     """Draws from the harmonic distribution: a few, which make the force constants better, and then the others."""
 
     PROTOCOL_FILE = 'thermal_structures.yaml'
-    SETTINGS: ClassVar = {'parameters': ThermalStructures, 'evaluate.parameters': Evaluate}
+    SETTINGS: ClassVar = {'parameters': ThermalStructures, **DFTLabelsWorkChain.SETTINGS}
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
-        structure_port(spec)
-        supercell_port(spec, '`structure`')
-        symprec_port(spec)
         seed_port(spec)
         spec.input(
             'reference',
@@ -43,9 +36,6 @@ class ThermalStructuresWorkChain(ProtocolMixin, WorkChain):
             help='Displacements with DFT forces, whose force constants the first structures are drawn from.',
         )
         settings_port(spec, 'parameters', ThermalStructures, help='How many structures, and how hot.')
-        settings_port(spec, 'engine', FORCES, help='Where energies and forces come from, with all its settings.')
-        label_ports(spec)
-        spec.inputs.validator = refuse_label_places
         spec.output('snapshots', valid_type=SnapshotsData, help='The structures with energies and forces.')
         spec.outline(
             while_(cls.structures_left)(
@@ -67,24 +57,21 @@ class ThermalStructuresWorkChain(ProtocolMixin, WorkChain):
         code: orm.AbstractCode,
         structure: orm.StructureData,
         engine: Mapping[str, Any] | orm.Dict,
-        reference: SnapshotsData | None = None,
         protocol: str | None = None,
         overrides: Mapping[str, Any] | None = None,
         options: Options = None,
+        reference: SnapshotsData | None = None,
         **codes: orm.AbstractCode | None,
     ) -> ProcessBuilder:
-        """Return a builder with the inputs of a protocol.
+        """Return a builder with the inputs of a protocol, as for all structures with DFT labels.
 
-        :param code: a Python that has ASE and PySCF, or the program of an engine.
-        :param engine: the DFT, with all its settings.
         :param reference: displacements with the forces of the same DFT; to be set later where they are still to come.
-        :param options: scheduler options of the jobs, as in ``metadata.options``.
-        :param codes: the codes of engines with a program of their own, such as ``vasp_code``.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
-        inputs = cls.get_protocol_inputs(protocol, overrides)
-        inputs = with_label_job(inputs, engine, codes_by_place(code, codes), options)
-        return cls.fill({'structure': structure, 'engine': engine, 'reference': reference, **inputs})
+        builder = super().get_builder_from_protocol(code, structure, engine, protocol, overrides, options, **codes)
+        if reference is not None:
+            builder.reference = reference
+        return builder
 
     @property
     def n_structures(self) -> int:
@@ -112,6 +99,8 @@ class ThermalStructuresWorkChain(ProtocolMixin, WorkChain):
             metadata={'call_link_label': 'draw_structures'},
         )
         if not node.is_finished_ok:
+            if self.ctx.frames is not None:
+                self.out('snapshots', self.ctx.frames)
             return self.exit_codes.ERROR_NO_DISTRIBUTION.format(reason=node.exit_message)
         self.ctx.drawn = drawn['snapshots']
         self.ctx.n_drawn += self.ctx.drawn.n_frames
@@ -121,13 +110,12 @@ class ThermalStructuresWorkChain(ProtocolMixin, WorkChain):
 
     def evaluate_structures(self) -> ToContext:
         """Get their DFT energies and forces."""
-        drawn, engine, parameters = self.ctx.drawn, self.inputs.engine, self.inputs.parameters
+        drawn, parameters = self.ctx.drawn, self.inputs.parameters
         self.report(
-            f'{engine["method"]} forces of {drawn.n_frames} structures of {drawn.n_atoms} atoms between '
+            f'{self.inputs.engine["method"]} forces of {drawn.n_frames} structures of {drawn.n_atoms} atoms between '
             f'{parameters["temperature_start_K"]:g} and {parameters["temperature_end_K"]:g} K'
         )
-        process, inputs = force_engine(engine).labels(self.inputs, drawn)
-        return ToContext(evaluated=self.submit(process, **inputs, metadata={'call_link_label': 'evaluate_structures'}))
+        return self.evaluate(drawn, 'evaluate_structures')
 
     def collect_structures(self) -> ExitCode | None:
         """Keep those that are labelled, behind the first ones."""

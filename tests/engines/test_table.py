@@ -186,7 +186,11 @@ def test_dynamics_validates_with_its_places_and_not_without(name: str, argon, co
     engine = force_engine({'name': name})
     if engine.place_of_dynamics is None:
         pytest.skip('has no dynamics')
-    overrides = {'engine': {'name': name}, 'md': {'parameters': {'time_step_fs': 1.0}}}
+    overrides = {
+        'engine': {'name': name},
+        'supercell_matrix': [2, 1, 1],
+        'md': {'parameters': {'time_step_fs': 1.0}},
+    }
     builder = DFTMDWorkChain.get_builder_from_protocol(structure=argon, protocol='fast', overrides=overrides, **codes)
     assert wrong(builder) is None
     inputs = builder._inputs(prune=True)

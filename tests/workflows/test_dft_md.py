@@ -80,6 +80,7 @@ def test_the_time_step_follows_from_the_stiffest_mode(aiida_profile):
         orm.StructureData(ase=crystal),
         SnapshotsData(Snapshots.from_atoms([crystal])),
         orm.Dict({'time_step_fs': None, 'n_steps': 7}),
+        orm.Float(1e-5),
         orm.Str(''),
     ).get_dict()
     masses = np.repeat(crystal.get_masses(), 3)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,12 +12,13 @@ from aiida.engine import run_get_node
 from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 from ase import Atoms
+from ase.build import bulk
 
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.inputs import merge
 from aiida_mlcc.report.results import results_of, to_json
-from aiida_mlcc.science.snapshots import Label
+from aiida_mlcc.science.snapshots import Label, Snapshots
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 from aiida_mlcc.workflows.protocol import ProtocolError
 from tests.crystals import optical_frequency_cm1, rocksalt, springs
@@ -289,5 +291,76 @@ def test_override_of_the_other_sampling_is_refused(python, crystal, kind, overri
 def test_displacements_of_another_crystal_are_refused_at_submission(python, crystal):
     other = SnapshotsData(helium(3))
     builder = MLCCPhononWorkChain.get_builder_from_protocol(python, crystal, 'fast', displacements=other)
-    with pytest.raises(ValueError, match='the snapshots do not fit the structure'):
+    with pytest.raises(ValueError, match='`displacements` do not fit the structure'):
         run_get_node(builder)
+
+
+@pytest.mark.parametrize(
+    ('method', 'source', 'reason'),
+    [
+        ('PBE', {}, '`displacements` have no LDA forces, which the base is made of; they have those of PBE'),
+        ('LDA', {'engine': 'elsewhere'}, "must be of the same DFT: engine is 'elsewhere' and 'pyscf'"),
+    ],
+)
+def test_displacements_of_another_dft_are_refused_before_anything_is_labelled(python, crystal, method, source, reason):
+    label = Label(np.zeros(2), np.zeros((2, 2, 3)), source)
+    cells = Snapshots.from_atoms([crystal.get_ase()] * 2).with_label(method, label)
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(python, crystal, 'fast', displacements=SnapshotsData(cells))
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        run_get_node(builder)
+
+
+def test_displacements_of_other_settings_than_the_snapshots_are_refused(python, crystal):
+    frames = snapshots_of_springs(methods={'HF': 3.6})
+    other = Label(np.zeros(2), np.zeros((2, frames.n_atoms, 3)), {'basis': 'another'})
+    cells = frames.without_labels().select([0, 1]).with_label('LDA', other)
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(
+        python,
+        crystal,
+        'fast',
+        {'methods': ['HF'], 'vacf_methods': [], 'delta_train': {'base': {'kind': 'force-constants'}}},
+        snapshots=SnapshotsData(frames.with_label('LDA', replace(frames.labels['LDA'], source={'basis': 'gth-szv'}))),
+        displacements=SnapshotsData(cells),
+    )
+    with pytest.raises(ValueError, match="must be of the same DFT: basis is 'another' and 'gth-szv'"):
+        run_get_node(builder)
+
+
+def test_displacements_to_be_made_need_an_engine(python, crystal):
+    frames = snapshots_of_springs(methods={'HF': 3.6})
+    made = MLCCPhononWorkChain.get_builder_from_protocol(python, crystal, 'fast', {'vacf_methods': []})
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(
+        python, crystal, 'fast', {'methods': ['HF'], 'vacf_methods': []}, snapshots=SnapshotsData(frames)
+    )
+    inputs = {**builder._inputs(prune=True), 'reference': made._inputs(prune=True)['reference']}
+    with pytest.raises(ValueError, match='`reference` takes its engine and its cell from `dft_md`, which is missing'):
+        run_get_node(MLCCPhononWorkChain, **inputs)
+
+
+def test_a_method_that_delta_leads_to_is_no_base(python, crystal):
+    overrides = {'dft_md': {'engine': {'method': 'HF'}}}
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(python, crystal, 'fast', overrides)
+    with pytest.raises(ValueError, match='the base needs a density functional'):
+        run_get_node(builder)
+
+
+def test_a_training_cell_of_one_atom_is_refused(python):
+    argon = orm.StructureData(ase=bulk('Ar', 'fcc', a=5.3))
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(python, argon, 'fast')
+    with pytest.raises(ValueError, match='a cell of one atom, which does not vibrate'):
+        run_get_node(builder)
+
+
+def test_the_control_of_any_functional_is_called_by_its_name(python, crystal):
+    """The step alone: PBEsol is not in the table of methods."""
+    frames = snapshots_of_springs(methods={'HF': 3.6})
+    named = replace(frames, labels={'PBEsol': replace(frames.labels['LDA'], kind='dft'), 'HF': frames.labels['HF']})
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(
+        python, crystal, 'fast', {'methods': ['HF'], 'vacf_methods': []}, snapshots=SnapshotsData(named)
+    )
+    process = instantiate_process(get_manager().get_runner(), builder)
+    process.begin()
+    process.ctx.errors = orm.Dict({'pbesol': {}})
+    assert process.method_named('pbesol_e') == 'PBEsol(E)'
+    assert 'training_errors' not in process.evidence_of('pbesol_e')
+    assert 'training_errors' in process.evidence_of('pbesol')

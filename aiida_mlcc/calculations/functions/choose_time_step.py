@@ -5,7 +5,7 @@ from aiida.engine import ExitCode, calcfunction
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.crystal import primitive_cell
-from aiida_mlcc.science.fit.reference import longest_time_step, reference_model
+from aiida_mlcc.science.fit.reference import longest_time_step, method_of_reference, reference_model
 
 
 @calcfunction
@@ -14,6 +14,7 @@ def choose_time_step(
     structure: orm.StructureData,
     start: SnapshotsData,
     parameters: orm.Dict,
+    symprec: orm.Float,
     science: orm.Str,
 ) -> orm.Dict:
     """Return the parameters of a dynamics with `time_step_fs`; it ends with the reason where no mode is known.
@@ -23,8 +24,8 @@ def choose_time_step(
     """
     found = reference.get_snapshots()
     try:
-        (method,) = found.labels
-        model = reference_model(found, primitive_cell(structure.get_ase()), method, start.get_ase(0))
+        primitive = primitive_cell(structure.get_ase(), symprec.value)
+        model = reference_model(found, primitive, method_of_reference(found), start.get_ase(0))
         step = longest_time_step(max(mode.frequency_cm1 for mode in model.modes()))
     except ValueError as error:
         return ExitCode(400, str(error))

@@ -19,7 +19,7 @@ from aiida_mlcc.engines.quantumespresso.functions import quantumespresso_ph_outp
 from aiida_mlcc.engines.quantumespresso.jobs import PLACE, job_options, pw_job, quantumespresso_ports, refuse_ph, why
 from aiida_mlcc.engines.quantumespresso.labels import why_no_label
 from aiida_mlcc.engines.quantumespresso.potentials import refuse_potentials
-from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces
+from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces, is_hybrid
 from aiida_mlcc.jobs.ports import structure_port, symprec_port
 from aiida_mlcc.science.crystal import primitive_cell
 from aiida_mlcc.science.kpoint_mesh import refuse_mesh
@@ -135,15 +135,16 @@ def _refuse_meshes(node: orm.List, _: Any) -> str | None:
 
 
 def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
-    if not {'structure', 'engine', 'meshes'} <= set(inputs):
+    if not {'structure', 'symprec', 'engine', 'meshes'} <= set(inputs):
         return None
     settings, atoms = inputs['engine'].get_dict(), inputs['structure'].get_ase()
     if settings['degauss'] is not None:
         return '`engine.degauss` is set, but only an insulator has Born charges: set it to null'
-    if settings['method'] == 'HF':
-        return '`engine.method` is HF, but ph.x has no exact exchange: take a density functional'
-    primitive = primitive_cell(atoms)
+    if is_hybrid(settings):
+        return f'`engine.method` is {settings["method"]}, but ph.x has no exact exchange: take a functional without it'
+    symprec = inputs['symprec'].value
+    primitive = primitive_cell(atoms, symprec)
     for mesh in inputs['meshes'].get_list():
-        if (reason := refuse_mesh(primitive, mesh, settings['kpoints_shift'])) is not None:
+        if (reason := refuse_mesh(primitive, mesh, settings['kpoints_shift'], symprec, at_rest=True)) is not None:
             return reason
     return refuse_potentials(atoms.get_chemical_symbols(), settings)

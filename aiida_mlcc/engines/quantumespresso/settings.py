@@ -92,6 +92,16 @@ def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {'engine': NAME, **kept, 'parameters': keywords(settings['parameters'])}
 
 
+def functional_of(settings: Mapping[str, Any]) -> str:
+    """Return the functional as pw.x calls it."""
+    return str(settings['functional'] or FUNCTIONALS[settings['method']])
+
+
+def is_hybrid(settings: Mapping[str, Any]) -> bool:
+    """Tell whether the functional has exact exchange."""
+    return functional_of(settings).upper().startswith(_HYBRIDS)
+
+
 def keywords(parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return further keywords in small letters, without empty namelists."""
     return {
@@ -106,7 +116,7 @@ def pw_parameters(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
     Exact exchange is summed over the differences of all k-points, unless the settings say otherwise.
     """
-    functional = settings['functional'] or FUNCTIONALS[settings['method']]
+    functional = functional_of(settings)
     system: dict[str, Any] = {'ecutwfc': settings['ecutwfc'], 'input_dft': functional}
     if settings['ecutrho'] is not None:
         system['ecutrho'] = settings['ecutrho']
@@ -114,7 +124,7 @@ def pw_parameters(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         system['occupations'] = 'fixed'
     else:
         system |= {'occupations': 'smearing', 'smearing': 'cold', 'degauss': settings['degauss']}
-    if functional.upper().startswith(_HYBRIDS):
+    if is_hybrid(settings):
         system |= {f'nqx{axis}': count for axis, count in enumerate(settings['kpoints'], start=1)}
     given = {
         'CONTROL': {'calculation': 'scf', 'tprnfor': True, 'tstress': False},

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_mlcc.calculations.command_settings import LABELS_FILE, SNAPSHOTS_FILE
 from aiida_mlcc.science.file_content import ContentError
 from aiida_mlcc.science.frame_files import Frame, each_frame
 from aiida_mlcc.science.methods import slug_of
 from aiida_mlcc.science.snapshots import Label, Snapshots
 
-SNAPSHOTS_FILE, LABELS_FILE = 'snapshots.extxyz', 'labels.extxyz'
 VERSION, REASON = 'version', 'reason'
 """Entries of a frame: of the first one, the version of the program; of one without an energy, why it has none."""
 
@@ -112,9 +112,9 @@ def _check_structure(snapshots: Snapshots, number: int, frame: Frame) -> None:
             raise CommandLabelsError(f'{where} has its atoms in another order than {SNAPSHOTS_FILE}: keep their order')
         raise CommandLabelsError(f'{where} has other atoms than snapshot {number}: {frame.atoms.symbols}')
     cell, positions = frame.atoms.cell.array, frame.atoms.positions
-    apart = [_distance(snapshots, other, cell, positions) for other in range(snapshots.n_frames)]
-    if apart[number] <= TOLERANCE:
+    if _distance(snapshots, number, cell, positions) <= TOLERANCE:
         return
+    apart = [_distance(snapshots, other, cell, positions) for other in range(snapshots.n_frames)]
     nearest = int(np.argmin(apart))
     if apart[nearest] <= TOLERANCE:
         raise CommandLabelsError(

@@ -188,6 +188,8 @@ def test_whole_run_samples_thermally_and_refuses_a_dynamics(
     [
         ({'degauss': 0.01}, [[2, 2, 2], [4, 4, 4]], 'only an insulator has Born charges'),
         ({'method': 'HF'}, [[2, 2, 2], [4, 4, 4]], 'ph.x has no exact exchange'),
+        ({'method': 'HSE06'}, [[2, 2, 2], [4, 4, 4]], 'ph.x has no exact exchange'),
+        ({'functional': 'hse'}, [[2, 2, 2], [4, 4, 4]], 'ph.x has no exact exchange'),
         ({}, [[2, 2, 2], [4, 4, 3]], 'less symmetry than the cell'),
     ],
 )
