@@ -279,6 +279,8 @@ class MolecularDynamics:
         if hasattr(self.calculator, 'bind'):
             return None
         moved, pulled = positions - self.state.positions, forces - self.state.forces
+        if not moved.any():
+            return None
         square = -float(np.sum(moved * pulled)) / float(np.sum(self.masses[:, None] * moved**2))
         phase = float(np.sqrt(max(square, 0.0))) * self.parameters.step_fs * units.fs
         if phase <= _LONGEST_PHASE:

@@ -187,7 +187,7 @@ class Job:
         except JobError:
             raise
         except Exception as error:
-            if not isinstance(error, (*DAMAGED, *damaged)):
+            if reason_of(error) != ERROR or not isinstance(error, (*DAMAGED, *damaged)):
                 raise
             self.set_aside(path, error)
             return None

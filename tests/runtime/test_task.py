@@ -118,6 +118,19 @@ def test_a_damaged_checkpoint_is_set_aside_and_named(run_as_md: Any, tmp_path: P
     assert (tmp_path / 'checkpoint' / 'state.json.damaged').read_text() == content
 
 
+def test_a_checkpoint_for_which_there_is_no_memory_is_not_damaged(run_as_md: Any, tmp_path: Path) -> None:
+    def task(job: Job) -> None:
+        def read(path: Path) -> None:
+            raise OutOfMemoryError('CUDA out of memory')
+
+        (job.checkpoint / 'state').touch()
+        job.kept(job.checkpoint / 'state', read, RuntimeError)
+
+    assert issubclass(OutOfMemoryError, RuntimeError)
+    assert run_as_md(task)[1]['reason'] == 'resources'
+    assert (tmp_path / 'checkpoint' / 'state').exists()
+
+
 def test_a_checkpoint_that_is_refused_stops_the_job(run_as_md: Any) -> None:
     def task(job: Job) -> None:
         def refuse(path: Path) -> None:
