@@ -52,7 +52,7 @@ def build(bundle: Path, request: Request) -> Iterator[str]:
         # Nodes cannot be read once the archive is closed.
         description = texts.description_of(runs)
     yield 'wrote the texts'
-    drawn = run_bare(bundle / 'figures/make_figures.py', ('numpy', 'matplotlib'))
+    drawn = run_bare(bundle / 'figures/make_figures.py', ('numpy', 'matplotlib'), ('-o', str(bundle / 'figures')))
     if drawn.returncode:
         raise Refused(f'The figures could not be drawn by NumPy and Matplotlib alone: {_last_line(drawn.stderr)}')
     yield f'drew {len(drawn.stdout.splitlines())} figures'

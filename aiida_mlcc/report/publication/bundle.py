@@ -17,7 +17,7 @@ from aiida_mlcc.report.archive import TRAVERSAL
 from aiida_mlcc.report.publication.archive_file import UnpackedArchive
 from aiida_mlcc.report.publication.checks import is_bundle
 from aiida_mlcc.report.publication.privacy import PrivacyReport, filter_archive, licensed_texts
-from aiida_mlcc.report.publication.private_names import Secrets, here, secrets_of
+from aiida_mlcc.report.publication.private_names import Secrets, here, of_profile, secrets_of
 from aiida_mlcc.report.publication.request import Refused, Request
 from aiida_mlcc.report.publication.verify_bundle import ARCHIVE, files_of, wrong_sums
 
@@ -68,6 +68,7 @@ def publish(
         _build(bundle, replace(request, privacy=_public(privacy)), scratch, say)
         refuse_private(bundle, secrets, request)
         sizes = {name: (bundle / name).stat().st_size for name in files_of(bundle)}
+        refuse_target(target, force)
         _put_in_place(bundle, target, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -116,7 +117,10 @@ def refuse_private(bundle: Path, secrets: Secrets, request: Request) -> None:
             continue
         text = (bundle / name).read_bytes().decode(errors='replace')
         if found := pattern.search(text):
-            raise Refused(f'{name} would say {found.group()!r}, which is private: a label or a title of the run has it')
+            raise Refused(
+                f'{name} would say {found.group()!r}, which is private: look for it in the label of the run, in the '
+                'settings that its labels name as their source, and in the descriptions of its force fields'
+            )
 
 
 def write_archive(
@@ -149,7 +153,7 @@ def write_archive(
                 f'{len(licensed)} files hold the text of a licensed potential, {path} of the node {uuid} among them: '
                 'it must not be passed on, so publish a run that does not contain it'
             )
-        secrets = secrets_of(unpacked, here())
+        secrets = secrets_of(unpacked, here(), of_profile())
         report = filter_archive(unpacked, secrets, without_models, without_remote)
         unpacked.pack(archive)
     return secrets, report
@@ -193,13 +197,13 @@ def _public(privacy: PrivacyReport) -> dict[str, object]:
 
 def _put_in_place(bundle: Path, target: Path, scratch: Path) -> None:
     """Move the bundle to its place, and what was there before out of it only when the new one is whole."""
-    if target.exists():
-        target.rename(scratch / 'before')
+    # The folder was made for one user alone; what is published is read by others.
+    bundle.chmod(0o755)
     try:
-        # The folder was made for one user alone; what is published is read by others.
-        bundle.chmod(0o755)
+        if target.exists():
+            target.rename(scratch / 'before')
         bundle.rename(target)
-    except OSError:
+    except BaseException:
         if (scratch / 'before').exists():
             (scratch / 'before').rename(target)
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def check(bundle: Path, draw: bool = True) -> Iterator[Check]:
     The scripts of a bundle are run where they are those of this package, and only then: a bundle may come from anybody.
 
     :param draw: draw the figures, to see that they can be drawn.
-    :raises Refused: where the folder is no bundle.
+    :raises Refused: where the folder does not hold a bundle.
     """
     bundle = bundle.absolute()
     if not is_bundle(bundle):
@@ -55,13 +56,16 @@ def check(bundle: Path, draw: bool = True) -> Iterator[Check]:
     for what, problems in verify_bundle.check(bundle):
         failed |= bool(problems)
         yield Check(what, problems)
+    from aiida.common.exceptions import AiidaException
+
     try:
         content = json.loads((bundle / 'curves.json').read_text(encoding='utf-8'))
         with archive_as_profile(bundle / ARCHIVE):
             yield Check('the CSV files are those that the archive gives', _other_csv(bundle, content))
             yield Check('every dispersion leads to its energies', _broken(content))
-    except (Refused, OSError, ValueError, KeyError) as error:
-        yield Check('the archive opens as a profile', [' '.join(str(error).split())])
+    except (Refused, AiidaException, OSError, ValueError, KeyError, TypeError) as error:
+        failed = True
+        yield Check('AiiDA reads the archive', [' '.join(str(error).split()) or type(error).__name__])
     differing = foreign_scripts(bundle)
     yield Check('the scripts are those of this version of aiida-mlcc', differing)
     if differing or failed:
@@ -144,7 +148,10 @@ def _broken(content: Mapping[str, Any]) -> list[str]:
 
 
 def _bare(script: Path, packages: tuple[str, ...], arguments: tuple[str, ...] = ()) -> list[str]:
-    done = run_bare(script, packages, arguments)
+    try:
+        done = run_bare(script, packages, arguments)
+    except subprocess.TimeoutExpired as error:
+        return [f'{script.name} did not end within {error.timeout:g} s']
     if done.returncode == 0:
         return []
     said = (done.stderr.strip() or done.stdout.strip()).splitlines() or ['no reason given']

@@ -453,7 +453,7 @@ def main() -> None:
     """Draw every figure of a bundle."""
     parser = argparse.ArgumentParser(description='Draw the figures of this bundle from its CSV files.')
     here = Path(__file__).resolve().parent
-    parser.add_argument('-o', '--output', type=Path, default=here, help='folder to write to (default: here)')
+    parser.add_argument('-o', '--output', type=Path, required=True, help='folder to write to, outside of the bundle')
     parser.add_argument('--bundle', type=Path, default=here.parent, help='folder of the bundle')
     given = parser.parse_args()
     content = json.loads((given.bundle / 'curves.json').read_text(encoding='utf-8'))

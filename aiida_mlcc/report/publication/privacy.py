@@ -10,13 +10,12 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiida_mlcc.report.publication.archive_file import UnpackedArchive, files_in, with_keys
 from aiida_mlcc.report.publication.private_names import (
-    WITHHELD,
     WITHHELD_PATH,
     Scrubber,
     Secrets,
@@ -31,7 +30,6 @@ _BY_CONTENT = ('data.mlcc.snapshots.', 'data.mlcc.force_field.')
 """Nodes that are known by a hash of their content, which the package computes itself."""
 
 _SOURCE = 'source_file'
-_OPTIONS = ('account', 'qos', 'queue_name')
 _JOB = """
 job_id job_state wallclock_time_seconds requested_wallclock_time_seconds cpu_time num_cpus num_mpiprocs num_machines
 submission_time dispatch_time finish_time
@@ -56,6 +54,9 @@ scheduler_state sealed state imported account qos queue_name priority max_wallcl
 """
 _UNHASHED = frozenset(_STATE.split())
 """Attributes of processes that do not enter their hashes."""
+
+_DEEPEST = 3
+"""How often a file may be compressed, for what is in it to be searched."""
 
 POTENTIAL = (b'VRHFIN', (b'End of Dataset', b'local part', b'PAW radial sets'))
 """What a file with the text of a licensed potential holds: the first, and one of the others, which OUTCAR lacks."""
@@ -204,12 +205,14 @@ class _Filter:
                 changed[key] = None
                 continue
             content = self.archive.content(key)
-            if b'\0' in content[:4096] or (text := _decoded(content)) is None:
+            if b'\0' in content or content.startswith(tuple(_COMPRESSED)):
                 continue
+            # Whatever the encoding, names and paths are ASCII in it, and the other bytes stay what they are.
+            text = content.decode(errors='surrogateescape')
             # Source code is published, and paths in it are examples.
             new = self.scrubber.text(text, paths=key not in sources)
             if new != text:
-                changed[key] = self.archive.add(new.encode())
+                changed[key] = self.archive.add(new.encode(errors='surrogateescape'))
         return changed
 
     def filter_nodes(self, changed: Mapping[str, str | None]) -> None:
@@ -242,7 +245,8 @@ class _Filter:
                 self.archive.update('db_dbnode', row['id'], values)
             # AiiDA hashes the files of a job neither.
             of_files = bool(files) and not kind.startswith(_CALCJOB)
-            if of_files or any(attributes[name] != new.get(name) for name in attributes if name not in _UNHASHED):
+            unhashed = _UNHASHED if kind.startswith('process.') else frozenset()
+            if of_files or any(attributes[name] != new.get(name) for name in attributes if name not in unhashed):
                 self.unhashed.add(row['id'])
 
     def keep_by_content(self, kind: str, attributes: Mapping[str, Any]) -> None:
@@ -258,21 +262,13 @@ class _Filter:
             new['remote_path'] = WITHHELD_PATH
         if kind.startswith(_CALCJOB):
             self.filter_job(new)
-        return {name: self.scrubber.value(value) for name, value in new.items()}
+        scrubbed: dict[str, Any] = self.scrubber.value(new)
+        return scrubbed
 
     def filter_job(self, attributes: dict[str, Any]) -> None:
         if 'remote_workdir' in attributes:
             self.note('work directories of jobs', attributes['remote_workdir'])
             attributes['remote_workdir'] = WITHHELD_PATH
-        inputs = attributes.get('metadata_inputs') or {}
-        options = (inputs.get('metadata') or {}).get('options') or {}
-        if any(options.get(name) for name in _OPTIONS):
-            scrubbed = {**options, **{name: WITHHELD for name in _OPTIONS if options.get(name)}}
-            attributes['metadata_inputs'] = {**inputs, 'metadata': {**inputs['metadata'], 'options': scrubbed}}
-        for name in _OPTIONS:
-            if attributes.get(name):
-                self.note('accounts, qualities of service and queues of jobs', attributes[name])
-                attributes[name] = WITHHELD
         if attributes.get('last_job_info'):
             info = last_job(attributes)
             self.note('owners of jobs', info.get('job_owner'))
@@ -340,6 +336,11 @@ class _Filter:
             if n:
                 why = f'left: the {kind} is called like an ordinary word, which is not replaced in text'
                 found.append(Finding(f'words that are also a {kind}', n, why, tuple(words)))
+        paths = _paths_of_objects(self.archive)
+        for key in self.archive.object_keys():
+            n = sum(_opened(part) is None for part in _parts(self.archive.content(key)))
+            if n:
+                found.append(Finding(f'file {paths.get(key, key)}', n, 'left: it is compressed and cannot be opened'))
         return found
 
 
@@ -348,7 +349,7 @@ def _examples(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _columns(stdout: str) -> str:
-    """Return the columns of an accounting table that tell of nobody, empty where it is no table."""
+    """Return the columns of an accounting table that tell of nobody; an empty string for any other text."""
     lines = [line.split('|') for line in stdout.splitlines()]
     if len(lines) < 2:
         return ''
@@ -356,39 +357,41 @@ def _columns(stdout: str) -> str:
     return '\n'.join('|'.join(line[number] for number in kept if number < len(line)) for line in lines)
 
 
-def _decoded(content: bytes) -> str | None:
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return None
-
-
 def _bytes_pattern(words: Iterable[str]) -> re.Pattern[bytes] | None:
     escaped = b'|'.join(re.escape(word.encode()) for word in words)
     return re.compile(rb'(?<![A-Za-z0-9])(?:' + escaped + rb')(?![A-Za-z0-9])') if escaped else None
 
 
-def _parts(content: bytes, depth: int = 3) -> Iterator[bytes]:
+def _parts(content: bytes, depth: int = _DEEPEST) -> Iterator[bytes]:
     """Yield a file, and what is in it where it is compressed or an archive."""
     yield content
-    if depth == 0:
-        return
-    if content.startswith(b'PK\x03\x04'):
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as file:
-                for name in file.namelist():
-                    yield name.encode()
-                    yield from _parts(file.read(name), depth - 1)
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error):
-            return
-        return
-    for magic, opened in ((b'\x1f\x8b', gzip.decompress), (b'BZh', bz2.decompress), (b'\xfd7zXZ', lzma.decompress)):
-        if content.startswith(magic):
-            try:
-                inner = opened(content)
-            except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error):
-                return
+    if depth > 0:
+        for inner in _opened(content) or ():
             yield from _parts(inner, depth - 1)
+
+
+def _opened(content: bytes) -> list[bytes] | None:
+    """Return what is in a compressed file or an archive, names of files included; None where it cannot be read."""
+    unpack = next((how for magic, how in _COMPRESSED.items() if content.startswith(magic)), None)
+    try:
+        return unpack(content) if unpack else []
+    except _UNREADABLE:
+        return None
+
+
+def _unzipped(content: bytes) -> list[bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        return [part for name in file.namelist() for part in (name.encode(), file.read(name))]
+
+
+_COMPRESSED: Mapping[bytes, Callable[[bytes], list[bytes]]] = {
+    b'PK\x03\x04': _unzipped,
+    b'\x1f\x8b': lambda content: [gzip.decompress(content)],
+    b'BZh': lambda content: [bz2.decompress(content)],
+    b'\xfd7zXZ': lambda content: [lzma.decompress(content)],
+}
+_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, lzma.LZMAError, zlib.error, zipfile.BadZipFile)
+"""What these libraries raise for a damaged or encrypted file, or one compressed in another way."""
 
 
 def _is_potential(content: bytes) -> bool:

@@ -31,14 +31,22 @@ _SHORTEST = 4
 """Shorter names are taken for words."""
 
 _ADDRESS = re.compile(r'[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+')
-_PATH = re.compile(r'(?<![\w/.~+%-])/(?:[\w.+@=~-]+/)+[\w.+@=~-]*')
+_PATH = re.compile(r'(?:(?<![\w/.~+%-])|(?<=-[IL])|(?<=file://))/(?:[\w.+@=~-]+/)+[\w.+@=~-]*')
 _PUBLIC = ('usr', 'bin', 'sbin', 'lib', 'lib64', 'etc', 'dev', 'proc', 'sys', 'withheld')
 _HOME = re.compile(r'/(?:home|Users|root|u|afs|gpfs)/([\w.-]+)')
-_DIRECTIVE = re.compile(
-    r'(?m)^(#(?:SBATCH|PBS|BSUB|COBALT|\$)\s.*?(?:--?(?:account|mail-user|qos|partition|reservation|A|M|q|p|P|W)(?:=|\s+)))'
-    r'(\S+)'
+_DIRECTIVE = re.compile(r'(?m)(?:^|(?<=")|(?<=\\n))#(?:SBATCH|PBS|BSUB|COBALT|\$)\s(?:(?!\\n|").)*')
+"""A line by which a scheduler is told what a job needs, in a script or in a JSON string."""
+
+_OPTION = re.compile(
+    r'(\s--(?:account|mail-user|qos|partition|clusters|reservation|queue|project)(?:=|\s+)|\s-(?!pe\b)[AMqpPW](?:=|\s*))(\S+)'
 )
-"""A line by which a scheduler is told of accounts, queues and addresses."""
+"""What in such a line tells of accounts, queues and addresses."""
+
+OPTIONS = ('account', 'qos', 'queue_name')
+"""What AiiDA calls them, in the options of a job."""
+
+_QUEUES = 'accounts, qualities of service and queues'
+_IN_JSON = re.compile(rf'("(?:{"|".join(OPTIONS)})":\s*")([^"]+)')
 
 
 @dataclass(frozen=True)
@@ -81,12 +89,31 @@ def here() -> dict[str, set[str]]:
     return found
 
 
-def secrets_of(archive: UnpackedArchive, more: Mapping[str, Iterable[str]] | None = None) -> Secrets:
+def of_profile() -> dict[str, set[str]]:
+    """Return the hosts by which the computers of the profile are reached, and the users there: no archive has them."""
+    from aiida.orm import AuthInfo, QueryBuilder
+
+    found: dict[str, set[str]] = {'host': set(), 'user': set()}
+    for info in QueryBuilder().append(AuthInfo).all(flat=True):
+        parameters = info.get_auth_params()
+        found['user'].add(str(parameters.get('username') or ''))
+        found['host'].add(str(parameters.get('host') or ''))
+        for jump in str(parameters.get('proxy_jump') or '').split(','):
+            user, _, host = jump.strip().rpartition('@')
+            found['user'].add(user)
+            found['host'].add(host.partition(':')[0])
+    return found
+
+
+def secrets_of(archive: UnpackedArchive, *more: Mapping[str, Iterable[str]]) -> Secrets:
     """Return what is private in an archive: of its users, its computers and its jobs.
 
-    :param more: kind → names that the archive does not tell, as :func:`here` gives them.
+    :param more: kind → names that the archive does not tell, as :func:`here` and :func:`of_profile` give them.
     """
-    found: dict[str, set[str]] = {kind: set(words) for kind, words in (more or {}).items()}
+    found: dict[str, set[str]] = {}
+    for named in more:
+        for kind, words in named.items():
+            found.setdefault(kind, set()).update(words)
     for user in archive.rows('db_dbuser'):
         found.setdefault('e-mail', set()).add(user['email'])
         found.setdefault('user', set()).add(user['email'].split('@')[0])
@@ -104,8 +131,16 @@ def secrets_of(archive: UnpackedArchive, more: Mapping[str, Iterable[str]] | Non
             found.setdefault('directory', set()).add(str(attributes.get(name) or ''))
     homes = {match.group(1) for path in found.get('directory', ()) if (match := _HOME.match(path))}
     found.setdefault('user', set()).update(homes)
+    # Logs have the name of a host without its domain, and in small letters.
+    found['host'] = {name for host in found.get('host', ()) for name in (host, host.lower(), *_first_label(host))}
     found['directory'] = _outermost(path for path in found.get('directory', ()) if path.count('/') > 1)
     return Secrets({kind: tuple(sorted(word for word in words if word)) for kind, words in sorted(found.items())})
+
+
+def _first_label(host: str) -> list[str]:
+    """Return the name of a host in its domain; an address in numbers has none."""
+    name = host.partition('.')[0]
+    return [] if name.isdigit() else [name, name.lower()]
 
 
 def _outermost(paths: Iterable[str]) -> set[str]:
@@ -134,14 +169,20 @@ class Scrubber:
 
     def __post_init__(self) -> None:
         self._words = self.secrets.pattern(self.secrets.distinctive)
+        self._spaced = self.secrets.pattern(
+            word for word in self.secrets.distinctive if word.startswith('/') and ' ' in word
+        )
         self._names = self.secrets.pattern(
             word for word in self.secrets.distinctive if '/' not in word and '@' not in word
         )
 
     def text(self, text: str, words: bool = True, paths: bool = True) -> str:
         """Return `text` without e-mail addresses, without paths, and without the names that are known to be private."""
+        if words and self._spaced is not None:
+            text = self._replace(self._spaced, text, 'paths', lambda _: WITHHELD_PATH)
         text = self._replace(_ADDRESS, text, 'e-mail addresses', lambda _: WITHHELD_ADDRESS)
-        text = self._replace(_DIRECTIVE, text, 'accounts and queues', lambda match: f'{match.group(1)}{WITHHELD}')
+        text = _DIRECTIVE.sub(lambda match: self._withheld(_OPTION, match.group()), text)
+        text = self._withheld(_IN_JSON, text)
         if paths:
             text = self._replace(_PATH, text, 'paths', self._path)
         if words and self._words is not None:
@@ -153,10 +194,20 @@ class Scrubber:
         if isinstance(value, str):
             return self.text(value, words)
         if isinstance(value, Mapping):
-            return {name: self.value(item, words) for name, item in value.items()}
+            return {name: self._entry(name, item, words) for name, item in value.items()}
         if isinstance(value, list):
             return [self.value(item, words) for item in value]
         return value
+
+    def _entry(self, name: str, value: Any, words: bool) -> Any:
+        if name not in OPTIONS or not isinstance(value, str) or value in ('', WITHHELD):
+            return self.value(value, words)
+        self.note(_QUEUES, value)
+        return WITHHELD
+
+    def _withheld(self, pattern: re.Pattern[str], text: str) -> str:
+        """Replace the second group of `pattern`."""
+        return self._replace(pattern, text, _QUEUES, lambda match: f'{match.group(1)}{WITHHELD}')
 
     def note(self, kind: str, old: str) -> None:
         """Count something that is replaced."""

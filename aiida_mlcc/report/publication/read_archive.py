@@ -13,7 +13,7 @@ from aiida_mlcc.report.publication.request import Refused
 def archive_as_profile(archive: Path) -> Iterator[None]:
     """Load an archive as the profile, and unload it at the end; what was loaded before is loaded again.
 
-    :raises Refused: where it is no archive, or one of a format that this AiiDA does not read.
+    :raises Refused: where the file is not an archive of AiiDA, or this AiiDA does not read its format.
     """
     from aiida.manage import get_manager
     from aiida.manage.configuration import load_profile
@@ -31,7 +31,7 @@ def archive_as_profile(archive: Path) -> Iterator[None]:
 def load_archive(archive: Path) -> None:
     """Load an archive as the profile.
 
-    :raises Refused: where it is no archive, or one of a format that this AiiDA does not read.
+    :raises Refused: where the file is not an archive of AiiDA, or this AiiDA does not read its format.
     """
     from aiida import __version__
     from aiida.common.exceptions import AiidaException

@@ -22,6 +22,7 @@ from aiida_mlcc.report.outputs import by_method, outputs_of
 from aiida_mlcc.report.page import PAGE, references_found, render
 from aiida_mlcc.report.page_provenance import formula_of, minimal_bases, versions_of
 from aiida_mlcc.report.publication.captions import figures_with_captions
+from aiida_mlcc.report.publication.private_names import Scrubber, Secrets
 from aiida_mlcc.report.publication.verify_bundle import is_column, numbers, read_table, sha256
 from aiida_mlcc.report.references import crystal_of, shipped_references
 from aiida_mlcc.report.results import results_of
@@ -265,6 +266,8 @@ def _write_labels(traces: _Traces, bundle: Path, folder: str) -> list[dict[str, 
     kinds = _kinds(known for found in origins.values() for known, _, _ in found)
     base = next((m for m in in_order(origins, kinds) if (kinds.get(m) or usual_kind(m)) == DFT), None)
     entries = []
+    # The archive keeps the source as it is, for the hash of the labels; nobody needs a path in it.
+    without_paths = Scrubber(Secrets())
     target = bundle / 'labels' / folder
     for method in in_order(origins, kinds):
         target.mkdir(parents=True, exist_ok=True)
@@ -277,7 +280,7 @@ def _write_labels(traces: _Traces, bundle: Path, folder: str) -> list[dict[str, 
                 'slug': slug_of(method),
                 'base_slug': None if base is None else slug_of(base),
                 'file': _relative(path, bundle),
-                'source': dict(frames[0][1].labels[method].source),
+                'source': without_paths.value(dict(frames[0][1].labels[method].source)),
                 'energies': [
                     {
                         'training_set': known.uuid,

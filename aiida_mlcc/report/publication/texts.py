@@ -85,9 +85,9 @@ def readme(request: Request, runs: Sequence[RunContent], has_models: bool, canno
 _CHECK = """## Check it
 
 ```sh
-python verify.py                    # NumPy only: files, schemas, and every number against the archive
-python figures/make_figures.py      # NumPy and Matplotlib only: draws the figures from the CSV files
-python trace.py                     # AiiDA: from each dispersion to each energy, and the job that computed it
+python verify.py                               # NumPy only: files, schemas, and the numbers against the archive
+python figures/make_figures.py -o ../figures   # NumPy and Matplotlib only: draws the figures from the CSV files
+python trace.py                                # AiiDA: from each dispersion to each energy and the job that computed it
 ```
 
 With `pip install aiida-mlcc`, which needs neither PyTorch nor PySCF,
@@ -95,10 +95,12 @@ With `pip install aiida-mlcc`, which needs neither PyTorch nor PySCF,
 ```sh
 aiida-mlcc verify .                                  # all of this, and the CSV files made anew from the archive
 aiida-mlcc results -p archive.aiida {uuid}
-aiida-mlcc report -p archive.aiida {uuid} -o report
+aiida-mlcc report -p archive.aiida {uuid} -o ../report
 aiida-mlcc trace -p archive.aiida {uuid}
 verdi archive import archive.aiida                   # into a profile of your own
-```"""
+```
+
+Write new files beside this folder, not into it: the checks take an added file for a change."""
 
 
 def _contents(run_folder: str, has_models: bool) -> list[tuple[str, str]]:

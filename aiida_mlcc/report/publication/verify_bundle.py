@@ -229,15 +229,18 @@ def numbers(cells: list[str]) -> NDArray[np.float64]:
     return np.array([float(cell) if cell else np.nan for cell in cells])
 
 
-def frames_of(path: Path) -> Iterator[tuple[dict[str, str], NDArray[np.float64]]]:
-    """Yield the entries and the positions (Å) of each frame of an extended XYZ file of a bundle."""
+def frames_of(path: Path) -> Iterator[tuple[dict[str, str], list[str], NDArray[np.float64]]]:
+    """Yield the entries, the elements and the numbers of each frame of an extended XYZ file of a bundle.
+
+    The numbers are positions (Å) and, where the frame has them, forces (eV/Å): shape (n_atoms, 3 or 6).
+    """
     lines = path.read_text(encoding='utf-8').splitlines()
     at = 0
     while at < len(lines):
         n_atoms = int(lines[at])
         entries = dict(word.partition('=')[::2] for word in shlex.split(lines[at + 1]))
-        rows = [line.split()[1:4] for line in lines[at + 2 : at + 2 + n_atoms]]
-        yield entries, np.array(rows, dtype=float)
+        symbols, *columns = zip(*(line.split() for line in lines[at + 2 : at + 2 + n_atoms]), strict=True)
+        yield entries, list(symbols), np.array(columns, dtype=float).T
         at += 2 + n_atoms
 
 
@@ -365,7 +368,7 @@ def _wrong_labels(bundle: Path, run: Mapping[str, Any], archive: Archive) -> lis
         frames = list(frames_of(bundle / label['file']))
         if len(frames) != len(label['energies']):
             problems.append(f'{label["file"]} has {len(frames)} frames, not {len(label["energies"])}')
-        for number, ((entries, positions), known) in enumerate(zip(frames, label['energies'], strict=False)):
+        for number, ((entries, symbols, columns), known) in enumerate(zip(frames, label['energies'], strict=False)):
             for node in (known['node'], known['training_set']):
                 if node not in arrays:
                     arrays[node] = archive.arrays(node)
@@ -382,13 +385,25 @@ def _wrong_labels(bundle: Path, run: Mapping[str, Any], archive: Archive) -> lis
                 wrong.append('the energy in curves.json')
             if float(entries.get('energy', 'nan')) != known['energy_eV']:
                 wrong.append('energy')
-            if not np.array_equal(positions, of_set['positions'][known['snapshot']]):
+            if not np.array_equal(columns[:, :3], of_set['positions'][known['snapshot']]):
                 wrong.append('a position')
+            forces = of_set.get(f'forces_{label["slug"]}')
+            pulls = columns[:, 3:] if forces is None else forces[known['snapshot']]
+            if np.isfinite(pulls).all() and not np.array_equal(columns[:, 3:], pulls):
+                wrong.append('a force')
+            if symbols != _symbols(archive, known['training_set']):
+                wrong.append('an element')
             lattice = np.array(entries.get('Lattice', '').split(), dtype=float)
             if not np.array_equal(lattice, of_set['cells'][known['snapshot']].ravel()):
                 wrong.append('the cell')
             problems += [f'{label["file"]}, frame {number + 1}: {name} is not that of {ARCHIVE}' for name in wrong]
     return problems
+
+
+def _symbols(archive: Archive, uuid: str) -> list[str]:
+    """Return the elements of the atoms of a set of snapshots."""
+    found = archive.node(uuid)
+    return [] if found is None else list(found[1].get('symbols', ()))
 
 
 def _at(arrays: Mapping[str, NDArray[Any]], name: str, index: int) -> float | None:

@@ -1,5 +1,6 @@
 """A bundle of a finished run, made once: of the archive that the repository holds."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,22 @@ def published_run(aiida_localhost):
 
 
 @pytest.fixture(scope='package')
+def folder_of_maker(published_run):
+    """Return the folder in which the run was made, as it is before anything is published."""
+    jobs = [node for node in published_run.called_descendants if isinstance(node, orm.CalcJobNode)]
+    folder = os.path.commonpath([job.get_remote_workdir() for job in jobs])
+    assert len(folder) > 1
+    return folder
+
+
+@pytest.fixture(scope='package')
 def request_of_run():
     """Return what is asked for: the run alone."""
     return Request(((RUN, ''),), 'Phonons of LiH', '2026-01-02T03:04:05+00:00', (JOSIAH,))
 
 
 @pytest.fixture(scope='package')
-def bundle(published_run, request_of_run, tmp_path_factory):
+def bundle(published_run, folder_of_maker, request_of_run, tmp_path_factory):
     """Return the bundle of the run; tests that change it copy it."""
     target = tmp_path_factory.mktemp('published') / 'bundle'
     publish([published_run], target, request_of_run)

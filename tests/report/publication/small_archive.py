@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 USER, HOST, ACCOUNT = 'jdoering', 'raven07.example.org', 'mpsd_secret'
+QUEUE = 'fat_nodes'
 HOME = f'/home/{USER}'
 ADDRESS = f'{USER}@example.org'
 WORKDIR = f'{HOME}/scratch/aiida'
@@ -19,7 +20,9 @@ WORKDIR = f'{HOME}/scratch/aiida'
 SCRIPT = f"""#!/bin/bash -l
 #SBATCH --account={ACCOUNT}
 #SBATCH --mail-user={ADDRESS}
-#SBATCH --partition=fat
+#SBATCH --partition={QUEUE}
+#SBATCH -p {QUEUE} -A{ACCOUNT} --time=00:30:00
+#SBATCH --parsable
 export PATH=/usr/bin:$PATH
 '{HOME}/venv/bin/python' '-m' 'aiida_mlcc.runtime' > 'runtime.out'
 """
@@ -92,7 +95,7 @@ def cluster_job() -> tuple[SmallArchive, dict[str, int]]:
     metadata = {'workdir': WORKDIR, 'prepend_text': f'module use {HOME}/modules', 'shebang': '#!/bin/bash'}
     archive.add('db_dbcomputer', uuid='c', label='raven', hostname=HOST, description=ADDRESS, metadata=metadata)
     archive.add('db_dbauthinfo', auth_params={'username': USER, 'key_filename': f'{HOME}/.ssh/id_rsa'})
-    options = {'account': ACCOUNT, 'queue_name': 'fat', 'resources': {'num_machines': 2}}
+    options = {'account': ACCOUNT, 'queue_name': QUEUE, 'resources': {'num_machines': 2}}
     nodes = {
         'code': archive.node(
             'data.core.code.installed.InstalledCode.', {'filepath_executable': f'{HOME}/venv/bin/python'}
@@ -117,13 +120,27 @@ def cluster_job() -> tuple[SmallArchive, dict[str, int]]:
                 },
                 'exit_message': f'no file {HOME}/x.npz',
             },
-            {'_aiidasubmit.sh': SCRIPT.encode(), 'weights.safetensors': b'\0weights'},
+            {
+                '_aiidasubmit.sh': SCRIPT.encode(),
+                'job_tmpl.json': json.dumps(
+                    {**options, 'custom_scheduler_commands': f'#SBATCH -q {QUEUE}\n#x'}
+                ).encode(),
+                'weights.safetensors': b'\0weights',
+            },
         ),
+        'workflow': archive.node(
+            'process.workflow.workchain.WorkChainNode.',
+            {'metadata_inputs': {'calc': {'metadata': {'options': options, 'call_link_label': 'calc'}}}},
+        ),
+        'options': archive.node('data.core.dict.Dict.', options),
         'remote': archive.node('data.core.remote.RemoteData.', {'remote_path': f'{WORKDIR}/ab/cd/ef'}),
         'retrieved': archive.node(
             'data.core.folder.FolderData.',
             {},
-            {'runtime.err': f'File "{HOME}/venv/lib/python3.11/site-packages/mace/tools.py", line 3\n'.encode()},
+            {
+                'runtime.err': f'File "{HOME}/venv/lib/python3.11/site-packages/mace/tools.py", line 3\n'.encode(),
+                'latin1.out': f'Größe in {HOME}/x, gcc -I{HOME}/include file://{HOME}/y on raven07\n'.encode('latin-1'),
+            },
         ),
         'source': archive.node(
             'process.calculation.calcfunction.CalcFunctionNode.', {}, {'source_file': b"p = '/a/b/c'\n"}

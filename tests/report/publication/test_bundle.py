@@ -1,8 +1,13 @@
 """The bundle of a finished run: a reader finds everything, and a changed digit; nothing of the maker is in it."""
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 import zipfile
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +18,12 @@ from ase.io import read
 from aiida_mlcc.report.publication import bundle as publication
 from aiida_mlcc.report.publication.bare import run_bare
 from aiida_mlcc.report.publication.build import write_sums
-from aiida_mlcc.report.publication.request import Refused
+from aiida_mlcc.report.publication.private_names import Secrets
+from aiida_mlcc.report.publication.request import Author, Refused
 from aiida_mlcc.report.publication.verify_bundle import check, files_of, read_table, wrong_sums
 from aiida_mlcc.science.extxyz import read_extxyz
 
 METHODS = ['LDA', 'HF', 'CCSD(T)']
-MAKER = b'/tmp/lih'
-"""The folder in which the run was made."""
 
 
 @pytest.fixture(scope='module')
@@ -31,6 +35,12 @@ def curves(bundle):
 @pytest.fixture
 def copy(bundle, tmp_path):
     return shutil.copytree(bundle, tmp_path / 'copy')
+
+
+def verify(bundle):
+    """Run the command in a process of its own: it opens the archive as the profile."""
+    command = [sys.executable, '-c', 'from aiida_mlcc.cli import cli; cli()', 'verify', str(bundle)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_the_files_are_there(bundle):
@@ -103,16 +113,17 @@ def test_a_file_that_was_added_or_removed_is_found(copy):
     assert wrong_sums(copy) == ['PRIVACY.md is missing', 'more.txt is not listed in SHA256SUMS']
 
 
-def test_the_folder_of_the_maker_is_in_no_file_and_not_in_the_archive(bundle):
-    assert [name for name in files_of(bundle) if MAKER in (bundle / name).read_bytes()] == []
+def test_the_folder_of_the_maker_is_in_no_file_and_not_in_the_archive(bundle, folder_of_maker):
+    folder = folder_of_maker.encode()
+    assert [name for name in files_of(bundle) if folder in (bundle / name).read_bytes()] == []
     with zipfile.ZipFile(bundle / 'archive.aiida') as archive:
-        assert [name for name in archive.namelist() if MAKER in archive.read(name)] == []
+        assert [name for name in archive.namelist() if folder in archive.read(name)] == []
 
 
-def test_the_profile_is_as_it_was(bundle, published_run):
+def test_the_profile_is_as_it_was(bundle, published_run, folder_of_maker):
     jobs = [node for node in published_run.called_descendants if isinstance(node, orm.CalcJobNode)]
-    assert all(job.get_remote_workdir().startswith(MAKER.decode()) for job in jobs)
-    assert all(job.outputs.remote_folder.get_remote_path().startswith(MAKER.decode()) for job in jobs)
+    assert all(job.get_remote_workdir().startswith(folder_of_maker) for job in jobs)
+    assert all(job.outputs.remote_folder.get_remote_path().startswith(folder_of_maker) for job in jobs)
 
 
 def test_labels_are_read_by_ase_and_by_the_package(bundle, published_run):
@@ -194,6 +205,72 @@ def test_a_failed_publication_leaves_nothing(published_run, request_of_run, tmp_
     with pytest.raises(Refused):
         publication.publish([published_run], tmp_path / 'bundle', request_of_run)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_publication_leaves_the_bundle_that_was_there(copy, published_run, request_of_run, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    before = {name: (copy / name).read_bytes() for name in files_of(copy)}
+    monkeypatch.setattr(publication, '_build', stop)
+    with pytest.raises(KeyboardInterrupt):
+        publication.publish([published_run], copy, request_of_run)
+    assert {name: (copy / name).read_bytes() for name in files_of(copy)} == before
+    assert [path.name for path in copy.parent.iterdir()] == [copy.name]
+
+
+def test_a_bundle_that_cannot_be_put_in_its_place_leaves_the_one_that_was_there(copy, tmp_path, monkeypatch):
+    def rename(path, target):
+        if path.name == 'bundle':
+            raise KeyboardInterrupt
+        return original(path, target)
+
+    original = Path.rename
+    for name in ('scratch', 'scratch/bundle'):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(Path, 'rename', rename)
+    with pytest.raises(KeyboardInterrupt):
+        publication._put_in_place(tmp_path / 'scratch' / 'bundle', copy, tmp_path / 'scratch')
+    assert wrong_sums(copy) == []
+
+
+def test_a_private_name_in_what_was_written_is_refused(copy, request_of_run):
+    (copy / 'figures/captions.md').write_text('Phonons, for jdoering')
+    secrets = Secrets({'user': ('jdoering',)})
+    with pytest.raises(Refused, match=r"captions.md would say 'jdoering', which is private"):
+        publication.refuse_private(copy, secrets, request_of_run)
+    author = replace(request_of_run, authors=(Author('jdoering', None, ''),))
+    publication.refuse_private(copy, secrets, author)
+
+
+def test_a_node_that_the_archive_lacks_is_told(copy):
+    content = json.loads((copy / 'curves.json').read_text())
+    content['runs'][0]['uuid'] = '00000000-0000-4000-8000-000000000000'
+    results = json.loads((copy / 'results.json').read_text())
+    results['runs'] = {content['runs'][0]['uuid']: next(iter(results['runs'].values()))}
+    (copy / 'curves.json').write_text(json.dumps(content))
+    (copy / 'results.json').write_text(json.dumps(results))
+    done = verify(copy)
+    assert done.returncode == 1
+    assert re.search('WRONG AiiDA reads the archive\n .*No result was found', done.stdout)
+
+
+def test_a_bundle_is_verified_by_the_command(bundle):
+    done = verify(bundle)
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout.endswith('is as it was published and agrees with itself (15 checks).\n')
+
+
+def test_another_element_or_force_is_told(copy, curves):
+    label = next(label for label in curves['labels'] if label['method'] == 'LDA')
+    text = (copy / label['file']).read_text()
+    first = text.splitlines()[2]
+    changed = first.replace(first.split()[0], 'He', 1)
+    (copy / label['file']).write_text(text.replace(first, changed[: -len(first.split()[-1])] + '1.0', 1))
+    write_sums(copy)
+    problems = [line for _, lines in check(copy) for line in lines]
+    assert any('an element is not that of' in line for line in problems)
+    assert any('a force is not that of' in line for line in problems)
 
 
 def test_a_folder_of_others_is_refused(tmp_path):

@@ -1,29 +1,27 @@
 """The privacy filter on an archive of a cluster written by hand: what it takes out, what it leaves, what it says."""
 
-import getpass
 import json
-import socket
 import sqlite3
 import zipfile
-from pathlib import Path
 
 import pytest
 
 from aiida_mlcc.report.publication.archive_file import UnpackedArchive
 from aiida_mlcc.report.publication.privacy import filter_archive, licensed_texts, occurrences
-from aiida_mlcc.report.publication.private_names import here, is_distinctive, secrets_of
+from aiida_mlcc.report.publication.private_names import here, is_distinctive, of_profile, secrets_of
 from tests.report.publication.small_archive import (
     ACCOUNT,
     ADDRESS,
     HOME,
     HOST,
+    QUEUE,
     USER,
     SmallArchive,
     cluster_job,
     compressed,
 )
 
-PRIVATE = [USER, HOST, ACCOUNT, HOME, ADDRESS, 'Johanna', 'Doering', 'MPI of Secrets', 'id_rsa']
+PRIVATE = [USER, HOST, 'raven07', ACCOUNT, QUEUE, HOME, ADDRESS, 'Johanna', 'Doering', 'MPI of Secrets', 'id_rsa']
 
 
 @pytest.fixture(scope='module')
@@ -71,6 +69,7 @@ def test_a_script_keeps_its_lines_but_not_whose_they_are(filtered, reopened):
     script = file_of(reopened, filtered[1]['job'])['_aiidasubmit.sh'].decode()
     assert '#SBATCH --account=withheld\n' in script
     assert '#SBATCH --partition=withheld\n' in script
+    assert '#SBATCH -p withheld -Awithheld --time=00:30:00\n#SBATCH --parsable\n' in script
     assert 'export PATH=/usr/bin:$PATH\n' in script
     assert "'/withheld/python' '-m' 'aiida_mlcc.runtime' > 'runtime.out'\n" in script
 
@@ -80,6 +79,21 @@ def test_a_traceback_keeps_the_name_of_the_file(filtered, reopened):
     assert text == 'File "/withheld/tools.py", line 3\n'
 
 
+def test_text_in_another_encoding_keeps_its_other_bytes(filtered, reopened):
+    text = file_of(reopened, filtered[1]['retrieved'])['latin1.out'].decode('latin-1')
+    assert text == 'Größe in /withheld, gcc -I/withheld file:///withheld on withheld\n'
+
+
+def test_the_template_of_a_job_is_json_still(filtered, reopened):
+    template = json.loads(file_of(reopened, filtered[1]['job'])['job_tmpl.json'])
+    assert template == {
+        'account': 'withheld',
+        'queue_name': 'withheld',
+        'resources': {'num_machines': 2},
+        'custom_scheduler_commands': '#SBATCH -q withheld\n#x',
+    }
+
+
 def test_paths_in_source_code_stay(filtered, reopened):
     assert file_of(reopened, filtered[1]['source'])['source_file'] == b"p = '/a/b/c'\n"
 
@@ -87,8 +101,9 @@ def test_paths_in_source_code_stay(filtered, reopened):
 def test_hashes_are_dropped_of_what_was_changed_and_of_what_took_it(filtered, reopened):
     hashed = {row['id'] for row in reopened.rows('db_dbnode') if '_aiida_hash' in json.loads(row['extras'])}
     nodes = filtered[1]
-    assert hashed == {nodes['settings'], nodes['source'], nodes['other']}
-    assert filtered[2].n_without_hash == len(nodes) - 3
+    # The options of a job or a workflow enter no hash.
+    assert hashed == {nodes['settings'], nodes['source'], nodes['other'], nodes['workflow']}
+    assert filtered[2].n_without_hash == len(nodes) - 4
 
 
 def test_what_was_deleted_is_in_no_free_page_of_the_database(filtered, tmp_path):
@@ -129,7 +144,7 @@ def test_models_are_left_out_where_they_are_not_wanted(tmp_path):
     archive.write(tmp_path / 'a')
     with UnpackedArchive(tmp_path / 'a') as unpacked:
         filter_archive(unpacked, secrets_of(unpacked), without_models=True)
-        assert set(file_of(unpacked, nodes['job'])) == {'_aiidasubmit.sh'}
+        assert set(file_of(unpacked, nodes['job'])) == {'_aiidasubmit.sh', 'job_tmpl.json'}
         assert b'\0weights' not in [unpacked.content(key) for key in unpacked.object_keys()]
 
 
@@ -161,11 +176,40 @@ def test_an_outcar_is_not_taken_for_a_potential(tmp_path):
         assert licensed_texts(unpacked) == []
 
 
-def test_who_publishes_is_private_too():
+def test_a_compressed_file_that_cannot_be_searched_is_told(tmp_path):
+    archive = SmallArchive()
+    archive.node(
+        'data.core.folder.FolderData.', {}, {'whole.gz': compressed(b'text'), 'cut.gz': compressed(b'text')[:-9]}
+    )
+    archive.write(tmp_path / 'a')
+    with UnpackedArchive(tmp_path / 'a') as unpacked:
+        left = filter_archive(unpacked, secrets_of(unpacked)).left
+    assert [(finding.what, finding.count) for finding in left] == [('file cut.gz of FolderData', 1)]
+
+
+def test_who_publishes_is_private_too(monkeypatch):
+    monkeypatch.setattr('socket.gethostname', lambda: 'desk9.example.org')
+    monkeypatch.setattr('getpass.getuser', lambda: 'jdoe')
+    monkeypatch.setenv('HOME', '/home/j.doering')
     found = here()
-    assert socket.gethostname() in found['host']
-    assert getpass.getuser() in found['user']
-    assert all(path == str(Path.home()) for path in found['directory'])
+    assert found == {
+        'host': {'desk9.example.org', 'desk9'},
+        'user': {'jdoe', 'j.doering'},
+        'directory': {'/home/j.doering'},
+    }
+
+
+def test_how_computers_are_reached_is_private_and_in_no_archive(aiida_localhost):
+    parameters = {'username': 'p77user', 'proxy_jump': 'gate@jump.example.org:22,other.example.org'}
+    info = aiida_localhost.get_authinfo(aiida_localhost.backend.default_user)
+    before = info.get_auth_params()
+    info.set_auth_params(parameters)
+    try:
+        found = of_profile()
+    finally:
+        info.set_auth_params(before)
+    assert {'p77user', 'gate'} <= found['user']
+    assert {'jump.example.org', 'other.example.org'} <= found['host']
 
 
 def test_occurrences_tell_columns_and_files(tmp_path):
@@ -173,7 +217,13 @@ def test_occurrences_tell_columns_and_files(tmp_path):
     archive.write(tmp_path / 'a')
     with UnpackedArchive(tmp_path / 'a') as unpacked:
         found = occurrences(unpacked, [ACCOUNT])
-    assert found == {'attributes of CalcJobNode': 3, 'file _aiidasubmit.sh of CalcJobNode': 1}
+    assert found == {
+        'attributes of CalcJobNode': 3,
+        'attributes of WorkChainNode': 1,
+        'attributes of Dict': 1,
+        'file _aiidasubmit.sh of CalcJobNode': 1,
+        'file job_tmpl.json of CalcJobNode': 1,
+    }
 
 
 @pytest.mark.parametrize(
