@@ -48,15 +48,17 @@ def cells(
     symprec: float,
     profile: str | None,
 ) -> None:
-    """List the supercells that hold some wave vectors, by number of atoms and shape.
+    """List the supercells with which some wave vectors are commensurate, by number of atoms and shape.
 
-    Labels of a training cell determine the modes at the wave vectors that it holds. Cells that are not diagonal are
-    listed, too: they hold the same wave vectors with fewer atoms.
+    Labels of a training cell determine the modes at the wave vectors that are commensurate with it. Cells whose matrix
+    is not diagonal are listed, too: they reach the same wave vectors with fewer atoms.
     """
     from aiida_mlcc.science.crystal import CrystalError, primitive_cell
     from aiida_mlcc.science.formula import formula_of
     from aiida_mlcc.science.training_cells import CellRequestError, Points, training_cells
 
+    if output is not None:
+        _refuse_output(output)
     structure = _crystal(crystal, profile)
     try:
         primitive = primitive_cell(structure, symprec)
@@ -83,13 +85,29 @@ def cells(
     if len(shown) < len(found):
         click.echo(f'\n{len(found) - len(shown)} less compact ones that hold other wave vectors besides: --all.')
     click.echo(
-        '\nshape: distance to the nearest image by that of a close-packed lattice of the same volume; 1 is best.'
+        '\nshape: distance to the nearest image over that in a close-packed lattice of the same volume (1 is best)'
     )
     if output is not None:
         if number > len(shown):
             raise click.UsageError(f'There is no cell {number} in the list: it ends with {len(shown)}.')
         shown[number - 1].atoms().write(output)
         click.echo(f'wrote cell {number} to {output}: launch it with dft_md.supercell_matrix=[1,1,1]')
+
+
+def _refuse_output(path: Path) -> None:
+    """Raise where a cell cannot be written to a file, before anything is searched."""
+    from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+
+    if path.exists():
+        raise click.UsageError(f'{path} is there already: give the name of a new file.')
+    if not path.parent.is_dir():
+        raise click.UsageError(f'There is no folder {path.parent}.')
+    try:
+        known = ioformats[filetype(str(path), read=False)].can_write
+    except (UnknownFileTypeError, KeyError):
+        known = False
+    if not known:
+        raise click.UsageError(f'ASE writes no files called {path.name}: take one such as {path.stem}.cif.')
 
 
 def _crystal(source: str, profile: str | None) -> Atoms:

@@ -45,10 +45,15 @@ def read_displacements(source: str, snapshots: SnapshotsData | None) -> Snapshot
         raise click.UsageError(f'{error}.') from None
     if missing := [number for number, frame in enumerate(frames) if 'forces' not in frame.columns]:
         raise click.UsageError(f'{path}: frame {missing[0]} has no forces.')
-    label = Label(
-        np.array([float(frame.entries.get('energy', np.nan)) for frame in frames]),
-        np.array([frame.columns['forces'] for frame in frames]),
-        snapshots.get_snapshots().labels[method].source,
-    )
+    try:
+        cells = Snapshots.from_atoms([frame.atoms for frame in frames])
+        label = Label(
+            np.array([float(frame.entries.get('energy', np.nan)) for frame in frames]),
+            np.array([frame.columns['forces'] for frame in frames]),
+            snapshots.get_snapshots().labels[method].source,
+        )
+        labelled = cells.with_label(method, label)
+    except ValueError as error:
+        raise click.UsageError(f'{path}: {error}.') from None
     click.echo(f'{path}: {len(frames)} displaced cells, whose forces are taken as {method} like those of the snapshots')
-    return node_type(Snapshots.from_atoms([frame.atoms for frame in frames]).with_label(method, label))
+    return node_type(labelled)

@@ -21,7 +21,7 @@ def read_structure(source: str) -> StructureData:
     """Return the structure in a file, or the one a node holds.
 
     :param source: a file, see :func:`read_crystal_file`; or a node.
-    :raises click.UsageError: where it is no crystal, cannot be read or is not there.
+    :raises click.UsageError: where there is no such file or node, or it cannot be read as a crystal.
     """
     from aiida.orm import StructureData
 
@@ -37,7 +37,7 @@ def read_crystal_file(source: str) -> Atoms | None:
     """Return the structure in a file, or None where `source` names none but may name a node.
 
     :param source: a file, whose last structure is taken, or ``FILE@N`` for another one, counted from 0.
-    :raises click.UsageError: where it is no crystal or cannot be read, or a file of that name is not there.
+    :raises click.UsageError: where there is no such file, or it cannot be read as a crystal.
     """
     from aiida_mlcc.science.file_content import ContentError
     from aiida_mlcc.science.frame_files import read_structures

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_mlcc.cli.inputs import method_named
 from aiida_mlcc.cli.nodes import find_process
 from aiida_mlcc.cli.profiles import load
 from aiida_mlcc.cli.root import profile_option
@@ -72,7 +73,7 @@ def publish(
     try:
         if output is not None:
             bundle.refuse_target(output, force)
-        refuse_unfit(runs, [_name_of(name) for name in failed])
+        refuse_unfit(runs, [method_named(name) for name in failed])
         folders = folders_of(runs)
         if dry_run:
             found, size = bundle.what_is_private(runs, groups, without_models, without_remote)
@@ -177,14 +178,6 @@ def _print_finding(finding: Finding) -> None:
     for example in finding.examples:
         text = ' '.join(example.split())
         click.echo(f'          {text if len(text) <= 90 else text[:87] + "…"}')
-
-
-def _name_of(name: str) -> str:
-    """Return a method by its name in the table, whatever its case; a stage as it is."""
-    from aiida_mlcc.science.methods import METHODS, SLUGS
-
-    known = {**{method.lower(): method for method in SLUGS}, **METHODS}
-    return known.get(name.lower(), name)
 
 
 def _bytes(size: float) -> str:

@@ -17,7 +17,7 @@ from aiida_mlcc.cli.root import profile_option
 @click.option(
     '--folder',
     type=click.Path(file_okay=False, path_type=Path),
-    help='Folder to write to, one file for each element; by default named as the table.',
+    help='Folder to write to, one file for each element; TABLE-upf if not given.',
 )
 @click.option('--family', help='Also install them as a family of aiida-pseudo with this name.')
 @profile_option
@@ -30,14 +30,18 @@ def upf(table: str, elements: tuple[str, ...], folder: Path | None, family: str 
     from aiida_mlcc.science.gth_upf import GthError, read_gth, to_upf
 
     text = _text_of(table)
-    target = folder or Path(Path(table).name)
-    if target.is_dir() and any(target.iterdir()):
-        raise click.UsageError(f'The folder {target} is not empty: give another --folder.')
-    written = {}
+    target = folder or Path(f'{Path(table).stem}-upf')
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise click.UsageError(f'{target} is there already: give a new or an empty --folder.')
+    if family is not None:
+        _refuse_family(family, profile)
+    written: dict[str, str] = {}
     for name in elements:
         element, _, electrons = name.partition(':')
         if electrons and not electrons.isdigit():
             raise click.UsageError(f'{name}: give the valence electrons as a number, such as {element}:1.')
+        if element in written:
+            raise click.UsageError(f'{element} is named twice: a family has one potential for each element.')
         try:
             potential = read_gth(text, element, int(electrons) if electrons else None)
         except GthError as error:
@@ -49,7 +53,7 @@ def upf(table: str, elements: tuple[str, ...], folder: Path | None, family: str 
         (target / f'{element}.upf').write_text(content)
     click.echo(f'wrote {len(written)} files to {target}')
     if family is not None:
-        _install(target, family, profile)
+        _install(target, family)
         click.echo(f'installed the family {family}')
 
 
@@ -67,10 +71,18 @@ def _text_of(table: str) -> str:
     return path.read_text()
 
 
-def _install(folder: Path, family: str, profile: str | None) -> None:
+def _refuse_family(family: str, profile: str | None) -> None:
+    """Raise where a family cannot be installed, before anything is written."""
+    load(profile)
+    from aiida.orm import Group, QueryBuilder
+
+    if QueryBuilder().append(Group, filters={'label': family}).count():
+        raise click.UsageError(f'There is a group {family} already: give the family another name.')
     if find_spec('aiida_pseudo') is None:
         raise click.ClickException("--family needs aiida-pseudo: pip install 'aiida-mlcc[quantumespresso]'.")
-    load(profile)
+
+
+def _install(folder: Path, family: str) -> None:
     from aiida_pseudo.data.pseudo.upf import UpfData
     from aiida_pseudo.groups.family import PseudoPotentialFamily
 

@@ -56,6 +56,15 @@ def test_a_file_without_snapshots_does_not_say_which_dft(of_phonopy):
         read_displacements(str(of_phonopy), None)
 
 
+@pytest.mark.parametrize('energy', ['1.0', 'failed'])
+def test_frames_that_do_not_belong_together_are_a_sentence(frames, tmp_path, energy):
+    path = tmp_path / 'moved.xyz'
+    line = f'Properties=species:S:1:pos:R:3:forces:R:3 Lattice="4 0 0 0 4 0 0 0 4" energy={energy}'
+    path.write_text(f'1\n{line}\nLi 0 0 0 0 0 0\n2\n{line}\nLi 0 0 0 0 0 0\nF 2 2 2 0 0 0\n')
+    with pytest.raises(click.UsageError, match=f'{path}: '):
+        read_displacements(str(path), frames)
+
+
 def test_frames_without_forces_are_a_sentence(frames, tmp_path):
     path = tmp_path / 'moved.xyz'
     rocksalt_cube().write(path, format='extxyz')
