@@ -166,9 +166,9 @@ def refuse_cell(inputs: Mapping[str, Any]) -> str | None:
     if (reason := engine.refuse_crystal(settings, crystal)) is not None or 'supercell_matrix' not in inputs:
         return reason
     cell = supercell(crystal, expand_matrix(inputs['supercell_matrix'].get_list()))
-    if len(cell) == 1:
+    if (reason := engine.refuse_electrons(settings, cell)) is None and len(cell) == 1:
         return '`supercell_matrix` gives a cell of one atom, which does not vibrate: take a larger one'
-    return engine.refuse_electrons(settings, cell)
+    return reason
 
 
 def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
