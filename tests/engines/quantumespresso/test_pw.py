@@ -138,7 +138,7 @@ def test_frequencies_of_lithium_hydride_are_those_of_dfpt(lithium_hydride) -> No
     assert node.is_finished_ok, node.exit_message
     found = frequencies(crystal.get_ase(), outputs['snapshots'].get_snapshots())
     for label, expected in MATDYN.items():
-        assert np.allclose(found[label][-3:], expected[-3:], atol=3.0), label
+        assert np.allclose(found[label][-3:], expected[-3:], atol=2.0), label
 
 
 def frequencies(crystal: Atoms, snapshots: Snapshots) -> dict[str, list[float]]:
