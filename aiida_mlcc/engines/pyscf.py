@@ -19,7 +19,7 @@ from aiida_mlcc.engines.pyscf_elements import refuse_elements, valence
 from aiida_mlcc.engines.runtime_jobs import OPTIONAL, RuntimeForces
 from aiida_mlcc.jobs.inputs import Options, job_inputs
 from aiida_mlcc.jobs.restart import CorrelateRestartWorkChain
-from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation, pseudopotential
+from aiida_mlcc.runtime.pyscf_settings import FUNCTIONALS, PyscfCorrelation, pseudopotential
 
 CORRELATE = 'correlate'
 
@@ -32,6 +32,9 @@ CITE = {
 
 _SOURCE_NAMES = {'name': 'engine', 'conv_tol': 'conv_tol_hartree', 'ke_cutoff': 'ke_cutoff_hartree'}
 _UNCOUNTED = ('max_memory_mb', 'max_cycle')
+
+AUXILIARY = 'auxbasis'
+"""The setting of the density fitting. Labels from before there was a choice say nothing of it: they have null."""
 
 
 def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,7 +51,8 @@ def refuse_cell(settings: Mapping[str, Any], atoms: Atoms) -> str | None:
 class PyscfForces(RuntimeForces):
     """LDA, PBE and Hartree–Fock of PySCF."""
 
-    uncounted = (*_UNCOUNTED, 'exxdiv')
+    uncounted = (*_UNCOUNTED, 'exxdiv', AUXILIARY)
+    """Density functionals take no integrals of four orbitals; only Hartree–Fock depends on the last two."""
 
     def refuse_crystal(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
         """Refuse elements without a basis or a pseudopotential."""
@@ -65,7 +69,8 @@ class PyscfForces(RuntimeForces):
 
     def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the labels say of their source."""
-        return source_of(settings)
+        left_out = (AUXILIARY,) if settings['method'] in FUNCTIONALS else ()
+        return source_of({name: value for name, value in settings.items() if name not in left_out})
 
     def said(self, name: str, method: str, source: Mapping[str, Any]) -> Any:
         """Return what labels say of a setting, which some of them call by another name."""
@@ -76,7 +81,8 @@ class PyscfForces(RuntimeForces):
         """Return the settings that label new structures as the labels of `source` were made."""
         found = super().like(method, source, engine)
         # An engine that takes its integrals from another program says nothing of these.
-        return {**found, **{name: engine[name] for name in self.uncounted if name in engine}}
+        found |= {name: engine[name] for name in self.uncounted if name in engine}
+        return found if method in FUNCTIONALS else {**found, AUXILIARY: source.get(AUXILIARY)}
 
     def is_same(self, name: str, ours: Any, theirs: Any) -> bool:
         """Tell whether two values give the same energies: labels name the pseudopotentials that null stands for."""

@@ -10,7 +10,7 @@ from aiida_mlcc.engines.pyscf_elements import n_functions, valence
 from aiida_mlcc.runtime.pyscf_settings import pseudopotential
 from aiida_mlcc.science.methods import CONTRIBUTIONS
 
-_HF_SECONDS = 5e-4
+_HF_SECONDS = 1e-3
 """Of a core, times the cube of the number of basis functions; the fit of the density takes most of it."""
 
 _CYCLES = 15
@@ -22,7 +22,7 @@ _TRIPLES_SECONDS = 5e-10
 """Of a core, times o³v⁴."""
 
 _AMPLITUDES = 12
-_AUXILIARY_PER_FUNCTION = 8
+_AUXILIARY_PER_FUNCTION = 16
 _BYTES = 8
 _SECONDS_PER_HOUR = 3600.0
 _GB = 1e9

@@ -98,7 +98,8 @@ def hartree_fock(atoms: Atoms, settings: PyscfSettings, start: DensityExtrapolat
     """
     from pyscf.pbc import scf
 
-    mean_field = scf.RHF(build_cell(atoms, settings, 'HF'), exxdiv=settings.exxdiv).density_fit()
+    mean_field = scf.RHF(build_cell(atoms, settings, 'HF'), exxdiv=settings.exxdiv)
+    mean_field = mean_field.density_fit(auxbasis=settings.auxbasis)
     mean_field.conv_tol = settings.conv_tol
     mean_field.max_cycle = settings.max_cycle
     return _converge(mean_field, 'HF', start)

@@ -50,6 +50,12 @@ class PyscfSettings(Settings):
         required=False,
     )
     exxdiv: str = setting('Treatment of the divergence of the exchange.', default='ewald', choices=('ewald',))
+    auxbasis: str | None = setting(
+        'Auxiliary basis of the density fitting of Hartree–Fock and what stands on it; null: even-tempered functions, '
+        'which are s functions alone on an atom whose basis has no others.',
+        default='def2-universal-jkfit',
+        required=False,
+    )
     conv_tol: float = setting('Convergence of the SCF energy.', default=1e-9, above=0, unit='Hartree')
     max_cycle: int = setting('Cycles of the SCF.', default=50, at_least=1)
     max_memory_mb: float | None = setting(
@@ -82,7 +88,8 @@ class PyscfSettings(Settings):
 
     def source_of_method(self, method: str) -> dict[str, Any]:
         """Return the part of a source that the method decides."""
-        return {'exxdiv': self.exxdiv, 'two_electron_integrals': 'Gaussian density fitting'}
+        named = {} if self.auxbasis is None else {'auxbasis': self.auxbasis}
+        return {'exxdiv': self.exxdiv, 'two_electron_integrals': 'Gaussian density fitting', **named}
 
     def pseudopotential(self, method: str) -> str:
         """Return the name of the pseudopotentials that `method` uses."""

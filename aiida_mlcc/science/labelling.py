@@ -67,8 +67,11 @@ def missing_labels(snapshots: Snapshots, methods: Sequence[str]) -> list[int]:
 
 
 def made_with(source: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
-    """Tell whether labels of `source` were made with `settings`, a part of what a source says."""
-    return all(name in source and source[name] == value for name, value in settings.items())
+    """Tell whether labels of `source` were made with `settings`, a part of what a source says.
+
+    A setting that is null and one of which the source says nothing are the same.
+    """
+    return all(source.get(name) == value for name, value in settings.items())
 
 
 def common_source(method: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

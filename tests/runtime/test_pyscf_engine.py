@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
 
@@ -18,7 +19,7 @@ from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.pseudopotential_forces import short_ranged_local_gradient, trusted_integrals
 from aiida_mlcc.runtime.pyscf_calculator import PyscfCalculator
 from aiida_mlcc.runtime.pyscf_engine import build_cell, check_ground_state, density_functional, hartree_fock
-from aiida_mlcc.runtime.pyscf_settings import PyscfForces, PyscfSettings
+from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation, PyscfForces, PyscfSettings
 from aiida_mlcc.runtime.task import JobError
 from tests.runtime.jobs import ENGINE, lithium_hydride
 
@@ -54,6 +55,21 @@ def test_hartree_fock_forces_are_the_slope_of_the_energy() -> None:
     assert forces is not None
     expected = slope(lambda a: hartree_fock(a, SETTINGS).e_tot * Hartree, atoms, 1, 0, step=0.02)
     assert forces[1, 0] == pytest.approx(expected, abs=2e-4)
+
+
+@pytest.mark.nightly
+def test_hartree_fock_energies_are_smooth_at_the_crystal_at_rest() -> None:
+    """Along the transverse acoustic pattern of X, which lifts most translations, E − E₀ is quadratic from the start."""
+    crystal = bulk('LiF', 'rocksalt', a=3.93, cubic=True)
+    wave = np.where(crystal.get_scaled_positions()[:, 2] > 0.25, -1.0, 1.0)
+    energies = []
+    for amplitude in (0.0, 0.01, 0.04):
+        atoms = crystal.copy()
+        atoms.positions[:, 0] += amplitude * wave
+        energies.append(hartree_fock(atoms, PyscfCorrelation.of(PyscfCorrelation.defaults())).e_tot)
+    curvatures = (np.array(energies[1:]) - energies[0]) / np.square([0.01, 0.04])
+    assert curvatures[0] > 0
+    assert curvatures[1] == pytest.approx(curvatures[0], rel=0.03)
 
 
 def random_density(cell: Any) -> NDArray[np.float64]:
