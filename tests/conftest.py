@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,12 @@ FOLDERS = {
 def pytest_configure(config):
     if not os.environ.get('MLCC_PLAIN_AIIDA'):
         install()
+
+
+def pytest_collection_finish(session):
+    # Imported modules stay: the collector need not look through them again, nor after every few objects.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_addoption(parser):

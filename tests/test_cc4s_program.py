@@ -98,13 +98,12 @@ def recorded_run(case: str) -> Result:
 @pytest.fixture(scope='module')
 def tensors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('tensors')
-    write_tensors(hartree_fock(lithium_hydride(0.1), SETTINGS), None, folder / 'all')
-    write_tensors(hartree_fock(lithium_hydride(0.1), SETTINGS), 13 / 2, folder / 'natural')
+    write_tensors(hartree_fock(lithium_hydride(0.1), SETTINGS), None, folder)
     return folder
 
 
 def prepare(tensors: Path, folder: Path) -> Path:
-    for path in (tensors / 'all').iterdir():
+    for path in tensors.iterdir():
         shutil.copyfile(path, folder / path.name)
     (folder / 'cc4s.in').write_text(CALCULATION)
     return folder
@@ -177,11 +176,11 @@ def test_energies_are_those_of_the_packages_own_coupled_cluster(calculation: Pat
         assert energy * Hartree == pytest.approx(expected[name], abs=1e-5), name
 
 
+@pytest.mark.nightly
 def test_all_natural_orbitals_give_the_energies_of_the_canonical_ones(
-    calculation: Path, tensors: Path, canonical: Result
+    calculation: Path, canonical: Result
 ) -> None:
-    for path in (tensors / 'natural').iterdir():
-        shutil.copyfile(path, calculation / path.name)
+    write_tensors(hartree_fock(lithium_hydride(0.1), SETTINGS), 13 / 2, calculation)
     natural = cc4s(calculation)
     assert '13' in re.findall(r'Nv: (\d+)', natural.stdout)
     assert natural.energies == pytest.approx(canonical.energies, abs=1e-9)

@@ -19,6 +19,8 @@ REFERENCE = Path(__file__).parents[1] / 'data' / 'quantum_espresso' / 'lih_lda.f
 QPOINT = [0.1, 0.0, 0.1]
 STRONGER = 1.3
 
+pytestmark = pytest.mark.nightly
+
 
 def harmonic_frames(reference: Q2R, n_frames: int) -> Snapshots:
     """Frames of 16 atoms with the energies and forces of the force constants of the file, and dipoles 1.3 times as

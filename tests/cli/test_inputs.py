@@ -205,8 +205,9 @@ def test_a_file_overrides_the_protocol_and_set_overrides_the_file(command, lif, 
     path = tmp_path / 'settings.yaml'
     path.write_text('methods: [HF]\ndelta_train: {seeds: [1, 2, 3, 4]}\n')
     words = ['--protocol', 'fast', '--overrides', path]
-    assert plan_of(command, lif, code, *words)['delta_train'] == 4 + 1, 'four bases and a fit'
-    assert plan_of(command, lif, code, *words)['harmonic_phonon'] == 2, 'DFT and HF'
+    jobs = plan_of(command, lif, code, *words)
+    assert jobs['delta_train'] == 4 + 1, 'four bases and a fit'
+    assert jobs['harmonic_phonon'] == 2, 'DFT and HF'
     words += ['--set', 'delta_train.seeds=[1]']
     assert plan_of(command, lif, code, *words)['delta_train'] == 1 + 1
 

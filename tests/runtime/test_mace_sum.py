@@ -48,7 +48,7 @@ def test_a_readout_is_the_sum_of_weighted_features() -> None:
     assert calculated(random_force_field(trunk, term))[0] == pytest.approx(expected, abs=1e-10)
 
 
-@pytest.mark.parametrize('max_L', [0, 1])
+@pytest.mark.parametrize('max_L', [pytest.param(0, marks=pytest.mark.nightly), 1])
 def test_forces_of_a_network_with_readouts_are_the_slope_of_the_energy(max_L: int) -> None:
     architecture = Architecture(**{**NETWORK, 'max_L': max_L}, atomic_numbers=(29, 79), avg_num_neighbors=12.0)
     trunk = term_of(architecture, dict(build(architecture, 'float64', 3).named_parameters()), weight=0.9)

@@ -96,7 +96,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_by_bit(
     assert (second / 'trajectory.npz').read_bytes() == (whole / 'trajectory.npz').read_bytes()
 
 
-@pytest.mark.parametrize('record', ['snapshots', 'vacf'])
+@pytest.mark.parametrize('record', [pytest.param('snapshots', marks=pytest.mark.nightly), 'vacf'])
 def test_a_killed_run_is_resumed_from_its_last_checkpoint_bit_by_bit(tmp_path: Path, record: str) -> None:
     long = {'n_steps': 1500, 'checkpoint_every': 30, 'record': record, 'record_every': 3}
     killed = job(tmp_path / 'killed', **long)

@@ -70,7 +70,9 @@ def run(folder: Path, methods: list[str], data: Snapshots | None = None, **chang
     return json.loads((folder / 'output.json').read_text())
 
 
-@pytest.mark.parametrize('hf_forces', [False, True], ids=['energies', 'energies and forces'])
+@pytest.mark.parametrize(
+    'hf_forces', [pytest.param(False, marks=pytest.mark.nightly), True], ids=['energies', 'energies and forces']
+)
 def test_base_and_readout_give_energy_and_forces_of_the_method(tmp_path: Path, hf_forces: bool) -> None:
     output = run(tmp_path, ['HF'], snapshots(hf_forces))
     assert output['final'] is True

@@ -124,12 +124,14 @@ def test_the_force_field_says_where_it_comes_from() -> None:
     assert term.trained_on['snapshots'] == labelled(N_FRAMES).content_hash()
 
 
+@pytest.mark.nightly
 def test_the_delta_learns_from_energies_alone_and_errs_less_than_a_constant() -> None:
     errors = output_of(trained_delta())['errors']
     assert errors['valid_energy_rmse_mev_atom'] < 0.5 * errors['spread_mev_atom']
     assert 'valid_forces_rmse_mev_angstrom' not in errors
 
 
+@pytest.mark.nightly
 def test_the_delta_is_compared_with_rescaling() -> None:
     errors = output_of(trained_delta())['errors']
     better = errors['valid_energy_rmse_mev_atom'] < errors['rescaling_mev_atom']

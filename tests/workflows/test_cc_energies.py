@@ -127,6 +127,7 @@ def test_known_labels_leave_only_the_methods_that_a_frame_lacks(python, known):
     assert len(labelled_frames(outputs)['HF']) == 3
 
 
+@pytest.mark.nightly
 def test_labels_that_the_snapshots_carry_are_not_computed_again(python, known):
     _, node = run_get_node(builder_of(python, known(2, 'HF'), methods=['HF', 'MP2']))
     assert node.is_finished_ok, node.exit_message

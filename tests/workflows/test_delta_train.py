@@ -62,6 +62,7 @@ def test_every_method_has_a_member_a_seed_whose_delta_is_the_difference_of_the_s
     assert total.base.extras.get('mlcc')['label'] == 'ML(CCSD(T)), seed 2'
 
 
+@pytest.mark.nightly
 def test_a_base_of_force_constants_is_that_of_the_springs_and_every_seed_draws_its_own_frames(python, crystal):
     snapshots = snapshots_of_springs(methods={'HF': 3.6})
     builder = DeltaTrainWorkChain.get_builder_from_protocol(

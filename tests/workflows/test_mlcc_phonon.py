@@ -26,7 +26,15 @@ from tests.workflows.data import snapshots_of_springs
 from tests.workflows.energies import ENGINE, helium
 
 QUICK_NETWORK = {'network': {'num_channels': 4, 'MLP_irreps': '4x0e'}, 'training': {'epochs': 2}}
-QUICK_PHONONS = {'supercell_matrix': [1, 1, 1], 'parameters': {'mesh': [4, 4, 4], 'band_points': 5}}
+QUICK_PHONONS = {
+    'supercell_matrix': [1, 1, 1],
+    'parameters': {
+        'mesh': [4, 4, 4],
+        'band_points': 5,
+        'temperatures_K': {'start': 0, 'stop': 300, 'step': 150},
+        'dos_spacing_cm1': 10.0,
+    },
+}
 
 
 def called(node) -> list[str]:

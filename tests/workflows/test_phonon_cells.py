@@ -103,6 +103,7 @@ def test_the_path_has_the_tolerance_that_was_given(python):
     assert [tuple(label) for label in outputs['dispersion'].labels] == list(wide.labels)
 
 
+@pytest.mark.nightly
 def test_an_isotope_lowers_the_optical_frequency_by_the_root_of_the_reduced_mass(python):
     heavy = rocksalt_cube()
     heavy.set_masses([6.015 if symbol == 'Li' else None for symbol in heavy.symbols])

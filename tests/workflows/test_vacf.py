@@ -75,6 +75,7 @@ def test_dynamics_without_steps_is_refused_at_submission(python, crystal, member
         run_get_node(builder_of(python, crystal, members, md={'parameters': {'n_steps': n_steps}}))
 
 
+@pytest.mark.nightly
 def test_a_harmonic_crystal_has_its_own_harmonic_spectrum_and_no_shift(python, crystal, members):
     builder = builder_of(
         python,

@@ -149,6 +149,7 @@ def test_phonopy_reads_its_file_and_gives_the_bands_of_the_other(bundle):
     assert phonon.get_qpoints_dict()['frequencies'][0] == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.nightly
 def test_a_bare_environment_draws_every_figure(bundle, curves, tmp_path):
     done = run_bare(bundle / 'figures/make_figures.py', ('numpy', 'matplotlib'), ('-o', str(tmp_path)))
     assert done.returncode == 0, done.stderr
@@ -243,6 +244,7 @@ def test_a_private_name_in_what_was_written_is_refused(copy, request_of_run):
     publication.refuse_private(copy, secrets, author)
 
 
+@pytest.mark.nightly
 def test_a_node_that_the_archive_lacks_is_told(copy):
     content = json.loads((copy / 'curves.json').read_text())
     content['runs'][0]['uuid'] = '00000000-0000-4000-8000-000000000000'
@@ -255,6 +257,7 @@ def test_a_node_that_the_archive_lacks_is_told(copy):
     assert re.search('WRONG AiiDA reads the archive\n .*No result was found', done.stdout)
 
 
+@pytest.mark.nightly
 def test_a_bundle_is_verified_by_the_command(bundle):
     done = verify(bundle)
     assert (done.returncode, done.stderr) == (0, '')

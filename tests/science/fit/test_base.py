@@ -96,6 +96,7 @@ def test_a_network_is_recommended_where_much_of_the_forces_is_left(noise, remark
     assert ('a network on what they leave may help' in errors.get('remark', '')) is remarked
 
 
+@pytest.mark.nightly
 def test_in_a_cell_that_resolves_little_every_mode_of_it_is_still_described() -> None:
     """The cube of rock salt tells nearest neighbours apart, and shows the others in sums: they make its modes all the
     same."""

@@ -300,7 +300,7 @@ def test_a_crystal_with_third_order_is_predicted_in_another_supercell():
     assert np.std(found - truth) < 0.02 * np.std(truth - unseen.labels['PBE'].energies)
 
 
-@pytest.mark.parametrize('cutoff', [None, 2.7])
+@pytest.mark.parametrize('cutoff', [pytest.param(None, marks=pytest.mark.nightly), 2.7])
 def test_forces_of_four_frames_do_where_energies_would_take_dozens(cutoff):
     cell, other = supercell(DIAMOND, CONVENTIONAL @ np.diag([2, 2, 1])), spring_term(DIAMOND, 2.7, 3.0, -1.5)
     few = springs_of_diamond(4, cell=cell, other=other, forces=True)
