@@ -23,6 +23,7 @@ from aiida.schedulers.plugins.direct import DirectScheduler
 from aiida.storage.psql_dos.orm.utils import ModelWrapper
 from aiida.storage.sqlite_dos.backend import SqliteDosStorage
 from aiida.storage.sqlite_zip.models import DbLink, DbNode
+from plumpy.ports import Port, PortNamespace
 from sqlalchemy import event, select
 from sqlalchemy.engine import Engine
 from yaml.cyaml import CEmitter
@@ -61,6 +62,8 @@ def install() -> None:
         # Asked after jobs by their numbers, not after all that a user has.
         DirectScheduler._features = {**DirectScheduler._features, 'can_query_by_user': False}
         DirectScheduler.get_jobs = _jobs_on_this_computer
+    # A builder describes each of its ports in JSON, for a person who asks for help.
+    Port.__str__ = PortNamespace.__str__ = lambda self: str(self.name)
     # Checkpoints are written as ever, by libyaml.
     serialize.AiiDADumper = _QuickDumper
 

@@ -12,7 +12,9 @@ from aiida.engine import Process
 
 import aiida_mlcc
 from aiida_mlcc.calculations.base import RuntimeCalculation
+from aiida_mlcc.engines.single_points import SinglePointsWorkChain
 from aiida_mlcc.jobs.restart import RuntimeRestartWorkChain
+from aiida_mlcc.workflows.dft_labels import DFTLabelsWorkChain
 
 GROUPS = ('aiida.data', 'aiida.calculations', 'aiida.parsers', 'aiida.workflows')
 
@@ -31,7 +33,7 @@ assert get_manager().get_profile() is None, 'a profile was loaded'
 """
 
 
-ABSTRACT = (RuntimeCalculation, RuntimeRestartWorkChain)
+ABSTRACT = (RuntimeCalculation, RuntimeRestartWorkChain, SinglePointsWorkChain, DFTLabelsWorkChain)
 """What others derive from and nobody runs."""
 
 

@@ -170,12 +170,15 @@ def _training_hours(inputs: Mapping[str, Any], n_atoms: int) -> float:
 
 def _n_displacements(crystal: Any, phonons: Mapping[str, Any], symprec: float) -> int:
     """Return how many displaced cells the phonons need, at all volumes."""
+    import numpy as np
     from phonopy import Phonopy
 
     from aiida_mlcc.science.crystal import expand_matrix, primitive_cell, to_phonopy
 
     parameters = phonons['parameters'].get_dict()
     matrix = expand_matrix(phonons['supercell_matrix'].get_list())
+    # A supercell of the same shape has the same symmetry, so the smallest one needs as many displacements.
+    matrix //= np.gcd.reduce(matrix, axis=None)
     phonon = Phonopy(to_phonopy(primitive_cell(crystal, symprec)), matrix, primitive_matrix='P', symprec=symprec)
     phonon.generate_displacements(distance=parameters['displacement_angstrom'])
     volumes = 3 if parameters.get('gruneisen') else 1
