@@ -114,6 +114,7 @@ def energies_of(training_set: orm.Data, sources: list[Any], methods: list[str]) 
             continue
         partner = pair_by_geometry(frames, labelled).indices
         jobs = LabelJobs(source)
+        names: dict[int | None, str] = {}
         for method in wanted:
             energies = labelled.labels[method].energies
             for snapshot in frames.labelled_by(method):
@@ -121,6 +122,9 @@ def energies_of(training_set: orm.Data, sources: list[Any], methods: list[str]) 
                 if frame < 0 or energies[frame] != frames.labels[method].energies[snapshot]:
                     continue
                 job = jobs.of(method, frame)
+                pk = None if job is None else job.pk
+                if pk not in names:
+                    names[pk] = _name(source, job)
                 found.append(
                     Energy(
                         method=method,
@@ -129,7 +133,7 @@ def energies_of(training_set: orm.Data, sources: list[Any], methods: list[str]) 
                         node=source.uuid,
                         frame=frame,
                         calculation=None if job is None else job.uuid,
-                        name=_name(source, job),
+                        name=names[pk],
                     )
                 )
     return found

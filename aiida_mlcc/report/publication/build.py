@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -44,27 +44,38 @@ def build(bundle: Path, request: Request) -> Iterator[str]:
     :raises Refused: where what was written does not pass its checks.
     """
     with archive_as_profile(bundle / ARCHIVE):
-        runs = []
-        for uuid, folder in request.runs:
-            runs.append(write_run(orm.load_node(uuid), bundle, folder, request.without_models))
-            yield f'wrote the curves, labels, models and phonons of {runs[-1].entry["label"] or uuid}'
-        _write_texts(bundle, request, runs)
-        # Nodes cannot be read once the archive is closed.
-        description = texts.description_of(runs)
-    yield 'wrote the texts'
+        entries, description = yield from write_contents(bundle, request)
     drawn = run_bare(bundle / 'figures/make_figures.py', ('numpy', 'matplotlib'), ('-o', str(bundle / 'figures')))
     if drawn.returncode:
         raise Refused(f'The figures could not be drawn by NumPy and Matplotlib alone: {_last_line(drawn.stderr)}')
     yield f'drew {len(drawn.stdout.splitlines())} figures'
-    entries = [run.entry for run in runs]
-    files = [name for name in files_of(bundle) if name != CRATE]
-    text = crate(request, entries, description, files, bundle)
-    (bundle / CRATE).write_text(text, encoding='utf-8')
-    write_sums(bundle)
+    list_files(bundle, request, entries, description)
     for check in checks.check(bundle, draw=False):
         if check.problems:
             raise Refused(f'The bundle does not pass its own check, that {check.what}: {check.problems[0]}')
         yield f'checked that {check.what}'
+
+
+def write_contents(bundle: Path, request: Request) -> Generator[str, None, tuple[list[dict[str, Any]], str]]:
+    """Write what the loaded profile tells of the runs, and yield a line on each step.
+
+    :returns: the entries of the runs in ``curves.json``, and the description of the bundle.
+    """
+    runs = []
+    for uuid, folder in request.runs:
+        runs.append(write_run(orm.load_node(uuid), bundle, folder, request.without_models))
+        yield f'wrote the curves, labels, models and phonons of {runs[-1].entry["label"] or uuid}'
+    _write_texts(bundle, request, runs)
+    yield 'wrote the texts'
+    return [run.entry for run in runs], texts.description_of(runs)
+
+
+def list_files(bundle: Path, request: Request, entries: list[dict[str, Any]], description: str) -> None:
+    """Write the files that list the others: the crate and the checksums."""
+    files = [name for name in files_of(bundle) if name != CRATE]
+    text = crate(request, entries, description, files, bundle)
+    (bundle / CRATE).write_text(text, encoding='utf-8')
+    write_sums(bundle)
 
 
 def write_sums(bundle: Path) -> None:
