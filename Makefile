@@ -7,7 +7,8 @@
 #   make lint       ruff and mypy
 #
 # Variables: PYTHON (the interpreter that makes the environment), VENV (where), TORCH (the requirement to install
-# torch from), PIP_ARGS (more arguments for every pip install, an index for instance), CONSTRAINTS (the versions to take).
+# torch from), PIP_ARGS (more arguments for every pip install, an index for instance), CONSTRAINTS (the versions to take),
+# PYTEST_ARGS (options of pytest; to run some files, call pytest).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,6 +16,9 @@ TORCH ?= torch==2.13.0
 PIP_ARGS ?=
 CONSTRAINTS ?= constraints.txt
 PYTEST_ARGS ?=
+
+# The tests are two halves, which take about as long.
+FIRST := tests/science tests/runtime tests/cli
 
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS)
@@ -50,9 +54,14 @@ $(VENV)/.lint: $(VENV)/.installed
 demo: install
 	$(BIN)/aiida-mlcc demo
 
-# One thread: the arrays of tests are too small for more, which would only wait for each other.
+# One thread: the arrays of tests are too small for more, which would only wait for each other. Two processes, each with
+# a profile of its own: what the first one prints comes at its end.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not nightly' $(PYTEST_ARGS)
+	@echo "$(FIRST) run beside the other tests, whose results come first"
+	@log=$$(mktemp); export OMP_NUM_THREADS=1; \
+	  $(BIN)/python -m pytest -m 'not nightly' -p no:cacheprovider $(FIRST) $(PYTEST_ARGS) > $$log 2>&1 & first=$$!; \
+	  $(BIN)/python -m pytest -m 'not nightly' $(FIRST:%=--ignore=%) $(PYTEST_ARGS); others=$$?; \
+	  wait $$first; first=$$?; cat $$log; rm $$log; test $$first = 0 && test $$others = 0
 
 test-all: install
 	OMP_NUM_THREADS=1 MLCC_PLAIN_AIIDA=1 $(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -37,6 +37,7 @@ def test_a_network_no_better_than_rescaling_is_kept_and_fails_with_both_errors(b
     assert outputs['force_field'].method == 'HF'
 
 
+@pytest.mark.nightly
 def test_energies_alone_of_a_base_are_learnt_where_forces_is_false(builder):
     builder.method, builder.forces = 'LDA', False
     outputs, node = run_get_node(builder)

@@ -281,7 +281,9 @@ def test_methods_are_known_by_name_and_slug_in_any_case(given):
     assert read_methods(given) == ['HF', 'CCSD(T)']
 
 
-@pytest.mark.parametrize('text', ['methods: HF\n', 'methods: [hf]\nvacf_methods: hf\n'])
+@pytest.mark.parametrize(
+    'text', [pytest.param('methods: HF\n', marks=pytest.mark.nightly), 'methods: [hf]\nvacf_methods: hf\n']
+)
 def test_one_method_in_a_file_needs_no_list(command, lif, code, tmp_path, text):
     (tmp_path / 'one.yaml').write_text(text)
     words = ['--protocol', 'FAST', '--overrides', tmp_path / 'one.yaml']

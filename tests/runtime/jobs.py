@@ -93,7 +93,7 @@ def interrupt(folder: Path, when: Callable[[], bool], number: int = signal.SIGKI
         while not when():
             assert process.poll() is None, 'the job ended before it could be interrupted'
             assert time.monotonic() - started < PATIENCE_SECONDS, 'the job did not come that far'
-            time.sleep(0.005)
+            time.sleep(0.02)
         process.send_signal(number)
         return process.wait(PATIENCE_SECONDS)
     finally:

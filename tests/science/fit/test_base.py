@@ -68,7 +68,7 @@ def test_a_member_tells_its_errors_on_the_frames_that_it_did_not_draw() -> None:
 
 
 def test_members_differ_by_their_frames_and_are_the_same_again() -> None:
-    snapshots = frames(40, 0.05)
+    snapshots = frames(12, 0.05)
     first, again, other = (fitter(given(snapshots, seed))('LDA').force_field for seed in (1, 1, 2))
     assert first.content_hash() == again.content_hash() != other.content_hash()
 
