@@ -1,11 +1,15 @@
 """How many jobs a run takes, counted by hand."""
 
+import numpy as np
 import pytest
 from aiida import orm
 from ase.build import bulk
+from phonopy import Phonopy
 
 from aiida_mlcc.cli.plan import plan
+from aiida_mlcc.cli.plan_details import _n_displacements
 from aiida_mlcc.jobs.inputs import merge
+from aiida_mlcc.science.crystal import to_phonopy
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 
 RANDOM = {'kind': 'random', 'n': 10}
@@ -84,3 +88,20 @@ def test_new_structures_take_a_job_each_by_vasp_and_one_by_pyscf(jobs_of):
     labelling = {'selection': {'kind': 'frozen-phonon', 'second_amplitude': None}, 'batch_size': 100}
     assert jobs_of(cc_energies=labelling)['cc_energies'] == 1 + 1
     assert jobs_of(dft_md={'engine': VASP}, cc_energies=labelling)['cc_energies'] == 1 + 3 + 2 + 1
+
+
+@pytest.mark.parametrize(
+    ('crystal', 'matrix'),
+    [
+        (bulk('LiF', 'rocksalt', a=4.03), [2, 2, 4]),
+        (bulk('ZnO', 'wurtzite', a=3.25, c=5.207), [2, 2, 2]),
+        (bulk('C', 'diamond', a=3.56), [[-2, 2, 2], [2, -2, 2], [2, 2, -2]]),
+    ],
+    ids=['rocksalt', 'wurtzite', 'diamond'],
+)
+def test_displaced_cells_are_as_many_as_phonopy_makes_in_the_whole_supercell(aiida_profile, crystal, matrix):
+    whole = np.diag(matrix) if np.ndim(matrix) == 1 else matrix
+    phonon = Phonopy(to_phonopy(crystal), whole, primitive_matrix='P')
+    phonon.generate_displacements(distance=0.01)
+    phonons = {'parameters': orm.Dict({'displacement_angstrom': 0.01}), 'supercell_matrix': orm.List(matrix)}
+    assert _n_displacements(crystal, phonons, 1e-5) == len(phonon.displacements)
