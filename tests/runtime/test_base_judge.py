@@ -95,12 +95,14 @@ def optical_of(force_field: ForceField) -> float:
     return float(optical_frequency_cm1(rocksalt()) * np.sqrt(curvature / (2.4 * SPRING)))
 
 
+@pytest.mark.nightly
 def test_a_corrected_base_is_the_network_with_force_constants_of_the_same_method() -> None:
     force_field = corrected()[0]
     assert [term.kind for term in force_field.terms] == ['mace', 'force-constants']
     assert force_field.method == 'LDA'
 
 
+@pytest.mark.nightly
 def test_the_errors_told_of_a_corrected_base_are_those_of_network_and_correction() -> None:
     force_field, errors = corrected()
     valid = data().valid
@@ -111,6 +113,7 @@ def test_the_errors_told_of_a_corrected_base_are_those_of_network_and_correction
     assert errors['valid_energy_rmse_mev_atom'] == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.nightly
 def test_the_residual_told_is_what_the_network_lacks_of_the_frequency() -> None:
     entry = optical(corrected()[1]['projected_residuals_uncorrected'])
     assert entry['frequency_cm1'] == pytest.approx(optical_frequency_cm1(rocksalt()), rel=1e-3)
@@ -118,11 +121,13 @@ def test_the_residual_told_is_what_the_network_lacks_of_the_frequency() -> None:
     assert abs(entry['shift_cm1'] - lacking) < 4 * entry['standard_error_cm1'] < 0.2 * lacking
 
 
+@pytest.mark.nightly
 def test_the_correction_brings_the_frequency_to_that_of_the_springs() -> None:
     wanted = optical_frequency_cm1(rocksalt())
     assert abs(optical_of(corrected()[0]) - wanted) < 0.1 * abs(optical_of(network_alone()) - wanted)
 
 
+@pytest.mark.nightly
 def test_every_mode_of_the_cell_is_told_before_and_after_the_correction() -> None:
     errors = corrected()[1]
     before, after = errors['projected_residuals_uncorrected'], errors['projected_residuals']
@@ -132,6 +137,7 @@ def test_every_mode_of_the_cell_is_told_before_and_after_the_correction() -> Non
     assert optical(after)['shift_cm1'] < 0.1 * abs(optical(before)['shift_cm1'])
 
 
+@pytest.mark.nightly
 def test_a_correction_takes_force_from_frames_that_neither_it_nor_the_network_has_seen() -> None:
     assert forces_left(corrected()[0], data().valid) < forces_left(network_alone(), data().valid)
 

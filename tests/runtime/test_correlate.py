@@ -125,6 +125,7 @@ def test_labels_add_up_from_their_contributions(tmp_path: Path) -> None:
     assert label.forces is None
 
 
+@pytest.mark.nightly
 def test_a_killed_job_is_resumed_without_computing_anything_twice(tmp_path: Path) -> None:
     images = [lithium_hydride(0.03 * number) for number in range(4)]
     killed = job(tmp_path / 'killed', *images)

@@ -95,6 +95,7 @@ def test_the_gradient_of_the_short_ranged_potential_is_its_slope() -> None:
             assert gradient[atom, axis] == pytest.approx(expected, abs=2e-6)
 
 
+@pytest.mark.nightly
 def test_gradients_without_a_fourth_coefficient_are_those_of_pyscf() -> None:
     from pyscf.pbc.gto.pseudo import pp_int
 

@@ -84,6 +84,7 @@ def test_base_and_readout_give_energy_and_forces_of_the_method(tmp_path: Path, h
     assert np.allclose(total.get_forces(unseen), wanted.get_forces(unseen), rtol=0, atol=1e-2)
 
 
+@pytest.mark.nightly
 def test_a_method_without_enough_labels_is_named_and_the_others_are_fitted(tmp_path: Path) -> None:
     output = run(tmp_path, ['CCSD', 'HF'])
     assert output['final'] is True

@@ -53,6 +53,7 @@ def test_two_members_have_the_frequencies_of_their_springs_and_that_spread(phono
     assert len(jobs) == 1, 'all displaced cells of all members are one job'
 
 
+@pytest.mark.nightly
 def test_imaginary_modes_are_flagged_and_do_not_fail_the_run(python, crystal):
     unstable = {'seed_1': ForceFieldData(springs(rocksalt(), stiffness=-1.0))}
     builder = HarmonicPhononWorkChain.get_builder_from_protocol(

@@ -91,6 +91,7 @@ def test_optimal_frames_are_those_of_the_science(python, lih, vibrating):
     assert labelled_frames(outputs)['HF'] == select(vibrating, selection, LIH).tolist()
 
 
+@pytest.mark.nightly
 def test_selection_that_these_forces_do_not_allow_ends_with_the_reason(python, lih, pulled_back):
     """At X nothing is known of a cell that holds Γ alone."""
     selection = {'kind': 'optimal', 'n': 2, 'seed': 4, 'qpoints': [[0.5, 0, 0.5]]}

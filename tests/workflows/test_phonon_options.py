@@ -123,6 +123,7 @@ def test_members_relax_the_positions_that_symmetry_leaves_free(python):
     assert np.allclose(members[0], members[1], atol=1.0)
 
 
+@pytest.mark.nightly
 def test_without_relaxation_the_atoms_stay(python):
     crystal = orm.StructureData(ase=off_centre()).store()
     outputs, node = phonons_of(python, crystal, {'seed_2': with_a_pull(0.4)}, relax='none')

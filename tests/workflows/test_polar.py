@@ -84,6 +84,7 @@ def test_every_member_has_the_splitting_of_its_own_charges_marked_where_they_may
     assert not marked.all()
 
 
+@pytest.mark.nightly
 def test_without_dipoles_in_the_force_field_lo_is_marked_and_without_charges_it_is_missed(python):
     member = {'seed_1': ForceFieldData(springs(wide()))}
     told = phonons_of(python, wide(), member, born())['special_points'].get_dict()

@@ -271,6 +271,7 @@ def test_the_noise_of_the_labels_is_found_whatever_their_number(n_frames):
     assert np.sqrt(np.mean(np.square(found))) == pytest.approx(3.0, rel=0.3)
 
 
+@pytest.mark.nightly
 def test_forces_do_not_disturb_the_noise_of_the_energies():
     found = [
         fit_delta(
@@ -331,6 +332,7 @@ def with_cheaper_methods(n_frames, n_labels, seed):
     return snapshots_of(CUBE, moved, labels), exact
 
 
+@pytest.mark.nightly
 def test_energies_of_cheaper_methods_help_a_few_of_a_costly_one():
     for seed in range(3):
         snapshots, exact = with_cheaper_methods(80, 12, seed)

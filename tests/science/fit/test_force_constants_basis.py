@@ -101,6 +101,7 @@ def test_a_flat_crystal_needs_fewer_cells_along_its_long_vector():
     assert np.diag(isotropic_multiples(hexagonal, 4.0)).tolist() == [3, 3, 1]
 
 
+@pytest.mark.nightly
 def test_the_training_cell_of_diamond_tells_apart_sixteen_force_constants_within_4_but_not_all_within_5(diamond):
     training_cell = supercell(diamond, CONVENTIONAL @ np.diag([2, 2, 1]))
     site_map = map_onto_crystal(diamond, training_cell)

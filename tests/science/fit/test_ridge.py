@@ -172,6 +172,7 @@ def test_the_posterior_of_many_labels_is_that_of_least_squares() -> None:
     np.testing.assert_allclose(found.response, expected, rtol=1e-4, atol=1e-10)
 
 
+@pytest.mark.nightly
 def test_residuals_keep_the_share_of_the_noise_that_is_stated() -> None:
     random = np.random.default_rng(9)
     features, groups = random.normal(size=(12, 6)) * np.linspace(0.2, 2.0, 12)[:, None], np.array([1] * 5 + [0])
@@ -185,6 +186,7 @@ def test_residuals_keep_the_share_of_the_noise_that_is_stated() -> None:
     np.testing.assert_allclose(np.mean(kept, axis=0), stated, atol=0.05)
 
 
+@pytest.mark.nightly
 def test_draws_of_few_labels_hold_the_truth_as_often_as_they_say() -> None:
     """Fourteen labels leave open how much the parameters scatter: with one ridge alone the errors are too small."""
     choices, groups = (1e-3, 1e-2, 0.1, 1.0, 1e1), np.array([1] * 10 + [0])
