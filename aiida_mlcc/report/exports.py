@@ -113,11 +113,12 @@ def _safe_cell(cell: Any) -> Any:
 
 
 def _mean_phonon(nodes: Sequence[PhonopyData], nac: orm.ArrayData | None) -> Any:
-    from aiida_mlcc.calculations.functions.phonopy_instance import phonopy_of
+    from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
 
-    phonons = [phonopy_of(node, nac) for node in nodes]
+    instances = PhonopyInstances()
+    phonons = [instances.of(node, nac) for node in nodes]
     mean = phonons[0]
-    mean.force_constants = np.mean([phonon.force_constants for phonon in phonons], axis=0)
+    mean.force_constants = np.mean(np.array([phonon.force_constants for phonon in phonons]), axis=0)
     return mean
 
 

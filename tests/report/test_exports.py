@@ -10,7 +10,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 from plumpy import ProcessState
 
-from aiida_mlcc.calculations.functions.phonopy_instance import phonopy_of
+from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
 from aiida_mlcc.report.arrays import curves_of_run
 from aiida_mlcc.report.exports import mean_phonons, write_csv, write_phonopy_files
 from aiida_mlcc.report.motion import motions_of
@@ -39,7 +39,7 @@ def _rows(path):
 def argon(argon_phonons):
     """Return a run with the dispersion of a Lennard-Jones crystal of argon, and the node of that dispersion."""
     atoms, data = argon_phonons.primitive.get_ase(), argon_phonons.members['seed_1']
-    phonon = phonopy_of(data)
+    phonon = PhonopyInstances().of(data)
     path = band_path(atoms, points=9)
     bands = orm.BandsData()
     bands.set_cell(atoms.cell.array)

@@ -5,6 +5,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 from aiida_phonopy.data.preprocess import PreProcessData
 
+from aiida_mlcc.calculations.functions.phonopy_instance import without_symmetry
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -18,7 +19,7 @@ def displaced_supercells(science: orm.Str, **preprocess: PreProcessData) -> Snap
     cells = []
     for volume in VOLUMES:
         if volume in preprocess:
-            phonon = preprocess[volume].get_phonopy_instance()
+            phonon = without_symmetry(preprocess[volume]).get_phonopy_instance()
             cells += [phonon.supercell, *phonon.supercells_with_displacements]
     return SnapshotsData(
         Snapshots(

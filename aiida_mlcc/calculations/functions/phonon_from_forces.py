@@ -10,6 +10,7 @@ from aiida_phonopy.data.preprocess import PreProcessData
 from ase import Atoms
 from numpy.typing import NDArray
 
+from aiida_mlcc.calculations.functions.phonopy_instance import without_symmetry
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.crystal import from_phonopy, isotopes
@@ -54,8 +55,8 @@ def phonon_from_forces(
     """
     frames = evaluated.get_snapshots()
     (label,) = frames.labels.values()
-    # Each phonopy.Phonopy, and so most methods of these nodes, is a search for the symmetry of the supercell.
-    phonon = preprocess.get_phonopy_instance()
+    displaced = without_symmetry(preprocess)
+    phonon = displaced.get_phonopy_instance()
     start, count = first.value, len(phonon.displacements)
     forces = None if label.forces is None else label.forces[start : start + 1 + count]
     if forces is None or len(forces) <= count:
@@ -65,7 +66,8 @@ def phonon_from_forces(
         return ExitCode(400, f'a force of cell {wrong} is not a number')
     if forces.shape[1] != len(phonon.supercell):
         return ExitCode(400, f'the forces are of {forces.shape[1]} atoms, the supercell has {len(phonon.supercell)}')
-    node = PhonopyData(preprocess_data=preprocess)
+    node = PhonopyData(preprocess_data=displaced)
+    node.base.attributes.set('is_symmetry', preprocess.is_symmetry)
     if cell is not None and isotopes(atoms := cell.get_ase()):
         node.base.attributes.set('masses', atoms.get_masses().tolist())
     try:

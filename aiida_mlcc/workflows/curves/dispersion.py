@@ -10,7 +10,7 @@ from aiida_phonopy.data.phonopy import PhonopyData
 from numpy.typing import NDArray
 
 from aiida_mlcc.calculations.functions.curves import curve_with_spread
-from aiida_mlcc.calculations.functions.phonopy_instance import phonopy_and_violation
+from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
 from aiida_mlcc.science.branches import branches_of, path_matrices, point_matrices
 from aiida_mlcc.science.crystal import from_phonopy
 from aiida_mlcc.science.dispersion import (
@@ -41,9 +41,10 @@ def phonon_curves(parameters: orm.Dict, science: orm.Str, **members: PhonopyData
     crystal has no charges.
     """
     settings = parameters.get_dict()
+    instances = PhonopyInstances()
     phonons, violations, remarks = {}, {}, {}
     for name, node in sorted(members.items()):
-        phonons[name], violations[name] = phonopy_and_violation(node)
+        phonons[name], violations[name] = instances.with_violation(node)
         if remark := node.base.attributes.get('lo_remark', ''):
             remarks[name] = remark
     first = next(iter(phonons.values()))

@@ -7,7 +7,7 @@ import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
-from aiida_mlcc.calculations.functions.phonopy_instance import members_of
+from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.branches import Branches, branches_of, point_matrices
 from aiida_mlcc.science.crystal import CrystalError, from_phonopy
@@ -44,7 +44,8 @@ def error_budget(
     qpoints = {label: entry['qpoint'] for label, entry in points.items()}
     directions = {label: entry['direction'] for label, entry in points.items() if 'direction' in entry}
     try:
-        members = members_of(phonons['members'])
+        instances = PhonopyInstances()
+        members = instances.of_members(phonons['members'])
         phonon = next(iter(members.values()))
         branches = branches_of([point_matrices(member, qpoints, directions) for member in members.values()])
         delta = None
@@ -56,7 +57,7 @@ def error_budget(
         found = budget(
             np.array([entry['members'] for entry in points.values()]).swapaxes(0, 1),
             {
-                kind: _on_branches(branches, members_of(nodes), qpoints, directions)
+                kind: _on_branches(branches, instances.of_members(nodes), qpoints, directions)
                 for kind, nodes in phonons.get('alternatives', {}).items()
             },
             delta,

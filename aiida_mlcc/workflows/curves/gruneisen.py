@@ -7,7 +7,7 @@ import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_mlcc.calculations.functions.phonopy_instance import members_of
+from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
 from aiida_mlcc.science.branches import branches_of, path_matrices
 from aiida_mlcc.science.crystal import from_phonopy
 from aiida_mlcc.science.dispersion import band_path, spread
@@ -24,7 +24,8 @@ def gruneisen_curves(parameters: orm.Dict, science: orm.Str, **phonons: Any) -> 
     :param phonons: ``at_rest``, ``expanded`` and ``compressed`` → NAME → PhonopyData.
     """
     settings = parameters.get_dict()
-    volumes = {name: members_of(phonons[name]) for name in ('at_rest', 'expanded', 'compressed')}
+    instances = PhonopyInstances()
+    volumes = {name: instances.of_members(phonons[name]) for name in ('at_rest', 'expanded', 'compressed')}
     names = list(volumes['at_rest'])
     first = volumes['at_rest'][names[0]]
     primitive = from_phonopy(first.primitive)

@@ -9,7 +9,7 @@ from aiida.engine import calcfunction
 from aiida_phonopy.data.phonopy import PhonopyData
 from numpy.typing import NDArray
 
-from aiida_mlcc.calculations.functions.phonopy_instance import members_of
+from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
 from aiida_mlcc.science.dispersion import spread
 from aiida_mlcc.science.thermal import (
     imaginary_share,
@@ -29,7 +29,7 @@ def thermal_curves(parameters: orm.Dict, science: orm.Str, **members: PhonopyDat
     """
     settings = parameters.get_dict()
     temperatures = temperature_grid(**settings['temperatures_K'])
-    phonons = members_of(members)
+    phonons = PhonopyInstances().of_members(members)
     found = {
         'thermal_properties': [
             thermal_properties(phonon, settings['mesh'], temperatures) for phonon in phonons.values()
