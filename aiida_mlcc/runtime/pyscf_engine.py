@@ -102,6 +102,7 @@ def hartree_fock(atoms: Atoms, settings: PyscfSettings, start: DensityExtrapolat
     mean_field = mean_field.density_fit(auxbasis=settings.auxbasis)
     mean_field.conv_tol = settings.conv_tol
     mean_field.max_cycle = settings.max_cycle
+    _keep_core_hamiltonian(mean_field)
     return _converge(mean_field, 'HF', start)
 
 
@@ -141,6 +142,19 @@ def _converge(mean_field: Any, method: str, start: DensityExtrapolation | None) 
     if start is not None:
         start.remember(np.asarray(mean_field.make_rdm1()), overlap)
     return mean_field
+
+
+def _keep_core_hamiltonian(mean_field: Any) -> None:
+    """Let PySCF integrate the core Hamiltonian once: its CCSD asks for it again, and it is a quarter of an energy."""
+    integrate = mean_field.get_hcore
+    found: list[NDArray[np.float64]] = []
+
+    def get_hcore(*_: Any, **__: Any) -> NDArray[np.float64]:
+        if not found:
+            found.append(integrate())
+        return found[0]
+
+    mean_field.get_hcore = get_hcore
 
 
 def _overlap(cell: Any) -> NDArray[np.float64]:

@@ -112,6 +112,20 @@ def test_only_what_was_asked_for_is_computed() -> None:
     assert set(correlated_energies(lithium_hydride(), SETTINGS, ['CCSD']).contributions) == {'hf', 'ccsd'}
 
 
+def test_the_core_hamiltonian_is_integrated_once_for_all_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyscf.pbc.df import GDF
+
+    integrals, integrate = [], GDF.get_pp
+
+    def get_pp(*arguments: Any, **named: Any) -> Any:
+        integrals.append(integrate(*arguments, **named))
+        return integrals[-1]
+
+    monkeypatch.setattr(GDF, 'get_pp', get_pp)
+    assert len(correlated_energies(lithium_hydride(), SETTINGS, METHODS).contributions) == 4
+    assert len(integrals) == 1
+
+
 def test_labels_add_up_from_their_contributions(tmp_path: Path) -> None:
     folder = job(tmp_path, lithium_hydride(), lithium_hydride(0.1))
     output = run(folder)
