@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -15,6 +14,7 @@ from aiida_mlcc.calculations.evaluate import EvaluateCalculation
 from aiida_mlcc.calculations.functions.build_supercell import build_supercell
 from aiida_mlcc.calculations.functions.displaced_supercells import displaced_supercells
 from aiida_mlcc.calculations.functions.phonon_from_forces import phonon_from_forces
+from aiida_mlcc.calculations.functions.phonopy_displacements import phonopy_displacements
 from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.functions.relaxed_structure import relaxed_structure
 from aiida_mlcc.calculations.functions.strained_structure import strained_structure
@@ -221,12 +221,13 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         if strain:
             named = {'call_link_label': f'strain_{label}'}
             cell = strained_structure(cell, orm.Float(strain), science_hash(strained_structure), metadata=named)
-        return PreProcessData.generate_preprocess_data(
-            structure=cell,
-            displacement_generator=orm.Dict({'distance': self.inputs.parameters['displacement_angstrom']}),
-            supercell_matrix=self.inputs.supercell_matrix,
-            primitive_matrix=orm.List(np.eye(3).tolist()),
-            symprec=self.inputs.symprec,
+        return phonopy_displacements(
+            cell,
+            self.inputs.supercell_matrix,
+            orm.Float(self.inputs.parameters['displacement_angstrom']),
+            self.inputs.symprec,
+            science_hash(phonopy_displacements),
+            metadata={'call_link_label': f'displace_{label}'},
         )
 
     def forces_missing(self) -> bool:
