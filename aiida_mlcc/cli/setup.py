@@ -136,7 +136,8 @@ def _computer(workdir: Path) -> Computer:
     else:
         click.echo(f'the computer {COMPUTER} is there already, and works in {computer.get_workdir()}')
     if not computer.is_configured:
-        computer.configure(safe_interval=0)
+        # A login shell takes a tenth of a second, and the state of a job is asked for every second.
+        computer.configure(safe_interval=0, use_login_shell=False)
         click.echo(f'configured the computer {COMPUTER}')
     return computer
 
