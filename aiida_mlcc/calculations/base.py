@@ -79,7 +79,7 @@ class RuntimeCalculation(CalcJob):
             410,
             'ERROR_INTERRUPTED',
             invalidates_cache=True,
-            message='The job ended without its final marker (killed, out of memory, disk full?) after {done}.',
+            message='The job ended without its final marker ({why}) after {done}.',
         )
 
     @classmethod

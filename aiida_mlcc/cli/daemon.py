@@ -28,6 +28,50 @@ def is_running() -> bool:
     return True
 
 
+def trouble() -> str | None:
+    """Say in a sentence why nothing goes on, as far as the daemon is concerned; None where it works."""
+    from aiida.common.exceptions import ConfigurationError
+    from aiida.engine.daemon.client import DaemonException, DaemonTimeoutException, get_daemon_client
+
+    if not is_running():
+        return 'The daemon is not running, so nothing goes on: start it with `verdi daemon start`.'
+    try:
+        workers = get_daemon_client().get_worker_info(timeout=_PATIENCE_S // 4).get('info', {})
+    except DaemonTimeoutException:
+        return (
+            'The daemon does not react. It may be too busy; if it stays so: `verdi daemon stop --no-wait`, end what is '
+            'left of it, then `verdi daemon start`.'
+        )
+    except (DaemonException, ConfigurationError):
+        return 'The daemon is not running, so nothing goes on: start it with `verdi daemon start`.'
+    return _trouble_of_workers([int(pid) for pid in workers])
+
+
+def _trouble_of_workers(pids: list[int]) -> str | None:
+    import psutil
+
+    if not pids:
+        return 'The daemon has no worker, so nothing goes on: `verdi daemon incr 1`, or see `verdi daemon logshow`.'
+    idle = (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    dead = [pid for pid in pids if not psutil.pid_exists(pid) or psutil.Process(pid).status() in idle]
+    if len(dead) < len(pids):
+        return None
+    return (
+        f'The workers of the daemon ({", ".join(map(str, dead))}) are stopped or dead, so nothing goes on: '
+        '`verdi daemon restart`.'
+    )
+
+
+def outdated() -> str | None:
+    """Say that packages were changed since the daemon started, as far as AiiDA notes their versions."""
+    from aiida.cmdline.utils import daemon
+    from aiida.engine.daemon.client import get_daemon_client
+
+    compare = getattr(daemon, 'validate_daemon_env', None)
+    difference = None if compare is None else compare(get_daemon_client())
+    return ' '.join(str(difference).split()) if difference else None
+
+
 def require() -> None:
     """Raise where the daemon does not run.
 

@@ -41,7 +41,7 @@ def status(identifier: str, everything: bool, follow: bool, profile: str | None)
     root = survey(process)
     _print(root, 0, everything)
     _print_failures(process)
-    _print_daemon(root)
+    _print_services(root)
 
 
 def _print(step: Step, depth: int, everything: bool) -> None:
@@ -61,15 +61,16 @@ def line_of(step: Step) -> str:
 
     name = f'{step.name} {step.process}<{step.pk}>' if step.name != step.process else f'{step.process}<{step.pk}>'
     if not step.is_over:
-        how = how_far(step) if step.is_job and step.workdir else step.state
-        if step.paused:
+        how = how_far(step) if step.is_job and (step.workdir or step.job_state) else step.state
+        if step.paused and 'PAUSED' not in how:
             how += f', PAUSED: see `verdi process report {step.pk}`, then `verdi process play {step.pk}`'
         return f'{_SIGNS["open"]} {name}: {how}'
+    name += ' (from the cache)' if step.cached else ''
     if step.is_failed:
         reason = step.exit_message or f'{step.state}; see `verdi process report {step.pk}`'
         status = '' if step.exit_status is None else f' [{step.exit_status}]'
         return f'{_SIGNS["failed"]} {name}{status}: {reason}'
-    return f'{_SIGNS["done"]} {name}{" (from the cache)" if step.cached else ""}'
+    return f'{_SIGNS["done"]} {name}'
 
 
 def _print_failures(process: ProcessNode) -> None:
@@ -83,8 +84,12 @@ def _print_failures(process: ProcessNode) -> None:
         click.echo(f'  {line}')
 
 
-def _print_daemon(root: Step) -> None:
-    from aiida_mlcc.cli.daemon import is_running
+def _print_services(root: Step) -> None:
+    """Say what keeps an unfinished run from going on: the daemon, the broker, a full disk."""
+    from aiida_mlcc.cli.services import complaints
 
-    if not root.is_over and not is_running():
-        click.echo('\nThe daemon is not running, so nothing goes on: start it with `verdi daemon start`.')
+    if root.is_over:
+        return
+    waiting = [step.pk for step in root.walk() if not step.is_over and (step.is_job or step.is_workchain)]
+    for sentence in complaints(waiting):
+        click.echo(f'\n{sentence}')

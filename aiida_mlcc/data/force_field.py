@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,13 +69,11 @@ class ForceFieldData(orm.Data):
     def get_force_field(self) -> ForceField:
         """Return the description with its weights.
 
-        :raises aiida_mlcc.science.force_field.ForceFieldError: where the weights are not those described.
+        :raises aiida_mlcc.science.force_field.ForceFieldError: where the files are not a force field.
         """
-        from safetensors.numpy import load
-
         repository = self.base.repository
-        description = json.loads(repository.get_object_content(DESCRIPTION_FILE))
-        return ForceField.rebuild(description, load(repository.get_object_content(WEIGHTS_FILE, mode='rb')))
+        description = repository.get_object_content(DESCRIPTION_FILE, mode='rb')
+        return ForceField.read(description, repository.get_object_content(WEIGHTS_FILE, mode='rb'))
 
     def get_calculator(self, device: str = 'cpu', dtype: str = 'float64') -> Calculator:
         """Return an ASE calculator for use by hand; needs the ``runtime`` extra where a term is a network."""

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from aiida_mlcc.calculations.base import RuntimeCalculation
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.parsers.parse_raw.scheduler import how_it_ended
 from aiida_mlcc.runtime.task import COMPUTER, DAMAGED, RESOURCES
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.snapshots import Snapshots
@@ -54,7 +55,8 @@ class RuntimeParser(Parser):
         """Say how the job ended: a killed process arrives here as finished, without its final marker."""
         done = describe_progress(last_progress(self.retrieved))
         if output is None:
-            return self.exit_codes.ERROR_INTERRUPTED.format(done=done)
+            why = how_it_ended(self.node.get_detailed_job_info(), self.node.get_scheduler_stderr())
+            return self.exit_codes.ERROR_INTERRUPTED.format(why=why, done=done)
         if output.get('final'):
             return None
         if output.get('reason') == 'walltime':

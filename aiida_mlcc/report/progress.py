@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,14 @@ _TERMINAL = ('finished', 'excepted', 'killed')
 _END_OF_FILE = 4096
 _SILENT = ('Cc4sCalculation', 'VaspCalculation', 'VaspMdCalculation')
 """Programs that are not ours write no progress file."""
+_ON_THE_WAY = {
+    'uploading': ('being uploaded', 'The upload'),
+    'submitting': ('being submitted', 'The submission'),
+    'stashing': ('being stashed', 'The stashing'),
+    'retrieving': ('being retrieved', 'The retrieval'),
+}
+"""AiiDA's state of a job between it and the scheduler → the same in words, and what fails there."""
+_ERROR_LINE = re.compile(r'^[\w.]*(?:Error|Exception|Timeout|Failed)\w*: ', re.MULTILINE)
 
 
 @dataclass
@@ -29,6 +38,8 @@ class Step:
     :param place: names from the stage down to this process, without the iterations of restart WorkChains.
     :param state: AiiDA's word: created, waiting, running, finished, excepted, killed.
     :param scheduler: the scheduler's word on a job, as AiiDA saw it last: queued, running, done.
+    :param job_state: where AiiDA is with a job: uploading, submitting, withscheduler, stashing, retrieving, parsing.
+    :param complaint: the last error that AiiDA met on the way of a job to or from the scheduler, as it was said there.
     """
 
     pk: int
@@ -38,6 +49,8 @@ class Step:
     node_type: str
     state: str
     scheduler: str | None = None
+    job_state: str | None = None
+    complaint: str | None = None
     exit_status: int | None = None
     exit_message: str | None = None
     paused: bool = False
@@ -82,6 +95,7 @@ _PROJECTED = {
     'attributes.process_label': 'process',
     'attributes.process_state': 'state',
     'attributes.scheduler_state': 'scheduler',
+    'attributes.state': 'job_state',
     'attributes.exit_status': 'exit_status',
     'attributes.exit_message': 'exit_message',
     'attributes.paused': 'paused',
@@ -117,6 +131,7 @@ def survey(process: orm.ProcessNode) -> Step:
             below[step.pk] = step
         level = below
     _ask_transports(root)
+    _ask_complaints(root)
     return root
 
 
@@ -127,6 +142,23 @@ def _ask_transports(root: Step) -> None:
     query.append(orm.Computer, with_node='job', project='transport_type')
     for pk, transport in query.all() if jobs else ():
         jobs[pk].transport = transport
+
+
+def _ask_complaints(root: Step) -> None:
+    """Note for the jobs between AiiDA and the scheduler what went wrong there, if anything did."""
+    jobs = {step.pk: step for step in root.walk() if not step.is_over and step.job_state in _ON_THE_WAY}
+    query = orm.QueryBuilder().append(orm.CalcJobNode, filters={'id': {'in': list(jobs)}}, project='id', tag='job')
+    query.append(orm.Log, with_node='job', filters={'levelname': 'ERROR'}, project='message', tag='log')
+    query.order_by({'log': ['time', 'id']})
+    for pk, message in query.all() if jobs else ():
+        jobs[pk].complaint = _complaint(message)
+
+
+def _complaint(message: str) -> str:
+    """Return what the last exception of a traceback says, in one line."""
+    start = [found.end() for found in _ERROR_LINE.finditer(message)]
+    text = message[start[-1] :] if start else message.strip().splitlines()[-1]
+    return ' '.join(text.split())
 
 
 def _step(values: Mapping[str, Any], name: str) -> Step:
@@ -147,9 +179,24 @@ def running_jobs(root: Step) -> list[Step]:
 
 def how_far(step: Step) -> str:
     """Say in words how far a running job is, by the scheduler where its program writes no progress."""
+    if step.job_state in _ON_THE_WAY:
+        return _on_the_way(step)
     if step.process in _SILENT:
         return step.scheduler or step.state
-    return words(job_progress(step))
+    progress = job_progress(step)
+    return words(progress) if progress is not None or step.scheduler is None else f'{step.scheduler}, no progress yet'
+
+
+def _on_the_way(step: Step) -> str:
+    """Say of a job between AiiDA and the scheduler where it is, and what the scheduler or the computer refuse."""
+    words_of_it, what = _ON_THE_WAY[str(step.job_state)]
+    why = f': {step.complaint}' if step.complaint else ''
+    if step.paused:
+        return (
+            f'PAUSED. {what} failed every time{why or "."} Mend that, then `verdi process play {step.pk}`: nothing '
+            'goes on before'
+        )
+    return f'{words_of_it}; the last try failed{why}' if why else words_of_it
 
 
 def job_progress(step: Step) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,22 +39,45 @@ def run(job: Job) -> None:
     for frame in range(snapshots.n_frames):
         path = job.checkpoint / f'snapshot_{frame:05d}.json'
         identity = _identity(snapshots, frame, settings, methods)
-        result = job.kept(path, partial(read_result, identity=identity))
+        result = job.kept(path, partial(_read, identity=identity))
         if result is None and job.must_stop(reserve=1.5 * longest):
             break
         if result is None:
             started = time.monotonic()
-            result = _compute(snapshots, frame, settings, methods)
-            write_json(path, {'identity': identity, **result})
+            try:
+                result = _compute(snapshots, frame, settings, methods)
+                write_json(path, {'identity': identity, **result})
+            except (OSError, MemoryError) as error:
+                output = _write_output(job, snapshots, methods, settings, results)
+                raise JobError(f'snapshot {frame}: {type(error).__name__}: {error}', **output) from error
             longest = max(longest, time.monotonic() - started)
         results.append(result)
         job.progress(frame + 1, snapshots.n_frames, 'snapshot')
-    results += [None] * (snapshots.n_frames - len(results))
-    labelled, failures = assemble(snapshots, methods, settings, results)
+    output = _write_output(job, snapshots, methods, settings, results)
+    end = job.pause if len(results) < snapshots.n_frames else job.finish
+    end(**output)
+
+
+def _read(path: Path, identity: str) -> dict[str, Any] | None:
+    """Return the result of one snapshot.
+
+    :raises ValueError: where it is not one.
+    """
+    found = read_result(path, identity, 'contributions', 'missing', 'error')
+    if found is not None and not all(isinstance(value, float) for value in dict(found['contributions']).values()):
+        raise ValueError('an energy is not a number')
+    return found
+
+
+def _write_output(
+    job: Job, snapshots: Snapshots, methods: Sequence[str], settings: Any, results: Sequence[dict[str, Any] | None]
+) -> dict[str, Any]:
+    """Write the labels there are, and return what ``output.json`` says of them."""
+    reached = [*results, *[None] * (snapshots.n_frames - len(results))]
+    labelled, failures = assemble(snapshots, methods, settings, reached)
     labelled.save(job.folder / LABELLED_FILE)
     n_labelled = {method: int(label.labelled.sum()) for method, label in labelled.labels.items()}
-    end = job.pause if None in results else job.finish
-    end(failures=failures, n_labelled=n_labelled, n_snapshots=snapshots.n_frames)
+    return {'failures': failures, 'n_labelled': n_labelled, 'n_snapshots': snapshots.n_frames}
 
 
 def assemble(

@@ -17,7 +17,6 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +63,11 @@ def run(job: Job) -> None:
                 result = _compute(snapshots.atoms(frame), settings, per_occupied, job.folder, folder_of(frame))
                 write_json(path, {'identity': identity, **result})
                 longest = max(longest, time.monotonic() - started)
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             output = _write_output(job, snapshots, settings, label_hf, results)
             raise JobError(
-                f'the tensors of snapshot {frame} cannot be written: {error}. Make room, and give the folder of this '
-                'job to the next as its parent_folder',
+                f'the tensors of snapshot {frame} cannot be written: {error or type(error).__name__}. Make room, and '
+                'give the folder of this job to the next as its parent_folder',
                 **output,
             ) from error
         results[frame] = result
@@ -226,7 +225,7 @@ def _identity(snapshots: Snapshots, frame: int, settings: PyscfSettings, per_occ
 
 def _finished(job: Job, path: Path, identity: str) -> dict[str, Any] | None:
     """Return what an earlier job found of a frame, its tensors now being in the folder of this one."""
-    result = job.kept(path, partial(read_result, identity=identity))
+    result = job.kept(path, lambda kept: read_result(kept, identity, 'hf', 'tensors', 'error'))
     if result is None:
         return None
     folder, tensors = job.folder, result['tensors']

@@ -26,10 +26,13 @@ _SMALLEST_OVERLAP = 1e-9
 
 @contextmanager
 def failures_in_a_sentence(what: str) -> Iterator[None]:
-    """Turn whatever PySCF raises inside the block into an :class:`EngineError`, so that other structures go on."""
+    """Turn whatever PySCF raises inside the block into an :class:`EngineError`, so that other structures go on.
+
+    A full memory or disk is not the fault of a structure, and passes.
+    """
     try:
         yield
-    except (ArithmeticError, ValueError, RuntimeError, np.linalg.LinAlgError, MemoryError) as error:
+    except (ArithmeticError, ValueError, RuntimeError, np.linalg.LinAlgError) as error:
         raise EngineError(f'PySCF stopped in {what}: {error or type(error).__name__}') from error
 
 

@@ -263,13 +263,21 @@ class Job:
         self.ended = True
 
 
-def read_result(path: Path, identity: str) -> dict[str, Any] | None:
+def read_result(path: Path, identity: str, *keys: str) -> dict[str, Any] | None:
     """Return what a file of the checkpoint says of a finished piece of work; None where it is that of another.
 
     :param identity: hash of what fixes the result, which the file names.
+    :param keys: what the result holds.
+    :raises ValueError: where the file holds something else.
     """
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found if found.pop('identity', None) == identity else None
+    found = json.loads(path.read_text())
+    if not isinstance(found, dict):
+        raise ValueError('it holds no JSON object')
+    if found.pop('identity', None) != identity:
+        return None
+    if missing := [key for key in keys if key not in found]:
+        raise ValueError(f'it lacks {missing[0]!r}')
+    return found
 
 
 @contextmanager

@@ -56,3 +56,8 @@ def test_on_a_terminal_the_lines_of_jobs_are_drawn_over(tree, capsys):
     assert again.startswith('\033[F\033[K' * 2)
     assert 'md Process<4>: step 3 of 36' in again
     assert 'dft_md' not in again
+
+
+def test_a_failure_from_the_cache_says_so():
+    job = step(7, 'md', 'process.calculation.calcjob.', 'finished', exit_status=301, exit_message='Why.', cached=True)
+    assert line_of(job) == '✗ md Process<7> (from the cache) [301]: Why.'

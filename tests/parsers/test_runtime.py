@@ -41,3 +41,12 @@ def test_a_truncated_result_is_unreadable_and_not_an_exception(verdict):
     """The start of a zip archive without its end raises an error of its own."""
     code = verdict({'final': True, 'failures': []}, evaluated_engine=b'PK\x03\x04' + bytes(60))
     assert code.status == EvaluateCalculation.exit_codes.ERROR_UNREADABLE_RESULT.status
+
+
+def test_a_killed_job_is_told_with_the_scheduler_s_reason(verdict, monkeypatch):
+    """Slurm without accounting tells a cancelled job from one out of time on its standard error alone."""
+    lines = 'slurmstepd: error: *** JOB 7 ON c1 CANCELLED AT 2026-11-30T10:00:00 ***'
+    monkeypatch.setattr(orm.CalcJobNode, 'get_scheduler_stderr', lambda self: lines)
+    code = verdict(None)
+    assert code.status == EvaluateCalculation.exit_codes.ERROR_INTERRUPTED.status
+    assert code.message == 'The job ended without its final marker (cancelled by hand, as scancel does) after nothing.'

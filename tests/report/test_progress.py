@@ -1,13 +1,16 @@
 """How far a run is."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from aiida import orm
+from aiida.common.datastructures import CalcJobState
 from aiida.common.links import LinkType
 from aiida.schedulers import JobState
 from plumpy import ProcessState
 
+from aiida_mlcc.cli.status import line_of
 from aiida_mlcc.report.progress import how_far, job_progress, last_line, running_jobs, stage, survey, words
 
 
@@ -63,6 +66,49 @@ def test_a_job_that_writes_no_progress_is_as_far_as_its_scheduler_says(unfinishe
     assert how_far(running_jobs(survey(unfinished))[0]) == 'waiting', 'nothing is known but the state'
     job.set_scheduler_state(JobState.QUEUED)
     assert how_far(running_jobs(survey(unfinished))[0]) == 'queued'
+
+
+REFUSED = """Traceback (most recent call last):
+  File "execmanager.py", line 1, in submit_calculation
+aiida.schedulers.scheduler.SchedulerError: Error during submission, retval=1
+stdout=
+stderr=sbatch: error: Memory specification can not be satisfied
+"""
+
+
+@pytest.fixture
+def refused(unfinished):
+    """Return the job of the run as AiiDA leaves it when the scheduler has refused it."""
+    (step,) = running_jobs(survey(unfinished))
+    job = orm.load_node(step.pk)
+    job.set_state(CalcJobState.SUBMITTING)
+    for number, message in enumerate(('Traceback\nOSError: an older error', REFUSED)):
+        time = datetime(2026, 1, 1, 0, number, tzinfo=UTC)
+        orm.Log(time, 'aiida', 'ERROR', job.pk, message).store()
+    return job
+
+
+def test_a_job_that_the_scheduler_refuses_is_not_waiting_to_start(unfinished, refused):
+    (step,) = running_jobs(survey(unfinished))
+    assert how_far(step) == (
+        'being submitted; the last try failed: Error during submission, retval=1 stdout= stderr=sbatch: error: Memory '
+        'specification can not be satisfied'
+    )
+
+
+def test_a_job_that_was_refused_every_time_is_paused_with_its_reason_and_what_to_do(unfinished, refused):
+    refused.pause()
+    line = line_of(running_jobs(survey(unfinished))[0])
+    assert 'PAUSED. The submission failed every time: Error during submission' in line
+    assert f'`verdi process play {refused.pk}`' in line
+    assert line.count('PAUSED') == 1
+
+
+def test_a_queued_job_is_queued_and_one_that_runs_is_not_waiting(unfinished):
+    job = orm.load_node(running_jobs(survey(unfinished))[0].pk)
+    for state in (JobState.QUEUED, JobState.RUNNING):
+        job.set_scheduler_state(state)
+        assert how_far(running_jobs(survey(unfinished))[0]) == f'{state.value}, no progress yet'
 
 
 def test_a_failed_process_is_told_from_one_that_is_not_over(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 from ase import Atoms
 from ase.units import Hartree
 
-from aiida_mlcc.runtime import pyscf_engine
-from aiida_mlcc.runtime.correlated_energies import CoupledCluster, correlated_energies
+from aiida_mlcc.runtime import correlate, pyscf_engine
+from aiida_mlcc.runtime.correlated_energies import CorrelatedEnergies, CoupledCluster, correlated_energies
 from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation
 from aiida_mlcc.science.snapshots import Snapshots
@@ -228,3 +229,66 @@ def test_a_metal_is_named_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (failure,) = output['failures']
     assert 'a metal' in failure['reason']
     assert failure['methods'] == METHODS
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let the engine give -1 eV at once, and note the bond of each structure that it was asked for."""
+    asked: list[float] = []
+
+    def energies(atoms: Atoms, settings: Any, methods: Any) -> CorrelatedEnergies:
+        asked.append(round(float(atoms.get_distance(0, 1)), 2))
+        return CorrelatedEnergies({'hf': -1.0, 'mp2': 0.0, 'ccsd': 0.0, 'triples': 0.0})
+
+    monkeypatch.setattr(correlate, 'run_of', lambda table, name: energies)
+    return asked
+
+
+SIX = [hydrogen(0.70 + 0.01 * number) for number in range(6)]
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        '',
+        '{"identity"',
+        '[]',
+        '"text"',
+        '{"identity": IDENTITY}',
+        '{"identity": IDENTITY, "error": null, "missing": {}, "contributions": {"hf": "minus one"}}',
+    ],
+    ids=['empty', 'cut', 'list', 'text', 'lacks', 'no number'],
+)
+def test_one_bad_snapshot_file_costs_that_snapshot_alone(tmp_path: Path, made_up: list[float], content: str) -> None:
+    first = job(tmp_path / 'first', *SIX)
+    run(first)
+    bad = first / 'checkpoint' / 'snapshot_00002.json'
+    identity = json.loads(bad.read_text())['identity']
+    bad.write_text(content.replace('IDENTITY', json.dumps(identity)))
+    made_up.clear()
+    output = run(job(tmp_path / 'second', *SIX, checkpoint_of=first))
+    assert output['n_labelled']['CCSD(T)'] == 6
+    assert made_up == [0.72]
+    assert output['remarks'][0].startswith('snapshot_00002.json of the checkpoint is damaged')
+
+
+@pytest.mark.parametrize('error', [MemoryError(), OSError(errno.ENOSPC, 'No space left on device')])
+def test_a_full_memory_or_disk_is_not_a_result_of_the_snapshot(
+    tmp_path: Path, made_up: list[float], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    works = correlate.run_of('energies', 'pyscf')
+
+    def fails(atoms: Atoms, settings: Any, methods: Any) -> CorrelatedEnergies:
+        if len(made_up) == 3:
+            with pyscf_engine.failures_in_a_sentence('ccsd'):
+                raise error
+        return works(atoms, settings, methods)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(correlate, 'run_of', lambda table, name: fails)
+        folder = job(tmp_path / 'full', *SIX)
+        output = run(folder)
+    assert (output['reason'], output['n_labelled']['HF']) == ('resources', 3)
+    assert labelled(folder).labels['HF'].labelled.sum() == 3
+    assert run(job(tmp_path / 'room', *SIX, checkpoint_of=folder))['n_labelled']['HF'] == 6
+    assert len(made_up) == 6

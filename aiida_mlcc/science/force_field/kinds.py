@@ -114,8 +114,20 @@ def models_of(terms: Sequence[Term], device: str = 'cpu', dtype: str = 'float64'
     for term in _added_up(terms):
         kind = KINDS[term.kind]
         (members[kind.model] if kind.shared else alone).append(term)
-    together = [_load(model)(of_model, device, dtype) for model, of_model in members.items() if of_model]
-    return together + [_Weighted(term.weight, _load(KINDS[term.kind].model)(term)) for term in alone]
+    together = [_made(model, of_model, device, dtype) for model, of_model in members.items() if of_model]
+    return together + [_Weighted(term.weight, _made(KINDS[term.kind].model, term)) for term in alone]
+
+
+def _made(path: str, *parts: Any) -> Model:
+    """Make a model of the terms in `parts`.
+
+    :raises ForceFieldError: also where a setting or an array of a term is missing.
+    """
+    try:
+        made: Model = _load(path)(*parts)
+    except KeyError as error:
+        raise ForceFieldError(f'a term of the force field lacks {error}') from None
+    return made
 
 
 def _added_up(terms: Sequence[Term]) -> list[Term]:

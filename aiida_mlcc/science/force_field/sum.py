@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_mlcc.science.force_field.checks import check_description, check_weights
 from aiida_mlcc.science.force_field.kinds import ForceFieldError, kind_of
 from aiida_mlcc.science.npz import write_json
 
@@ -126,30 +127,64 @@ class ForceField:
     def load(cls, folder: Path | str) -> ForceField:
         """Read what :meth:`save` wrote. Nothing in the files can run code.
 
-        :raises ForceFieldError: where the format is another, or the weights are not those described.
+        :raises ForceFieldError: where the format is another, something is missing, a number is not finite or of no sane
+            size, or the weights are not those described.
         """
-        from safetensors.numpy import load_file
-
         source = Path(folder)
-        description = json.loads((source / DESCRIPTION_FILE).read_text())
-        return cls.rebuild(description, load_file(source / WEIGHTS_FILE))
+        return cls.read((source / DESCRIPTION_FILE).read_bytes(), (source / WEIGHTS_FILE).read_bytes())
+
+    @classmethod
+    def read(cls, description: str | bytes, weights: bytes) -> ForceField:
+        """Read the content of the two files that :meth:`save` writes.
+
+        :raises ForceFieldError: as :meth:`load`.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            described = json.loads(description)
+        except ValueError as error:
+            raise ForceFieldError(f'{DESCRIPTION_FILE} is not JSON: {error}') from None
+        try:
+            arrays = load(weights)
+        except (SafetensorError, KeyError) as error:
+            raise ForceFieldError(f'{WEIGHTS_FILE} cannot be read: {error}') from None
+        return cls.rebuild(described, arrays)
 
     @classmethod
     def rebuild(cls, description: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> ForceField:
-        """Put a description and its weights (``INDEX.NAME`` → array) together again."""
+        """Put a description and its weights (``INDEX.NAME`` → array) together again.
+
+        :raises ForceFieldError: as :meth:`load`.
+        """
+        if not isinstance(description, Mapping):
+            raise ForceFieldError(
+                f'the description of the force field is {type(description).__name__} and not a mapping'
+            )
         if description.get('format') not in (1, FORMAT):
             raise ForceFieldError(
                 f'force field of format {description.get("format")!r}: this version reads the formats 1 to {FORMAT}'
             )
+        check_description(description)
         terms = []
         for number, entry in enumerate(description['terms']):
+            missing = [name for name in entry['arrays'] if f'{number}.{name}' not in weights]
+            if missing:
+                raise ForceFieldError(
+                    f'term {number} ({entry["kind"]}) is damaged: its weights {missing[0]!r} are missing'
+                )
             arrays = {name: weights[f'{number}.{name}'] for name in entry['arrays']}
+            check_weights(f'term {number} ({entry["kind"]})', arrays)
             term = Term(entry['kind'], entry['settings'], arrays, entry['weight'], entry['trained_on'])
             if term.content_hash != entry['content_hash']:
                 raise ForceFieldError(f'term {number} ({term.kind}) is damaged: its weights are not those described')
             terms.append(term)
-        method = description['method'] if description['format'] == FORMAT else _method_of_the_last(terms)
-        return cls(tuple(terms), description['constants'], description['base_scale'], description['probe'], method)
+        method = description.get('method') if description['format'] == FORMAT else _method_of_the_last(terms)
+        if not isinstance(method, str):
+            raise ForceFieldError(f'the method of the force field is {method!r} and not text')
+        probe = description.get('probe')
+        return cls(tuple(terms), description['constants'], description['base_scale'], probe, method)
 
 
 def _method_of_the_last(terms: Sequence[Term]) -> str:

@@ -1,0 +1,45 @@
+"""How a job ended, in the scheduler's words: ``sacct`` after its end, or what was written on its standard error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+UNKNOWN = 'killed, out of memory, disk full?'
+
+_OF_STATES = {
+    'CANCELLED': 'cancelled by hand, as scancel does',
+    'TIMEOUT': 'out of the wall time that it was given',
+    'OUT_OF_MEMORY': 'out of the memory that it was given',
+    'NODE_FAIL': 'its node failed',
+    'PREEMPTED': 'preempted by another job',
+}
+_IN_STDERR = (
+    (re.compile(r'DUE TO TIME LIMIT|walltime .*exceeded limit'), 'TIMEOUT'),
+    (re.compile(r'oom[-_ ]kill|exceeded memory limit|memory limit exceeded', re.IGNORECASE), 'OUT_OF_MEMORY'),
+    (re.compile(r'DUE TO NODE FAILURE'), 'NODE_FAIL'),
+    (re.compile(r'DUE TO PREEMPTION'), 'PREEMPTED'),
+    (re.compile(r'slurmstepd: error: \*\*\* (?:JOB|STEP) .* CANCELLED AT'), 'CANCELLED'),
+)
+"""Phrases of Slurm and PBS Pro → Slurm's name of the state; the first that is found."""
+
+
+def how_it_ended(accounting: Mapping[str, Any] | None, stderr: str | None) -> str:
+    """Say in words why a job was ended, :data:`UNKNOWN` where the scheduler does not say.
+
+    :param accounting: ``stdout`` and ``retval`` of ``sacct --parsable``, as AiiDA keeps them.
+    :param stderr: the scheduler's standard error of the job.
+    """
+    state = _state_of(accounting or {}) or next((s for phrase, s in _IN_STDERR if phrase.search(stderr or '')), '')
+    return _OF_STATES.get(state, UNKNOWN)
+
+
+def _state_of(accounting: Mapping[str, Any]) -> str:
+    """Return the first word of the job's state, such as ``CANCELLED`` of ``CANCELLED by 1000``."""
+    lines = str(accounting.get('stdout') or '').splitlines()
+    if accounting.get('retval') or len(lines) < 2:
+        return ''
+    row = dict(zip(lines[0].split('|'), lines[1].split('|'), strict=False))
+    state = row.get('State', '').split()[:1]
+    return state[0] if state and state[0] in _OF_STATES else ''
