@@ -26,6 +26,7 @@ LEFT_HANDED = (
 )
 
 _SAME_MASS = 5e-4
+_FRAMES_OF_A_BLOCK = 256
 """Relative: tables of the masses of the elements differ by less, isotopes by more."""
 
 _SAME_MASS_UNSTABLE = 2e-3
@@ -270,6 +271,13 @@ def unwrap(displacements: NDArray[np.float64], cell: NDArray[np.float64]) -> NDA
 
     The shift is found as a mean angle along each vector of `cell`, which no jump across the boundary disturbs.
     """
+    if displacements.ndim == 3 and len(displacements) > _FRAMES_OF_A_BLOCK:
+        # The same frame by frame, without copies of all frames.
+        found = np.empty(displacements.shape)
+        for start in range(0, len(displacements), _FRAMES_OF_A_BLOCK):
+            block = slice(start, start + _FRAMES_OF_A_BLOCK)
+            found[block] = unwrap(displacements[block], cell)
+        return found
     fractions = displacements @ np.linalg.inv(cell)
     angles = np.exp(2j * np.pi * fractions).mean(axis=-2, keepdims=True)
     fractions = fractions - np.angle(angles) / (2 * np.pi)

@@ -22,6 +22,7 @@ FEWEST = 8
 """Frames that it takes to judge forces."""
 
 _MOST = 400
+_FRAMES_OF_A_BLOCK = 256
 _FOLLOWS = 0.9
 _FOLLOWS_CLEARLY = 0.98
 _UNRELATED = 0.25
@@ -267,11 +268,26 @@ def _features(frames: Frames, base_energies: NDArray[np.float64]) -> NDArray[np.
                 continue
             first, second, vectors, lengths = neighbor_list('ijDd', atoms, {(one, other): _SHELL * nearest})
             unit = vectors / lengths[:, None]
-            stretch = np.einsum('fpa,pa->fp', moved[:, second] - moved[:, first], unit)
-            columns.append(np.sum(stretch**2, axis=1))
+            columns.append(_squared_stretches(moved, first, second, unit))
     columns += [np.sum(moved[:, symbols == one] ** 2, axis=(1, 2)) for one in species]
     kept = max(1, len(frames) // _FRAMES_PER_FEATURE - 1)
     features = np.column_stack(columns)[:, :kept]
     features = features - features.mean(axis=0)
     scale = np.linalg.norm(features, axis=0)
     return np.asarray(features[:, scale > 1e-12] / scale[scale > 1e-12])
+
+
+def _squared_stretches(
+    moved: NDArray[np.float64], first: NDArray[np.int64], second: NDArray[np.int64], unit: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return Σ (e·(u_j − u_i))² over bonds, Å², shape (n_frames,).
+
+    :param moved: Å, shape (n_frames, n_atoms, 3).
+    :param unit: directions of the bonds, shape (n_bonds, 3).
+    """
+    found = np.empty(len(moved))
+    for start in range(0, len(moved), _FRAMES_OF_A_BLOCK):
+        block = slice(start, start + _FRAMES_OF_A_BLOCK)
+        stretch = np.einsum('fpa,pa->fp', moved[block][:, second] - moved[block][:, first], unit)
+        found[block] = np.sum(stretch**2, axis=1)
+    return found

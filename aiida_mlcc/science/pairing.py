@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
 _ENERGY_TOLERANCE = 1e-9
+_NUMBERS, _SEED = 8, 7
+_FRAMES_OF_A_BLOCK = 500
 
 
 class AmbiguousPairing(ValueError):
@@ -46,8 +49,9 @@ def pair_by_geometry(reference: Snapshots, other: Snapshots, tolerance: float = 
         raise SnapshotsError('the two sets hold other species, or the same in another order: they cannot be paired')
     indices = np.full(reference.n_frames, -1, dtype=np.int64)
     taken = np.zeros(other.n_frames, dtype=bool)
+    near = _Near(other, tolerance, reference)
     for frame in range(reference.n_frames):
-        same = _same_structure(reference, frame, other, tolerance)
+        same = _same_structure(reference, frame, other, tolerance, near.candidates(reference, frame))
         if len(same) == 0:
             continue
         _check_energies(other, same, frame)
@@ -65,10 +69,14 @@ def repeated_frames(snapshots: Snapshots, tolerance: float = 1e-4) -> list[NDArr
     """
     groups: list[NDArray[np.int64]] = []
     grouped = np.zeros(snapshots.n_frames, dtype=bool)
+    near = _Near(snapshots, tolerance, snapshots)
     for frame in range(snapshots.n_frames):
         if grouped[frame]:
             continue
-        same = _same_structure(snapshots, frame, snapshots, tolerance)
+        candidates = near.candidates(snapshots, frame)
+        if len(candidates) == 1:
+            continue
+        same = _same_structure(snapshots, frame, snapshots, tolerance, candidates)
         if len(same) > 1:
             groups.append(same)
             grouped[same] = True
@@ -83,9 +91,56 @@ def distance_to_nearest(reference: Snapshots, other: Snapshots, frame: int) -> f
     return float(_farthest_atom(other, frame, reference.positions).min())
 
 
-def _same_structure(reference: Snapshots, frame: int, other: Snapshots, tolerance: float) -> NDArray[np.int64]:
+class _Near:
+    """Finds the few frames of a set that may be a given structure, without comparing all of them.
+
+    Each frame has a few numbers, Σ_i a_i·cos(2π s_i + b_i) over its atoms, with one fractional coordinate s_i of each
+    and random a and b: lattice vectors do not change them, and structures within the tolerance differ by a known amount
+    at most. A tree finds the frames whose numbers are that close.
+    """
+
+    def __init__(self, snapshots: Snapshots, tolerance: float, queried: Snapshots) -> None:
+        generator = np.random.default_rng(_SEED)
+        self._amplitudes = generator.uniform(-1.0, 1.0, (_NUMBERS, snapshots.n_atoms))
+        self._phases = generator.uniform(0.0, 2 * np.pi, (_NUMBERS, snapshots.n_atoms))
+        self._axes = generator.integers(0, 3, (_NUMBERS, snapshots.n_atoms))
+        # An atom may be `tolerance` off; so may the cell, which counts by how far the atoms lie from the origin.
+        sets = (snapshots, queried)
+        inverse = max(_largest_inverse(each) for each in sets)
+        farthest = max(float(np.abs(each.positions).max(initial=0.0)) for each in sets)
+        cells = [each.cells for each in sets if each.n_frames]
+        strain = min(tolerance, 2 * max((float(np.abs(each - cells[0][0]).max()) for each in cells), default=0.0))
+        apart = inverse * (tolerance + 9.0 * farthest * inverse * strain)
+        self._radius = 1.001 * 2 * np.pi * apart * float(np.abs(self._amplitudes).sum(axis=1).max()) + 1e-9
+        self._tree = cKDTree(self._numbers(snapshots))
+
+    def candidates(self, snapshots: Snapshots, frame: int) -> NDArray[np.int64]:
+        """Return the frames that may be this one, ascending."""
+        numbers = self._numbers(snapshots, slice(frame, frame + 1))[0]
+        return np.array(sorted(self._tree.query_ball_point(numbers, self._radius, p=np.inf)), dtype=np.int64)
+
+    def _numbers(self, snapshots: Snapshots, frames: slice = slice(None)) -> NDArray[np.float64]:
+        found = []
+        positions, cells = snapshots.positions[frames], snapshots.cells[frames]
+        for start in range(0, len(positions), _FRAMES_OF_A_BLOCK):
+            block = slice(start, start + _FRAMES_OF_A_BLOCK)
+            fractions = positions[block] @ np.linalg.inv(cells[block])
+            along = fractions[:, np.arange(snapshots.n_atoms), self._axes]
+            found.append(np.sum(self._amplitudes * np.cos(2 * np.pi * along + self._phases), axis=2))
+        return np.concatenate(found) if found else np.zeros((0, _NUMBERS))
+
+
+def _largest_inverse(snapshots: Snapshots) -> float:
+    """Return the largest spectral norm of the inverse of a cell, 1/Å."""
+    singular = np.linalg.svd(snapshots.cells, compute_uv=False)
+    return float(1.0 / singular.min()) if len(singular) else 0.0
+
+
+def _same_structure(
+    reference: Snapshots, frame: int, other: Snapshots, tolerance: float, candidates: NDArray[np.int64]
+) -> NDArray[np.int64]:
     cell = reference.cells[frame]
-    candidates = np.flatnonzero(np.abs(other.cells - cell).max(axis=(1, 2)) <= tolerance)
+    candidates = candidates[np.abs(other.cells[candidates] - cell).max(axis=(1, 2)) <= tolerance]
     # One atom rules out nearly every frame, and spares the memory of comparing all atoms of all frames.
     for atoms in (slice(0, 1), slice(None)):
         apart = _farthest_atom(reference, frame, other.positions[candidates], atoms)

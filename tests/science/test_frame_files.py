@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io import write
+from ase.io import read, write
 
 from aiida_mlcc.science.crystal import to_phonopy
 from aiida_mlcc.science.dataset_file import DatasetError, LabelSource, read_labelled_file
@@ -262,3 +262,51 @@ def test_ionic_steps_of_vasp_are_read(tmp_path, images):
     assert read.forces[0] == pytest.approx(forces, abs=1e-7)
     free = LabelSource(tmp_path / 'vasprun.xml', 'free_energy')
     assert read_labelled_file(free, 'PBE').energies.tolist() == [-7.25]
+
+
+USUAL = """2
+Lattice="4 0 0 0 4 0 0 0 4.5" Properties=species:S:1:pos:R:3:forces:R:3 energy=-1.25 step=3 name=run_1 pbc="T T T"
+Na 0.0 0.0 0.125 1e-3 -2 0.5
+CL 2.0 2.0 2.25 -1e-3 2 -0.5
+"""
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        USUAL,
+        USUAL.replace('forces:R:3', 'forces_hf:R:3'),
+        USUAL.replace(' pbc="T T T"', ''),
+        USUAL.replace('"T T T"', '"T T F"'),
+        USUAL.replace('energy=-1.25', 'energy=-1 virial="1 2 3 4 5 6 7 8 9" done=T'),
+    ],
+    ids=['usual', 'named forces', 'no pbc', 'slab', 'other entries'],
+)
+def test_the_usual_frame_is_read_as_ase_reads_it(tmp_path, text):
+    path = tmp_path / 'frames.xyz'
+    path.write_text(text)
+    (frame,) = read_frames(path)
+    expected = read(path, format='extxyz')
+    assert np.array_equal(frame.atoms.positions, expected.positions)
+    assert np.array_equal(frame.atoms.cell, expected.cell)
+    assert np.array_equal(frame.atoms.numbers, expected.numbers)
+    assert np.array_equal(frame.atoms.pbc, expected.pbc)
+    forces = expected.calc.results['forces'] if 'forces' in expected.calc.results else expected.arrays['forces_hf']
+    (column,) = frame.columns.values()
+    assert np.array_equal(column, forces)
+    assert frame.entries['energy'] == expected.calc.results['energy']
+    assert {key: frame.entries[key] for key in expected.info if np.ndim(expected.info[key]) == 0} == {
+        key: value for key, value in expected.info.items() if np.ndim(value) == 0
+    }
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'told'),
+    [('Xx 0.0', 'Xx'), ('Na zero', 'zero'), ('Na 0.0 0.0 0.125 1e-3 -2\n#', 'frame 0')],
+    ids=['element', 'number', 'short row'],
+)
+def test_what_is_wrong_in_the_usual_frame_is_a_sentence(tmp_path, wrong, told):
+    path = tmp_path / 'frames.xyz'
+    path.write_text(USUAL.replace('Na 0.0', wrong, 1))
+    with pytest.raises(ContentError, match=told):
+        read_frames(path)
