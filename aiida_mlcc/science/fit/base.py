@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +20,11 @@ from aiida_mlcc.science.fit.force_constants_basis import (
     resolved_bases,
     symmetry_operations,
 )
+from aiida_mlcc.science.fit.force_regression import ForceRegression
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames, distinct_cells, evaluated, mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.fit.reference import ReferenceFit, fit_reference
-from aiida_mlcc.science.fit.ridge import Prepared, Problem, blocked_folds, choose_ridges, prepare
+from aiida_mlcc.science.fit.ridge import blocked_folds
 from aiida_mlcc.science.fit.third_order_basis import second_shell, third_order_basis
 from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.force_field.dipole import DipoleModel
@@ -37,9 +38,9 @@ WORTH_A_NETWORK = 0.1
 """Of the root mean square force, left over on frames held out: more than that a network may learn."""
 
 _WORTH_A_SHELL = 0.8
-_UNSEEN = 1e-9
 _TINY = 1e-12
 _FOLDS = 5
+_FRAMES_OF_A_BLOCK = 32
 _STRETCHES = 40
 _MEV = 1000.0
 _SEED_OF_DRAWS = 5
@@ -141,58 +142,59 @@ def fit_base(
     frames = with_forces(snapshots, method)
     label = frames.labels[method]
     assert label.forces is not None
-    groups, n_frames, n_components = mapped_frames(frames, primitive), frames.n_frames, label.forces[0].size
-    energies, forces = np.zeros(n_frames), np.zeros_like(label.forces)
+    groups, n_frames = mapped_frames(frames, primitive), frames.n_frames
+    far, forces = np.zeros(n_frames), np.zeros_like(label.forces)
     if dipole is not None:
-        energies, forces = dipole_energies_and_forces(dipole, frames)
-    targets, weights = (label.forces - forces).ravel(), inverse_force_weights(label.forces)
-    best: tuple[float, PotentialBasis, Prepared, tuple[float, ...]] | None = None
-    for basis, features in _candidates(primitive, groups, n_frames, chosen_settings.cutoff):
-        problem = prepare(
-            Problem(
-                features,
-                targets,
-                basis.groups,
-                np.repeat(np.arange(n_frames), n_components),
-                np.zeros(len(features), dtype=bool),
-                np.repeat(weights, n_components),
-            )
-        )
-        folds = blocked_folds(n_frames, min(_FOLDS, n_frames))
-        ridges, left_out = choose_ridges(problem, chosen_settings.ridge, folds)
+        far, forces = dipole_energies_and_forces(dipole, frames)
+    candidates = _candidates(primitive, groups, chosen_settings.cutoff)
+    counted = np.ones(n_frames, dtype=np.int64) if counts is None else counts
+    _accumulate(candidates, groups, label.forces - forces, inverse_force_weights(label.forces), counted)
+    best: tuple[float, Candidate, tuple[float, ...]] | None = None
+    for candidate in candidates:
+        ridges, left_out = candidate.regression.choose_ridges(chosen_settings.ridge)
         if best is None or left_out < _WORTH_A_SHELL * best[0]:
-            best = left_out, basis, problem, ridges
+            best = left_out, candidate, ridges
     assert best is not None
-    _, basis, problem, ridges = best
-    features = problem.problem.features
-    parameters = problem.solve(ridges, counts)[0]
-    residuals = problem.problem.targets - features @ parameters
-    left = label.energies - energies - basis.features(groups, n_frames) @ parameters
+    _, candidate, ridges = best
+    basis, regression = candidate.basis, candidate.regression
+    parameters = regression.solve(ridges)
+    left = label.energies - far - candidate.energies @ parameters
     terms = (basis.term(parameters, trained_on), *(() if dipole is None else (dipole.term(),)))
     errors: dict[str, Any] = {
         'n_parameters': basis.n_parameters,
-        'undetermined': _unseen(basis, features),
-        'rank': problem.rank,
+        'undetermined': _unseen(basis, regression),
+        'rank': regression.rank,
         'cutoff_angstrom': float(basis.second.cutoff),
         'ridge': list(ridges),
     }
     correction: ReferenceFit | None = None
+    rmse = regression.root_mean_square(parameters)
     if reference is not None:
         cell = frames.atoms(int(groups[0].indices[0]))
         correction = fit_reference(reference, primitive, method, terms, frames_cell=cell)
         errors['reference'] = correction.errors
-        energies, forces = evaluated((correction.term,), frames, primitive)
-        left -= energies
-        residuals = residuals - forces.ravel()
+        energies, pulls = evaluated((terms[0], correction.term), frames, primitive)
+        left = label.energies - far - energies
+        rmse = float(np.sqrt(np.mean((label.forces - forces - pulls) ** 2)))
         terms = (*add_up([terms[0], correction.term]), *terms[1:])
-    errors['forces_rmse_mev_angstrom'] = _milli_rms(residuals)
+    errors['forces_rmse_mev_angstrom'] = _MEV * rmse
     return ForceConstantsFit(terms, float(np.nanmean(left)), errors, correction)
 
 
-def _candidates(
-    primitive: Atoms, groups: Sequence[MappedFrames], n_frames: int, cutoff: float | None
-) -> Iterator[tuple[PotentialBasis, NDArray[np.float64]]]:
-    """Give the bases that may be fitted, the shortest first, each with its forces, (n_frames·3·n_atoms, n_parameters).
+@dataclass
+class Candidate:
+    """A basis that may be fitted.
+
+    :param energies: of its parameters in each frame, shape (n_frames, n_parameters).
+    """
+
+    basis: PotentialBasis
+    regression: ForceRegression
+    energies: NDArray[np.float64]
+
+
+def _candidates(primitive: Atoms, groups: Sequence[MappedFrames], cutoff: float | None) -> list[Candidate]:
+    """Return the bases that may be fitted, the shortest first.
 
     The first is the longest that the cell resolves in full. In a small cell that may be nearest neighbours alone: the
     last describes every mode of the cell.
@@ -203,15 +205,35 @@ def _candidates(
         seconds = [basis for basis, _ in resolved_bases(primitive, *distinct_cells(groups))]
     else:
         seconds = [force_constants_basis(primitive, cutoff)]
-    higher: NDArray[np.float64] | None = None
-    for second in seconds:
-        basis = PotentialBasis(decaying_basis(second), third, fourth)
-        if higher is None:
-            features = basis.force_features(groups, n_frames)
-            higher = features[:, :, sum(basis.sizes[:2]) :]
-        else:
-            features = np.concatenate([PotentialBasis(basis.second).force_features(groups, n_frames), higher], axis=2)
-        yield basis, features.reshape(-1, basis.n_parameters)
+    n_frames = sum(len(group.indices) for group in groups)
+    bases = [PotentialBasis(decaying_basis(second), third, fourth) for second in seconds]
+    return [Candidate(b, ForceRegression(b.groups), np.zeros((n_frames, b.n_parameters))) for b in bases]
+
+
+def _accumulate(
+    candidates: Sequence[Candidate],
+    groups: Sequence[MappedFrames],
+    forces: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    counts: NDArray[np.int64],
+) -> None:
+    """Give the frames to the regressions, a few at a time; what all bases share is computed once."""
+    n_frames = len(forces)
+    folds = blocked_folds(n_frames, min(_FOLDS, n_frames))
+    for group in groups:
+        bound = [candidate.basis.bind(group.site_map) for candidate in candidates]
+        for start in range(0, len(group.indices), _FRAMES_OF_A_BLOCK):
+            block = slice(start, start + _FRAMES_OF_A_BLOCK)
+            here, moved = group.indices[block], group.displacements[block]
+            flat = moved.reshape(len(here), -1)
+            higher = bound[0].higher(moved)
+            for candidate, on_cell in zip(candidates, bound, strict=True):
+                features = np.concatenate([on_cell.second.force_features(moved), *higher], axis=2)
+                # Euler: an energy of degree n is −Σ F·u/n.
+                work = np.squeeze(flat[:, None] @ features, axis=1)
+                candidate.energies[here] = -work / candidate.basis.degrees
+                targets = forces[here].reshape(len(here), -1)
+                candidate.regression.add(features, targets, weights[here], folds[here], counts[here])
 
 
 def drawn_frames(n_frames: int, seed: int) -> NDArray[np.int64]:
@@ -299,15 +321,10 @@ def _elsewhere(entries: list[dict[str, Any]], known: list[dict[str, Any]], primi
     return [entry for entry in entries if not any(same_points(each, entry['qpoint']).any() for each in images)]
 
 
-def _unseen(basis: PotentialBasis, features: NDArray[np.float64]) -> dict[str, int]:
+def _unseen(basis: PotentialBasis, regression: ForceRegression) -> dict[str, int]:
     """Return how many parameters of each order the frames do not show, where there are any."""
     orders = ('second', 'gradients', 'third', 'fourth', 'dipoles')
-    found: dict[str, int] = {}
-    for name, columns in zip(orders, np.split(features, np.cumsum(basis.sizes)[:-1], axis=1), strict=True):
-        if columns.shape[1]:
-            missing = columns.shape[1] - int(np.linalg.matrix_rank(columns, tol=_UNSEEN * np.linalg.norm(columns)))
-            found |= {name: missing} if missing else {}
-    return found
+    return {name: missing for name, missing in zip(orders, regression.unseen(basis.sizes), strict=True) if missing}
 
 
 def _origin(frames: Snapshots, method: str, seed: int, reference: Snapshots | None) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import product
 
 import numpy as np
 from ase import Atoms
@@ -23,6 +22,7 @@ MAX_CUTOFF = 8.0
 _LARGEST_MULTIPLE = 24
 _SHELL_WIDTH = 1e-3
 _DECAY = 2
+_MOST_DENSE = 10**7
 
 _RANKS: dict[tuple[bytes | float, ...], int] = {}
 """How many directions cells tell apart: every fit of a job asks again."""
@@ -66,10 +66,11 @@ class ForceConstantsBasis:
 
     def force_features(self, site_map: SiteMap, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the forces of every basis function: −B_k·u (Å), then −f, shape (n_frames, 3·n_atoms, n_parameters)."""
-        flat = displacements.reshape(len(displacements), -1)
-        second = [-(folded @ flat.T).T for folded in self._folded(site_map)]
-        first = [np.broadcast_to(-one[site_map.sites].ravel(), flat.shape) for one in self.gradients]
-        return np.stack([*second, *first], axis=2)
+        return self.bind(site_map).force_features(displacements)
+
+    def bind(self, site_map: SiteMap) -> BoundForceConstantsBasis:
+        """Prepare for one supercell and any number of frames."""
+        return BoundForceConstantsBasis(self._folded(site_map), -self.gradients[:, site_map.sites])
 
     def _folded(self, site_map: SiteMap) -> list[csr_array]:
         return [fold(self.pairs, self.lattice_vectors, block, site_map) for block in self.blocks]
@@ -82,6 +83,34 @@ class ForceConstantsBasis:
             overlaps += [[(one * other).sum() for other in folded] for one in folded]
         tolerance = 1e-8 * sum(site_map.n_cells for site_map in site_maps)
         return int(np.linalg.matrix_rank(overlaps, tol=tolerance, hermitian=True)) if self.n_second else 0
+
+
+class BoundForceConstantsBasis:
+    """A basis on one supercell.
+
+    :param folded: each basis function on the supercell, (3·n_atoms, 3·n_atoms).
+    :param gradients: forces of those of first order, shape (n_first, n_atoms, 3).
+    """
+
+    def __init__(self, folded: Sequence[csr_array], gradients: NDArray[np.float64]) -> None:
+        self._gradients = gradients.reshape(len(gradients), 3 * gradients.shape[1])
+        self._folded = folded
+        dense = len(folded) and len(folded) * folded[0].shape[0] ** 2 <= _MOST_DENSE
+        self._dense = np.concatenate([one.toarray() for one in folded]) if dense else None
+
+    def force_features(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what :meth:`ForceConstantsBasis.force_features` does."""
+        n_frames = len(displacements)
+        flat = displacements.reshape(n_frames, -1)
+        n_second, size = len(self._folded), flat.shape[1]
+        found = np.empty((n_frames, size, n_second + len(self._gradients)))
+        found[:, :, n_second:] = self._gradients.T
+        if self._dense is not None:
+            found[:, :, :n_second] = -np.swapaxes((flat @ self._dense.T).reshape(n_frames, n_second, size), 1, 2)
+        else:
+            for number, one in enumerate(self._folded):
+                found[:, :, number] = -(one @ flat.T).T
+        return found
 
 
 def force_constants_basis(primitive: Atoms, cutoff: float) -> ForceConstantsBasis:
@@ -270,8 +299,10 @@ def symmetry_operations(primitive: Atoms, symprec: float) -> tuple[NDArray[np.in
 def _by_volume(lengths: NDArray[np.float64], cutoff: float) -> Iterator[NDArray[np.int64]]:
     # A lattice vector of the supercell is one of its vectors, so none of them may be shorter than the shortest.
     least = np.floor(2 * cutoff / lengths).astype(int) + 1
-    ranges = [range(n, _LARGEST_MULTIPLE + 1) for n in least]
-    yield from sorted((np.array(m) for m in product(*ranges)), key=lambda m: (m.prod(), m.max(), *m))
+    ranges = [np.arange(n, _LARGEST_MULTIPLE + 1) for n in least]
+    found = np.stack(np.meshgrid(*ranges, indexing='ij'), axis=-1).reshape(-1, 3)
+    order = np.lexsort((*found.T[::-1], found.max(axis=1), found.prod(axis=1)))
+    yield from found[order]
 
 
 def _locate(

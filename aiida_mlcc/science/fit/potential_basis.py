@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.fit.force_constants_basis import ForceConstantsBasis
+from aiida_mlcc.science.crystal import SiteMap
+from aiida_mlcc.science.fit.force_constants_basis import BoundForceConstantsBasis, ForceConstantsBasis
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames
-from aiida_mlcc.science.fit.third_order_basis import ThirdOrderBasis
+from aiida_mlcc.science.fit.third_order_basis import BoundThirdOrderBasis, ThirdOrderBasis
 from aiida_mlcc.science.force_field import Term
 from aiida_mlcc.science.force_field.dipole import BoundDipole, DipoleModel
 from aiida_mlcc.science.force_field.force_constants import force_constants_term
@@ -70,7 +71,7 @@ class PotentialBasis:
                 bound = BoundFourthOrder(self.fourth, self.second.primitive, group.site_map)
                 parts.append(np.array([bound.features(moved) for moved in group.displacements]))
             if self.dipole is not None:
-                pulls = self._bound_dipole(self.dipole, group).forces(group.displacements)
+                pulls = self._on(self.dipole, group.site_map).forces(group.displacements)
                 parts.append(-0.5 * np.einsum('fia,fia->f', pulls, group.displacements)[:, None])
             found[group.indices] = np.concatenate(parts, axis=1)
         return found
@@ -79,27 +80,25 @@ class PotentialBasis:
         """Return the forces of all parameters, shape (n_frames, 3·n_atoms, n_parameters)."""
         found = np.zeros((n_frames, frames[0].displacements[0].size, self.n_parameters))
         for group in frames:
-            parts = [self.second.force_features(group.site_map, group.displacements)]
-            if self.third is not None:
-                parts.append(self.third.force_features(group.site_map, group.displacements))
-            if self.fourth is not None:
-                parts.append(self._fourth_forces(group))
-            if self.dipole is not None:
-                pulls = self._bound_dipole(self.dipole, group).forces(group.displacements)
-                parts.append(pulls.reshape(len(pulls), -1, 1))
-            found[group.indices] = np.concatenate(parts, axis=2)
+            found[group.indices] = self.bind(group.site_map).force_features(group.displacements)
         return found
 
-    def _fourth_forces(self, group: MappedFrames) -> NDArray[np.float64]:
-        assert self.fourth is not None
-        bound = BoundFourthOrder(self.fourth, self.second.primitive, group.site_map)
-        n_fourth = self.sizes[3]
-        each = np.eye(n_fourth).reshape(n_fourth, -1, TERMS_OF_A_BOND)
-        forces = [[bound.energy_forces(moved, one)[1].ravel() for one in each] for moved in group.displacements]
-        return np.swapaxes(np.array(forces), 1, 2)
+    def bind(self, site_map: SiteMap) -> BoundPotential:
+        """Prepare for one supercell and any number of frames."""
+        return BoundPotential(
+            self.second.bind(site_map),
+            None if self.third is None else self.third.bind(site_map),
+            None if self.fourth is None else BoundFourthOrder(self.fourth, self.second.primitive, site_map),
+            None if self.dipole is None else self._on(self.dipole, site_map),
+        )
 
-    def _bound_dipole(self, dipole: DipoleModel, group: MappedFrames) -> BoundDipole:
-        return dipole.on(group.site_map, group.site_map.multiples @ dipole.primitive.cell.array)
+    @property
+    def degrees(self) -> NDArray[np.int64]:
+        """The power of the displacements in the energy of each parameter, shape (n_parameters,)."""
+        return np.repeat([2, 1, 3, 4, 2], self.sizes)
+
+    def _on(self, dipole: DipoleModel, site_map: SiteMap) -> BoundDipole:
+        return dipole.on(site_map, site_map.multiples @ dipole.primitive.cell.array)
 
     def widened(self, parameters: NDArray[np.float64], whole: PotentialBasis) -> NDArray[np.float64]:
         """Return parameters of this basis (…, n_parameters) in one that may have orders more, which are zero."""
@@ -123,6 +122,36 @@ class PotentialBasis:
             None if third is None else (third.triplets, np.einsum('k,ktabc->tabc', cubic, third.blocks)),
             None if fourth is None else (fourth, quartic.reshape(-1, TERMS_OF_A_BOND)),
         )
+
+
+@dataclass(frozen=True)
+class BoundPotential:
+    """A basis on one supercell."""
+
+    second: BoundForceConstantsBasis
+    third: BoundThirdOrderBasis | None = None
+    fourth: BoundFourthOrder | None = None
+    dipole: BoundDipole | None = None
+
+    def force_features(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the forces of all parameters, shape (n_frames, 3·n_atoms, n_parameters).
+
+        :param displacements: Å, shape (n_frames, n_atoms, 3).
+        """
+        parts = [self.second.force_features(displacements), *self.higher(displacements)]
+        return np.concatenate(parts, axis=2)
+
+    def higher(self, displacements: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """Return the forces beyond the second order and the gradients, an array for each kind that there is."""
+        shape = (len(displacements), displacements[0].size, -1)
+        parts = []
+        if self.third is not None:
+            parts.append(self.third.force_features(displacements))
+        if self.fourth is not None:
+            parts.append(self.fourth.force_features(displacements).reshape(shape))
+        if self.dipole is not None:
+            parts.append(self.dipole.forces(displacements).reshape(shape))
+        return parts
 
 
 def in_common(bases: Sequence[PotentialBasis]) -> PotentialBasis:

@@ -68,12 +68,35 @@ class Problem:
         """The scale of each feature over the energies, or forces alone: that of its group, its own where it is free."""
         energies = self.features[self.is_energy]
         variances = np.var(energies, axis=0) if len(energies) else np.mean(self.features**2, axis=0)
-        units = np.sqrt(variances)
-        for group in range(1, self.n_groups + 1):
-            members = self.groups == group
-            units[members] = np.sqrt(np.mean(variances[members]))
-        # Features that symmetry makes zero are so up to rounding; scaled up, rounding would be taken for information.
-        return np.where(units > _NEGLIGIBLE, units, 1.0)
+        return group_units(variances, self.groups)
+
+
+def group_units(variances: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the scale of each feature: that of its group, its own where it is free, shape (n_parameters,)."""
+    units = np.sqrt(variances)
+    for group in range(1, int(groups.max(initial=_FREE)) + 1):
+        members = groups == group
+        units[members] = np.sqrt(np.mean(variances[members]))
+    # Features that symmetry makes zero are so up to rounding; scaled up, rounding would be taken for information.
+    return np.where(units > _NEGLIGIBLE, units, 1.0)
+
+
+def ridge_solution(rows: NDArray[np.float64], strengths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the scaled solution of [X | y], by singular values: directions without information stay zero.
+
+    :param strengths: the penalty of each of the first parameters; the others, such as a constant, have none.
+    """
+    n_held = len(strengths)
+    matrix = np.zeros((len(rows) + n_held, rows.shape[1] - 1))
+    matrix[: len(rows)], matrix[len(rows) :, :n_held] = rows[:, :-1], np.diag(np.sqrt(strengths))
+    found = np.linalg.lstsq(matrix, np.append(rows[:, -1], np.zeros(n_held)), rcond=_RANK_TOLERANCE)[0]
+    return np.asarray(found)
+
+
+def rank_of(rows: NDArray[np.float64]) -> int:
+    """Return how many directions the rows tell apart."""
+    values = np.linalg.svd(rows, compute_uv=False)
+    return int(np.sum(values > _RANK_TOLERANCE * values[0]))
 
 
 @dataclass(frozen=True)
@@ -106,10 +129,7 @@ class Prepared:
     ) -> tuple[NDArray[np.float64], float]:
         """Return θ and c of some of the rows, which stand for `n_frames` frames."""
         strengths = np.array([0.0, *ridges])[self.problem.groups]
-        n_parameters = len(self.units)
-        matrix = np.zeros((len(rows) + n_parameters, n_parameters + 1))
-        matrix[: len(rows)], matrix[len(rows) :, :-1] = rows[:, :-1], np.diag(np.sqrt(strengths * n_frames))
-        solution = np.linalg.lstsq(matrix, np.append(rows[:, -1], np.zeros(n_parameters)), rcond=_RANK_TOLERANCE)[0]
+        solution = ridge_solution(rows, strengths * n_frames)
         parameters = solution[:-1] / self.units
         return parameters, float(self.mean + solution[-1] - self.centre @ parameters)
 
@@ -130,8 +150,7 @@ class Prepared:
     @property
     def rank(self) -> int:
         """How many parameters the rows tell apart, the constant apart."""
-        values = np.linalg.svd(np.concatenate(self.blocks)[:, :-1], compute_uv=False)
-        return int(np.sum(values > _RANK_TOLERANCE * values[0])) - int(self.problem.is_energy.any())
+        return rank_of(np.concatenate(self.blocks)[:, :-1]) - int(self.problem.is_energy.any())
 
 
 def prepare(problem: Problem) -> Prepared:
@@ -216,12 +235,10 @@ def choose_ridges(
 
     :raises RidgeError: for choices that are none, or negative.
     """
-    if not len(choices) or min(choices) < 0:
-        raise RidgeError(f'the ridge is one or more numbers that are not negative, not {tuple(choices)}')
     others = problem.without(folds)
     errors = {
         ridges: root_mean_square(problem.problem, _left_out_residuals(problem, ridges, folds, others))
-        for ridges in _combinations(problem, choices)
+        for ridges in ridge_combinations(choices, problem.problem.n_groups)
     }
     best = min(errors, key=lambda ridges: errors[ridges])
     return best, errors[best]
@@ -267,8 +284,14 @@ def choose_by_evidence(problem: Prepared, choices: Sequence[float]) -> tuple[tup
     return best, highest
 
 
-def _combinations(problem: Prepared, choices: Sequence[float]) -> Iterator[tuple[float, ...]]:
-    yield from product(tuple(float(choice) for choice in choices), repeat=problem.problem.n_groups)
+def ridge_combinations(choices: Sequence[float], n_groups: int) -> Iterator[tuple[float, ...]]:
+    """Give every choice of one ridge for each group.
+
+    :raises RidgeError: for choices that are none, or negative.
+    """
+    if not len(choices) or min(choices) < 0:
+        raise RidgeError(f'the ridge is one or more numbers that are not negative, not {tuple(choices)}')
+    yield from product(tuple(float(choice) for choice in choices), repeat=n_groups)
 
 
 def normal_equations(problem: Prepared, ridges: Sequence[float]) -> tuple[NDArray[np.float64], float, int, int]:

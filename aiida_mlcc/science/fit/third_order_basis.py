@@ -13,11 +13,12 @@ from scipy.sparse import csr_array
 
 from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, shortest_distance, supercell
 from aiida_mlcc.science.fit.force_constants_basis import isotropic_multiples, shells, unpacked
-from aiida_mlcc.science.force_field.third_order import BoundThirdOrder, Triplets
+from aiida_mlcc.science.force_field.third_order import Triplets
 
 _NEGLIGIBLE = 1e-10
 _SEARCHED = 3.0
 _COMPONENTS = 27
+_FRAMES_OF_A_BLOCK = 16
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,59 @@ class ThirdOrderBasis:
 
     def force_features(self, site_map: SiteMap, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the forces of every basis function (Å²), shape (n_frames, 3·n_atoms, n_third)."""
-        bound = [BoundThirdOrder(self.triplets, block, site_map) for block in self.blocks]
-        features = np.zeros((len(displacements), 3 * len(site_map.sites), self.n_third))
-        for number, moved in enumerate(displacements):
-            for column, one in enumerate(bound):
-                features[number, :, column] = one.energy_forces(moved)[1].ravel()
-        return features
+        return self.bind(site_map).force_features(displacements)
+
+    def bind(self, site_map: SiteMap) -> BoundThirdOrderBasis:
+        """Prepare for one supercell and any number of frames."""
+        return BoundThirdOrderBasis(self, site_map)
+
+
+class BoundThirdOrderBasis:
+    """A basis on one supercell."""
+
+    def __init__(self, basis: ThirdOrderBasis, site_map: SiteMap) -> None:
+        self._n_third = basis.n_third
+        self._sites = [_BoundSite(basis, site_map, int(site)) for site in np.unique(basis.triplets.sites[:, 0])]
+
+    def force_features(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what :meth:`ThirdOrderBasis.force_features` does."""
+        n_frames, n_atoms = displacements.shape[:2]
+        features = np.zeros((n_frames, n_atoms, 3, self._n_third))
+        for bound in self._sites:
+            for start in range(0, n_frames, _FRAMES_OF_A_BLOCK):
+                block = slice(start, start + _FRAMES_OF_A_BLOCK)
+                features[block, bound.atoms] = bound.forces(displacements[block])
+        return features.reshape(n_frames, 3 * n_atoms, self._n_third)
+
+
+class _BoundSite:
+    """The forces on all atoms of one site, −½ Σ B·u·u, with each product u·u of a pair of coordinates formed once."""
+
+    def __init__(self, basis: ThirdOrderBasis, site_map: SiteMap, site: int) -> None:
+        own = np.flatnonzero(basis.triplets.sites[:, 0] == site)
+        first, second, third = basis.triplets.atoms(site_map)[:, own]
+        self.atoms = first[0]
+        partners, places = np.unique(np.concatenate([second, third]), axis=0, return_inverse=True)
+        components = 3 * places.reshape(2, -1)[:, :, None] + np.arange(3)
+        # Rows (triplet, b, c) of the matrix belong to the product of two coordinates of partners, in either order.
+        one = np.broadcast_to(components[0][:, :, None], (len(own), 3, 3)).ravel()
+        other = np.broadcast_to(components[1][:, None, :], (len(own), 3, 3)).ravel()
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        pairs, rows = np.unique(low * (3 * len(partners)) + high, return_inverse=True)
+        blocks = np.moveaxis(basis.blocks[:, own], (1, 3, 4, 2, 0), (0, 1, 2, 3, 4)).reshape(len(rows), -1)
+        matrix = np.zeros((len(pairs), blocks.shape[1]))
+        np.add.at(matrix, rows.ravel(), -0.5 * blocks)
+        kept = np.abs(matrix).max(axis=1, initial=0.0) > 0
+        self._partners, self._matrix = partners, matrix[kept]
+        self._low, self._high = np.divmod(pairs[kept], 3 * len(partners))
+        self._n_third = basis.n_third
+
+    def forces(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the forces of every basis function, shape (n_frames, n_cells, 3, n_third)."""
+        moved = np.swapaxes(displacements[:, self._partners], 1, 2)
+        flat = moved.reshape(-1, 3 * len(self._partners))
+        products = flat[:, self._low] * flat[:, self._high]
+        return (products @ self._matrix).reshape(len(displacements), -1, 3, self._n_third)
 
 
 def third_order_basis(primitive: Atoms, cutoff: float) -> ThirdOrderBasis:

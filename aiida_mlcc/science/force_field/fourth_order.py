@@ -95,6 +95,27 @@ class BoundFourthOrder:
         )
         return energy, forces
 
+    def force_features(self, displacements: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the forces of each coefficient (Å³), those of :meth:`features`.
+
+        :param displacements: Å, shape (n_frames, n_atoms, 3).
+        :returns: shape (n_frames, n_atoms, 3, 3·n_kinds).
+        """
+        n_frames, n_atoms = displacements.shape[:2]
+        found = np.zeros((n_frames, n_atoms, self._bonds.n_kinds, TERMS_OF_A_BOND, 3))
+        for number in range(len(self._first)):
+            first, kind = self._first[number], self._bonds.kinds[number]
+            apart = displacements[:, self._second[number]] - displacements[:, first]
+            direction = self._along[number]
+            along = np.sum(apart * direction, axis=2, keepdims=True)
+            sideways = apart - along * direction
+            across = np.sum(sideways**2, axis=2, keepdims=True)
+            # Each cell has one atom of the site that the bond starts from.
+            found[:, first, kind, 0] += 4 * along**3 * direction
+            found[:, first, kind, 1] += 2 * along * across * direction + 2 * along**2 * sideways
+            found[:, first, kind, 2] += 4 * across * sideways
+        return np.moveaxis(found.reshape(n_frames, n_atoms, -1, 3), 2, 3)
+
     def _parts(
         self, displacements: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
