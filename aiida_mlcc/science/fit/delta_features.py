@@ -122,14 +122,27 @@ def energy_weights(base: Label, label: Label) -> NDArray[np.float64] | None:
     It is the inverse of the variance. Energies without an error have the median one; errors below a tenth of that count
     as a tenth, for the fit itself is not better.
     """
+    variances = _variances(base, label)
+    if variances is None:
+        return None
+    weights = 1.0 / variances
+    return np.asarray(weights / weights.mean())
+
+
+def stated_noise(base: Label, label: Label) -> float | None:
+    """Return the standard error of an energy difference of weight 1, eV per cell, that the labels state; None: none."""
+    variances = _variances(base, label)
+    return None if variances is None else float(1.0 / np.sqrt(np.mean(1.0 / variances)))
+
+
+def _variances(base: Label, label: Label) -> NDArray[np.float64] | None:
     if base.sigma is None and label.sigma is None:
         return None
     variances = np.zeros(len(label.energies))
     for sigma in (base.sigma, label.sigma):
         if sigma is not None and np.isfinite(sigma).any():
             variances += np.where(np.isfinite(sigma), sigma, np.nanmedian(sigma)) ** 2
-    weights = 1.0 / np.maximum(variances, (_LEAST_SIGMA**2) * np.median(variances))
-    return np.asarray(weights / weights.mean())
+    return np.maximum(variances, (_LEAST_SIGMA**2) * np.median(variances))
 
 
 def frames_with_forces(base: Label, label: Label) -> NDArray[np.int64]:

@@ -28,7 +28,7 @@ from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.fit.amplitudes import scatter_at_rest
 from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
 from aiida_mlcc.science.fit.delta_choice import Choice, Labels, at_rest, best_choice
-from aiida_mlcc.science.fit.delta_features import candidate_bases, frames_with_forces
+from aiida_mlcc.science.fit.delta_features import candidate_bases, frames_with_forces, stated_noise
 from aiida_mlcc.science.fit.delta_judge import HELD, Judgement, judged
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
@@ -194,9 +194,10 @@ def fit_delta(
         :func:`~aiida_mlcc.science.fit.delta_judge.judged`, with a ``remark`` where Δ is not worth it, and
         ``evidence_gain``; in meV/atom ``spread_mev_atom`` (standard deviation of the difference), ``rmse_mev_atom``,
         ``cv_rmse_mev_atom`` and ``blocked_cv_rmse_mev_atom`` (frames left out; covariates, if any,
-        are known there), ``cv_rescaling_mev_atom`` (E_base rescaled and nothing else); ``label_noise_mev_cell``, what
-        is left over of the coldest frames; ``suspicious_labels``, frames whose energy its own fit
-        puts far off, and whether they were ``left_out``; with a `harmonic` base, where there are force constants,
+        are known there), ``cv_rescaling_mev_atom`` (E_base rescaled and nothing else); ``label_noise_mev_cell``, the
+        standard error that the labels state, or else what is left over of the coldest frames;
+        ``suspicious_labels``, frames whose energy its own fit puts far off, and whether they were ``left_out``; with a
+        `harmonic` base, where there are force constants,
         ``undetermined_modes``, of which the labels say little, see
         :func:`~aiida_mlcc.science.fit.label_evidence.undetermined_modes`; with a `dipole` ``long_range``,
         see :class:`~aiida_mlcc.science.fit.long_range.LongRange`.
@@ -338,9 +339,15 @@ def _fold_in(choice: Choice, labels: Labels, below: Mapping[str, _Solution], set
         held_back = problem.solve(choice.spread_ridges)[0] - exact
         shares = np.random.default_rng([settings.seed, 3]).normal(size=len(deviations))
         deviations = deviations + shares[:, None] * held_back
+    known = labels.snapshots.labels
+    stated = stated_noise(known[labels.base_method], known[labels.method])
+    beyond = [stated or 0.0]
     if choice.n_amplitudes:
-        deviations = deviations + _noise_at_rest(labels, problem, choice.ridges_of_spread, settings)
-    noise = _label_noise(problem, ridges, n)
+        # The noise that the crystal at rest shows: a fit with as many parameters as labels leaves nothing of them.
+        beyond += [scatter_at_rest(labels.frames, known[name].energies) for name in (labels.base_method, labels.method)]
+    if max(beyond) > 0:
+        deviations = deviations + _further_noise(max(beyond), problem, choice.ridges_of_spread, settings)
+    noise = _label_noise(problem, ridges, n) if stated is None else stated
     shaken = draws(
         uncertainty(problem, choice.ridges_of_spread).response * noise**2, settings.n_samples, [settings.seed, 2]
     )
@@ -413,15 +420,10 @@ def _sample(problem: Prepared, ridges: tuple[float, ...], settings: _Settings) -
     return found - problem.solve(ridges)[0], 'posterior'
 
 
-def _noise_at_rest(
-    labels: Labels, problem: Prepared, ridges: tuple[float, ...], settings: _Settings
+def _further_noise(
+    noise: float, problem: Prepared, ridges: tuple[float, ...], settings: _Settings
 ) -> NDArray[np.float64]:
-    """Return deviations by the noise that the crystal at rest shows beyond what the fit leaves of its labels.
-
-    A fit with as many parameters as labels leaves nothing.
-    """
-    known = labels.snapshots.labels
-    noise = max(scatter_at_rest(labels.frames, known[name].energies) for name in (labels.base_method, labels.method))
+    """Return deviations by noise of the labels, eV per cell, beyond what the fit leaves of them."""
     found = uncertainty(problem, ridges)
     beyond = max(noise**2 - found.noise**2, 0.0)
     return draws(found.response * beyond, settings.n_samples, [settings.seed, 3])

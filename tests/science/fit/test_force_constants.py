@@ -1,5 +1,7 @@
 """Δ as force constants: recovered where they are known, and as certain as is said."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -378,3 +380,18 @@ def test_a_wrong_energy_is_left_out_on_request(springs, diamond):
     assert [(entry['frame'], entry['left_out']) for entry in found.errors['suspicious_labels']] == [(17, True)]
     without = fit_delta(snapshots.select(np.delete(np.arange(40), 17)), diamond, 'LDA', 'HF')
     assert found.force_field.content_hash() == without.force_field.content_hash()
+
+
+def test_the_standard_error_that_labels_state_is_the_noise_of_their_spread(diamond, springs):
+    """Labels without noise leave nothing to the fit: its error is what they state, in proportion."""
+    snapshots = label(hot_frames(diamond, CONVENTIONAL, 25), springs(diamond, 2.0))
+    spreads = {}
+    for sigma in (0.0, 0.02, 0.04):
+        stated = replace(snapshots.labels['HF'], sigma=np.full(25, sigma) if sigma else None)
+        fit = fit_delta(snapshots.with_label('HF', stated), diamond, 'LDA', 'HF', cutoff=2.0, anharmonic=False)
+        drawn = (fit.samples.bootstrap, fit.samples.label_noise)
+        spreads[sigma] = np.array([np.std(values, axis=0, ddof=1)[:-1] for values in drawn])
+        assert fit.errors['label_noise_mev_cell'] == pytest.approx(1000 * sigma, abs=1e-3)
+    assert spreads[0.04] == pytest.approx(2 * spreads[0.02], rel=1e-6)
+    assert spreads[0.02][0] == pytest.approx(spreads[0.02][1], rel=0.4)
+    assert (spreads[0.0] < 1e-3 * spreads[0.02]).all()
