@@ -14,6 +14,8 @@ from aiida_mlcc.report.figures import Path1D, path_of
 from aiida_mlcc.report.outputs import by_method
 from aiida_mlcc.science.dispersion import spread
 
+ERROR_BUDGET, MEMBERS = 'error budget', 'members'
+
 _ELEMENT, _DIRECTION, _SAMPLING, _VACF = 'element_', 'direction_', 'sampling_sd', 'vacf_'
 
 
@@ -24,7 +26,8 @@ class AlongPath:
     :param uuid: of the node that holds it.
     :param path: its q-points on one axis.
     :param qpoints: in units of the reciprocal vectors of the primitive cell, shape (n_points, 3).
-    :param mean: shape (n_points, n_modes), and so are `low`, `high` (the range over the members) and `sd`.
+    :param mean: shape (n_points, n_modes), and so are `low`, `high` (the range over the members) and `sd`: that over
+        the members, or of a dispersion that of the error budget, where there is one.
     :param members: name → values of the same shape.
     :param labels: index of a q-point and its label, as the node has it.
     """
@@ -45,15 +48,42 @@ class AlongPath:
 class Dispersion(AlongPath):
     """Frequencies, cm⁻¹.
 
+    :param sd_members: where `sd` is that of the error budget, the sd over the members; else None.
     :param undetermined: where the LO–TO splitting of a mode is not determined, of the shape of `mean`; None where it
         is everywhere.
     """
 
     undetermined: NDArray[np.bool_] | None = None
+    sd_members: NDArray[np.float64] | None = None
+
+    @property
+    def sd_of(self) -> str:
+        """What `sd` is the standard deviation of: :data:`ERROR_BUDGET` or :data:`MEMBERS`."""
+        return MEMBERS if self.sd_members is None else ERROR_BUDGET
 
 
+@dataclass(frozen=True)
 class Gruneisen(AlongPath):
-    """Grüneisen parameters, without unit; NaN where a mode has no frequency."""
+    """Grüneisen parameters, without unit; NaN where a mode has no frequency.
+
+    :param lines: which mode of each point the lines go through that follow the eigenvectors, of the shape of `mean`;
+        None where that is not known.
+    """
+
+    lines: NDArray[np.int64] | None = None
+
+    @property
+    def along_lines(self) -> Gruneisen:
+        """Return the same with a line instead of a band along the second axis of every array."""
+        if self.lines is None:
+            return self
+        lines = self.lines
+
+        def followed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.take_along_axis(values, lines, axis=1)
+
+        parts: dict[str, Any] = {name: followed(getattr(self, name)) for name in ('mean', 'low', 'high', 'sd')}
+        return replace(self, **parts, members={name: followed(values) for name, values in self.members.items()})
 
 
 @dataclass(frozen=True)
@@ -150,7 +180,11 @@ class Curves:
 
 def curves_of_run(process: orm.ProcessNode) -> Curves:
     """Return the curves a master WorkChain gave, those that there are."""
-    dispersion = {method: _dispersion(method, node) for method, node in by_method(process, 'dispersion').items()}
+    errors = by_method(process, 'band_errors')
+    dispersion = {
+        method: _dispersion(method, node, errors.get(method))
+        for method, node in by_method(process, 'dispersion').items()
+    }
     names = {method: list(curve.members) for method, curve in dispersion.items()}
     in_phonons = {method: curve.mean.shape[1] // 3 for method, curve in dispersion.items()}
     densities = {
@@ -197,7 +231,7 @@ def _found(read: Callable[[str, Any], Any], nodes: Mapping[str, Any]) -> dict[st
     return {method: curve for method, curve in curves.items() if curve is not None}
 
 
-def _dispersion(method: str, node: orm.BandsData) -> Dispersion:
+def _dispersion(method: str, node: orm.BandsData, errors: orm.ArrayData | None) -> Dispersion:
     mean = np.asarray(node.get_bands(), dtype=float)
     arrays = node.get_arraynames()
     every = np.asarray(node.get_array('members'), dtype=float) if 'members' in arrays else mean[None]
@@ -211,7 +245,11 @@ def _dispersion(method: str, node: orm.BandsData) -> Dispersion:
     members = dict(zip(names, every, strict=True))
     labels = tuple((int(index), str(label)) for index, label in sorted(node.labels or []))
     marked = np.asarray(node.get_array('lo_undetermined'), dtype=bool) if 'lo_undetermined' in arrays else None
-    return Dispersion(method, node.uuid, path_of(node), qpoints, mean, low, high, sd, members, labels, marked)
+    over_members = None
+    if errors is not None and errors.get_array('sd').shape == mean.shape:
+        over_members, sd = sd, np.asarray(errors.get_array('sd'), dtype=float)
+    path = path_of(node)
+    return Dispersion(method, node.uuid, path, qpoints, mean, low, high, sd, members, labels, marked, over_members)
 
 
 def _names(names: Any, n_members: int) -> list[str]:
@@ -230,7 +268,8 @@ def _gruneisen(curve: Dispersion | None, node: orm.ArrayData) -> Gruneisen | Non
     )
     names = _names(node.base.attributes.get('members', None), len(every))
     members = dict(zip(names, every, strict=True))
-    return Gruneisen(curve.method, node.uuid, curve.path, qpoints, mean, low, high, sd, members, curve.labels)
+    lines = np.asarray(node.get_array('lines'), dtype=np.int64) if 'lines' in node.get_arraynames() else None
+    return Gruneisen(curve.method, node.uuid, curve.path, qpoints, mean, low, high, sd, members, curve.labels, lines)
 
 
 def _autocorrelation(method: str, node: orm.XyData) -> Autocorrelation | None:

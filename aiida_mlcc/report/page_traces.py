@@ -23,17 +23,25 @@ _DIGITS = 4
 INK, FAINT, _GRID = '#1b1f24', '#6a737d', '#e3e6ea'
 _FONT = {'family': 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif', 'size': 13, 'color': INK}
 CM1 = 'cm⁻¹'
+SHOWN_BAND = 'sd'
+"""The band that is shown until a person chooses another one."""
+
 PER_CM1 = f'modes per {CM1}'
 TOLD = [2, 3, 4]
 """Where `customdata` of a branch has a frequency, which follows the switch of units."""
 DASHES = ('dot', 'dashdot', 'longdash', 'longdashdot', 'dash')
 
 
-def branches(curve: AlongPath, unit: str, digits: int) -> list[go.Scatter]:
+def branches(
+    curve: AlongPath, unit: str, digits: int, full: bool = False, numbers: NDArray[np.int64] | None = None
+) -> list[go.Scatter]:
     """Return one trace each for mean, range, sd and every member along a path; the branches are one line with gaps.
 
     :param unit: with a blank before it, empty for none.
     :param digits: after the point, where the values are told.
+    :param full: whether the sd is that of the error budget, and not over the members alone.
+    :param numbers: the branch, counted from 0, that is told at each point, of the shape of the mean; by default the
+        place along its second axis.
     """
     n_modes = curve.mean.shape[1]
     parts = [(part, mode) for mode in range(n_modes) for part in curve.path.segments]
@@ -43,7 +51,7 @@ def branches(curve: AlongPath, unit: str, digits: int) -> list[go.Scatter]:
         for index in range(*part.indices(len(curve.qpoints))):
             q = ' '.join(f'{component:.3f}' for component in curve.qpoints[index] + 0.0)
             ends = rounded([array[index, mode] for array in (curve.sd, curve.low, curve.high)], 2)
-            told.append([mode + 1, q, *ends])
+            told.append([(mode if numbers is None else int(numbers[index, mode])) + 1, q, *ends])
         told.append([None] * 5)
     traces = []
     for role, low, high in _bands(curve):
@@ -51,10 +59,14 @@ def branches(curve: AlongPath, unit: str, digits: int) -> list[go.Scatter]:
         shade = _ribbons([(curve.path.distances[part], low[part, mode], high[part, mode]) for part, mode in pieces])
         traces.append(_shade(shade, curve.method, role))
     span = f'%{{customdata[3]:.{digits}f}} to %{{customdata[4]:.{digits}f}}'
-    several = f'sd %{{customdata[2]:.{digits}f}}<br>members {span}'
+    sd = f'%{{customdata[2]:.{digits}f}}'
+    error = f' ± {sd}' if full else ''
+    spread = f'members {span}' if len(curve.members) > 1 else 'one member'
+    if len(curve.members) > 1 and not full:
+        spread += f', sd {sd}'
     hover = (
         f'<b>{escape(curve.method)}</b>, branch %{{customdata[0]}}<br>q = (%{{customdata[1]}})<br>'
-        f'%{{y:.{digits}f}}{unit}, {several if len(curve.members) > 1 else "one member"}<extra></extra>'
+        f'%{{y:.{digits}f}}{error}{unit}<br>{spread}<extra></extra>'
     )
     mean = joined(curve.mean[part, mode] for part, mode in parts)
     line = _line(x, mean, curve.method, hover=hover, width=1.6)
@@ -281,7 +293,7 @@ def _shade(shade: Mapping[str, Any], method: str, role: str, **axes: Any) -> go.
         fillcolor=f'rgba({", ".join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))}, 0.22)',
         hoverinfo='skip',
         showlegend=False,
-        visible=role == 'range',
+        visible=role == SHOWN_BAND,
         name=escape(f'{method} {role}'),
         meta={'role': role, 'method': method},
     )

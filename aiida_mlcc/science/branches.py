@@ -9,7 +9,7 @@ within a degenerate set modes are taken in the order of their frequencies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ _SPLIT = 1e-5
 """Of the largest ω²: what a member has to add to count as a splitting."""
 
 _TIE = 1e-6
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -45,24 +46,29 @@ class Branches:
 
         :param matrices: the member's dynamical matrices, as :func:`dynamical_matrices` gives them.
         """
-        found = np.empty(self.sets.shape, dtype=np.int64)
-        for point, matrix in enumerate(matrices):
-            squares, vectors = np.linalg.eigh(matrix)
-            overlaps = np.abs(self.vectors[point].conj().T @ vectors) ** 2
-            overlaps = _by_set(overlaps, self.sets[point])
-            own = _sets_of(squares, _SPLIT * np.abs(squares).max())
-            # Any basis of a degenerate set of the member is as good as another.
-            overlaps = _by_set(overlaps.T, own).T / np.bincount(own, minlength=len(own))[own]
-            _, modes = linear_sum_assignment(overlaps, maximize=True)
+        return self._order(*np.linalg.eigh(matrices))
+
+    def _order(self, squares: NDArray[np.float64], vectors: NDArray[np.complex128]) -> NDArray[np.int64]:
+        together = _alike(self.sets)
+        own = _alike(_sets_of(squares, _SPLIT * np.abs(squares).max(axis=-1, keepdims=True)))
+        overlaps = together @ np.abs(self.vectors.conj().swapaxes(1, 2) @ vectors) ** 2
+        # Any basis of a degenerate set of the member is as good as another.
+        overlaps = overlaps @ own / own.sum(axis=1, keepdims=True)
+        found = np.tile(np.arange(self.sets.shape[1]), (len(self.sets), 1))
+        # Where each mode overlaps most with that of its number, no other assignment overlaps more.
+        as_numbered = np.diagonal(overlaps, axis1=1, axis2=2) >= overlaps.max(axis=2) - _ROUNDING
+        for point in np.flatnonzero(~as_numbered.all(axis=1)):
+            _, modes = linear_sum_assignment(overlaps[point], maximize=True)
             for first in np.unique(self.sets[point]):
-                together = self.sets[point] == first
-                modes[together] = np.sort(modes[together])
+                in_set = self.sets[point] == first
+                modes[in_set] = np.sort(modes[in_set])
             found[point] = modes
         return found
 
     def frequencies_cm1(self, matrices: NDArray[np.complex128]) -> NDArray[np.float64]:
         """Return the frequencies of a member in the order of the branches, cm⁻¹, shape (n_points, n_modes)."""
-        return np.take_along_axis(frequencies_of(matrices), self.order(matrices), axis=1)
+        squares, vectors = np.linalg.eigh(matrices)
+        return np.take_along_axis(_frequencies(squares), self._order(squares, vectors), axis=1)
 
 
 def branches_of(members: ArrayLike) -> Branches:
@@ -87,6 +93,64 @@ def branches_of(members: ArrayLike) -> Branches:
         firsts = np.cumsum([0, *(piece.shape[1] for piece in pieces[:-1])])
         sets.append(np.repeat(firsts, [piece.shape[1] for piece in pieces]))
     return Branches(np.array(vectors), np.array(sets))
+
+
+def lines_along(
+    matrices: NDArray[np.complex128],
+    qpoints: NDArray[np.float64],
+    segments: Sequence[Sequence[int]],
+    values: NDArray[np.float64] | None = None,
+) -> NDArray[np.int64]:
+    """Return which mode (by ascending frequency) each line along a path goes through, shape (n_points, n_modes).
+
+    A line goes from a point to the mode of the next that its eigenvector overlaps with most, so that lines cross where
+    ascending frequencies would turn away from each other. They begin by ascending frequency wherever the path jumps.
+
+    :param matrices: dynamical matrices along the path (THz²).
+    :param qpoints: shape (n_points, 3), and first and last index of the `segments`.
+    :param values: a property of each mode, shape (n_points, n_modes): where modes are degenerate, a line goes on to the
+        value closest to that which it comes from.
+    """
+    lines = np.tile(np.arange(matrices.shape[1]), (len(matrices), 1))
+    before, last_seen = np.zeros((0, 0), dtype=complex), None
+    for first, last in segments:
+        for index in range(first, last + 1):
+            squares, vectors = np.linalg.eigh(matrices[index])
+            jumps = last_seen is None or (index == first and not np.allclose(qpoints[index], qpoints[last_seen]))
+            if not jumps and last_seen is not None:
+                sets = _sets_of(squares, _DEGENERATE * np.abs(squares).max())
+                told = None if values is None else (values[last_seen][lines[last_seen]], values[index])
+                lines[index], vectors = _next_modes(before, vectors, sets, told)
+            before, last_seen = vectors, index
+    return lines
+
+
+def _next_modes(
+    before: NDArray[np.complex128],
+    vectors: NDArray[np.complex128],
+    sets: NDArray[np.int64],
+    values: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+) -> tuple[NDArray[np.int64], NDArray[np.complex128]]:
+    """Return the mode that each line goes on to, and eigenvectors in the order of the lines.
+
+    :param before: those of the point before, in the order of the lines.
+    :param values: of the lines at the point before, and of the modes here.
+    """
+    alike = _alike(sets[None])[0]
+    overlaps = np.abs(before.conj().T @ vectors) ** 2 @ alike / alike.sum(axis=0)
+    _, modes = linear_sum_assignment(overlaps, maximize=True)
+    found = np.empty_like(vectors)
+    for first in np.unique(sets):
+        members = np.flatnonzero(sets[modes] == first)
+        if values is not None and len(members) > 1:
+            steps = np.abs(values[0][members, None] - values[1][modes[members]])
+            chosen = linear_sum_assignment(np.nan_to_num(steps))[1]
+            modes[members] = modes[members][chosen]
+        # Any basis of a degenerate set is as good as another: the one closest to where the lines come from.
+        basis = vectors[:, sets == first]
+        left, _, right = np.linalg.svd(basis.conj().T @ before[:, members])
+        found[:, members] = basis @ left @ right
+    return modes, found
 
 
 def dynamical_matrices(phonon: Any, qpoints: ArrayLike, direction: ArrayLike | None = None) -> NDArray[np.complex128]:
@@ -122,14 +186,17 @@ def point_matrices(
 
 def frequencies_of(matrices: NDArray[np.complex128]) -> NDArray[np.float64]:
     """Return the frequencies of dynamical matrices (THz²), cm⁻¹, ascending, imaginary ones negative."""
-    squares = np.linalg.eigvalsh(matrices)
+    return _frequencies(np.asarray(np.linalg.eigvalsh(matrices), dtype=float))
+
+
+def _frequencies(squares: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.sign(squares) * np.sqrt(np.abs(squares)) * CM1_PER_THZ)
 
 
-def _sets_of(squares: NDArray[np.float64], tolerance: float) -> NDArray[np.int64]:
-    """Return the first mode of the degenerate set of each mode; `squares` ascend."""
-    starts = np.concatenate([[True], np.diff(squares) > tolerance])
-    return np.maximum.accumulate(np.where(starts, np.arange(len(squares)), 0))
+def _sets_of(squares: NDArray[np.float64], tolerance: float | NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the first mode of the degenerate set of each mode; `squares` ascend, shape (…, n_modes)."""
+    starts = np.diff(squares, prepend=-np.inf) > tolerance
+    return np.maximum.accumulate(np.where(starts, np.arange(squares.shape[-1]), 0), axis=-1)
 
 
 def _split(
@@ -164,8 +231,6 @@ def _ascending(
     return [parts[number] for number in np.lexsort((np.arange(len(parts)), same))]
 
 
-def _by_set(values: NDArray[np.float64], sets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the rows of `values` summed over each set, given to every row of the set."""
-    sums = np.zeros_like(values)
-    np.add.at(sums, sets, values)
-    return np.asarray(sums[sets])
+def _alike(sets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return 1 where two modes are of one degenerate set and 0 elsewhere, shape (n_points, n_modes, n_modes)."""
+    return np.asarray(sets[:, :, None] == sets[:, None, :], dtype=float)

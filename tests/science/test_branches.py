@@ -9,6 +9,7 @@ from aiida_mlcc.science.branches import (
     branches_of,
     dynamical_matrices,
     frequencies_of,
+    lines_along,
     path_matrices,
 )
 from aiida_mlcc.science.crystal import supercell, to_phonopy
@@ -139,3 +140,41 @@ def test_frequencies_are_those_of_phonopy_also_with_charges(path):
 def test_no_members_are_refused():
     with pytest.raises(ValueError, match='no members'):
         matched_frequencies([])
+
+
+def crossing(n_points):
+    """Two modes whose ω² cross halfway, at a point of the path if these are odd, and which turn slowly along it."""
+    along = np.linspace(0, 1, n_points)
+    matrices = []
+    for at in along:
+        turned = np.array([[np.cos(0.3 * at), np.sin(0.3 * at)], [-np.sin(0.3 * at), np.cos(0.3 * at)]])
+        matrices.append(turned @ np.diag([100 + 50 * at, 150 - 50 * at]) @ turned.T)
+    return np.array(matrices, dtype=complex), np.column_stack([along, 0 * along, 0 * along])
+
+
+@pytest.mark.parametrize('n_points', [20, 21])
+def test_lines_cross_where_ascending_frequencies_would_turn_away(n_points):
+    matrices, qpoints = crossing(n_points)
+    lines = lines_along(matrices, qpoints, [(0, n_points - 1)])
+    found = np.take_along_axis(frequencies_of(matrices), lines, axis=1)
+    rising = CM1_PER_THZ * np.sqrt(100 + 50 * qpoints[:, 0])
+    assert np.allclose(found[:, 0], rising)
+
+
+def test_where_modes_are_degenerate_a_line_keeps_the_value_it_comes_with():
+    matrices, qpoints = crossing(21)
+    at = qpoints[:, 0]
+    rising, falling = np.full(21, 2.0), np.full(21, 1.0)
+    values = np.where((at <= 0.5)[:, None], np.column_stack([rising, falling]), np.column_stack([falling, rising]))
+    values[10] = [1.0, 2.0]
+    lines = lines_along(matrices, qpoints, [(0, 20)], values)
+    assert np.allclose(np.take_along_axis(values, lines, axis=1), [2.0, 1.0])
+
+
+def test_lines_begin_anew_where_the_path_jumps_and_go_on_where_it_does_not():
+    matrices, qpoints = crossing(20)
+    there = np.concatenate([matrices, matrices[-1:], matrices[:5]])
+    points = np.concatenate([qpoints, qpoints[-1:], qpoints[:5]])
+    lines = lines_along(there, points, [(0, 19), (20, 20), (21, 25)])
+    assert lines[19].tolist() == lines[20].tolist() == [1, 0]
+    assert lines[21].tolist() == [0, 1]

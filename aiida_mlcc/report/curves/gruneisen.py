@@ -24,6 +24,8 @@ _CAPTION = (
     'frequency there is a gap. Outliers, as close to Γ, may lie outside; the CSV file has them.'
 )
 
+_FOLLOWED = ' Lines follow the eigenvectors where bands cross.'
+
 
 def read(nodes: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``gruneisen``: mean and sd of γ at each point of the dispersion, None where a mode has no frequency."""
@@ -40,7 +42,7 @@ def gruneisen_figure(curves: Curves) -> go.Figure | None:
         return None
     figure = go.Figure(layout=layout(height=400))
     for curve in curves.gruneisen.values():
-        figure.add_traces(branches(curve, '', 2))
+        figure.add_traces(branches(curve.along_lines, '', 2, numbers=curve.lines))
     path = next(iter(curves.gruneisen.values())).path
     figure.update_layout(xaxis=wave_vector(path.ticks))
     figure.update_xaxes(range=[float(path.distances[0]), float(path.distances[-1])])
@@ -60,7 +62,9 @@ def _with_none(values: np.ndarray) -> list[list[float | None]]:
 
 def _figures(found: Findings) -> list[Drawn]:
     figure = gruneisen_figure(found.curves)
-    return [] if figure is None else [Drawn('gruneisen', 'Grüneisen parameters', figure, _CAPTION, place=60)]
+    followed = all(curve.lines is not None for curve in found.curves.gruneisen.values())
+    caption = _CAPTION + (_FOLLOWED if followed else '')
+    return [] if figure is None else [Drawn('gruneisen', 'Grüneisen parameters', figure, caption, place=60)]
 
 
 def _files(found: Findings) -> list[Files]:

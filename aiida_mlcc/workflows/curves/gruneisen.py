@@ -8,7 +8,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
-from aiida_mlcc.science.branches import branches_of, path_matrices
+from aiida_mlcc.science.branches import branches_of, lines_along, path_matrices
 from aiida_mlcc.science.crystal import from_phonopy
 from aiida_mlcc.science.dispersion import band_path, spread
 from aiida_mlcc.science.gruneisen import mode_gruneisen
@@ -19,7 +19,8 @@ from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
 def gruneisen_curves(parameters: orm.Dict, science: orm.Str, **phonons: Any) -> orm.ArrayData:
     """Return γ on the points of the dispersion: ``members`` (n_members, n_points, n_modes), ``mean``, min, max, sd.
 
-    NaN where a mode has no frequency. Born charges are taken to be the same at all volumes.
+    NaN where a mode has no frequency. ``lines`` (n_points, n_modes) says which mode of each point the lines go through
+    that follow the eigenvectors. Born charges are taken to be the same at all volumes.
 
     :param phonons: ``at_rest``, ``expanded`` and ``compressed`` → NAME → PhonopyData.
     """
@@ -41,7 +42,9 @@ def gruneisen_curves(parameters: orm.Dict, science: orm.Str, **phonons: Any) -> 
         gammas.append(np.take_along_axis(of_member, branches.order(at_rest), axis=1))
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', RuntimeWarning)
-        node = orm.ArrayData({'members': np.array(gammas), 'qpoints': path.qpoints, **spread(gammas)})
+        found = spread(gammas)
+    lines = lines_along(matrices['at_rest'].mean(axis=0), path.qpoints, path.segments, found['mean'])
+    node = orm.ArrayData({'members': np.array(gammas), 'qpoints': path.qpoints, 'lines': lines, **found})
     node.base.attributes.set('members', names)
     return node
 
@@ -61,7 +64,9 @@ CURVE = Curve(
     calculate=gruneisen_curves,
     outputs={
         'gruneisen': Output(
-            orm.ArrayData, 'Grüneisen parameters along the dispersion: members, mean, min, max, sd.', always=False
+            orm.ArrayData,
+            'Grüneisen parameters on the bands: members, mean, min, max, sd; `lines` follow the eigenvectors.',
+            always=False,
         )
     },
     arguments=_arguments,
