@@ -87,7 +87,11 @@ def build_run(computer: orm.Computer) -> Run:
         dispersion[method] = curves['dispersion']
         for name, node in curves.items():
             _return(master, node, f'{name}__{_slug(method)}')
-    _return(master, _error_budget(dispersion['CCSD(T)']).store(), 'error_budget__ccsd_t')
+    budget = {'error_budget': _error_budget(dispersion['CCSD(T)']), 'band_errors': _band_errors(dispersion['CCSD(T)'])}
+    members = force_fields['CCSD(T)']
+    _function(master, 'error_budget', {'dispersion': dispersion['CCSD(T)'], **members}, budget)
+    for name, node in budget.items():
+        _return(master, node, f'{name}__ccsd_t')
     errors = {m: {f'seed_{s}': {'cv_rmse_mev_atom': 0.2} for s in SEEDS} for m in METHODS[1:]}
     others = {'readout': {'HF': {f'seed_{SEEDS[0]}': {'cv_rmse_mev_atom': 0.3}}}}
     _return(master, orm.Dict({**errors, 'alternatives': others}).store(), 'errors')
@@ -183,6 +187,13 @@ def _error_budget(dispersion: orm.BandsData) -> orm.Dict:
             for index, label in dispersion.labels
         }
     )
+
+
+def _band_errors(dispersion: orm.BandsData) -> orm.ArrayData:
+    """Return the same along the path, but that the lowest mode halfway to X has an error of 6 cm⁻¹."""
+    sd = np.full(np.asarray(dispersion.get_bands()).shape, 4.0)
+    sd[2, 0] = 6.0
+    return orm.ArrayData({'sd': sd, 'bootstrap': np.sqrt(sd**2 - 2.0)})
 
 
 def _density(top: float) -> orm.XyData:

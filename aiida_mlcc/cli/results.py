@@ -43,6 +43,7 @@ def results(identifier: str, as_json: bool, profile: str | None) -> None:
 
 def print_results(process: ProcessNode, points: Sequence[str] | None = None) -> None:
     """Print the results of a run as text, with the frequencies at `points` only where these are given."""
+    from aiida_mlcc.report.delta_verdicts import undetermined_lines, verdict_lines
     from aiida_mlcc.report.imaginary import imaginary_lines
     from aiida_mlcc.report.results import results_of
     from aiida_mlcc.report.text import error_lines, failure_lines, table
@@ -51,7 +52,7 @@ def print_results(process: ProcessNode, points: Sequence[str] | None = None) -> 
     if found['methods']:
         click.echo('Frequencies in cm⁻¹, mean over the members ± sd; acoustic modes at Γ are left out.\n')
         click.echo(table(found, points))
-    for line in (*imaginary_lines(process), *error_lines(found)):
+    for line in (*verdict_lines(found), *undetermined_lines(found), *imaginary_lines(process), *error_lines(found)):
         click.echo(line)
     for line in failure_lines(found['failed']):
         click.echo(f'missing: {line}')

@@ -14,11 +14,15 @@ from aiida_mlcc.report.curve_table import Content
 
 
 def along_path(curve: AlongPath) -> Content:
+    """Return a row a point and branch; with an error budget `sd` is that, and `sd_members` the sd over the members."""
     header = ['distance', 'q1', 'q2', 'q3', 'label', 'branch', 'mean', 'min', 'max', 'sd', *map(safe, curve.members)]
     labels = dict(curve.labels)
     marked = getattr(curve, 'undetermined', None)
     if marked is not None:
         header.append('lo_undetermined')
+    over_members = getattr(curve, 'sd_members', None)
+    if over_members is not None:
+        header.append('sd_members')
     rows = (
         [
             curve.path.distances[point],
@@ -27,6 +31,7 @@ def along_path(curve: AlongPath) -> Content:
             branch + 1,
             *(array[point, branch] for array in (curve.mean, curve.low, curve.high, curve.sd, *curve.members.values())),
             *([] if marked is None else [bool(marked[point, branch])]),
+            *([] if over_members is None else [over_members[point, branch]]),
         ]
         for branch in range(curve.mean.shape[1])
         for point in range(len(curve.qpoints))

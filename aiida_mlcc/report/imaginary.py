@@ -2,44 +2,109 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 from aiida import orm
 from ase import Atoms
 
-from aiida_mlcc.report.outputs import by_method, outputs_of
-from aiida_mlcc.science.crystal import CrystalError
+from aiida_mlcc.report.outputs import by_method, outputs_of, plain
+from aiida_mlcc.report.references import crystal_of
+from aiida_mlcc.science.crystal import CrystalError, same_points
+from aiida_mlcc.science.dispersion import imaginary_modes
 from aiida_mlcc.science.error_budget import commensurate
+from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
+from aiida_mlcc.science.modes import star
+
+_SYMPREC = 1e-3
+_SAME = 1e-4
 
 
 def imaginary_modes_of(process: orm.ProcessNode) -> dict[str, list[dict[str, Any]]]:
-    """Return method → the lowest imaginary mode of each member, the worst first; no entry without any.
+    """Return method → the imaginary modes along its dispersion, the worst first; no entry without any.
 
-    ``member``, ``qpoint`` (of the primitive cell), ``frequency_cm1`` (negative), and ``determined``: whether the
-    training cell holds the wave vector, None where that cell is not known. Elsewhere the model extrapolates, and an
-    imaginary mode says nothing of the crystal. The three acoustic modes at Γ do not count.
+    Of each member the lowest that the data determine, and the lowest of the others: ``member``, ``qpoint`` (of the
+    primitive cell), ``frequency_cm1`` (negative), and ``determined``: whether the training cell holds the wave vector,
+    or of the base that of the reference displacements; None where that cell is not known. Elsewhere the model
+    extrapolates, and an imaginary mode says nothing of the crystal. The three acoustic modes at Γ do not count.
     """
-    bands, snapshots = by_method(process, 'dispersion'), outputs_of(process).get('snapshots')
+    bands, errors = by_method(process, 'dispersion'), plain(process, 'errors')
     found = {}
     for method, node in by_method(process, 'special_points').items():
-        flagged = node.get_dict().get('imaginary') or {}
-        modes = [{'member': name, **mode} for name, mode in flagged.items()]
-        for mode in modes:
-            mode.pop('mode', None)
-            mode['determined'] = _determined(mode['qpoint'], bands.get(method), snapshots)
-        if modes:
-            found[method] = sorted(modes, key=lambda mode: mode['frequency_cm1'])
+        flagged = _along(bands[method]) if method in bands else {}
+        flagged = flagged or {name: [mode] for name, mode in (node.get_dict().get('imaginary') or {}).items()}
+        places = [mode['qpoint'] for modes in flagged.values() for mode in modes]
+        if not places:
+            continue
+        determined = _determined(places, process, bands.get(method), errors.get(method, {}))
+        modes = [
+            {'member': name, 'qpoint': mode['qpoint'], 'frequency_cm1': mode['frequency_cm1'], 'determined': verdict}
+            for name, own in flagged.items()
+            for verdict in (True, None, False)
+            for mode in [_lowest(mode for mode in own if determined[tuple(mode['qpoint'])] is verdict)]
+            if mode is not None
+        ]
+        found[method] = sorted(modes, key=lambda mode: mode['frequency_cm1'])
     return found
 
 
-def _determined(qpoint: list[float], bands: orm.Data | None, snapshots: orm.Data | None) -> bool | None:
+def _along(node: orm.Data) -> dict[str, list[dict[str, Any]]]:
+    """Return member → its imaginary modes along the path, as far as the node tells them."""
+    names = node.base.attributes.get('members', None)
+    if not isinstance(names, list) or 'members' not in node.get_arraynames():
+        return {}
+    qpoints = np.asarray(node.get_kpoints(), dtype=float)
+    members = dict(zip(names, node.get_array('members'), strict=True))
+    found = {name: imaginary_modes(qpoints, frequencies) for name, frequencies in members.items()}
+    return {name: modes for name, modes in found.items() if modes}
+
+
+def _lowest(modes: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    return min(modes, key=lambda mode: mode['frequency_cm1'], default=None)
+
+
+def _determined(
+    qpoints: list[list[float]], process: orm.ProcessNode, bands: orm.Data | None, errors: Mapping[str, Any]
+) -> dict[tuple[float, ...], bool | None]:
+    """Return of each wave vector whether the data determine its modes; None where nothing tells.
+
+    :param errors: of the fits of the method: those of a base name the modes that reference displacements show.
+    """
+    found: dict[tuple[float, ...], bool | None] = {tuple(qpoint): None for qpoint in qpoints}
+    snapshots = outputs_of(process).get('snapshots')
     if bands is None or snapshots is None or 'cell' not in bands.base.attributes.all:
-        return None
-    lattice = Atoms('H', cell=bands.base.attributes.get('cell'), pbc=True)
+        return found
+    primitive = _primitive(crystal_of(process), np.asarray(bands.base.attributes.get('cell')))
+    shown = [
+        entry['qpoint']
+        for member in errors.values()
+        if isinstance(member, Mapping)
+        for entry in member.get('reference', {}).get('modes', ())
+    ]
     with suppress(CrystalError):
-        return commensurate({'': qpoint}, lattice, snapshots.get_ase(0))['']
-    return None
+        held = commensurate({str(qpoint): qpoint for qpoint in found}, primitive, snapshots.get_ase(0))
+        rotations = symmetry_operations(primitive, _SYMPREC)[0]
+        images = [star(np.array(qpoint), rotations) for qpoint in dict.fromkeys(map(tuple, shown))]
+        for qpoint in found:
+            found[qpoint] = held[str(qpoint)] or any(same_points(each, qpoint, _SAME).any() for each in images)
+    return found
+
+
+def _primitive(crystal: Atoms | None, cell: np.ndarray) -> Atoms:
+    """Return the crystal in a primitive cell of it; where none is known, an atom, whose lattice has all symmetry."""
+    if crystal is None:
+        return Atoms('H', cell=cell, pbc=True)
+    scaled = np.linalg.solve(cell.T, crystal.positions.T).T
+    kept: list[int] = []
+    for number, place in enumerate(scaled):
+        alike = [other for other in kept if crystal.numbers[other] == crystal.numbers[number]]
+        if not alike or not same_points(scaled[alike], place, _SYMPREC).any():
+            kept.append(number)
+    if len(kept) * round(abs(crystal.get_volume() / np.linalg.det(cell))) != len(crystal):
+        return Atoms('H', cell=cell, pbc=True)
+    return Atoms(crystal.numbers[kept], cell=cell, scaled_positions=scaled[kept], pbc=True)
 
 
 def imaginary_lines(process: orm.ProcessNode) -> list[str]:
@@ -54,7 +119,20 @@ def imaginary_lines(process: orm.ProcessNode) -> list[str]:
             if worst['determined'] is False
             else 'the crystal is not stable in this model'
         )
-        members = ', '.join(sorted(mode['member'] for mode in modes))
+        members = ', '.join(sorted({mode['member'] for mode in modes if mode['determined'] is worst['determined']}))
         lowest = f'{worst["frequency_cm1"]:.0f} cm⁻¹ at ({where})'
         lines.append(f'{method}: imaginary modes in {members}, the lowest {lowest}: {verdict}.')
     return lines
+
+
+def imaginary_summary(process: orm.ProcessNode) -> str:
+    """Return what to say of the methods with imaginary modes before they are listed, empty where there are none."""
+    found = imaginary_modes_of(process)
+    stable = [method for method, modes in found.items() if all(mode['determined'] is False for mode in modes)]
+    unstable = [method for method in found if method not in stable]
+    parts = []
+    if unstable:
+        parts.append(f'{len(unstable)} methods have imaginary modes: the crystal is not stable in these models.')
+    if stable:
+        parts.append(f'{len(stable)} methods have imaginary modes only where the data do not determine them.')
+    return ' '.join(parts)

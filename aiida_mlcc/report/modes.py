@@ -22,6 +22,11 @@ def undetermined_modes(entry: Mapping[str, Any]) -> set[int]:
     return set() if held else set(entry.get('undetermined', ()))
 
 
+def qpoint_text(qpoint: Sequence[float]) -> str:
+    """Write a q-point without the noise of floating point numbers."""
+    return ' '.join(f'{round(component, 6) + 0.0:g}' for component in qpoint)
+
+
 def label_at_gamma(modes: Sequence[Mapping[str, Any]], frequency_cm1: float, n_modes: int = 1) -> str:
     """Return the irreducible label of degenerate modes at Γ, empty where it is not known.
 

@@ -16,9 +16,10 @@ from aiida import orm
 from aiida_mlcc import __version__
 from aiida_mlcc.report.arrays import Curves, curves_of_run
 from aiida_mlcc.report.curve_table import Drawn, Findings, listed
+from aiida_mlcc.report.delta_verdicts import undetermined_lines, verdict_lines
 from aiida_mlcc.report.exports import mean_phonons, write_csv, write_phonopy_files, write_residuals
 from aiida_mlcc.report.figures import NothingToPlot, colour_of, is_dashed
-from aiida_mlcc.report.imaginary import imaginary_lines
+from aiida_mlcc.report.imaginary import imaginary_lines, imaginary_summary
 from aiida_mlcc.report.motion import motions_of
 from aiida_mlcc.report.page_contents import figures_of, missing_from, tables_of
 from aiida_mlcc.report.page_figures import readout_data
@@ -114,6 +115,7 @@ def render(
         crystal=crystal_line(process),
         notices=_notices(process, results),
         imaginary=imaginary_lines(process),
+        imaginary_summary=imaginary_summary(process),
         missing=_missing(found),
         not_written=not_written,
         methods=[{'name': m, 'colour': colour_of(m), 'dashed': is_dashed(m)} for m in curves.methods],
@@ -163,7 +165,8 @@ def _notices(process: orm.ProcessNode, results: Mapping[str, Any]) -> list[str]:
     elif not process.is_finished_ok:
         reason = process.exit_message or f'it ended {process.process_state}'
         notices.append(f'The run ended with exit status {process.exit_status}: {reason}')
-    return [*notices, *(f'Missing: {line}' for line in failure_lines(results['failed']))]
+    missing = [f'Missing: {line}' for line in failure_lines(results['failed'])]
+    return [*notices, *missing, *verdict_lines(results), *undetermined_lines(results)]
 
 
 def _missing(found: Findings) -> list[str]:

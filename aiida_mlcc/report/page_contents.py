@@ -11,6 +11,8 @@ from aiida_mlcc.report.page_tables import (
     learning_table,
     residual_table,
     suspicious_table,
+    undetermined_table,
+    verdict_table,
 )
 
 _ERRORS, _LEARNING = 50, 60
@@ -34,6 +36,8 @@ def tables_of(found: Findings) -> list[Table]:
     own = [
         Placed(residual_table(found.residuals), 20),
         Placed(error_table(error_rows(found.results)), 50),
+        Placed(verdict_table(found.results), 52),
+        Placed(undetermined_table(found.results), 53),
         Placed(suspicious_table(found.results), 55),
         Placed(learning_table(found.results['learning_curve']), 60),
     ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aiida_mlcc.report.arrays import Curves
+from aiida_mlcc.report.arrays import ERROR_BUDGET, Curves
 from aiida_mlcc.report.figures import colour_of
 from aiida_mlcc.report.page_traces import (
     CM1,
@@ -37,7 +37,7 @@ def dispersion_figure(curves: Curves, references: Iterable[Residual] = ()) -> go
 
     figure = go.Figure(layout=layout(height=560, y=1, x2=-1))
     for curve in curves.dispersion.values():
-        figure.add_traces(branches(curve, f' {CM1}', 1))
+        figure.add_traces(branches(curve, f' {CM1}', 1, full=curve.sd_of == ERROR_BUDGET))
         if curve.undetermined is not None:
             figure.add_trace(dotted(curve, curve.undetermined))
     figure.add_traces(_reference_points(references))
@@ -131,7 +131,11 @@ def readout_data(curves: Curves) -> dict[str, Any]:
         'qpoints': rounded(first.qpoints),
         'labels': {index: PRETTY.get(label, label) for index, label in first.labels},
         'methods': {
-            method: {'mean': rounded(curve.mean, 2), 'sd': rounded(curve.sd, 2) if len(curve.members) > 1 else None}
+            method: {
+                'mean': rounded(curve.mean, 2),
+                'sd': rounded(curve.sd, 2) if len(curve.members) > 1 or curve.sd_of == ERROR_BUDGET else None,
+                'sd_of': curve.sd_of,
+            }
             for method, curve in same.items()
         },
     }

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from aiida_mlcc.report.modes import label_at_gamma
+from aiida_mlcc.report.delta_verdicts import MARK, judged_fits, marked_methods, undetermined_of, verdict_of
+from aiida_mlcc.report.modes import label_at_gamma, qpoint_text
 from aiida_mlcc.report.references import Residual
 from aiida_mlcc.report.text import (
     PRETTY,
@@ -17,7 +18,7 @@ from aiida_mlcc.report.text import (
     lo_missing,
     lo_remarks,
     mode_groups,
-    qpoint_text,
+    sd_remarks,
 )
 from aiida_mlcc.science.error_budget import CONTRIBUTIONS
 
@@ -30,6 +31,11 @@ _CAUSES = {
     'base': 'base',
     'label_noise': 'of bootstrap label noise',
     'long_range_statistical': 'of bootstrap long range',
+}
+_BY = {
+    'held-out': 'frames left out',
+    'amplitudes': 'the smaller amplitudes',
+    'nothing': 'nothing: frozen phonons in one amplitude',
 }
 _ALWAYS = ('seeds', 'bootstrap', 'kinds', 'label_noise')
 
@@ -66,15 +72,25 @@ def special_points_table(results: Mapping[str, Any]) -> Table | None:
         groups.append((_point_text(label, known[0]['qpoint'], marked), rows))
     if not groups:
         return None
-    note = 'Mean over the members ± sd of the error budget; the acoustic modes at Γ are left out.'
+    budget = any(
+        entry.get('contributions') for m in methods for entry in results['methods'][m]['special_points_cm1'].values()
+    )
+    sd = 'sd of the error budget' if budget else 'sd over the members; there is no error budget'
+    note = f'Mean over the members ± {sd}; the acoustic modes at Γ are left out.'
     if any(results['methods'][method].get('gamma_modes') for method in methods):
         note += ' Beside the modes at Γ, their irreducible representation; a mode that LO–TO splitting moves has none.'
     if missing := lo_missing(results):
         note = f'{missing} {note}'
-    note = ' '.join([note, *lo_remarks(results)])
+    marked_ones = marked_methods(results)
+    names = [f'{method} {MARK}' if method in marked_ones else method for method in methods]
+    if marked_ones:
+        note += (
+            f' {MARK} The Δ of this method only rescales, or predicts no better than that: see What each Δ is worth.'
+        )
+    note = ' '.join([note, *sd_remarks(results), *lo_remarks(results)])
     if extrapolated:
         note += ' * This wave vector is not commensurate with the training cell: frequencies are extrapolated there.'
-    return Table('Frequencies at the special points (cm⁻¹)', ['modes', *methods], groups, note, ['', *methods])
+    return Table('Frequencies at the special points (cm⁻¹)', ['modes', *names], groups, note, ['', *methods])
 
 
 def residual_table(residuals: Iterable[Residual]) -> Table | None:
@@ -124,6 +140,48 @@ def error_table(rows: Sequence[Mapping[str, Any]]) -> Table | None:
     header.append('largest frequency error by residual forces (cm⁻¹)')
     note = 'Root mean square errors. An energy error means little without the spread of what is learnt.'
     return Table('Errors of the force fields', header, list(groups.items()), note, group_methods=list(groups))
+
+
+def verdict_table(results: Mapping[str, Any]) -> Table | None:
+    """Return what every Δ is worth, a row for all members of the same fit; None where none was judged."""
+    groups: dict[str, list[list[str]]] = {}
+    for method, members, errors in judged_fits(results):
+        numbers = [
+            number_text(errors.get(name), 3)
+            for name in ('predicted_rmse_mev_atom', 'predicted_rescaling_mev_atom', 'spread_mev_atom')
+        ]
+        judged_by = _BY.get(errors.get('judged_by', ''), '')
+        gain = number_text(errors.get('evidence_gain'), 1)
+        groups.setdefault(method, []).append([', '.join(members), verdict_of(errors) or '', judged_by, *numbers, gain])
+    if not groups:
+        return None
+    header = ['member', 'found', 'judged by', 'Δ (meV/atom)', 'rescaled energy (meV/atom)', 'constant (meV/atom)']
+    header.append('gain in ln evidence')
+    note = (
+        'Errors of energies that the fit has not seen. A gain of at most 3 over rescaling: the labels support the '
+        'rescaled energy of the base alone, and that is used.'
+    )
+    return Table('What each Δ is worth', header, list(groups.items()), note, group_methods=list(groups))
+
+
+def undetermined_table(results: Mapping[str, Any]) -> Table | None:
+    """Return the modes that the labels of a method do not determine, a row a mode; None where there are none."""
+    groups = [
+        (
+            method,
+            [
+                [f'({qpoint_text(mode["qpoint"])})', f'{mode["frequency_cm1"]:.1f}', f'{100 * mode["share"]:.0f} %']
+                for mode in modes
+            ],
+        )
+        for method, _, modes in undetermined_of(results)
+    ]
+    if not groups:
+        return None
+    note = 'Of the prior variance of its change, the labels of a mode that they determine remove at least half.'
+    header = ['wave vector', 'frequency of the base (cm⁻¹)', 'removed by the labels']
+    methods = [method for method, _ in groups]
+    return Table('Modes that the labels do not determine', header, groups, note, group_methods=methods)
 
 
 def suspicious_table(results: Mapping[str, Any]) -> Table | None:

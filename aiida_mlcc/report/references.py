@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy import constants
 
 from aiida_mlcc.report.arrays import Dispersion
-from aiida_mlcc.report.text import PRETTY, qpoint_text
+from aiida_mlcc.report.modes import qpoint_text
+from aiida_mlcc.report.text import PRETTY
 
 CM1_PER_UNIT = {
     'cm-1': 1.0,

@@ -9,7 +9,9 @@ from typing import Any
 from aiida import orm
 
 from aiida_mlcc.jobs.inputs import merge
+from aiida_mlcc.report.arrays import ERROR_BUDGET, MEMBERS
 from aiida_mlcc.report.curve_table import all_shown
+from aiida_mlcc.report.delta_verdicts import worst_verdict
 from aiida_mlcc.report.imaginary import imaginary_modes_of
 from aiida_mlcc.report.outputs import by_method, methods_of, outputs_of, plain
 
@@ -19,13 +21,16 @@ def results_of(process: orm.ProcessNode) -> dict[str, Any]:
 
     ``methods`` → METHOD → ``special_points_cm1``; ``errors`` of its force fields, and of those with another kind of Δ
     under ``alternatives``; ``imaginary_modes``, empty where there are none, see
-    :func:`~aiida_mlcc.report.imaginary.imaginary_modes_of`; and whatever else the entries of
-    :mod:`aiida_mlcc.report.curve_table` read, where it was computed.
+    :func:`~aiida_mlcc.report.imaginary.imaginary_modes_of`; ``delta``, what was found of its Δ, see
+    :mod:`~aiida_mlcc.report.delta_verdicts`, None without one; ``bands_sd_of``, whether the errors along the path are
+    those of the ``error budget``, as at the special points, or over the ``members`` only; and whatever else the entries
+    of :mod:`aiida_mlcc.report.curve_table` read, where it was computed.
     ``dynamics`` → METHOD → likewise of its dynamics.
     ``learning_curve``: of labelling in rounds, empty without. ``failed``: what is missing and why. ``snapshots``: how
     many, labelled by what, and their identity.
     """
     errors, content = plain(process, 'errors'), curve_results(process, 'methods')
+    along = by_method(process, 'band_errors')
     others, imaginary = errors.get('alternatives', {}), imaginary_modes_of(process)
     methods = {
         method: {
@@ -33,6 +38,8 @@ def results_of(process: orm.ProcessNode) -> dict[str, Any]:
             'errors': errors.get(method, {}),
             'alternatives': {kind: by_kind[method] for kind, by_kind in others.items() if method in by_kind},
             'imaginary_modes': imaginary.get(method, []),
+            'delta': worst_verdict(errors.get(method, {})),
+            'bands_sd_of': ERROR_BUDGET if method in along else MEMBERS,
         }
         for method, found in content.items()
         if 'special_points_cm1' in found

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from aiida_mlcc.report.modes import DEGENERATE_CM1, undetermined_modes
+from aiida_mlcc.report.delta_verdicts import MARK, marked_methods
+from aiida_mlcc.report.modes import DEGENERATE_CM1, qpoint_text, undetermined_modes
 from aiida_mlcc.report.publication import make_figures
 from aiida_mlcc.science.dispersion import three_acoustic
 
@@ -29,7 +30,8 @@ def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> st
     methods = list(results['methods'])
     there = dict.fromkeys(label for m in methods for label in results['methods'][m]['special_points_cm1'])
     labels = [label for label in there if labels is None or label in labels]
-    width = 16
+    width, marked_ones = 16, marked_methods(results)
+    names = {m: f'{m} {MARK}' if m in marked_ones else m for m in methods}
     lines, extrapolated = [], False
     if missing := lo_missing(results):
         lines += [missing, '']
@@ -40,7 +42,7 @@ def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> st
         extrapolated |= marked
         where = qpoint_text(known[0]['qpoint'])
         name = f'{PRETTY.get(label, label)} ({where}){f" {_MARK}" if marked else ""}'
-        lines.append(name.ljust(22) + ''.join(m.rjust(width) for m in methods))
+        lines.append(name.ljust(22) + ''.join(names[m].rjust(width) for m in methods))
         for first, last in mode_groups(found, label):
             name = f'mode {first + 1}' if first == last else f'modes {first + 1}-{last + 1}'
             acoustic = {mode for entry in known for mode in _acoustic(entry['mean'])}
@@ -54,7 +56,7 @@ def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> st
             f'{_MARK} This wave vector is not commensurate with the training cell: frequencies are extrapolated there.',
             '',
         ]
-    for remark in lo_remarks(results):
+    for remark in [*lo_remarks(results), *sd_remarks(results)]:
         lines += [remark, '']
     return '\n'.join(lines)
 
@@ -79,6 +81,18 @@ def lo_remarks(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def sd_remarks(results: Mapping[str, Any]) -> list[str]:
+    """Return a line on the methods whose sd is over the members alone, where others have an error budget."""
+    without = [
+        method
+        for method, entry in results['methods'].items()
+        if not any(point.get('contributions') for point in entry['special_points_cm1'].values())
+    ]
+    if not without or len(without) == len(results['methods']):
+        return []
+    return [f'{", ".join(without)}: without an error budget; ± is the sd over the members only.']
+
+
 def kind_at_gamma(results: Mapping[str, Any], found: Mapping[str, Any], first: int, last: int) -> str:
     """Return ``TO`` for infrared active modes at Γ without Born charges, else ``optical``."""
     for method, entry in found.items():
@@ -90,11 +104,6 @@ def kind_at_gamma(results: Mapping[str, Any], found: Mapping[str, Any], first: i
         if any(mode.get('infrared') for mode in near):
             return 'TO'
     return 'optical'
-
-
-def qpoint_text(qpoint: Sequence[float]) -> str:
-    """Write a q-point without the noise of floating point numbers."""
-    return ' '.join(f'{round(component, 6) + 0.0:g}' for component in qpoint)
 
 
 def mode_groups(found: Mapping[str, Any], label: str) -> list[tuple[int, int]]:

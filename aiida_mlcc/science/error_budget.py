@@ -41,11 +41,11 @@ def commensurate(
     """
     multiples = multiples_of(primitive, training_cell)[0]
     rotations = symmetry_operations(primitive, symprec)[0]
-    found = {}
-    for label, qpoint in qpoints.items():
-        phases = star(np.asarray(qpoint, dtype=float), rotations) @ multiples.T
-        found[label] = bool((np.abs(phases - np.rint(phases)).max(axis=1) < _WHOLE).any())
-    return found
+    points = np.array([np.asarray(qpoint, dtype=float) for qpoint in qpoints.values()]).reshape(-1, 3)
+    # A rotation takes a wave vector to R⁻ᵀ·q; where q fits the cell, so does −q.
+    phases = np.einsum('rji,qj->qri', np.linalg.inv(rotations), points) @ multiples.T
+    held = (np.abs(phases - np.rint(phases)).max(axis=2) < _WHOLE).any(axis=1)
+    return dict(zip(qpoints, held.tolist(), strict=True))
 
 
 def delta_spread(
@@ -67,10 +67,33 @@ def delta_spread(
     """
     approached = directions or {}
     known = branches or branches_of([point_matrices(phonon, qpoints, approached)])
-    matrices = _Matrices.of(phonon, samples, lambda: point_matrices(phonon, qpoints, approached))
+    return spread_on_branches(phonon, samples, [lambda: point_matrices(phonon, qpoints, approached)], [known])
+
+
+def spread_on_branches(
+    phonon: Any,
+    samples: DeltaSamples,
+    evaluations: Sequence[Callable[[], NDArray[np.complex128]]],
+    branches: Sequence[Branches],
+) -> dict[str, NDArray[np.float64]]:
+    """Return what :func:`delta_spread` does, at all wave vectors of several evaluations.
+
+    :param evaluations: each returns the dynamical matrices of `phonon`, as it is then, at some wave vectors.
+    :param branches: those of each evaluation.
+    """
+    folded = samples.folded(from_phonopy(phonon.supercell))
+    parts = [
+        _spread(_Matrices.of(phonon, samples, folded, evaluate), known)
+        for evaluate, known in zip(evaluations, branches, strict=True)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _spread(matrices: _Matrices, branches: Branches) -> dict[str, NDArray[np.float64]]:
+    samples = matrices.samples
 
     def frequencies(parameters: NDArray[np.float64], shift: float = 0.0) -> NDArray[np.float64]:
-        return known.frequencies_cm1(matrices.with_delta(parameters, shift))
+        return branches.frequencies_cm1(matrices.with_delta(parameters, shift))
 
     spread = {
         name: np.std([frequencies(parameters) for parameters in drawn], axis=0, ddof=1)
@@ -106,8 +129,17 @@ class _Matrices:
     correction: NDArray[np.complex128]
 
     @classmethod
-    def of(cls, phonon: Any, samples: DeltaSamples, evaluate: Callable[[], NDArray[np.complex128]]) -> _Matrices:
-        """Take the phonons of the Δ that was fitted apart; `phonon` is left as it was."""
+    def of(
+        cls,
+        phonon: Any,
+        samples: DeltaSamples,
+        folded: NDArray[np.float64],
+        evaluate: Callable[[], NDArray[np.complex128]],
+    ) -> _Matrices:
+        """Take the phonons of the Δ that was fitted apart; `phonon` is left as it was.
+
+        :param folded: B_k on the supercell of `phonon`.
+        """
         before, charges = phonon.force_constants, phonon.nac_params
         corrected = evaluate()
         full, cell = np.asarray(before), from_phonopy(phonon.supercell)
@@ -120,7 +152,7 @@ class _Matrices:
         try:
             phonon.nac_params = None
             whole = without(full)
-            blocks = np.array([without(block) for block in samples.folded(cell)[:, rows]]).reshape(-1, *whole.shape)
+            blocks = np.array([without(block) for block in folded[:, rows]]).reshape(-1, *whole.shape)
             dipole = imitated = np.zeros_like(whole)
             if samples.dipole is not None:
                 dipole = without(samples.dipole.bind(cell).force_constants()[rows])

@@ -50,14 +50,14 @@ def test_the_page_opens_without_complaint_and_fits_the_width(opened, width):
 
 def test_methods_and_bands_are_switched_with_the_keyboard(opened):
     page, complaints = opened(1280)
-    assert _shown(page, 'range') == {'LDA', 'HF', 'CCSD(T)'}
+    assert _shown(page, 'sd') == {'LDA', 'HF', 'CCSD(T)'}
     page.locator('input[name=method][value=HF]').focus()
     page.keyboard.press('Space')
-    page.locator('input[name=band][value=range]').focus()
+    page.locator('input[name=band][value=sd]').focus()
     page.keyboard.press('ArrowRight')
     assert _shown(page, 'line') == {'LDA', 'CCSD(T)'}
-    assert _shown(page, 'sd') == {'LDA', 'CCSD(T)'}
-    assert _shown(page, 'range') == set()
+    assert _shown(page, 'range') == {'LDA', 'CCSD(T)'}
+    assert _shown(page, 'sd') == set()
     assert complaints == []
 
 
@@ -69,11 +69,11 @@ def test_methods_bands_and_members_are_switched_in_every_figure(opened, figure):
     page.keyboard.press('Space')
     page.locator('input[name=role][value=member]').focus()
     page.keyboard.press('Space')
-    page.locator('input[name=band][value=range]').focus()
+    page.locator('input[name=band][value=sd]').focus()
     page.keyboard.press('ArrowRight')
-    for role in ('line', 'member', 'sd'):
+    for role in ('line', 'member', 'range'):
         assert _shown(page, role, figure) == {'HF', 'CCSD(T)'}
-    assert _shown(page, 'range', figure) == set()
+    assert _shown(page, 'sd', figure) == set()
     assert complaints == []
 
 
@@ -105,7 +105,8 @@ def test_the_slider_reads_out_every_branch_of_the_methods_shown(opened):
         page.keyboard.press('ArrowRight')
     text = page.locator('#readout').inner_text()
     assert 'X (0.500 0.000 0.500)' in text
-    assert '320.0 ± 1.4' in text
+    assert '320.0 ± 4.0' in text, 'that of the error budget, as in the table'
+    assert 'LDA (sd over the members only)' in text
 
 
 def test_hovering_a_panel_tells_temperature_value_and_spread(opened):

@@ -43,7 +43,7 @@ def test_the_band_is_the_range_over_the_members_or_one_standard_deviation(full, 
         n_points = len(TEMPERATURES)
         assert shade['y'][:n_points] == pytest.approx(below, abs=1e-5)
         assert shade['y'][n_points:] == pytest.approx(above[::-1], abs=1e-5)
-        assert shade['visible'] is (role == 'range')
+        assert shade['visible'] is (role == 'sd')
 
 
 def test_hovering_tells_the_value_its_unit_and_the_spread(full, page):

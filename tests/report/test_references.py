@@ -106,7 +106,7 @@ def test_the_table_names_the_source(run, tmp_path):
     table = residual_table(residuals(curves_of_run(run.master).dispersion, points))
     ((heading, rows),) = table.groups
     assert 'A. Person, doi:10.1/x' in heading
-    assert rows[-1] == ['CCSD(T)', '320.0 ± 1.4', '+20.0']
+    assert rows[-1] == ['CCSD(T)', '320.0 ± 4.0', '+20.0'], 'that of the error budget'
 
 
 def test_diamond_comes_with_its_raman_lines_and_names_what_is_left_out():

@@ -21,7 +21,7 @@ def test_every_method_has_its_special_points_and_errors(run):
     found = results_of(run.master)
     assert set(found) == {'methods', 'dynamics', 'learning_curve', 'failed', 'snapshots'}
     assert list(found['methods']) == ['LDA', 'HF', 'CCSD(T)']
-    named = {'special_points_cm1', 'long_range', 'errors', 'alternatives', 'imaginary_modes'}
+    named = {'special_points_cm1', 'long_range', 'errors', 'alternatives', 'imaginary_modes', 'delta', 'bands_sd_of'}
     assert set(found['methods']['HF']) == named
     gamma = found['methods']['CCSD(T)']['special_points_cm1']['GAMMA']
     assert set(gamma) == {

@@ -145,15 +145,14 @@ def test_a_relaxed_cell_keeps_its_error_budget_and_is_marked_by_the_cell_before(
     smaller = strained(rocksalt(), -0.004)
     trained = SnapshotsData(Snapshots.from_atoms([supercell(smaller, 2)]))
     given = {'training_snapshots': trained, 'members': dict(outputs['phonopy_data'])}
-    found = error_budget(
-        outputs['special_points'], orm.Str('science'), primitive=orm.StructureData(ase=smaller), **given
-    )
+    curves = (outputs['special_points'], outputs['dispersion'])
+    found = error_budget(*curves, orm.Str('science'), primitive=orm.StructureData(ase=smaller), **given)['error_budget']
     assert {label: entry['commensurate'] for label, entry in found.get_dict().items()} == {
         'G': True,
         'X': True,
         'P': False,
     }
-    unknown = error_budget(outputs['special_points'], orm.Str('science'), **given)
+    unknown = error_budget(*curves, orm.Str('science'), **given)['error_budget']
     assert {entry['commensurate'] for entry in unknown.get_dict().values()} == {None}
     assert len(unknown['X']['sd']) == 6
 

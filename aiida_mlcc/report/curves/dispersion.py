@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aiida_mlcc.report.arrays import MEMBERS
 from aiida_mlcc.report.csv_files import along_path, of_density, safe
-from aiida_mlcc.report.curve_table import Content, Drawn, Files, Findings, Placed, Printed, Shown
+from aiida_mlcc.report.curve_table import Content, Drawn, Files, Findings, Placed, Printed, Shown, listed
 from aiida_mlcc.report.modes import label_at_gamma, undetermined_modes
 from aiida_mlcc.report.page_figures import dispersion_figure
 from aiida_mlcc.report.page_tables import Table, long_range_table, special_points_table
@@ -15,9 +16,10 @@ from aiida_mlcc.report.print_figures import brillouin_zone, dispersion_of_all, m
 _SPREAD = ('qpoint', 'mean', 'min', 'max', 'members', 'sd')
 
 _CAPTION = (
-    'Lines: mean over the members, DFT dashed. Shaded: the range over the members, or ± one sd. The density of states '
-    'shares the axis of frequency. Imaginary frequencies are drawn below zero. Point at a line to read branch, wave '
-    'vector (units of the reciprocal lattice) and spread, or move the slider.'
+    'Lines: mean over the members, DFT dashed. Shaded: ± one sd, that of the error budget in the dispersion and that '
+    'over the members in the density of states, or the range over the members. The density of states shares the axis '
+    'of frequency. Imaginary frequencies are drawn below zero. Point at a line to read branch, wave vector (units of '
+    'the reciprocal lattice) and error, or move the slider.'
 )
 
 _DOTTED = ' Dotted: the splitting of LO and TO is not determined there, see the table.'
@@ -104,6 +106,8 @@ def _figures(found: Findings) -> list[Drawn]:
     title = 'Dispersion and density of states' if curves.dispersion else 'Density of states'
     marked = any(curve.undetermined is not None for curve in curves.dispersion.values())
     caption = _CAPTION + (_DOTTED if marked else '')
+    if without := [method for method, curve in curves.dispersion.items() if curve.sd_of == MEMBERS]:
+        caption += f' Of {listed(without)} the sd is that over the members only: there is no error budget of the path.'
     return [Drawn('dispersion', title, dispersion_figure(curves, found.residuals), caption, n_points, 10)]
 
 
@@ -125,7 +129,7 @@ def _files(found: Findings) -> list[Files]:
             'bands',
             {method: along_path(curve) for method, curve in found.curves.dispersion.items()},
             10,
-            ('dispersion',),
+            ('dispersion', 'band_errors'),
         ),
         Files('dos', {method: of_density(curve) for method, curve in found.curves.dos.items()}, 30, ('dos',)),
         Files('special_points', points, 90, ('special_points', 'error_budget', 'gamma_modes')),

@@ -1,4 +1,4 @@
-"""The error budget of the frequencies at the special points."""
+"""The error budget of the frequencies, at the special points and along the path."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _missing(found: Findings) -> list[str]:
 
 SHOWN = Shown(
     part='methods',
-    outputs=('error_budget',),
+    outputs=('error_budget', 'band_errors'),
     read=read,
     units={'special_points_cm1': 'cm⁻¹'},
     missing=_missing,

@@ -23,8 +23,8 @@ _FORGOTTEN = 0.02
 
 
 _LAGS = (
-    'Weighted with the masses, one at lag zero: what the spectrum from dynamics is transformed from. Shaded: the range '
-    'over the trajectories. At most the first picosecond is in sight; the CSV file has all lags.'
+    'Weighted with the masses, one at lag zero: what the spectrum from dynamics is transformed from. Shaded: ± one sd, '
+    'or the range, over the trajectories. At most the first picosecond is in sight; the CSV file has all lags.'
 )
 
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aiida_mlcc.report.arrays import ERROR_BUDGET, MEMBERS, Curves
 from aiida_mlcc.report.curve_table import Findings, listed
 from aiida_mlcc.report.publication.make_figures import ENDINGS
 
-_SHADED = 'Lines: mean over the members, DFT dashed. Shaded: the range over the members.'
+_LINES = 'Lines: mean over the members, DFT dashed. Shaded:'
+_RANGE = 'the range over the members'
+_ERROR = {
+    ERROR_BUDGET: '± one standard deviation of the error budget in the dispersion',
+    MEMBERS: '± one standard deviation over the members in the dispersion',
+}
 _DOTTED = ' White dots: nothing determines the splitting of LO and TO there.'
 _SOURCES = {
     'dispersion': (('bands', 'dos', 'vdos'), ('residuals',)),
@@ -61,7 +67,7 @@ def _texts(found: Findings, entry: Mapping[str, Any]) -> dict[str, str]:
     ]
     if drawn:
         marked = any(curve.undetermined is not None for curve in curves.dispersion.values())
-        text = f'{listed(drawn).capitalize()} of {crystal} by {listed(curves.methods)}. {_SHADED}'
+        text = f'{listed(drawn).capitalize()} of {crystal} by {listed(curves.methods)}. {_LINES} {_shaded(curves)}.'
         text += _DOTTED if marked else ''
         if 'residuals' in entry['tables']:
             text += ' Diamonds: references, cited in the table of residuals.'
@@ -84,6 +90,20 @@ def _texts(found: Findings, entry: Mapping[str, Any]) -> dict[str, str]:
     if 'errors' in entry['tables']:
         texts['errors'] = 'Root-mean-square errors of the energies of the force fields, a bar a member.'
     return texts
+
+
+def _shaded(curves: Curves) -> str:
+    """Return what is shaded in the dispersion and in the densities of states."""
+    by_kind: dict[str, list[str]] = {}
+    for method, curve in curves.dispersion.items():
+        by_kind.setdefault(curve.sd_of, []).append(method)
+    parts = [
+        _ERROR[kind] + (f' of {listed(methods)}' if len(by_kind) > 1 else '')
+        for kind, methods in sorted(by_kind.items())
+    ]
+    if curves.dos or curves.vdos:
+        parts.append(f'{_RANGE} in the densities of states' if parts else _RANGE)
+    return listed(parts)
 
 
 def captions_text(runs: Sequence[Mapping[str, Any]]) -> str:

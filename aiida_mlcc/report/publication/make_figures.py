@@ -82,8 +82,7 @@ class Bands:
     cell: NDArray[np.float64]
     labels: tuple[tuple[int, str], ...]
     mean: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    sd: NDArray[np.float64]
     members: dict[str, NDArray[np.float64]]
     undetermined: NDArray[np.bool_] | None = None
 
@@ -349,7 +348,7 @@ def line_style(method: str) -> dict[str, Any]:
 
 
 def shade_style(method: str) -> dict[str, Any]:
-    """Return how matplotlib draws the range over the members of a method."""
+    """Return how matplotlib draws the error of a method, or the range over its members."""
     return {'color': colour_of(method), 'alpha': 0.25, 'linewidth': 0.0}
 
 
@@ -378,8 +377,7 @@ def read_bands(path: Path, members: Sequence[str], cell: Sequence[Sequence[float
         np.asarray(cell, dtype=float),
         labels,
         array('mean'),
-        array('min'),
-        array('max'),
+        array('sd'),
         {name: array(name) for name in members},
         None if marked is None else np.array([cell == 'True' for cell in marked]).reshape(n_modes, n_points).T,
     )
@@ -476,7 +474,8 @@ def _draw_dispersion(axis: Axes, dispersion: Mapping[str, Any]) -> None:
                 unknown = np.where(curve.undetermined[part], curve.mean[part], np.nan)
                 axis.plot(x, unknown, color='white', linestyle=':', linewidth=1.6, zorder=3)
             for band in range(curve.mean.shape[1]):
-                axis.fill_between(x, curve.low[part, band], curve.high[part, band], **shade_style(method))
+                mean, sd = curve.mean[part, band], curve.sd[part, band]
+                axis.fill_between(x, mean - sd, mean + sd, **shade_style(method))
     draw_path(axis, curve.path)
     axis.set_xlabel('wave vector')
 

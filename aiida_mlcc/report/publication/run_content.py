@@ -196,7 +196,8 @@ def _members(kind: str, method: str, curves: Curves, table: Mapping[str, Any]) -
 def _shape(kind: str, method: str, curves: Curves, node: Any) -> dict[str, Any]:
     """Return what a CSV file does not tell: the cell that wave vectors belong to, the atoms of a density of states."""
     if kind in _ALONG:
-        return {'cell': np.asarray(orm.load_node(curves.dispersion[method].uuid).cell).tolist()}
+        shape: dict[str, Any] = {'cell': np.asarray(orm.load_node(curves.dispersion[method].uuid).cell).tolist()}
+        return {**shape, 'sd_of': curves.dispersion[method].sd_of} if kind == 'bands' else shape
     densities = {'dos': curves.dos, 'vdos': curves.vdos, 'harmonic_dos': curves.harmonic}.get(kind, {})
     return {'n_atoms': densities[method].n_atoms} if method in densities else {}
 

@@ -102,14 +102,14 @@
     const place = label ? `${label} (${q})` : `q = (${q})`;
     slider.setAttribute('aria-valuetext', place);
     const { name, factor, digits } = unit();
-    const told = element('p', `${place}: mean ± sd over the members, ${name}, branch by branch`);
+    const told = element('p', `${place}: mean ± sd, ${name}, branch by branch`);
     const number = (value) => (value * factor).toFixed(1 + digits);
     const table = element('table');
     for (const method of chosen('method')) {
       const values = readout.methods[method];
       if (!values) continue;
       const row = element('tr');
-      row.append(element('th', method));
+      row.append(element('th', values.sd && values.sd_of === 'members' ? `${method} (sd over the members only)` : method));
       values.mean[at].forEach((mean, branch) => {
         const sd = mean !== null && values.sd ? ` ± ${number(values.sd[at][branch])}` : '';
         row.append(element('td', `${mean === null ? '–' : number(mean)}${sd}`));

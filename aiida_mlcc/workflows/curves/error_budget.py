@@ -1,17 +1,19 @@
-"""How much each frequency at the special points can be trusted, and what that is made of."""
+"""How much each frequency can be trusted, at the special points and along the dispersion, and what that is made of."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode, calcfunction
+from ase import Atoms
 
 from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.branches import Branches, branches_of, point_matrices
+from aiida_mlcc.science.band_errors import base_errors_along, path_spreads
 from aiida_mlcc.science.crystal import CrystalError, from_phonopy
-from aiida_mlcc.science.error_budget import base_errors, budget, commensurate, delta_spread
+from aiida_mlcc.science.error_budget import CONTRIBUTIONS, budget, commensurate
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.methods import CONTROL, usual_kind
 from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
@@ -20,18 +22,22 @@ from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
 @calcfunction
 def error_budget(
     special_points: orm.Dict,
+    dispersion: orm.BandsData,
     science: orm.Str,
     delta_samples: orm.ArrayData | None = None,
     training_snapshots: SnapshotsData | None = None,
     primitive: orm.StructureData | None = None,
     training_errors: orm.Dict | None = None,
     **phonons: Any,
-) -> orm.Dict:
-    """Return LABEL → ``qpoint``, ``sd`` (cm⁻¹, a number a mode), ``contributions`` to it and ``commensurate``.
+) -> dict[str, orm.Data]:
+    """Return ``band_errors`` and ``error_budget``.
 
-    It ends with the reason where the budget cannot be made.
+    The first has ``sd`` (cm⁻¹) and each contribution that was estimated, of the shape of the bands; the second the same
+    at the special points: LABEL → ``qpoint``, ``sd`` (a number a mode), ``contributions`` and ``commensurate``. It ends
+    with the reason where the budget cannot be made.
 
-    :param special_points: as ``phonon_curves`` gives them, with the members.
+    :param special_points: as ``phonon_curves`` gives them.
+    :param dispersion: likewise, with the members.
     :param delta_samples: Δ from resampled labels.
     :param training_snapshots: of the cell that the force fields were trained in.
     :param primitive: the primitive cell before any relaxation, which the training cell is compared with; by default
@@ -40,74 +46,74 @@ def error_budget(
     :param phonons: ``members`` → NAME → PhonopyData; ``alternatives`` → KIND → NAME → PhonopyData, the same members
         with another kind of Δ.
     """
-    points = {label: entry for label, entry in special_points.get_dict().items() if 'qpoint' in entry}
-    qpoints = {label: entry['qpoint'] for label, entry in points.items()}
-    directions = {label: entry['direction'] for label, entry in points.items() if 'direction' in entry}
+    points = {label: entry['qpoint'] for label, entry in special_points.get_dict().items() if 'qpoint' in entry}
     try:
         instances = PhonopyInstances()
         members = instances.of_members(phonons['members'])
         phonon = next(iter(members.values()))
-        branches = branches_of([point_matrices(member, qpoints, directions) for member in members.values()])
-        delta = None
-        if delta_samples is not None:
-            arrays = {name: delta_samples.get_array(name) for name in delta_samples.get_arraynames()}
-            delta = delta_spread(phonon, DeltaSamples.from_arrays(arrays), qpoints, directions, branches)
         unrelaxed = from_phonopy(phonon.primitive) if primitive is None else primitive.get_ase()
-        base = _errors_of_base(training_errors, points, unrelaxed, phonon.symmetry.tolerance)
-        found = budget(
-            np.array([entry['members'] for entry in points.values()]).swapaxes(0, 1),
-            {
-                kind: _on_branches(branches, instances.of_members(nodes), qpoints, directions)
-                for kind, nodes in phonons.get('alternatives', {}).items()
-            },
-            delta,
-            base,
+        alternatives = {kind: instances.of_members(nodes) for kind, nodes in phonons.get('alternatives', {}).items()}
+        found = _along_path(
+            dispersion, members, alternatives, delta_samples, _errors_of_base(training_errors), unrelaxed
         )
         held = {}
         if training_snapshots is not None:
             # Where the training cell is no supercell of this one, nothing is known of which wave vectors it holds.
             with suppress(CrystalError):
-                held = commensurate(qpoints, unrelaxed, training_snapshots.get_ase(), phonon.symmetry.tolerance)
+                held = commensurate(points, unrelaxed, training_snapshots.get_ase(), phonon.symmetry.tolerance)
     except ValueError as error:
         return ExitCode(400, str(error))
-    return orm.Dict(
-        {
-            label: {
-                'qpoint': qpoint,
-                'sd': found['sd'][i].tolist(),
-                'contributions': {
-                    name: None if values is None or np.isnan(values[i]).any() else values[i].tolist()
-                    for name, values in found['contributions'].items()
-                },
-                'commensurate': held.get(label),
-            }
-            for i, (label, qpoint) in enumerate(qpoints.items())
+    estimated = {name: values for name, values in found['contributions'].items() if values is not None}
+    places = _places(dispersion)
+    of_points = {
+        label: {
+            'qpoint': qpoint,
+            'sd': found['sd'][places[label]].tolist(),
+            'contributions': {
+                name: estimated[name][places[label]].tolist() if name in estimated else None for name in CONTRIBUTIONS
+            },
+            'commensurate': held.get(label),
         }
-    )
+        for label, qpoint in points.items()
+    }
+    return {'error_budget': orm.Dict(of_points), 'band_errors': orm.ArrayData({'sd': found['sd'], **estimated})}
 
 
-def _errors_of_base(
-    training_errors: orm.Dict | None, points: dict[str, Any], primitive: Any, symprec: float
-) -> np.ndarray | None:
-    """Return how wrong the frequencies are for what is known of the base, shape (n_points, n_modes); NaN: unknown."""
+def _along_path(
+    dispersion: orm.BandsData,
+    members: Mapping[str, Any],
+    alternatives: Mapping[str, Mapping[str, Any]],
+    delta_samples: orm.ArrayData | None,
+    of_base: list[dict[str, Any]],
+    primitive: Atoms,
+) -> dict[str, Any]:
+    """Return the budget of every mode of a dispersion, of the shape of the bands."""
+    qpoints = np.asarray(dispersion.get_kpoints(), dtype=float)
+    samples = None
+    if delta_samples is not None:
+        arrays = {name: delta_samples.get_array(name) for name in delta_samples.get_arraynames()}
+        samples = DeltaSamples.from_arrays(arrays)
+    segments = dispersion.base.attributes.get('segments')
+    others, delta = path_spreads(members, alternatives, samples, qpoints, segments)
+    tolerance = next(iter(members.values())).symmetry.tolerance
+    base = base_errors_along(of_base, np.asarray(dispersion.get_bands()), qpoints, primitive, tolerance)
+    return budget(dispersion.get_array('members'), others, delta, base)
+
+
+def _places(dispersion: orm.BandsData) -> dict[str, int]:
+    """Return where on the path each special point comes first."""
+    places: dict[str, int] = {}
+    for index, label in sorted(dispersion.labels):
+        places.setdefault(label, index)
+    return places
+
+
+def _errors_of_base(training_errors: orm.Dict | None) -> list[dict[str, Any]]:
+    """Return the errors of the fits that know what is left to the modes of the base; a Δ does not."""
     if training_errors is None:
-        return None
+        return []
     fits = {method: of for method, of in training_errors.get_dict().items() if usual_kind(method) != CONTROL}
-    # A Δ has neither; the base has what is left to its modes.
-    members = [one for of in fits.values() for one in of.values() if {'reference', 'projected_residuals'} & set(one)]
-    qpoints = {label: entry['qpoint'] for label, entry in points.items()}
-    frequencies = {label: np.mean(entry['members'], axis=0) for label, entry in points.items()}
-    known = base_errors(members, frequencies, qpoints, primitive, symprec)
-    if all(errors is None for errors in known.values()):
-        return None
-    return np.array([np.full(len(frequencies[label]), np.nan) if e is None else e for label, e in known.items()])
-
-
-def _on_branches(
-    branches: Branches, phonons: dict[str, Any], qpoints: dict[str, Any], directions: dict[str, Any]
-) -> np.ndarray:
-    matrices = [point_matrices(phonon, qpoints, directions) for phonon in phonons.values()]
-    return np.array([branches.frequencies_cm1(of_member) for of_member in matrices])
+    return [one for of in fits.values() for one in of.values() if {'reference', 'projected_residuals'} & set(one)]
 
 
 def _arguments(phonons: Phonons) -> dict[str, Any] | None:
@@ -118,6 +124,7 @@ def _arguments(phonons: Phonons) -> dict[str, Any] | None:
     known = {name: phonons.inputs[name] for name in evidence if name in phonons.inputs}
     return {
         'special_points': phonons.made['special_points'],
+        'dispersion': phonons.made['dispersion'],
         'members': phonons.members,
         'alternatives': phonons.alternatives,
         'primitive': phonons.primitive,
@@ -135,8 +142,13 @@ CURVE = Curve(
             'At each special point: `sd` of every mode (cm⁻¹), the `contributions` to it, and whether it is '
             'commensurate with the training cell (`commensurate`).',
             always=False,
-        )
+        ),
+        'band_errors': Output(
+            orm.ArrayData,
+            'Along the dispersion, cm⁻¹: `sd` of every mode and the contributions to it, of the shape of the bands.',
+            always=False,
+        ),
     },
     arguments=_arguments,
-    needs=('special_points',),
+    needs=('special_points', 'dispersion'),
 )
