@@ -1,4 +1,4 @@
-"""PySCF as the engine: Γ point, density-fitted, in the jobs of the runtime."""
+"""PySCF as the engine, in the jobs of the runtime: HF and DFT also with k-points, correlation at the Γ point."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ from aiida_mlcc.engines.pyscf_elements import refuse_elements, valence
 from aiida_mlcc.engines.runtime_jobs import OPTIONAL, RuntimeForces
 from aiida_mlcc.jobs.inputs import Options, job_inputs
 from aiida_mlcc.jobs.restart import CorrelateRestartWorkChain
-from aiida_mlcc.runtime.pyscf_settings import FUNCTIONALS, PyscfCorrelation, pseudopotential
+from aiida_mlcc.runtime.pyscf_settings import (
+    FUNCTIONALS,
+    GAMMA,
+    PyscfCorrelation,
+    pseudopotential,
+    refuse_forces,
+    sampling,
+)
+from aiida_mlcc.science.kpoint_mesh import refuse_mesh, refuse_mesh_of_frames
 
 CORRELATE = 'correlate'
 
@@ -39,13 +47,21 @@ AUXILIARY = 'auxbasis'
 
 def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the labels of PySCF with these settings say of their source; memory does not count."""
-    return {_SOURCE_NAMES.get(name, name): value for name, value in settings.items() if name not in _UNCOUNTED}
+    said = {_SOURCE_NAMES.get(name, name): value for name, value in settings.items() if name not in _UNCOUNTED}
+    if 'kpoints' in said:
+        said['kpoints'] = sampling(said['kpoints']) or GAMMA
+    if 'hf_kpoints' in said:
+        said['hf_kpoints'] = sampling(said['hf_kpoints'])
+    return said
 
 
 def refuse_cell(settings: Mapping[str, Any], atoms: Atoms) -> str | None:
     """Return why the correlated energies of a supercell cannot be calculated, in a sentence, or None."""
     pseudo = pseudopotential(settings.get('pseudo'), 'HF')
-    return refuse_elements(atoms.symbols, settings['basis'], pseudo) or refuse_open_shell(atoms)
+    reason = refuse_elements(atoms.symbols, settings['basis'], pseudo) or refuse_open_shell(atoms)
+    if reason is None and (mesh := sampling(settings.get('hf_kpoints'))) is not None:
+        reason = refuse_mesh_of_frames(atoms, mesh)
+    return reason
 
 
 class PyscfForces(RuntimeForces):
@@ -55,13 +71,17 @@ class PyscfForces(RuntimeForces):
     """Density functionals take no integrals of four orbitals; only Hartree–Fock depends on the last two."""
 
     def refuse_crystal(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
-        """Refuse elements without a basis or a pseudopotential."""
+        """Refuse elements without a basis or a pseudopotential, and a mesh of k-points without forces."""
         pseudo = pseudopotential(settings.get('pseudo'), settings['method'])
-        return refuse_elements(atoms.symbols, settings['basis'], pseudo)
+        reason = refuse_elements(atoms.symbols, settings['basis'], pseudo)
+        return reason or refuse_forces(settings['method'], sampling(settings.get('kpoints')))
 
     def refuse_electrons(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
-        """Refuse an odd number of electrons."""
-        return refuse_open_shell(atoms)
+        """Refuse an odd number of electrons, and a mesh of k-points with less symmetry than the supercell."""
+        reason = refuse_open_shell(atoms)
+        if reason is None and (mesh := sampling(settings.get('kpoints'))) is not None:
+            reason = refuse_mesh(atoms, mesh, [0, 0, 0])
+        return reason
 
     def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return the electrons that the pseudopotentials leave."""
@@ -74,6 +94,8 @@ class PyscfForces(RuntimeForces):
 
     def said(self, name: str, method: str, source: Mapping[str, Any]) -> Any:
         """Return what labels say of a setting, which some of them call by another name."""
+        if name == 'kpoints':
+            return None if source.get(name, GAMMA) == GAMMA else source[name]
         renamed = _SOURCE_NAMES.get(name, name)
         return super().said(name, method, {name: source[renamed]} if renamed in source else {})
 
@@ -86,6 +108,8 @@ class PyscfForces(RuntimeForces):
 
     def is_same(self, name: str, ours: Any, theirs: Any) -> bool:
         """Tell whether two values give the same energies: labels name the pseudopotentials that null stands for."""
+        if name == 'kpoints':
+            return sampling(ours) == sampling(theirs)
         return ours == theirs or (name == 'pseudo' and None in (ours, theirs))
 
 

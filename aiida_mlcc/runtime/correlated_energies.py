@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from aiida_mlcc.runtime.natural_orbitals import first_order_amplitudes
 from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.pyscf_engine import failures_in_a_sentence, hartree_fock
-from aiida_mlcc.runtime.pyscf_settings import PyscfSettings
+from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation
 from aiida_mlcc.science.methods import CONTRIBUTIONS
 
+_CORRELATED = ('mp2', 'ccsd', 'triples')
 _CCSD_ENERGY_TOLERANCE = 1e-8
 _CCSD_AMPLITUDE_TOLERANCE = 1e-6
 
@@ -42,10 +43,12 @@ class CorrelatedEnergies:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def correlated_energies(atoms: Atoms, settings: PyscfSettings, methods: Iterable[str]) -> CorrelatedEnergies:
+def correlated_energies(atoms: Atoms, settings: PyscfCorrelation, methods: Iterable[str]) -> CorrelatedEnergies:
     """Compute the contributions that `methods` need, and no other.
 
-    :raises EngineError: where Hartree–Fock fails: then there is nothing.
+    With a mesh of k-points for Hartree–Fock, ``hf`` is the energy on the mesh and all others are of the Γ point.
+
+    :raises EngineError: where Hartree–Fock fails, on the mesh if there is one: then there is nothing.
     """
     needed = {name for method in methods for name in CONTRIBUTIONS[method]}
     result = CorrelatedEnergies()
@@ -57,13 +60,21 @@ def correlated_energies(atoms: Atoms, settings: PyscfSettings, methods: Iterable
         now = time.monotonic()
         result.seconds[name], clock = round(now - clock, 3), now
 
-    mean_field = hartree_fock(atoms, settings)
+    mean_field = hartree_fock(atoms, settings, mesh=settings.hf_mesh)
     note('hf', mean_field.e_tot)
+    correlated = [name for name in _CORRELATED if name in needed]
+    if settings.hf_mesh is not None and correlated:
+        try:
+            mean_field = hartree_fock(atoms, settings)
+        except EngineError as error:
+            result.missing = dict.fromkeys(correlated, f'at the Γ point, {error}')
+            return result
+    if not correlated:
+        return result
     if mean_field.mo_occ.all():
         # A basis without virtual orbitals correlates nothing.
-        for name in ('mp2', 'ccsd', 'triples'):
-            if name in needed:
-                note(name, 0.0)
+        for name in correlated:
+            note(name, 0.0)
         return result
     coupled_cluster = CoupledCluster(mean_field, settings.max_cycle)
     steps: dict[str, Callable[[], float]] = {
@@ -71,13 +82,12 @@ def correlated_energies(atoms: Atoms, settings: PyscfSettings, methods: Iterable
         'ccsd': coupled_cluster.ccsd,
         'triples': coupled_cluster.triples,
     }
-    for name, compute in steps.items():
-        if name in needed:
-            try:
-                with failures_in_a_sentence(name):
-                    note(name, compute())
-            except EngineError as error:
-                result.missing[name] = str(error)
+    for name in correlated:
+        try:
+            with failures_in_a_sentence(name):
+                note(name, steps[name]())
+        except EngineError as error:
+            result.missing[name] = str(error)
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import comb
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +18,17 @@ _PURIFICATIONS = 3
 class DensityExtrapolation:
     """Polynomial extrapolation of density matrices in the orthonormal basis of each step, then purified.
 
+    Matrices are of shape (n_basis, n_basis), or (n_kpoints, n_basis, n_basis), complex, of a mesh of k-points.
+
     In the basis S^½ that moves with the atoms the density matrix of an insulator is a smooth projector; the
     extrapolated one is brought back to a projector by McWeeny's P ← 3P² − 2P³ (Rev. Mod. Phys. 32, 335 (1960)). What
     is remembered is part of a checkpoint, so that a resumed run starts its SCF where the uninterrupted one does.
     """
 
     def __init__(self) -> None:
-        self._projectors: list[NDArray[np.float64]] = []
+        self._projectors: list[NDArray[Any]] = []
 
-    def guess(self, overlap: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def guess(self, overlap: NDArray[Any]) -> NDArray[Any] | None:
         """Return a density matrix for the basis functions whose overlap is `overlap`; None where nothing is known."""
         known = [p for p in self._projectors if p.shape == overlap.shape]
         if not known:
@@ -39,7 +42,7 @@ class DensityExtrapolation:
         _, inverse_root = _square_roots(overlap)
         return np.asarray(2 * inverse_root @ projector @ inverse_root)
 
-    def remember(self, density_matrix: NDArray[np.float64], overlap: NDArray[np.float64]) -> None:
+    def remember(self, density_matrix: NDArray[Any], overlap: NDArray[Any]) -> None:
         """Take in the converged, closed-shell density matrix of a step."""
         root, _ = _square_roots(overlap)
         self._projectors = [root @ density_matrix @ root / 2, *self._projectors[: MEMORY - 1]]
@@ -48,16 +51,16 @@ class DensityExtrapolation:
         """Start anew: the next structure is no continuation of the last."""
         self._projectors = []
 
-    def state(self) -> dict[str, NDArray[np.float64]]:
-        """Return what :meth:`restore` takes: ``projectors``, latest first, shape (n_steps, n_basis, n_basis)."""
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return what :meth:`restore` takes: ``projectors``, latest first, shape (n_steps, …, n_basis, n_basis)."""
         return {'projectors': np.array(self._projectors)} if self._projectors else {}
 
-    def restore(self, state: Mapping[str, NDArray[np.float64]]) -> None:
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Remember what another instance knew when it gave `state`."""
         self._projectors = list(state['projectors']) if 'projectors' in state else []
 
 
-def _square_roots(overlap: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _square_roots(overlap: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     values, vectors = np.linalg.eigh(overlap)
-    root = np.sqrt(values)
-    return (vectors * root) @ vectors.T, (vectors / root) @ vectors.T
+    root, adjoint = np.sqrt(values)[..., None, :], vectors.conj().swapaxes(-1, -2)
+    return (vectors * root) @ adjoint, (vectors / root) @ adjoint

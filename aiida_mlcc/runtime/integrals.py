@@ -148,13 +148,14 @@ def _n_kept(n_occupied: int, n_virtual: int, per_occupied: float | None) -> int:
 
 
 def _compute(
-    atoms: Atoms, settings: PyscfSettings, per_occupied: float | None, folder: Path, name: str
+    atoms: Atoms, settings: PyscfIntegrals, per_occupied: float | None, folder: Path, name: str
 ) -> dict[str, Any]:
     started = time.monotonic()
     result: dict[str, Any] = {'hf': None, 'tensors': None, 'error': None}
     try:
         mean_field = hartree_fock(atoms, settings)
-        result['hf'] = float(mean_field.e_tot) * Hartree
+        on_mesh = hartree_fock(atoms, settings, mesh=settings.hf_mesh) if settings.hf_mesh else mean_field
+        result['hf'] = float(on_mesh.e_tot) * Hartree
         with failures_in_a_sentence('the integrals'):
             result['tensors'] = {
                 'folder': name,

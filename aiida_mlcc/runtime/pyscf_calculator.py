@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -11,19 +12,21 @@ from ase.units import Hartree
 from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.density_extrapolation import DensityExtrapolation
+from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.pyscf_engine import (
     density_functional,
     density_functional_forces,
     hartree_fock,
     hartree_fock_forces,
 )
-from aiida_mlcc.runtime.pyscf_settings import PyscfForces
+from aiida_mlcc.runtime.pyscf_settings import PyscfForces, refuse_forces
 
 
 class PyscfCalculator(Calculator):
-    """PySCF at the Γ point: LDA or PBE with analytic forces, HF with forces by central differences.
+    """PySCF: LDA or PBE with analytic forces at the Γ point, HF with forces by central differences.
 
-    HF forces cost six energies an atom. See :mod:`aiida_mlcc.runtime.pyscf_engine`.
+    HF forces cost six energies an atom. On a mesh of k-points LDA and PBE have no forces. See
+    :mod:`aiida_mlcc.runtime.pyscf_engine`.
 
     :param follow: start each SCF from the density matrices of the last structures, as the steps of a trajectory allow.
         Without it an energy does not depend on what was computed before.
@@ -49,22 +52,26 @@ class PyscfCalculator(Calculator):
         assert self.atoms is not None
         if not self.follow:
             self.extrapolation.forget()
+        mesh = self.settings.mesh
+        if 'forces' in properties and (reason := refuse_forces(self.label_method, mesh)) is not None:
+            raise EngineError(reason)
         if self.label_method == 'HF':
-            mean_field = hartree_fock(self.atoms, self.settings, self.extrapolation)
+            mean_field = hartree_fock(self.atoms, self.settings, self.extrapolation, mesh)
         else:
-            mean_field = density_functional(self.atoms, self.settings, self.label_method, self.extrapolation)
+            mean_field = density_functional(self.atoms, self.settings, self.label_method, self.extrapolation, mesh)
         self.results = {'energy': float(mean_field.e_tot) * Hartree}
         if 'forces' not in properties:
             return
         if self.label_method == 'HF':
-            self.results['forces'] = hartree_fock_forces(self.atoms, self.settings, mean_field.make_rdm1())
+            density_matrix = np.asarray(mean_field.make_rdm1())
+            self.results['forces'] = hartree_fock_forces(self.atoms, self.settings, density_matrix, mesh=mesh)
         else:
             self.results['forces'] = density_functional_forces(mean_field)
 
-    def state(self) -> dict[str, NDArray[np.float64]]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """Return what the next SCF starts from."""
         return self.extrapolation.state()
 
-    def restore(self, state: Mapping[str, NDArray[np.float64]]) -> None:
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from what :meth:`state` gave."""
         self.extrapolation.restore(state)

@@ -1,8 +1,8 @@
-"""PySCF at the Γ point of a crystal's cell: LDA and PBE with forces, and density-fitted Hartree–Fock."""
+"""PySCF: LDA and PBE, with forces at the Γ point, and density-fitted Hartree–Fock, each also on a mesh of k-points."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -80,19 +80,26 @@ def check_ground_state(mean_field: Any, method: str) -> None:
     """
     if not mean_field.converged:
         raise EngineError(f'{method} did not converge within {mean_field.max_cycle} cycles')
-    levels = np.sort(mean_field.mo_energy)
+    levels = np.sort(np.atleast_2d(mean_field.mo_energy))
     n_occupied = mean_field.cell.nelectron // 2
-    if n_occupied == len(levels):
+    if n_occupied == levels.shape[1]:
         return
-    gap = (levels[n_occupied] - levels[n_occupied - 1]) * Hartree
+    gap = (levels[:, n_occupied].min() - levels[:, n_occupied - 1].max()) * Hartree
     if gap < SMALLEST_GAP_EV:
-        raise EngineError(f'{method} finds a gap of {gap:.2f} eV at Γ: a metal, which this engine cannot describe')
+        where = 'at Γ' if len(levels) == 1 else f'between {len(levels)} k-points'
+        raise EngineError(f'{method} finds a gap of {gap:.2f} eV {where}: a metal, which this engine cannot describe')
 
 
-def hartree_fock(atoms: Atoms, settings: PyscfSettings, start: DensityExtrapolation | None = None) -> Any:
+def hartree_fock(
+    atoms: Atoms,
+    settings: PyscfSettings,
+    start: DensityExtrapolation | None = None,
+    mesh: Sequence[int] | None = None,
+) -> Any:
     """Return the converged density-fitted RHF of `atoms` (a PySCF object).
 
     :param start: guesses where the SCF begins, and is told where it ended.
+    :param mesh: Γ-centred mesh of k-points; None for the Γ point, where the orbitals are real.
 
     With ``exxdiv='ewald'`` its orbital energies are shifted: those of occupied orbitals by the Madelung constant of
     the exchange hole, which removes the leading finite-size error from the gap.
@@ -101,16 +108,23 @@ def hartree_fock(atoms: Atoms, settings: PyscfSettings, start: DensityExtrapolat
     """
     from pyscf.pbc import scf
 
-    mean_field = scf.RHF(build_cell(atoms, settings, 'HF'), exxdiv=settings.exxdiv)
+    cell = build_cell(atoms, settings, 'HF')
+    kpoints = None if mesh is None else cell.make_kpts(mesh)
+    mean_field = scf.RHF(cell) if kpoints is None else scf.KRHF(cell, kpoints)
+    mean_field.exxdiv = settings.exxdiv
     mean_field = mean_field.density_fit(auxbasis=settings.auxbasis)
     mean_field.conv_tol = settings.conv_tol
     mean_field.max_cycle = settings.max_cycle
     _keep_core_hamiltonian(mean_field)
-    return _converge(mean_field, 'HF', start)
+    return _converge(mean_field, 'HF', start, kpoints)
 
 
 def hartree_fock_forces(
-    atoms: Atoms, settings: PyscfSettings, density_matrix: NDArray[np.float64], step: float = 0.005
+    atoms: Atoms,
+    settings: PyscfSettings,
+    density_matrix: NDArray[Any],
+    step: float = 0.005,
+    mesh: Sequence[int] | None = None,
 ) -> NDArray[np.float64]:
     """Return forces (eV/Å) as central differences of the density-fitted energies: six energies an atom.
 
@@ -119,8 +133,10 @@ def hartree_fock_forces(
 
     :param density_matrix: of `atoms` themselves, from which every displaced cell starts.
     :param step: displacement in Å; the error is of second order, about 1e-4 eV/Å for 0.005 Å.
+    :param mesh: of k-points; None for the Γ point.
     """
-    overlap = _overlap(build_cell(atoms, settings, 'HF'))
+    cell = build_cell(atoms, settings, 'HF')
+    overlap = _overlap(cell, None if mesh is None else cell.make_kpts(mesh))
     forces = np.zeros((len(atoms), 3))
     for atom in range(len(atoms)):
         for axis in range(3):
@@ -130,14 +146,16 @@ def hartree_fock_forces(
                 displaced.positions[atom, axis] += sign * step
                 start = DensityExtrapolation()
                 start.remember(density_matrix, overlap)
-                energies.append(hartree_fock(displaced, settings, start).e_tot * Hartree)
+                energies.append(hartree_fock(displaced, settings, start, mesh).e_tot * Hartree)
             forces[atom, axis] = -(energies[0] - energies[1]) / (2 * step)
     return forces - forces.mean(axis=0)
 
 
-def _converge(mean_field: Any, method: str, start: DensityExtrapolation | None) -> Any:
-    overlap = _overlap(mean_field.cell)
-    if np.linalg.eigvalsh(overlap)[0] < _SMALLEST_OVERLAP:
+def _converge(
+    mean_field: Any, method: str, start: DensityExtrapolation | None, kpoints: NDArray[np.float64] | None
+) -> Any:
+    overlap = _overlap(mean_field.cell, kpoints)
+    if np.linalg.eigvalsh(overlap).min() < _SMALLEST_OVERLAP:
         raise EngineError('the basis is linearly dependent in this crystal: raise exp_to_discard')
     with failures_in_a_sentence(method):
         mean_field.kernel(dm0=None if start is None else start.guess(overlap))
@@ -160,28 +178,37 @@ def _keep_core_hamiltonian(mean_field: Any) -> None:
     mean_field.get_hcore = get_hcore
 
 
-def _overlap(cell: Any) -> NDArray[np.float64]:
-    return np.asarray(cell.pbc_intor('int1e_ovlp', hermi=1)).real
+def _overlap(cell: Any, kpoints: NDArray[np.float64] | None) -> NDArray[Any]:
+    if kpoints is None:
+        return np.asarray(cell.pbc_intor('int1e_ovlp', hermi=1)).real
+    return np.asarray(cell.pbc_intor('int1e_ovlp', hermi=1, kpts=kpoints))
 
 
 def density_functional(
-    atoms: Atoms, settings: PyscfSettings, method: str, start: DensityExtrapolation | None = None
+    atoms: Atoms,
+    settings: PyscfSettings,
+    method: str,
+    start: DensityExtrapolation | None = None,
+    mesh: Sequence[int] | None = None,
 ) -> Any:
     """Return the converged RKS of `atoms` (a PySCF object) with `method`, LDA or PBE.
 
     :param start: guesses where the SCF begins, and is told where it ended.
+    :param mesh: Γ-centred mesh of k-points, without forces; None for the Γ point.
 
     :raises EngineError: as :func:`build_cell` and :func:`check_ground_state`.
     """
     from pyscf.pbc import dft
 
-    mean_field = dft.RKS(build_cell(atoms, settings, method))
+    cell = build_cell(atoms, settings, method)
+    kpoints = None if mesh is None else cell.make_kpts(mesh)
+    mean_field = dft.RKS(cell) if kpoints is None else dft.KRKS(cell, kpoints)
     mean_field.xc = FUNCTIONALS[method]
     mean_field.conv_tol = settings.conv_tol
     mean_field.max_cycle = settings.max_cycle
     # One more cycle after convergence would cost as much as a whole step that starts from a good density.
     mean_field.conv_check = False
-    return _converge(mean_field.multigrid_numint(), method, start)
+    return _converge(mean_field.multigrid_numint(), method, start, kpoints)
 
 
 def density_functional_forces(mean_field: Any) -> NDArray[np.float64]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from aiida_mlcc.science.methods import DFT_METHODS
-from aiida_mlcc.science.settings import Settings, setting
+from aiida_mlcc.science.settings import Settings, setting, three_counts
 
 FUNCTIONALS = {'LDA': 'lda_xc_teter93', 'PBE': 'pbe,pbe'}
 """Method → functional. Teter's Padé form is the LDA that the gth-pade pseudopotentials were made with (Goedecker, Teter
@@ -28,6 +28,29 @@ def pseudopotential(named: str | None, method: str) -> str:
     return named or PSEUDOPOTENTIALS.get(method, PSEUDOPOTENTIALS['HF'])
 
 
+GAMMA = 'Γ'
+"""What labels say of their k-points where there is one."""
+
+
+def sampling(mesh: Sequence[int] | None) -> list[int] | None:
+    """Return a mesh of k-points, None where it is the Γ point alone."""
+    return None if mesh is None or list(mesh) == [1, 1, 1] else [int(count) for count in mesh]
+
+
+def refuse_forces(method: str, mesh: Sequence[int] | None) -> str | None:
+    """Return why there are no forces of `method` on a mesh of k-points, in a sentence, or None.
+
+    PySCF 2.14 has no gradients of its multigrid on k-points. Those of a uniform grid belong to another energy: on the
+    mesh of a multigrid they differ from the slope by 0.01 eV/Å.
+    """
+    if mesh is None or method not in FUNCTIONALS:
+        return None
+    return (
+        f'PySCF has no forces of {method} on a mesh of k-points that belong to its energies: set `kpoints` to null and '
+        'take a larger supercell, or take the engine quantumespresso'
+    )
+
+
 NATURAL_ORBITALS = 'natural_orbitals_per_occupied'
 
 _NAMES_OF_A_MESH = ('kpoints', 'kpoints_mesh', 'k_points', 'k_mesh', 'kmesh', 'kpts', 'mesh')
@@ -35,7 +58,7 @@ _NAMES_OF_A_MESH = ('kpoints', 'kpoints_mesh', 'k_points', 'k_mesh', 'kmesh', 'k
 
 @dataclass(frozen=True)
 class PyscfSettings(Settings):
-    """What all energies of PySCF have in common: the Γ point of the cell, density-fitted."""
+    """What all energies of PySCF have in common."""
 
     TITLE = 'PySCF'
 
@@ -81,7 +104,7 @@ class PyscfSettings(Settings):
             'basis': self.basis,
             'pseudo': self.pseudopotential(method),
             'exp_to_discard': self.exp_to_discard,
-            'kpoints': 'Γ',
+            'kpoints': self.mesh or GAMMA,
             'conv_tol_hartree': self.conv_tol,
             **self.source_of_method(method),
         }
@@ -90,6 +113,11 @@ class PyscfSettings(Settings):
         """Return the part of a source that the method decides."""
         named = {} if self.auxbasis is None else {'auxbasis': self.auxbasis}
         return {'exxdiv': self.exxdiv, 'two_electron_integrals': 'Gaussian density fitting', **named}
+
+    @property
+    def mesh(self) -> list[int] | None:
+        """The mesh of k-points of all energies, None for the Γ point."""
+        return None
 
     def pseudopotential(self, method: str) -> str:
         """Return the name of the pseudopotentials that `method` uses."""
@@ -107,6 +135,18 @@ class PyscfForces(PyscfSettings):
     ke_cutoff: float | None = setting(
         "Of the density's mesh; null: PySCF's choice.", default=None, above=0, unit='Hartree', required=False
     )
+    kpoints: list[int] | None = setting(
+        'Γ-centred mesh of k-points of the supercell, for HF, and for energies of a density functional without forces; '
+        'null: the Γ point.',
+        default=None,
+        check=three_counts,
+        required=False,
+    )
+
+    @property
+    def mesh(self) -> list[int] | None:
+        """The mesh of k-points of all energies, None for the Γ point."""
+        return sampling(self.kpoints)
 
     def source_of_method(self, method: str) -> dict[str, Any]:
         """Return the part of a source that the method decides."""
@@ -125,13 +165,29 @@ class PyscfCorrelation(PyscfSettings):
     pseudo: str | None = setting(
         'Pseudopotentials; null: those made for Hartree–Fock.', default='gth-hf-rev', required=False
     )
+    hf_kpoints: list[int] | None = setting(
+        'Γ-centred mesh of k-points of the Hartree–Fock energy; null: the Γ point, where the correlation always is.',
+        default=None,
+        check=three_counts,
+        required=False,
+    )
+
+    @property
+    def hf_mesh(self) -> list[int] | None:
+        """The mesh of k-points of the Hartree–Fock energy, None for the Γ point."""
+        return sampling(self.hf_kpoints)
+
+    def source_of_method(self, method: str) -> dict[str, Any]:
+        """Return the part of a source that the method decides; of a Γ point alone it says nothing more."""
+        return {**super().source_of_method(method), **({'hf_kpoints': self.hf_mesh} if self.hf_mesh else {})}
 
     @classmethod
     def refuse(cls, given: Mapping[str, Any], at: str = '') -> str | None:
         """Return why `given` is not a complete and valid group, in a sentence, or None."""
         if asked := [name for name in _NAMES_OF_A_MESH if name in given]:
             return (
-                f'PySCF computes correlation at the Γ point alone: leave out `{asked[0]}`, or take a larger supercell'
+                f'PySCF computes correlation at the Γ point alone: leave out `{asked[0]}`, or take a larger supercell; '
+                'the mesh of the Hartree–Fock energy is `hf_kpoints`'
             )
         return super().refuse(given, at)
 

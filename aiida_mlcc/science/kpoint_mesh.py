@@ -26,8 +26,17 @@ def refuse_mesh(
         return None
     return (
         f'the mesh of k-points {list(mesh)} with the shift {list(shift)} has less symmetry than the cell, and so would '
-        'its forces: take equal numbers and the same shift along equal directions'
+        'its energies and forces: take equal numbers and the same shift along equal directions'
     )
+
+
+def refuse_mesh_of_frames(atoms: Atoms, mesh: Sequence[int], symprec: float = SYMPREC) -> str | None:
+    """Return why a Γ-centred mesh does not go with the lattice of displaced atoms, in a sentence, or None.
+
+    Frames have no symmetry of their own, but their energies are to have that of the crystal, which is not known here:
+    it is taken to be that of the lattice.
+    """
+    return refuse_mesh(Atoms('H', cell=atoms.cell, pbc=True), mesh, [0, 0, 0], symprec)
 
 
 def keeps_symmetry(atoms: Atoms, mesh: Sequence[int], shift: Sequence[int], symprec: float = SYMPREC) -> bool:

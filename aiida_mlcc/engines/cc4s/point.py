@@ -16,7 +16,7 @@ from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.cc4s.base import Cc4sBaseWorkChain
 from aiida_mlcc.engines.cc4s.ports import cc4s_ports, clean_tensors_port
-from aiida_mlcc.engines.cc4s.settings import cc4s_parameters, integral_settings, source_of
+from aiida_mlcc.engines.cc4s.settings import cc4s_parameters, integral_settings, label_source
 from aiida_mlcc.engines.table import refuse_correlation_engine
 from aiida_mlcc.engines.vasp.integrals import VaspIntegralsWorkChain
 
@@ -114,7 +114,7 @@ class Cc4sPointWorkChain(WorkChain):
             self.inputs.snapshots,
             self.inputs.frame,
             self.inputs.methods,
-            orm.Dict(source_of(self.inputs.engine.get_dict())),
+            orm.Dict(label_source(self.inputs.engine.get_dict())),
             science_hash(label_point),
             **self.ctx.parts,
             metadata={'call_link_label': 'label'},

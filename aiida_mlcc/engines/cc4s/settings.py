@@ -137,6 +137,11 @@ def source_of(engine: Mapping[str, Any]) -> dict[str, Any]:
     return {**source, **own, 'engine': engine['name'], CC4S: _counted(engine[CC4S])}
 
 
+def label_source(engine: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the source as labels store it: of Hartree–Fock at the Γ point they say nothing more."""
+    return {name: value for name, value in source_of(engine).items() if (name, value) != ('hf_kpoints', None)}
+
+
 def _counted(parts: Mapping[str, Any]) -> dict[str, Any]:
     filled = cc4s_input.with_defaults({cc4s_input.CCSD: {}, cc4s_input.TRIPLES: {}, **parts})
     return {part: {name: filled[part][name] for name in names} for part, names in _COUNTED.items() if part in filled}

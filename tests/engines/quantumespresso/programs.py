@@ -37,13 +37,15 @@ def table(name: str) -> str:
 
 
 def family_of(name: str, elements: list[str], folder: Path, label: str | None = None) -> Any:
-    """Return a family of aiida-pseudo with the potentials of a table."""
+    """Return a family of aiida-pseudo with the potentials of a table; ``Mg:2`` names the valence electrons."""
     pytest.importorskip('aiida_pseudo')
     from aiida_pseudo.data.pseudo.upf import UpfData
     from aiida_pseudo.groups.family import PseudoPotentialFamily
 
-    for element in elements:
-        (folder / f'{element}.upf').write_text(to_upf(read_gth(table(name), element)))
+    for asked in elements:
+        element, _, electrons = asked.partition(':')
+        potential = read_gth(table(name), element, int(electrons) if electrons else None)
+        (folder / f'{element}.upf').write_text(to_upf(potential))
     return PseudoPotentialFamily.create_from_folder(folder, label or name, pseudo_type=UpfData)
 
 

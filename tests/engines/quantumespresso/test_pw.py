@@ -31,7 +31,7 @@ BY_HAND = """&control
  calculation='scf', prefix='x', outdir='tmp', pseudo_dir='.', tprnfor=.true.
 /
 &system
- ibrav=0, nat={n_atoms}, ntyp=2, ecutwfc={ecutwfc}, input_dft='PBE', occupations='fixed'
+ ibrav=0, nat={n_atoms}, ntyp=2, ecutwfc={ecutwfc}, input_dft='{functional}', occupations='fixed'{further}
 /
 &electrons
  conv_thr=1e-10
@@ -43,16 +43,27 @@ CELL_PARAMETERS angstrom
 ATOMIC_POSITIONS angstrom
 {positions}
 K_POINTS automatic
-1 1 1 0 0 0
+{kpoints} 0 0 0
 """
 
 
-def by_hand(atoms: Atoms, folder: Path, ecutwfc: float) -> str:
+def by_hand(
+    atoms: Atoms, folder: Path, ecutwfc: float, functional: str = 'PBE', kpoints: str = '1 1 1', further: str = ''
+) -> str:
     """Run pw.x on a text that the engine had no part in."""
     species = '\n'.join(f'{symbol} 1.0 {symbol}.upf' for symbol in dict.fromkeys(atoms.get_chemical_symbols()))
     cell = '\n'.join(' '.join(f'{x:.12f}' for x in row) for row in atoms.cell.array)
     positions = '\n'.join(f'{atom.symbol} ' + ' '.join(f'{x:.12f}' for x in atom.position) for atom in atoms)
-    text = BY_HAND.format(n_atoms=len(atoms), ecutwfc=ecutwfc, species=species, cell=cell, positions=positions)
+    text = BY_HAND.format(
+        n_atoms=len(atoms),
+        ecutwfc=ecutwfc,
+        functional=functional,
+        further=further,
+        species=species,
+        cell=cell,
+        positions=positions,
+        kpoints=kpoints,
+    )
     (folder / 'by_hand.in').write_text(text)
     done = subprocess.run(['pw.x', '-in', 'by_hand.in'], cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout
@@ -75,6 +86,30 @@ def test_energies_and_forces_of_boron_nitride_are_those_of_pw_by_hand(aiida_loca
     assert np.allclose(label.forces[0] * Bohr / Rydberg, forces_by_hand(printed, 8), atol=1e-4)
     assert set(label.source['pseudopotentials']) == {'B', 'N'}
     assert label.source['version'].startswith('Quantum ESPRESSO ')
+
+
+def test_hartree_fock_with_k_points_is_that_of_pw_by_hand(aiida_localhost, tmp_path) -> None:
+    code = code_of('pw.x', aiida_localhost)
+    family = family_of('gth-hf-rev', ['Li', 'H'], tmp_path, 'lithium-hydride-hf')
+    atoms = bulk('LiH', 'rocksalt', a=4.017)
+    atoms.rattle(0.05, seed=1)
+    settings = {
+        **QuantumEspressoForces.defaults(),
+        'method': 'HF',
+        'pseudo_family': family.label,
+        'ecutwfc': 40.0,
+        'kpoints': [2, 2, 2],
+    }
+    inputs = {'engine': orm.Dict(settings), 'quantumespresso': {'code': code}}
+    process, given = FORCES.labels(inputs, SnapshotsData(Snapshots.from_atoms([atoms])))
+    outputs, node = run_get_node(process, **given)
+    assert node.is_finished_ok, node.exit_message
+    label = outputs['snapshots'].get_snapshots().labels['HF']
+    printed = by_hand(atoms, tmp_path, 40.0, 'HF', '2 2 2', ', nqx1=2, nqx2=2, nqx3=2')
+    assert label.energies[0] / Rydberg == pytest.approx(energy_by_hand(printed), abs=1e-6)
+    assert label.forces is not None
+    assert np.allclose(label.forces[0] * Bohr / Rydberg, forces_by_hand(printed, 2), atol=1e-4)
+    assert label.source['kpoints'] == [2, 2, 2]
 
 
 MATDYN = {
@@ -126,6 +161,35 @@ def test_born_charges_of_lithium_hydride_are_those_of_ph_by_hand(lithium_hydride
     assert fine.charges[0, 0, 0] == pytest.approx(1.0141, abs=2e-3)
     assert fine.dielectric[0, 0] == pytest.approx(4.473, abs=2e-2)
     assert 'k mesh' in charges['born_charges'].base.attributes.get('report')
+
+
+@pytest.mark.parametrize(
+    ('name', 'elements', 'lattice', 'cutoff', 'coarse', 'fine'),
+    [
+        ('LiF', ['Li', 'F'], 3.93, 140.0, (1.032, 2.167), (1.038365, 2.135696)),
+        ('MgO', ['Mg:2', 'O'], 4.21, 120.0, (1.969, 3.185), (1.970425, 3.165829)),
+    ],
+)
+def test_born_charges_of_salts_are_those_of_ph_by_hand(
+    aiida_localhost, tmp_path, name, elements, lattice, cutoff, coarse, fine
+) -> None:
+    """Z* and ε∞ on the 4×4×4 and 6×6×6 meshes, by ph.x with other files of the same potentials."""
+    pw = code_of('pw.x', aiida_localhost)
+    family = family_of('gth-pade', elements, tmp_path, f'{name}-{tmp_path.name}')
+    crystal = orm.StructureData(ase=bulk(name, 'rocksalt', a=lattice)).store()
+    charges, node = run_get_node(
+        QuantumEspressoBornWorkChain,
+        structure=crystal,
+        symprec=1e-5,
+        engine=orm.Dict({**LDA, 'pseudo_family': family.label, 'ecutwfc': cutoff}),
+        meshes=[[4, 4, 4], [6, 6, 6]],
+        quantumespresso={'code': pw, 'ph_code': code_of('ph.x', aiida_localhost)},
+    )
+    assert node.is_finished_ok, node.exit_message
+    for output, expected in (('other', coarse), ('nac', fine)):
+        found = born_of(charges[output], crystal, 1e-5)
+        values = (found.charges[0, 0, 0], found.dielectric[0, 0])
+        assert values == pytest.approx(expected, abs=1e-3), output
 
 
 def test_frequencies_of_lithium_hydride_are_those_of_dfpt(lithium_hydride) -> None:
