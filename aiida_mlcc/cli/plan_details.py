@@ -95,7 +95,8 @@ def _cost(inputs: Mapping[str, Any], cell: Any) -> str | None:
     most = max(costs.values(), key=lambda cost: cost.core_hours)
     return (
         f'  an energy: {most.n_occupied} occupied and {most.n_virtual} virtual orbitals, about {most.core_hours:.2g} '
-        f'core hours and {most.memory_gb:.2g} GB; all energies about {total:.2g} core hours (a rough estimate)'
+        f'core hours, {most.memory_gb:.2g} GB of memory and {most.disk_gb:.2g} GB of scratch disk; all energies about '
+        f'{total:.2g} core hours (a rough estimate)'
     )
 
 

@@ -16,6 +16,13 @@ _HARTREE_FOCK = ('mesh_hartree_fock', 'hartree_fock')
 """The steps of VASP that give an energy: that on a mesh of its own goes before that at Γ."""
 
 
+_HARTREE_FOCK_OF_ANOTHER = 'aiida.calculations:mlcc.replace_hartree_fock'
+
+
+def _input_of_part(_: orm.CalcFunctionNode, inputs: Mapping[str, Any], method: str, frame: int) -> str:
+    return 'hartree_fock' if method == 'HF' else 'snapshots'
+
+
 def is_source(node: orm.Data) -> bool:
     """Tell whether the labels of `node` are its own: computed by jobs or given, not gathered from other nodes."""
     creator = node.creator
@@ -51,7 +58,8 @@ class LabelJobs:
 def _inputs_of_makers() -> dict[str, Callable[..., str | None]]:
     """Return entry point → where it has what a job left of a label, of the calcfunctions that store labels."""
     makers = (maker for engine in engines() for maker in engine.label_makers)
-    return {maker.entry_point: maker.input_of for maker in makers if maker.input_of is not None}
+    of_engines = {maker.entry_point: maker.input_of for maker in makers if maker.input_of is not None}
+    return {**of_engines, _HARTREE_FOCK_OF_ANOTHER: _input_of_part}
 
 
 def _inputs_of(process: orm.ProcessNode) -> Mapping[str, Any]:

@@ -15,6 +15,12 @@ from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
 
 _VERSION = 'version'
 
+HF_SOURCE = 'hf_source'
+"""What a source calls that of the Hartree–Fock part, where another calculation gave it."""
+
+_HF = 'HF'
+_MESH_OF_HF = 'hf_kpoints'
+
 
 def merge_labels(snapshots: Snapshots, labelled: Sequence[Snapshots]) -> Snapshots:
     """Give each frame of `snapshots` the labels that any set in `labelled` has of that structure.
@@ -58,6 +64,39 @@ def label_by_contributions(
     return labelled
 
 
+def replace_hartree_fock(snapshots: Snapshots, other: Snapshots) -> Snapshots:
+    """Give the energies beyond Hartree–Fock the Hartree–Fock part that `other` has of the same structures.
+
+    E = E_HF + E_c, with E_HF from `other`, for instance in plane waves and with k-points, and E_c from `snapshots`. The
+    source of such a label holds that of E_HF as ``hf_source``. A frame of which `other` has no HF energy loses its
+    energies. HF labels are those of `other`, with their forces; labels of other methods stay as they are.
+
+    :raises SnapshotsError: where `other` has no HF energy of any frame, or labels do not hold their Hartree–Fock part.
+    """
+    if _HF not in other.labels:
+        raise SnapshotsError('there is no HF energy to be taken: label the snapshots by HF first')
+    found = np.asarray(pair_by_geometry(snapshots, other).indices)
+    theirs = other.labels[_HF]
+    energies = np.where(found >= 0, theirs.energies[found], np.nan)
+    labels = {}
+    for method, label in snapshots.labels.items():
+        if method == _HF or 'hf' not in CONTRIBUTIONS.get(method, ()):
+            continue
+        if 'hf' not in label.contributions:
+            raise SnapshotsError(f'the {method} labels do not say which part of their energy is Hartree–Fock')
+        parts = {**label.contributions, 'hf': np.where(label.labelled, energies, np.nan)}
+        source = {name: value for name, value in label.source.items() if name != _MESH_OF_HF}
+        source[HF_SOURCE] = dict(theirs.source)
+        labels[method] = replace(label, energies=compose_energy(method, parts), contributions=parts, source=source)
+    if not labels:
+        raise SnapshotsError('there is no energy beyond Hartree–Fock to which an HF energy could be added')
+    if not any(label.labelled.any() for label in labels.values()):
+        raise SnapshotsError(f'none of the {snapshots.n_frames} snapshots with energies beyond HF has an HF energy')
+    theirs = replace(theirs, contributions={'hf': theirs.energies})
+    labels[_HF] = _take(_blank(snapshots, theirs), theirs, found)
+    return replace(snapshots, labels={**snapshots.labels, **labels})
+
+
 def missing_labels(snapshots: Snapshots, methods: Sequence[str]) -> list[int]:
     """Return the frames that lack the label of at least one of `methods`."""
     complete = np.ones(snapshots.n_frames, dtype=bool)
@@ -69,8 +108,11 @@ def missing_labels(snapshots: Snapshots, methods: Sequence[str]) -> list[int]:
 def made_with(source: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
     """Tell whether labels of `source` were made with `settings`, a part of what a source says.
 
-    A setting that is null and one of which the source says nothing are the same.
+    A setting that is null and one of which the source says nothing are the same. Labels with the Hartree–Fock part of
+    another calculation were not made with settings that do not say so.
     """
+    if HF_SOURCE in source and HF_SOURCE not in settings:
+        return False
     return all(source.get(name) == value for name, value in settings.items())
 
 

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from aiida_mlcc.science.labelling import label_by_contributions, made_with, merge_labels, missing_labels
+from aiida_mlcc.science.labelling import (
+    label_by_contributions,
+    made_with,
+    merge_labels,
+    missing_labels,
+    replace_hartree_fock,
+)
 from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
 
 SOURCE = {'engine': 'pyscf', 'basis': 'gth-szv'}
@@ -55,3 +61,51 @@ def test_energies_are_sums_of_contributions_as_far_as_those_go(frames):
 def test_method_of_which_a_contribution_is_missing_everywhere_has_no_label(frames):
     labelled = label_by_contributions(frames, ['HF', 'CCSD(T)'], {'hf': np.ones(5), 'ccsd': np.ones(5)}, lambda _: {})
     assert labelled.methods == ('HF',)
+
+
+PLANE_WAVES = {'engine': 'quantumespresso', 'kpoints': [2, 2, 2]}
+
+
+@pytest.fixture
+def correlated(frames):
+    """MP2 of all frames, on a Hartree–Fock energy of −10 eV."""
+    parts = {'hf': np.full(5, -10.0), 'mp2': np.arange(5) / 10}
+    return label_by_contributions(frames, ['HF', 'MP2'], parts, lambda _: {**SOURCE, 'hf_kpoints': [3, 3, 3]})
+
+
+def test_correlation_stands_on_the_hartree_fock_energy_of_another_calculation(frames, correlated):
+    forces = np.random.default_rng(1).normal(size=(2, 2, 3))
+    other = frames.select([3, 1]).with_label('HF', Label(np.array([-23.0, -21.0]), forces, PLANE_WAVES))
+    found = replace_hartree_fock(correlated, other).labels
+    assert found['MP2'].energies == pytest.approx([np.nan, -20.9, np.nan, -22.7, np.nan], nan_ok=True)
+    assert found['MP2'].source == {**SOURCE, 'hf_source': PLANE_WAVES}
+    assert found['MP2'].contributions['hf'] == pytest.approx([np.nan, -21, np.nan, -23, np.nan], nan_ok=True)
+    assert found['HF'].energies == pytest.approx([np.nan, -21, np.nan, -23, np.nan], nan_ok=True)
+    assert found['HF'].source == PLANE_WAVES
+    assert np.array_equal(found['HF'].forces[1], forces[1])
+
+
+def test_labels_of_two_sources_are_not_taken_for_those_of_one(frames, correlated):
+    other = frames.with_label('HF', Label(np.full(5, -20.0), None, PLANE_WAVES))
+    composed = replace_hartree_fock(correlated, other)
+    assert not made_with(composed.labels['MP2'].source, SOURCE)
+    with pytest.raises(SnapshotsError, match='different sources'):
+        merge_labels(composed, [correlated])
+
+
+@pytest.mark.parametrize(
+    ('change', 'reason'),
+    [
+        (lambda mine, other: (mine, other.without_labels()), 'there is no HF energy to be taken'),
+        (lambda mine, other: (other, other), 'no energy beyond Hartree–Fock'),
+        (lambda mine, other: (mine.select([0]), other.select([1])), 'none of the 1 snapshots'),
+        (
+            lambda mine, other: (other.with_label('MP2', Label(np.ones(5), None, SOURCE)), other),
+            'the MP2 labels do not say which part of their energy is Hartree–Fock',
+        ),
+    ],
+)
+def test_sum_that_lacks_a_part_is_refused(frames, correlated, change, reason):
+    mine, other = change(correlated, frames.with_label('HF', Label(np.full(5, -20.0), None, PLANE_WAVES)))
+    with pytest.raises(SnapshotsError, match=reason):
+        replace_hartree_fock(mine, other)
