@@ -13,7 +13,7 @@ from aiida_mlcc.science.force_field.kinds import ForceFieldError
 
 _KEYS = {'terms': list, 'constants': Mapping}
 _KEYS_OF_A_TERM = {'kind': str, 'settings': Mapping, 'arrays': list, 'trained_on': Mapping, 'content_hash': str}
-_IN_WORDS = {list: 'a list', Mapping: 'a mapping', str: 'text'}
+_IN_WORDS: dict[type, str] = {list: 'a list', Mapping: 'a mapping', str: 'text'}
 
 LARGEST_FACTOR = 1e6
 """No weight of a term and no scale of a base is that large."""
