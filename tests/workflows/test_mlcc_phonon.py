@@ -173,28 +173,26 @@ BY_DYNAMICS = {
     'delta_train': {'base': {'kind': 'mace', **QUICK_NETWORK}},
 }
 BY_DRAWS = {
-    'thermal_structures': {'parameters': {'n_structures': 8, 'n_first': 3, 'temperature_start_K': 20.0}},
+    'thermal_structures': {'parameters': {'n_structures': 16, 'n_first': 3, 'temperature_start_K': 20.0}},
     'delta_train': {'base': {'kind': 'force-constants'}},
 }
 DRAWN = ['ReferenceWorkChain', 'ThermalStructuresWorkChain', 'CCEnergiesWorkChain', 'DeltaTrainWorkChain']
 
 
 @pytest.mark.parametrize(
-    ('methods', 'sampling', 'n_frames', 'n_labelled', 'stages'),
+    ('methods', 'sampling', 'stages'),
     [
-        (['HF'], BY_DRAWS, 8, 6, DRAWN),
+        (['HF'], BY_DRAWS, DRAWN),
         pytest.param(
             ['HF', 'MP2'],
             BY_DYNAMICS,
-            16,
-            12,
             ['DFTMDWorkChain', 'CCEnergiesWorkChain', 'DeltaTrainWorkChain'],
             marks=pytest.mark.nightly,
         ),
     ],
     ids=['thermal', 'md'],
 )
-def test_from_a_structure_every_stage_runs(python, methods, sampling, n_frames, n_labelled, stages):
+def test_from_a_structure_every_stage_runs(python, methods, sampling, stages):
     structure = orm.StructureData(ase=helium(1).atoms(0))
     builder = MLCCPhononWorkChain.get_builder_from_protocol(
         python,
@@ -205,8 +203,8 @@ def test_from_a_structure_every_stage_runs(python, methods, sampling, n_frames, 
                 'methods': methods,
                 'vacf_methods': [],
                 'dft_md': {'engine': ENGINE, 'supercell_matrix': [1, 1, 1]},
-                'cc_energies': {'engine': ENGINE, 'selection': {'kind': 'random', 'n': n_labelled}, 'batch_size': 8},
-                'delta_train': {'seeds': [3], 'delta': {'force_constants': {'parameters': {'n_folds': 3}}}},
+                'cc_energies': {'engine': ENGINE, 'selection': {'kind': 'random', 'n': 12}, 'batch_size': 8},
+                'delta_train': {'seeds': [3], 'delta': {'force_constants': {'parameters': {'n_folds': 4}}}},
                 'harmonic_phonon': QUICK_PHONONS,
             },
             sampling,
@@ -218,8 +216,8 @@ def test_from_a_structure_every_stage_runs(python, methods, sampling, n_frames, 
     assert called(node)[: len(stages)] == stages
     assert ('displacements' in outputs) == (stages == DRAWN)
     snapshots = outputs['snapshots'].get_snapshots()
-    assert snapshots.n_frames == n_frames
-    assert len(snapshots.labelled_by('LDA', *methods)) == n_labelled
+    assert snapshots.n_frames == 16
+    assert len(snapshots.labelled_by('LDA', *methods)) == 12
     assert node.outputs.snapshots.uuid == outputs['snapshots'].uuid, 'the labelled set, also in the graph'
     assert set(outputs['dispersion']) == {'lda', *map(str.lower, methods)}
 
