@@ -125,6 +125,8 @@ def draw_structures(
     roots = np.sqrt(model.force_constants.primitive.get_masses()[model.site_map.sites])[:, None]
     limit = _LARGEST_SHARE * shortest_distance(cell)
     moved = np.zeros((len(temperatures), len(cell), 3))
+    # Of the atoms and not of the modes: which basis a degenerate set has is a matter of rounding.
+    deviates = generator.normal(size=moved.shape)
     left_out, held_back = [], []
     for mode in model.modes():
         if mode.frequency_cm1 <= 0:
@@ -139,7 +141,7 @@ def draw_structures(
         longest = limit / reach
         if (spread > longest).any():
             held_back.append(_described(mode))
-        amplitudes = np.minimum(spread, longest)[:, None] * generator.normal(size=(len(temperatures), len(vectors)))
+        amplitudes = np.minimum(spread, longest)[:, None] * np.einsum('fia,dia->fd', deviates, mode.vectors)
         moved += np.einsum('fd,dia->fia', amplitudes, vectors)
     positions = model.site_map.reference_positions + moved
     cells = np.repeat(cell.cell.array[None], len(temperatures), axis=0)

@@ -1,5 +1,7 @@
 """Structures drawn from the harmonic distribution of a crystal."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import units
@@ -87,6 +89,22 @@ def test_a_soft_mode_is_held_back_and_named():
     assert len(drawn.held_back) == 5
     assert 'held back to a tenth of the shortest distance' in drawn.remarks[0]
     assert np.linalg.norm(drawn.snapshots.positions - cell.positions, axis=2).max() < 2.0
+
+
+def test_a_draw_does_not_depend_on_the_basis_that_rounding_gives_degenerate_modes(springs_of_lif):
+    cell, generator = rocksalt_cube(), np.random.default_rng(1)
+    model = model_of(springs_of_lif, cell)
+
+    class AnotherBasis:
+        force_constants, site_map = model.force_constants, model.site_map
+
+        def modes(self):
+            for mode in reversed(model.modes()):
+                rotation = np.linalg.qr(generator.normal(size=(len(mode.vectors),) * 2))[0]
+                yield replace(mode, vectors=np.einsum('de,eia->dia', rotation, mode.vectors))
+
+    drawn = [draw_structures(one, cell, np.full(3, 300.0), 'classical', 3) for one in (model, AnotherBasis())]
+    assert np.allclose(drawn[0].snapshots.positions, drawn[1].snapshots.positions, rtol=0, atol=1e-10)
 
 
 def test_temperatures_are_the_sweep_in_an_order_that_is_drawn():
