@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from ase import Atoms
@@ -114,7 +115,7 @@ class DeltaSamples:
             multiples=np.asarray(site_map.multiples),
         )
 
-    @property
+    @cached_property
     def dipole(self) -> DipoleModel | None:
         """The dipole–dipole energy of the base, of a polar crystal."""
         if self.born_charges is None or self.dielectric is None or self.eta is None:
