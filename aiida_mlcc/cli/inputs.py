@@ -29,7 +29,7 @@ def read_structure(source: str) -> StructureData:
         return StructureData(ase=atoms)
     node = find(source)
     if not isinstance(node, StructureData):
-        raise click.UsageError(f'{describe(node)} is no StructureData.')
+        raise click.UsageError(f'{describe(node)} is not a StructureData: give a file, or a node of that type.')
     return node
 
 
@@ -60,7 +60,7 @@ def read_crystal_file(source: str) -> Atoms | None:
     if len(images) > 1 and number == -1:
         click.echo(f'{path} holds {len(images)} structures: the last one is taken, {path}@N takes another.', err=True)
     if not all(atoms.pbc) or atoms.cell.rank < 3:
-        raise click.UsageError(f'{source} holds no crystal: it needs three lattice vectors, all periodic.')
+        raise click.UsageError(f'{source} does not hold a crystal: it needs three lattice vectors, all periodic.')
     if (reason := refuse_contents(atoms)) is not None:
         raise click.UsageError(_sentence(f'{source}: {reason}'))
     return atoms
@@ -108,7 +108,7 @@ def read_nac(source: str) -> SinglefileData | ArrayData:
 def read_overrides(path: Path | None) -> dict[str, Any]:
     """Return the overrides in a YAML file; none without a file.
 
-    :raises click.UsageError: where it is no mapping.
+    :raises click.UsageError: where it is not a mapping.
     """
     import yaml
 
@@ -117,7 +117,7 @@ def read_overrides(path: Path | None) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text('utf-8'))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise click.UsageError(f'{path} is no YAML: {" ".join(str(error).split())}.') from None
+        raise click.UsageError(f'{path} cannot be read as YAML: {" ".join(str(error).split())}.') from None
     if not isinstance(content, dict):
         raise click.UsageError(f'{path} must be a mapping of inputs, such as `methods: [HF, MP2]`.')
     return content
@@ -221,7 +221,9 @@ def refuse_options(options: Mapping[str, Any], what: str) -> None:
 
     known = CalcJob.spec().inputs['metadata']['options']
     if unknown := [name for name in options if name not in known]:
-        raise click.UsageError(f'{what} {unknown[0]}: no scheduler option; choose from {", ".join(sorted(known))}.')
+        raise click.UsageError(
+            f'{what} {unknown[0]}: AiiDA does not know this scheduler option; choose from {", ".join(sorted(known))}.'
+        )
 
 
 def read_code(identifier: str | None) -> AbstractCode:

@@ -50,7 +50,7 @@ def find(identifier: str, node_class: Any = None) -> Node:
             raise click.UsageError(f'No node has the PK, UUID or label {identifier!r} in this profile.')
         node = labelled[0]
     if node_class is not None and not isinstance(node, node_class):
-        raise click.UsageError(f'{describe(node)} is no {node_class.__name__}.')
+        raise click.UsageError(f'{describe(node)} is not a {node_class.__name__}.')
     return node
 
 
@@ -65,7 +65,7 @@ def find_process(identifier: str) -> ProcessNode:
         return node
     master = returned_by(node)
     if master is None:
-        raise click.UsageError(f'{describe(node)} is neither a process nor the result of one of our WorkChains.')
+        raise click.UsageError(f'{describe(node)} is not a process, and no WorkChain of aiida-mlcc returned it.')
     return master
 
 

@@ -67,7 +67,7 @@ def _text_of(table: str) -> str:
     path = tables / f'{table.lower()}.dat'
     if not path.is_file():
         known = ', '.join(sorted(one.stem for one in tables.glob('gth-*.dat')))
-        raise click.UsageError(f'{table} is neither a file nor a table of PySCF: those are {known}.')
+        raise click.UsageError(f'{table} is not a file, and PySCF has no table of that name: its tables are {known}.')
     return path.read_text()
 
 

@@ -66,7 +66,7 @@ def refuse_seeds(node: orm.List, _: Any) -> str | None:
     if not seeds:
         return 'no seed given: each seed is one member'
     if wrong := [seed for seed in seeds if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0]:
-        return f'the seed {wrong[0]!r} is no whole number from 0 on'
+        return f'the seed {wrong[0]!r} must be a whole number, 0 or larger'
     if len(set(seeds)) < len(seeds):
         return f'a seed is given twice in {seeds}: that would be one member counted twice'
     return None
@@ -84,12 +84,12 @@ def batches(items: Sequence[Any], size: int) -> list[list[Any]]:
 
 def refuse_count(node: orm.Int, _: Any) -> str | None:
     """Refuse a number of things below one."""
-    return None if node.value >= 1 else f'{node.value} is no number of things: it must be at least 1'
+    return None if node.value >= 1 else f'must be at least 1, not {node.value}'
 
 
 def refuse_fraction(node: orm.Float, _: Any) -> str | None:
     """Refuse what lies outside [0, 1]."""
-    return None if 0 <= node.value <= 1 else f'{node.value} is no fraction: it must lie between 0 and 1'
+    return None if 0 <= node.value <= 1 else f'must lie between 0 and 1, not at {node.value}'
 
 
 def refuse_mismatch(structure: orm.StructureData, snapshots: SnapshotsData, what: str = 'the snapshots') -> str | None:

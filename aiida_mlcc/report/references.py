@@ -210,7 +210,7 @@ def _references(content: Any, file: str) -> References:
 
 def _point(entry: Any, where: str) -> ReferencePoint:
     if not isinstance(entry, Mapping):
-        raise UnreadableReferences(f'{where} is no mapping of names to values')
+        raise UnreadableReferences(f'{where} is not a mapping of names to values')
     if unknown := sorted(set(map(str, entry)) - _KEYS):
         raise UnreadableReferences(
             f'{where} has an unknown name `{unknown[0]}`: choose from {", ".join(sorted(_KEYS))}'
@@ -230,7 +230,7 @@ def _point(entry: Any, where: str) -> ReferencePoint:
         place: Any = None if qpoint is None else tuple(float(component) for component in qpoint)
     except (TypeError, ValueError):
         raise UnreadableReferences(
-            f'{where} has a value that is no number, or modes that are no list of numbers'
+            f'{where} has a value that is not a number, or modes that are not a list of numbers'
         ) from None
     if not np.isfinite([value, uncertainty or 0.0]).all() or min(modes) < 1 or len(place or (0, 0, 0)) != 3:
         raise UnreadableReferences(

@@ -52,7 +52,7 @@ def read_header(text: str) -> Dict[str, Any]:
     if position < len(lines):
         raise Problem(MALFORMED, f'line {lines[position][0]} cannot be read: {lines[position][2][:60]!r}')
     if not isinstance(value, dict):
-        raise Problem(MALFORMED, 'it is no map of keys and values')
+        raise Problem(MALFORMED, 'it is not a map of keys and values')
     return value
 
 
@@ -182,9 +182,9 @@ def _load_header(folder: str, name: str) -> Dict[str, Any]:
         with open(path, encoding='utf-8') as handle:
             header = read_header(handle.read())
     except Problem as problem:
-        raise Problem(MALFORMED, f'{file} is no tensor header: {problem}.') from None
+        raise Problem(MALFORMED, f'{file} is not a tensor header: {problem}.') from None
     except UnicodeDecodeError:
-        raise Problem(MALFORMED, f'{file} is no tensor header: it is no text.') from None
+        raise Problem(MALFORMED, f'{file} is not a tensor header: it is not text.') from None
     elements = header.get('elements')
     storage = elements.get('type') if isinstance(elements, dict) else None
     unit = header.get('unit')
@@ -193,7 +193,7 @@ def _load_header(folder: str, name: str) -> Dict[str, Any]:
         (header.get('version') == VERSION, '`version` is {!r} instead of {}'.format(header.get('version'), VERSION)),
         (header.get('scalarType') in SCALAR_BYTES, '`scalarType` is {!r}'.format(header.get('scalarType'))),
         (storage in ('IeeeBinaryFile', 'TextFile'), f'`elements` is of type {storage!r}'),
-        (isinstance(unit, (int, float)) and unit > 0, f'`unit` is {unit!r}, which is no positive number'),
+        (isinstance(unit, (int, float)) and unit > 0, f'`unit` is {unit!r}, which is not a positive number'),
         ('nonZeroCondition' not in header, 'it holds blocks of a k-mesh; this is a calculation of one k-point'),
     )
     for holds, complaint in expected:
@@ -219,7 +219,7 @@ def _lengths(header: Dict[str, Any], name: str = '') -> List[int]:
             raise Problem(MALFORMED, f'{name}.yaml: a dimension is {dimension!r}, which has no length.')
         lengths.append(length)
     if not lengths:
-        raise Problem(MALFORMED, f'{name}.yaml: `dimensions` are {dimensions!r}, which is no list of them.')
+        raise Problem(MALFORMED, f'{name}.yaml: `dimensions` are {dimensions!r}, which is not a list of them.')
     return lengths
 
 

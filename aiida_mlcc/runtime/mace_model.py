@@ -127,7 +127,7 @@ def model_of(term: Term, device: str = 'cpu', dtype: str = 'float64') -> torch.n
     :raises ForceFieldError: where the arrays are not exactly those that the architecture has.
     """
     if term.kind != KIND:
-        raise ForceFieldError(f'a term of kind {term.kind!r} is no MACE network')
+        raise ForceFieldError(f'a term of kind {term.kind!r} is not a MACE network')
     model = build(Architecture.from_settings(term.settings), dtype)
     expected = model.state_dict()
     state = {name: torch.from_numpy(array) for name, array in _unpack(term.arrays, expected).items()}

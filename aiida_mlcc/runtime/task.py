@@ -125,7 +125,7 @@ class Job:
         except FileNotFoundError:
             raise JobError(f'there is no {INPUT_FILE} in {self.folder.resolve()}') from None
         except ValueError as error:
-            raise JobError(f'{INPUT_FILE} is no JSON: {error}') from None
+            raise JobError(f'{INPUT_FILE} cannot be read as JSON: {error}') from None
         if not isinstance(content, dict):
             raise JobError(f'{INPUT_FILE} must hold one JSON object')
         if task is not None and content.get('task') != task:

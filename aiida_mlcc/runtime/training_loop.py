@@ -123,7 +123,7 @@ class Trainer:
         valid_loss, valid_errors = self._validate()
         if not math.isfinite(loss) or not math.isfinite(valid_loss):
             raise TrainingError(
-                f'the loss was no finite number in epoch {self.epoch + 1}: lower the learning rate '
+                f'the loss was not finite in epoch {self.epoch + 1}: lower the learning rate '
                 f'({self.training.learning_rate:g}), or look for a frame with absurd energies or forces'
             )
         self.epoch += 1

@@ -292,4 +292,4 @@ def _tensor(line: str, number: int) -> NDArray[np.float64]:
     try:
         return np.array([float(word) for word in words]).reshape(3, 3)
     except ValueError:
-        raise BornError(f'line {number} of the BORN file is no tensor of nine numbers: {line.strip()!r}') from None
+        raise BornError(f'line {number} of the BORN file is not a tensor of nine numbers: {line.strip()!r}') from None

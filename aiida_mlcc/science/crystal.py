@@ -201,7 +201,9 @@ def commensurate(
     cell = atoms.cell.array
     multiples = np.rint(cell @ np.linalg.inv(primitive.cell.array))
     if abs(np.linalg.det(multiples)) < 0.5:
-        raise CrystalError('the cell is no supercell of this primitive cell: another crystal, or another orientation')
+        raise CrystalError(
+            'the cell is not a supercell of this primitive cell: another crystal, or another orientation'
+        )
     lattice = np.linalg.inv(multiples) @ cell
     strain = np.abs(np.linalg.inv(primitive.cell.array) @ lattice - np.eye(3)).max()
     if strain > strain_tolerance:

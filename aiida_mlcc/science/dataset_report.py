@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ase import Atoms
@@ -11,6 +11,7 @@ from ase import Atoms
 from aiida_mlcc.science.dataset_crystal import CrystalReport, describe_crystal, find_sites
 from aiida_mlcc.science.dataset_energies import Difference, describe_difference
 from aiida_mlcc.science.dataset_motion import Motion, describe_motion
+from aiida_mlcc.science.methods import near_miss
 from aiida_mlcc.science.snapshots import Snapshots
 
 
@@ -77,7 +78,7 @@ def describe(
     :param primitive: the primitive cell, looked for where it is None.
     :raises aiida_mlcc.science.crystal.CrystalError: where the frames are no supercells of `primitive`.
     """
-    accounts = dict(files or {})
+    accounts = {method: _with_near_miss(method, account) for method, account in (files or {}).items()}
     sites = find_sites(snapshots, primitive)
     report = DatasetReport(
         formula=str(snapshots.atoms(0).symbols.formula.format('metal')),
@@ -95,3 +96,10 @@ def describe(
         files=accounts,
     )
     return report, sites.primitive
+
+
+def _with_near_miss(method: str, account: Account) -> Account:
+    if (meant := near_miss(method)) is None:
+        return account
+    remark = f'{method} is stored as a method of its own: if {meant} is meant, import the file again under that name'
+    return replace(account, remarks=(*account.remarks, remark))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,12 @@ CONTRIBUTIONS = {
 }
 """Named contributions (eV per cell) that add up to the energy of a method; corrections are optional."""
 
+ELSEWHERE = (
+    'BCCD', 'BCCD(T)', 'CC2', 'CC3', 'CCD', 'CEPA', 'CISD', 'FCI', 'LCCD', 'QCISD', 'QCISD(T)', 'MP3', 'MP4', 'MP2.5',
+)  # fmt: skip
+"""Methods that the engines here do not calculate, of names that are close to those of others."""
+
+_CLOSE = 0.75
 _OPTIONAL_ENDINGS = ('_basis_set', '_finite_size')
 
 LONGEST_NAME = 40
@@ -96,6 +103,22 @@ def refuse_name(method: str) -> str | None:
     if usual_kind(method) in (CONTROL, PREDICTED):
         return f'{method!r} is the name of a force field, not of a method'
     return None if len(method) <= LONGEST_NAME else f'{method!r} is longer than {LONGEST_NAME} characters'
+
+
+def near_miss(method: str) -> str | None:
+    """Return the method of the table that a name may have been meant for, None where it is that or clearly another.
+
+    A name that holds one of the table whole, as CCSDT and PBE0 do, is another, unless a bracket of it is missing.
+    """
+    plain = method.casefold()
+    known = {name.casefold(): name for name in SLUGS}
+    if plain in known or plain in {name.casefold() for name in ELSEWHERE}:
+        return None
+    whole = plain.count('(') == plain.count(')')
+    if whole and any(name in plain for name in known):
+        return None
+    found = get_close_matches(plain, known, n=1, cutoff=_CLOSE)
+    return known[found[0]] if found else None
 
 
 def control_of(base_method: str) -> str:

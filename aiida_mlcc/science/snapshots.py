@@ -242,7 +242,7 @@ class Snapshots:
             if tuple(atoms.get_chemical_symbols()) != symbols:
                 raise SnapshotsError(f'frame {frame} holds other species, or in another order, than frame 0')
             if not atoms.pbc.all() or atoms.cell.rank < 3:
-                raise SnapshotsError(f'frame {frame} is no crystal: it needs three lattice vectors, all periodic')
+                raise SnapshotsError(f'frame {frame} is not a crystal: it needs three lattice vectors, all periodic')
         return cls(symbols, np.array([a.cell.array for a in images]), np.array([a.positions for a in images]))
 
 

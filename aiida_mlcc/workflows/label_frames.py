@@ -196,7 +196,7 @@ class LabelFramesWorkChain(RollingMixin, WorkChain):
 
 def refuse_budget(node: orm.Float, _: Any) -> str | None:
     """Refuse a budget of nothing."""
-    return None if node.value > 0 else f'{node.value} core hours are no budget: give a number above 0'
+    return None if node.value > 0 else f'must be above 0 core hours, not {node.value}'
 
 
 def _refuse(inputs: Mapping[str, Any], _: Any) -> str | None:

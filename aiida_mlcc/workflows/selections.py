@@ -42,7 +42,7 @@ def refuse_selections(
         common['n'] = rounds['most']
     for where, asked in {'': common, **{f'{PER_METHOD}.{method}: ': one for method, one in own.items()}}.items():
         if not isinstance(asked, Mapping):
-            return f'{where}{asked!r} is no selection: give its kind'
+            return f'{where}{asked!r} is not a selection: give its `kind`'
         try:
             refuse_selection(n_frames, asked)
         except SelectionError as error:

@@ -305,3 +305,12 @@ def test_the_published_diamond_is_imported_from_a_copy(published_data, dataset, 
     report = found['mlphonons-diamond']
     assert report['n_labelled'] == dict.fromkeys(['PBE', 'HF', 'MP2', 'CCSD', 'CCSD(T)'], 200)
     assert report['crystal']['space_group'] == 'Fd-3m'
+
+
+def test_a_mistyped_method_is_imported_with_a_remark(dataset, name, base, hf):
+    words = ('import', name, '--base', base, '--base-method', 'PBE', '--label', f'CSSD(T)={hf}', '--json')
+    result = dataset(*words)
+    assert result.exit_code == 0
+    found = json.loads(result.output)
+    assert found['n_labelled'] == {'PBE': N_FRAMES, 'CSSD(T)': N_FRAMES - 1}
+    assert any('if CCSD(T) is meant' in remark for remark in found['files']['CSSD(T)']['remarks'])

@@ -215,7 +215,7 @@ def test_a_file_overrides_the_protocol_and_set_overrides_the_file(command, lif, 
 @pytest.mark.parametrize('text', ['- methods', 'a: [', 'HF'])
 def test_a_file_that_overrides_nothing_is_a_sentence(tmp_path, text):
     (tmp_path / 'settings.yaml').write_text(text)
-    with pytest.raises(click.UsageError, match=r'is no YAML|must be a mapping of inputs'):
+    with pytest.raises(click.UsageError, match=r'cannot be read as YAML|must be a mapping of inputs'):
         read_overrides(tmp_path / 'settings.yaml')
 
 
@@ -299,8 +299,8 @@ def test_numbers_and_names_with_commas_are_lists_of_inputs_and_names_of_the_sche
 @pytest.mark.parametrize(
     ('words', 'sentence'),
     [
-        (['--option', 'queue=gpu'], '--option queue: no scheduler option; choose from'),
-        (['--train-option', 'queue=gpu'], '--train-option queue: no scheduler option'),
+        (['--option', 'queue=gpu'], '--option queue: AiiDA does not know this scheduler option; choose from'),
+        (['--train-option', 'queue=gpu'], '--train-option queue: AiiDA does not know'),
         (['--set', 'methods=3'], '`methods` is 3: give methods'),
         (['--set', 'vacf_methods={a: 1}'], '`vacf_methods` is'),
     ],

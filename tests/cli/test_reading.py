@@ -42,7 +42,7 @@ def test_an_identifier_nobody_has_is_a_sentence(command, run, words):
 
 def test_a_node_of_another_kind_is_a_sentence(command, run):
     result = command('results', orm.Int(1).store().pk)
-    assert 'is neither a process nor the result' in last_line(result)
+    assert 'is not a process, and no WorkChain' in last_line(result)
 
 
 def test_status_tells_the_reason_of_what_failed(command, run):

@@ -99,7 +99,7 @@ def test_more_points_at_a_time_than_a_worker_holds(campaign):
 
 
 def test_budget_of_nothing(campaign):
-    refused(lambda: campaign.builder(helium(1), max_core_hours=0.0), 'are no budget')
+    refused(lambda: campaign.builder(helium(1), max_core_hours=0.0), 'must be above 0 core hours')
 
 
 def test_snapshots_without_dft_labels_where_a_difference_to_them_is_asked(python, crystal):

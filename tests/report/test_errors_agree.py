@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from aiida_mlcc.report.arrays import curves_of_run
+from aiida_mlcc.report.outputs import outputs_of
 from aiida_mlcc.report.page_figures import readout_data
 from aiida_mlcc.report.print_figures import dispersion_of_all
 from aiida_mlcc.report.publication.captions import figures_with_captions
 from aiida_mlcc.report.publication.make_figures import read_bands
+from aiida_mlcc.report.publication.run_content import _columns
+from aiida_mlcc.report.publication.verify_bundle import read_table
 from aiida_mlcc.report.results import results_of
 from tests.report.read_page import findings_of
 
@@ -95,3 +98,11 @@ def test_results_say_what_the_errors_of_the_bands_are(run):
         'HF': 'members',
         'CCSD(T)': 'error budget',
     }
+
+
+def test_a_bundle_traces_it_to_the_node_of_the_budget(written, run):
+    errors = outputs_of(run.master)['band_errors__ccsd_t']
+    table = read_table(written[0] / 'bands_ccsd_t.csv')
+    columns = _columns('bands', table, [run.dispersion['CCSD(T)'], errors])
+    assert columns['sd'] == {'node': errors.uuid, 'array': 'sd', 'by_branch': True}
+    assert columns['sd_members'] == {'node': run.dispersion['CCSD(T)'].uuid, 'array': 'sd', 'by_branch': True}

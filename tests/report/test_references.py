@@ -50,7 +50,7 @@ def test_csv_says_the_same_as_yaml(tmp_path):
     [
         ({'unit': 'Ry'}, "mine.yaml, point 1 has the unknown unit 'Ry': give one of cm-1, THz, meV"),
         ({'unit': None}, 'mine.yaml, point 1 has no `unit`'),
-        ({'value': 'high'}, 'a value that is no number'),
+        ({'value': 'high'}, 'a value that is not a number'),
         ({'value': float('nan')}, 'values are finite'),
         ({'modes': [0]}, 'modes count from 1'),
         ({'label': None}, 'needs one of `label` and `qpoint`'),

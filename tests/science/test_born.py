@@ -67,7 +67,7 @@ def test_atoms_that_symmetry_makes_equal_are_given_once_as_phonopy_has_it():
         (BORN.replace('1.04', 'nan'), 'not a number'),
         (BORN.replace(DIELECTRIC, '0 0 0 0 0 0 0 0 0'), 'eigenvalue below 1'),
         (BORN.replace(DIELECTRIC, '1e5 0 0 0 1e5 0 0 0 1e5'), 'a metal, which has no Born charges'),
-        (BORN.replace(DIELECTRIC, '1.96 1.96 1.96'), 'line 2 of the BORN file is no tensor'),
+        (BORN.replace(DIELECTRIC, '1.96 1.96 1.96'), 'line 2 of the BORN file is not a tensor'),
         ('# nothing\n', 'fewer than three lines'),
     ],
 )

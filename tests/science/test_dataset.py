@@ -263,7 +263,7 @@ def test_a_file_that_breaks_off_is_a_sentence(tmp_path, frames):
         (b'a poem\n', r'line 1: the number of atoms of frame 0 should stand here'),
         (b'\xff\xfe\x00', 'holds no text'),
         (b'1\nenergy=-1\nLi x y z\n', 'frame 0 cannot be read as extended XYZ'),
-        (b'1\nenergy=-1\nLi 0 0 0\n', 'frame 0 is no crystal'),
+        (b'1\nenergy=-1\nLi 0 0 0\n', 'frame 0 is not a crystal'),
         (
             b'1\nenergy=-1 Lattice="2 0 0 0 2 0 0 0 2"\nLi nan 0 0\n',
             'a position or a cell with a number that is not finite',

@@ -11,6 +11,7 @@ from aiida_mlcc.science.methods import (
     compose_energy,
     in_order,
     method_of,
+    near_miss,
     refuse_name,
     slug_of,
 )
@@ -85,3 +86,19 @@ def test_a_missing_part_is_named():
         compose_energy('CCSD(T)', {'hf': -1.0, 'ccsd': -0.1})
     with pytest.raises(UnknownMethod, match="'PBE' has no wave-function contributions"):
         compose_energy('PBE', PARTS)
+
+
+@pytest.mark.parametrize(
+    ('method', 'meant'),
+    [('CSSD(T)', 'CCSD(T)'), ('CCSD(T', 'CCSD(T)'), ('CSSD', 'CCSD'), ('ccsd', None), ('CCSD(T)', None)],
+)
+def test_a_mistyped_name_is_near_one_of_the_table(method, meant):
+    assert near_miss(method) == meant
+
+
+@pytest.mark.parametrize(
+    'method',
+    ['PBEsol', 'r2SCAN', 'RPA', 'DMC', 'AFQMC', 'PBE0', 'RPBE', 'CCSDT', 'CCSD(T)-F12', 'QCISD(T)', 'MP3', 'B3LYP'],
+)
+def test_another_method_is_not_taken_for_a_mistyped_one(method):
+    assert near_miss(method) is None

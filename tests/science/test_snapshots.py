@@ -165,7 +165,7 @@ def test_images_that_are_no_frames_of_one_crystal_are_refused():
     crystal = bulk('LiH', 'rocksalt', a=4.0)
     with pytest.raises(SnapshotsError, match='frame 1 holds other species'):
         Snapshots.from_atoms([crystal, crystal[::-1]])
-    with pytest.raises(SnapshotsError, match='frame 0 is no crystal'):
+    with pytest.raises(SnapshotsError, match='frame 0 is not a crystal'):
         Snapshots.from_atoms([Atoms('LiH', positions=np.eye(3)[:2])])
     with pytest.raises(SnapshotsError, match='no frames'):
         Snapshots.from_atoms([])

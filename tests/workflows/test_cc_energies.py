@@ -159,7 +159,7 @@ def test_labels_of_other_settings_are_not_added_to(python):
         ({'selection': {'kind': 'random', 'n': 9}}, '9 frames asked for, of 3'),
         ({'engine': {'conv_tol': -1.0}}, 'must be above 0'),
         ({'batch_size': 0}, 'must be at least 1'),
-        ({'min_success_fraction': 2.0}, 'no fraction'),
+        ({'min_success_fraction': 2.0}, 'between 0 and 1'),
     ],
 )
 def test_bad_input_is_refused_at_submission(python, overrides, reason):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from aiida_mlcc.science.fit.delta import FitInput
 from aiida_mlcc.science.fit.delta_features import candidate_bases, delta_problem
+from aiida_mlcc.science.fit.force_constants import ForceConstants, fitter
 from aiida_mlcc.science.fit.label_evidence import determined_shares, suspicious_labels, undetermined_modes
 from aiida_mlcc.science.fit.mapped_frames import mapped_frames
 from aiida_mlcc.science.fit.ridge import Problem, prepare
@@ -64,6 +66,31 @@ def test_of_frames_along_the_optical_mode_at_gamma_others_are_named_and_this_one
     assert round(optical, 3) not in named
     assert round(min(mode.frequency_cm1 for mode in modes), 3) in named
     assert [entry['share'] for entry in found] == sorted(entry['share'] for entry in found)
+
+
+def test_the_errors_of_a_fit_name_the_modes_that_its_labels_do_not_determine() -> None:
+    """Forces of the base tell all modes, energies of the other method those along which their frames move."""
+    cell, primitive = rocksalt_cube(), rocksalt()
+    base, other = spring_term(primitive, 3.0), spring_term(primitive, 3.0, 7.0, 3.0)
+    random = np.random.default_rng(0)
+    is_lithium = np.array(cell.get_chemical_symbols()) == 'Li'
+    optical = np.where(is_lithium, 0.1, -0.03)[:, None]
+    alternating = 0.1 * (is_lithium * np.where(np.isclose(cell.get_scaled_positions()[:, 0] % 1, 0.5), -1, 1))[:, None]
+    # A single mode would be described by rescaling alone, and no mode be named.
+    along = random.normal(size=(30, 1, 3)) * optical + random.normal(size=(30, 1, 3)) * alternating
+    everywhere = random.normal(scale=0.03, size=(30, 8, 3))
+    moved = np.concatenate([along, everywhere])
+    labels = {'PBE': spring_label(base, cell, moved), 'HF': spring_label(other, cell, moved)}
+    energies = labels['HF'].energies.copy()
+    named = {}
+    for few in (True, False):
+        energies[30:] = np.nan if few else labels['HF'].energies[30:]
+        snapshots = snapshots_of(cell, moved, {'PBE': labels['PBE'], 'HF': Label(energies.copy())})
+        settings = ForceConstants.of({**ForceConstants.defaults(), 'anharmonic': False, 'n_samples': 2})
+        given = FitInput(snapshots, 'PBE', settings, 0, primitive)
+        named[few] = fitter(given)('HF').errors['undetermined_modes']
+    assert named[True]
+    assert len(named[False]) < len(named[True])
 
 
 def energies(wrong: dict[int, float], n: int = 40) -> Problem:
