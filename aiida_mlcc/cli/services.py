@@ -131,7 +131,10 @@ def _n_ready(broker: Any) -> int:
         connection = await aio_pika.connect(broker.get_url())
         async with connection:
             channel = await connection.channel()
-            queue = await channel.declare_queue(get_launch_queue_name(broker._prefix), passive=True)
+            try:
+                queue = await channel.declare_queue(get_launch_queue_name(broker._prefix), passive=True)
+            except aio_pika.exceptions.ChannelNotFoundEntity:
+                return 0  # no daemon has made it yet
             return int(queue.declaration_result.message_count or 0)
 
     return asyncio.run(count())

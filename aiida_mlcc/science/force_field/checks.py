@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.science.force_field.kinds import ForceFieldError
 
-_KEYS = {'terms': list, 'constants': Mapping}
-_KEYS_OF_A_TERM = {'kind': str, 'settings': Mapping, 'arrays': list, 'trained_on': Mapping, 'content_hash': str}
-_IN_WORDS: dict[type, str] = {list: 'a list', Mapping: 'a mapping', str: 'text'}
+_KEYS: dict[str, Any] = {'terms': list, 'constants': Mapping}
+_KEYS_OF_A_TERM: dict[str, Any] = {'kind': str, 'settings': Mapping, 'arrays': list, 'trained_on': Mapping, 'content_hash': str}
+_IN_WORDS: dict[Any, str] = {list: 'a list', Mapping: 'a mapping', str: 'text'}
 
 LARGEST_FACTOR = 1e6
 """No weight of a term and no scale of a base is that large."""
@@ -48,7 +48,7 @@ def check_description(description: Any) -> None:
         raise ForceFieldError('the force field is empty: it has no terms and no constants')
 
 
-def _check_parts(what: str, content: Any, keys: Mapping[str, type]) -> None:
+def _check_parts(what: str, content: Any, keys: Mapping[str, Any]) -> None:
     if not isinstance(content, Mapping):
         raise ForceFieldError(f'{what} is {type(content).__name__} and not a mapping')
     for key, kind in keys.items():
