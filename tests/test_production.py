@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -148,8 +149,9 @@ def is_over(state: Any) -> bool:
 
 
 @pytest.fixture(scope='module')
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with services_at(tmp_path_factory.mktemp('services')) as services:
+def site() -> Iterator[Site]:
+    # Not in pytest's folder, which PostgreSQL's own user may not enter.
+    with TemporaryDirectory(prefix='services-') as folder, services_at(Path(folder)) as services:
         found = Site(services)
         found.verdi('daemon', 'start', '2')
         yield found

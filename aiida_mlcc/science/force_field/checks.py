@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from aiida_mlcc.science.force_field.kinds import ForceFieldError
 
 _KEYS: dict[str, Any] = {'terms': list, 'constants': Mapping}
-_KEYS_OF_A_TERM: dict[str, Any] = {'kind': str, 'settings': Mapping, 'arrays': list, 'trained_on': Mapping, 'content_hash': str}
+_KEYS_OF_A_TERM: dict[str, Any] = {
+    'kind': str,
+    'settings': Mapping,
+    'arrays': list,
+    'trained_on': Mapping,
+    'content_hash': str,
+}
 _IN_WORDS: dict[Any, str] = {list: 'a list', Mapping: 'a mapping', str: 'text'}
 
 LARGEST_FACTOR = 1e6
