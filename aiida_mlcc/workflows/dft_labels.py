@@ -18,6 +18,7 @@ from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.jobs.ports import structure_port, supercell_port, symprec_port
 from aiida_mlcc.runtime.evaluate_settings import Evaluate
 from aiida_mlcc.science.settings import Group
+from aiida_mlcc.workflows.dft_md import refuse_cell
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 
 
@@ -34,7 +35,7 @@ class DFTLabelsWorkChain(ProtocolMixin, WorkChain):
         symprec_port(spec)
         settings_port(spec, 'engine', FORCES, help='Where energies and forces come from, with all its settings.')
         label_ports(spec)
-        spec.inputs.validator = _refuse_places
+        spec.inputs.validator = _refuse
 
     @classmethod
     def get_builder_from_protocol(
@@ -74,6 +75,8 @@ def labels_of(node: orm.ProcessNode) -> tuple[SnapshotsData | None, list[dict[st
     return None, []
 
 
-def _refuse_places(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
-    """Refuse an engine without the code that labels structures with it."""
-    return force_engine(inputs['engine']).refuse_places(inputs) if 'engine' in inputs else None
+def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+    """Refuse an engine without the code that labels structures with it, or that cannot calculate the supercell."""
+    if 'engine' not in inputs:
+        return None
+    return force_engine(inputs['engine']).refuse_places(inputs) or refuse_cell(inputs)

@@ -21,6 +21,7 @@ from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces, p
 from aiida_mlcc.science.snapshots import Snapshots
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
+from aiida_mlcc.workflows.reference import ReferenceWorkChain
 
 DEFAULTS = QuantumEspressoForces.defaults()
 
@@ -158,6 +159,34 @@ def test_dynamics_is_refused_in_a_sentence(interpreter, crystal) -> None:
     overrides = {'engine': {'name': 'quantumespresso'}, 'md': {'parameters': {'time_step_fs': 1.0}}}
     builder = DFTMDWorkChain.get_builder_from_protocol(interpreter, crystal, 'fast', overrides=overrides)
     assert 'Quantum ESPRESSO, which has no dynamics here' in (wrong(builder) or '')
+
+
+@pytest.mark.parametrize(
+    ('changed', 'reason'),
+    [
+        ({'kpoints': [2, 2, 1]}, 'less symmetry than the cell'),
+        ({'kpoints': [2, 2, 2], 'kpoints_shift': [1, 1, 1]}, 'nothing'),
+        ({'pseudo_family': 'nowhere'}, "no family 'nowhere'"),
+    ],
+)
+def test_reference_displacements_that_cannot_be_are_refused_before_a_job(
+    aiida_localhost, crystal, monkeypatch, changed, reason
+) -> None:
+    def refuse(symbols: Any, settings: Any) -> str | None:
+        return "no family 'nowhere'" if settings['pseudo_family'] == 'nowhere' else None
+
+    monkeypatch.setattr(engine_module, 'refuse_potentials', refuse)
+    monkeypatch.setattr(engine_module, 'valence', lambda symbols, settings: {'Li': 3.0, 'F': 7.0})
+    pw = orm.InstalledCode(
+        label='pw',
+        computer=aiida_localhost,
+        filepath_executable='/bin/pw.x',
+        default_calc_job_plugin='quantumespresso.pw',
+    ).store()
+    builder = ReferenceWorkChain.get_builder_from_protocol(
+        pw, crystal, engine={**DEFAULTS, **changed}, overrides={'supercell_matrix': [2, 2, 2]}
+    )
+    assert reason in (wrong(builder) or 'nothing')
 
 
 @pytest.mark.parametrize(('sampling', 'reason'), [('thermal', None), ('md', 'which has no dynamics here')])
