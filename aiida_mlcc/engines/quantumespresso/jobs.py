@@ -92,6 +92,8 @@ def pw_job(
     }
 
 
-def why(node: orm.ProcessNode) -> str:
-    """Return how a job ended, in a sentence."""
-    return node.exit_message or f'{node.process_label}<{node.pk}> ended as {node.process_state.value}.'
+def why(node: orm.CalcJobNode) -> str:
+    """Return how a job ended, in a sentence, with the last line of its errors: a program that is not there says so."""
+    reason = node.exit_message or f'{node.process_label}<{node.pk}> ended as {node.process_state.value}.'
+    lines = [line.strip() for line in (node.get_scheduler_stderr() or '').splitlines() if line.strip()]
+    return f'{reason.rstrip(".")}; its last line of errors is: {lines[-1]}' if lines else reason

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from aiida import orm
+from aiida.common.exceptions import NotExistent
 from aiida.engine import Process
 from aiida.engine.processes.ports import PortNamespace
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -88,7 +89,7 @@ def _with_an_empty_level(snapshots: SnapshotsData, settings: Mapping[str, Any]) 
 def why_no_label(node: orm.CalcJobNode) -> str | None:
     """Return why a job gives no label, in a sentence, or None."""
     if not node.is_finished_ok:
-        return why(node)
+        return _overlap_of(node) or why(node)
     if XML not in node.outputs.retrieved.list_object_names():
         return f'{node.process_label}<{node.pk}> left no {XML}'
     try:
@@ -97,13 +98,25 @@ def why_no_label(node: orm.CalcJobNode) -> str | None:
         return str(error)
     if not run.converged:
         return 'the electrons did not converge'
+    return _overlap(node, run.gap)
+
+
+def _overlap_of(node: orm.CalcJobNode) -> str | None:
+    """Return that a job failed for want of a gap: the electrons of a metal do not converge with fixed occupations."""
+    try:
+        return _overlap(node, parse_pw_xml(node.outputs.retrieved.get_object_content(XML, 'rb')).gap)
+    except (PwXmlError, OSError, NotExistent):
+        return None
+
+
+def _overlap(node: orm.CalcJobNode, gap: float | None) -> str | None:
     fixed = node.inputs.parameters.get_dict()['SYSTEM'].get('occupations') == 'fixed'
-    if fixed and run.gap is not None and run.gap <= 0:
-        return (
-            f'occupied and empty levels overlap by {-run.gap:.3g} eV on the mesh of k-points: fixed occupations need a '
-            'gap; for a metal, set `degauss`'
-        )
-    return None
+    if not fixed or gap is None or gap > 0:
+        return None
+    return (
+        f'occupied and empty levels overlap by {-gap:.3g} eV on the mesh of k-points: fixed occupations need a gap; '
+        'for a metal, set `degauss`'
+    )
 
 
 def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from aiida_mlcc.engines.quantumespresso import potentials
 from aiida_mlcc.engines.quantumespresso.born import QuantumEspressoBornWorkChain
 from aiida_mlcc.engines.quantumespresso.engine import FORCES
 from aiida_mlcc.engines.quantumespresso.functions import quantumespresso_labels
+from aiida_mlcc.engines.quantumespresso.labels import why_no_label
 from aiida_mlcc.engines.quantumespresso.pw_xml import PwXmlError, parse_pw_xml
 from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces, pw_parameters
 from aiida_mlcc.science.snapshots import Snapshots
@@ -77,6 +79,36 @@ def test_labels_are_those_of_the_frames_whose_folders_were_retrieved(aiida_profi
     assert label.energies[0] == pytest.approx(-1.25 * Hartree)
     assert label.source == {'engine': 'quantumespresso', 'version': 'Quantum ESPRESSO 6.7'}
     assert found.kinds['PBEsol'] == 'dft'
+
+
+def failed(content: bytes | None = None, errors: str | None = None) -> Any:
+    """A job that ended without converged electrons."""
+    folder = orm.FolderData()
+    if content is not None:
+        folder.base.repository.put_object_from_bytes(content, 'data-file-schema.xml')
+    return SimpleNamespace(
+        is_finished_ok=False,
+        exit_message='There is no output.',
+        get_scheduler_stderr=lambda: errors,
+        outputs=SimpleNamespace(retrieved=folder),
+        inputs=SimpleNamespace(parameters=orm.Dict(pw_parameters(DEFAULTS))),
+    )
+
+
+@pytest.mark.parametrize(
+    ('node', 'reason'),
+    [
+        (lambda: failed(), 'There is no output.'),
+        (
+            lambda: failed(errors='a\n\nline 9: pw.x: not found\n'),
+            'its last line of errors is: line 9: pw.x: not found',
+        ),
+        (lambda: failed(xml('false')), 'There is no output.'),
+        (lambda: failed(xml('false', lowest=0.05)), 'levels overlap by 4.08 eV on the mesh of k-points'),
+    ],
+)
+def test_job_that_failed_says_why_a_metal_before_all(aiida_profile, node: Any, reason: str) -> None:
+    assert reason in (why_no_label(node()) or '')
 
 
 def test_exact_exchange_is_summed_over_the_differences_of_the_points_of_the_mesh() -> None:
