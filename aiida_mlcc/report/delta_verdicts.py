@@ -57,8 +57,9 @@ def undetermined_lines(results: Mapping[str, Any]) -> list[str]:
         )
         more = f' and {len(modes) - _NAMED} more' if len(modes) > _NAMED else ''
         lines.append(
-            f'{method}: the labels do not determine the change of {len(modes)} modes of the base: {told}{more}. '
-            'Label structures that move along them.'
+            f'{method}: the labels do not determine how {len(modes)} {"mode" if len(modes) == 1 else "modes"} of the '
+            f'base change: {told}{more}. '
+            'Label structures that move along these.'
         )
     return lines
 

@@ -83,7 +83,7 @@ def test_the_table_has_a_row_for_all_members_of_one_fit(judged):
 def test_modes_that_labels_do_not_determine_are_named(judged):
     results = results_of(judged)
     (line,) = undetermined_lines(results)
-    assert line.startswith('CCSD(T): the labels do not determine the change of 2 modes of the base: 52 cm⁻¹ at (0 0 0)')
+    assert line.startswith('CCSD(T): the labels do not determine how 2 modes of the base change: 52 cm⁻¹ at (0 0 0)')
     assert undetermined_table(results).groups[0][1][0] == ['(0 0 0)', '52.0', '1 %']
     assert line in page_of(judged).words
 

@@ -9,7 +9,7 @@ from ase.build import bulk
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.report.imaginary import imaginary_lines
-from aiida_mlcc.report.outputs import by_method
+from aiida_mlcc.report.outputs import by_method, outputs_of
 from aiida_mlcc.report.results import results_of, to_json
 from aiida_mlcc.report.text import error_lines, failure_lines, mode_groups, table
 from aiida_mlcc.science.snapshots import Label, Snapshots
@@ -194,3 +194,21 @@ def test_outputs_of_methods_of_any_name_are_found_in_order(aiida_profile):
     outputs['special_points__r2scan'] = orm.Dict()
     process = finished({name: node.store() for name, node in outputs.items()})
     assert list(by_method(process, 'special_points')) == ['r2SCAN', 'HF', 'RPA']
+
+
+def test_an_instability_that_data_determine_is_not_hidden_by_a_lower_mode_elsewhere(run):
+    """X, which the training cell holds, at −20 cm⁻¹, and L, which it does not, at −100 cm⁻¹."""
+    bands = run.dispersion['LDA'].clone()
+    members = bands.get_array('members').copy()
+    members[0, 4, 0], members[0, 5, 0], members[1, 5, 0] = -20.0, -100.0, -90.0
+    bands.set_array('members', members)
+    bands.base.attributes.set('members', ['seed_5192', 'seed_5391'])
+    process = finished({**outputs_of(run.master), 'dispersion__lda': bands.store()})
+    found = results_of(process)['methods']['LDA']['imaginary_modes']
+    assert [(mode['member'], mode['frequency_cm1'], mode['determined']) for mode in found] == [
+        ('seed_5192', -100.0, False),
+        ('seed_5391', -90.0, False),
+        ('seed_5192', -20.0, True),
+    ]
+    (line,) = imaginary_lines(process)
+    assert 'in seed_5192, the lowest -20 cm⁻¹ at (0.5 0 0.5): the crystal is not stable in this model' in line

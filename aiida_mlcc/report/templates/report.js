@@ -81,6 +81,8 @@
     return {
       'font.size': size,
       'xaxis2.title.font.size': small ? 9.5 : 14,
+      'xaxis2.nticks': small ? 2 : 3,
+      'xaxis2.tickangle': 0,
       'margin.l': small ? 46 : 64,
       'margin.r': small ? 8 : 14,
       'margin.b': small ? 62 : 66,
