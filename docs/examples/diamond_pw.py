@@ -47,7 +47,13 @@ for sign in (1, -1):
 outputs, node = run_get_node(
     QuantumEspressoLabelsWorkChain,
     snapshots=SnapshotsData(Snapshots.from_atoms(frames)),
-    engine={**QuantumEspressoForces.defaults(), 'method': 'PBE', 'pseudo_family': family, 'kpoints': [4, 4, 4]},
+    engine={
+        **QuantumEspressoForces.defaults(),
+        'method': 'PBE',
+        'pseudo_family': family,
+        'kpoints': [4, 4, 4],
+        'kpoints_shift': [1, 1, 1],
+    },
     quantumespresso={'code': pw},
 )
 if not node.is_finished_ok:

@@ -16,6 +16,9 @@ from aiida_mlcc.jobs.inputs import Options, merge
 PLACE = NAME
 """The namespace that says where Quantum ESPRESSO runs."""
 
+_STOP = 'STOP'
+"""How pw.x and ph.x end in their errors, whatever happened."""
+
 _PW, _PH = 'quantumespresso.pw', 'quantumespresso.ph'
 
 
@@ -95,5 +98,6 @@ def pw_job(
 def why(node: orm.CalcJobNode) -> str:
     """Return how a job ended, in a sentence, with the last line of its errors: a program that is not there says so."""
     reason = node.exit_message or f'{node.process_label}<{node.pk}> ended as {node.process_state.value}.'
-    lines = [line.strip() for line in (node.get_scheduler_stderr() or '').splitlines() if line.strip()]
+    lines = [line.strip() for line in (node.get_scheduler_stderr() or '').splitlines()]
+    lines = [line for line in lines if line and not line.startswith(_STOP)]
     return f'{reason.rstrip(".")}; its last line of errors is: {lines[-1]}' if lines else reason

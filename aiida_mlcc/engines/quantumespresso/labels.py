@@ -18,7 +18,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.quantumespresso.functions import quantumespresso_labels, quantumespresso_structures
 from aiida_mlcc.engines.quantumespresso.jobs import PLACE, pw_job, quantumespresso_ports, why
 from aiida_mlcc.engines.quantumespresso.potentials import potentials, refuse_potentials, valence
-from aiida_mlcc.engines.quantumespresso.pw_xml import XML, PwXmlError, parse_pw_xml
+from aiida_mlcc.engines.quantumespresso.pw_xml import XML, PwXmlError, gap_of, parse_pw_xml
 from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces, keywords, source_of
 from aiida_mlcc.engines.single_points import SinglePointsWorkChain, refuse_frames
 
@@ -104,8 +104,8 @@ def why_no_label(node: orm.CalcJobNode) -> str | None:
 def _overlap_of(node: orm.CalcJobNode) -> str | None:
     """Return that a job failed for want of a gap: the electrons of a metal do not converge with fixed occupations."""
     try:
-        return _overlap(node, parse_pw_xml(node.outputs.retrieved.get_object_content(XML, 'rb')).gap)
-    except (PwXmlError, OSError, NotExistent):
+        return _overlap(node, gap_of(node.outputs.retrieved.get_object_content(XML, 'rb')))
+    except (OSError, NotExistent):
         return None
 
 

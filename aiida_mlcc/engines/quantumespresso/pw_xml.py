@@ -56,6 +56,15 @@ def parse_pw_xml(content: bytes) -> PwRun:
     )
 
 
+def gap_of(content: bytes) -> float | None:
+    """Return the gap of a run without energy or forces, too, eV; None where the file does not say it."""
+    try:
+        output = ElementTree.fromstring(content).find('output')
+    except ElementTree.ParseError:
+        return None
+    return None if output is None else _gap(output)
+
+
 def _gap(output: ElementTree.Element) -> float | None:
     levels = []
     for point in output.iterfind('band_structure/ks_energies'):
