@@ -32,10 +32,8 @@ computer.transport_type, computer.scheduler_type = 'core.local', 'core.slurm'
 computer.store().set_minimum_job_poll_interval(2)
 computer.set_default_mpiprocs_per_machine(1)
 computer.configure(safe_interval=0)
-prepend = 'export OMP_NUM_THREADS=1 PYTHONPATH={root}'
-code = orm.InstalledCode('python', computer=computer, filepath_executable=sys.executable)
-code.label, code.prepend_text = 'python', 'export OMP_NUM_THREADS=1'
-code.store()
+own = {{'label': 'python', 'prepend_text': 'export OMP_NUM_THREADS=1'}}
+orm.InstalledCode(computer=computer, filepath_executable=sys.executable, **own).store()
 """
 
 SUBMIT = """
@@ -112,7 +110,7 @@ class Site:
         self.verdi('config', 'set', 'daemon.timeout', '60')
         self.verdi('config', 'set', 'transport.task_retry_initial_interval', '1')
         self.verdi('config', 'set', 'transport.task_maximum_attempts', '2')
-        self.python(PREPARE.format(folder=self.folder, root=ROOT))
+        self.python(PREPARE.format(folder=self.folder))
 
     def run(self, *words: str) -> str:
         done = subprocess.run(

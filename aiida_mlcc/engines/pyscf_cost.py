@@ -52,16 +52,35 @@ class EnergyCost:
     disk_gb: float
 
 
-def energy_cost(settings: Mapping[str, Any], symbols: Sequence[str], methods: Sequence[str]) -> EnergyCost | None:
-    """Return what the energies of one structure cost; None for a basis or pseudopotentials that are not known."""
+@dataclass(frozen=True)
+class OrbitalNumbers:
+    """How large the integrals of a cell are.
+
+    :param n_auxiliary: functions of the density fitting, about.
+    """
+
+    n_occupied: int
+    n_virtual: int
+    n_functions: int
+    n_auxiliary: int
+
+
+def orbital_numbers(settings: Mapping[str, Any], symbols: Sequence[str]) -> OrbitalNumbers | None:
+    """Return how many orbitals a cell has; None for a basis or pseudopotentials that are not known."""
     functions = n_functions(symbols, settings['basis'])
     electrons = valence(symbols, pseudopotential(settings.get('pseudo'), 'HF'))
     if functions is None or electrons is None or any(symbol not in electrons for symbol in symbols):
         return None
-    o = sum(electrons[symbol] for symbol in symbols) // 2
-    v = max(functions - o, 0)
+    occupied = sum(electrons[symbol] for symbol in symbols) // 2
+    return OrbitalNumbers(occupied, max(functions - occupied, 0), functions, _AUXILIARY_PER_FUNCTION * functions)
+
+
+def energy_cost(settings: Mapping[str, Any], symbols: Sequence[str], methods: Sequence[str]) -> EnergyCost | None:
+    """Return what the energies of one structure cost; None for a basis or pseudopotentials that are not known."""
+    if (numbers := orbital_numbers(settings, symbols)) is None:
+        return None
+    o, v, functions, auxiliary = numbers.n_occupied, numbers.n_virtual, numbers.n_functions, numbers.n_auxiliary
     needed = {part for method in methods for part in CONTRIBUTIONS[method]}
-    auxiliary = _AUXILIARY_PER_FUNCTION * functions
     n_kpoints = prod(sampling(settings.get('hf_kpoints')) or [1])
     seconds, floats, on_disk = 0.0, auxiliary * functions**2 / 2, 0.0
     if n_kpoints > 1:

@@ -32,12 +32,14 @@ from aiida_mlcc.engines.cc4s.settings import (
     source_of,
 )
 from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, LabelMaker, Step
+from aiida_mlcc.engines.pyscf_cost import orbital_numbers
 from aiida_mlcc.engines.vasp import engine as vasp
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH
 from aiida_mlcc.engines.vasp.integrals import own_mesh, refuse_chain
 from aiida_mlcc.engines.vasp.jobs import vasp_inputs
 from aiida_mlcc.engines.vasp.settings import n_electrons
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
+from aiida_mlcc.runtime.pyscf_settings import NATURAL_ORBITALS
 
 CITE = {
     'cc4s': ('Cc4s, Coupled Cluster for Solids, and what its manual asks to cite', 'https://manuals.cc4s.org'),
@@ -188,6 +190,21 @@ class Cc4sWithPyscf(Cc4sEngine):
     def refuse_integrals(self, inputs: Inputs) -> str | None:
         """Refuse elements without a basis, and open shells."""
         return pyscf.refuse_cell(integral_settings(inputs['engine'].get_dict()), inputs['snapshots'].get_ase(0))
+
+    def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> dict[str, Any] | None:
+        """Return the numbers of orbitals, and about how many functions fit the density."""
+        integrals = integral_settings(settings)
+        numbers = orbital_numbers(integrals, atoms.get_chemical_symbols())
+        if numbers is None or not numbers.n_virtual:
+            return None
+        per_occupied = integrals[NATURAL_ORBITALS]
+        wanted = numbers.n_virtual if per_occupied is None else max(1, round(per_occupied * numbers.n_occupied))
+        return {
+            'n_occupied': numbers.n_occupied,
+            'n_virtual': min(wanted, numbers.n_virtual),
+            'n_fields': numbers.n_auxiliary,
+            'real': True,
+        }
 
     def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return the electrons that PySCF's pseudopotentials leave."""

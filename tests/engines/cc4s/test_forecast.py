@@ -1,0 +1,35 @@
+"""How large a point is, before its integrals are made."""
+
+from __future__ import annotations
+
+import pytest
+from ase.build import bulk
+
+from aiida_mlcc.engines.cc4s.engine import WITH_PYSCF
+
+DIAMOND = bulk('C', 'diamond', a=3.567, cubic=True)
+"""Eight atoms: 32 electrons, and 32 functions of a minimal basis."""
+
+
+@pytest.mark.parametrize(('natural', 'n_virtual'), [(None, 16), (0.5, 8), (10, 16)])
+def test_orbitals_of_pyscf_s_integrals_are_counted_without_pyscf(natural, n_virtual) -> None:
+    settings = {**WITH_PYSCF.settings.defaults(), 'basis': 'gth-szv', 'natural_orbitals_per_occupied': natural}
+    found = WITH_PYSCF.dimensions(settings, DIAMOND)
+    assert found is not None
+    assert (found['n_occupied'], found['n_virtual'], found['real']) == (16, n_virtual, True)
+
+
+def test_the_number_of_auxiliary_functions_is_about_that_of_pyscf() -> None:
+    """Within a factor of two: the diffuse functions are dropped in a crystal, by how many depends on its density."""
+    pyscf_df = pytest.importorskip('pyscf.df')
+    from pyscf import gto
+
+    atom = gto.M(atom='C', basis='gth-szv', pseudo='gth-hf-rev', spin=2, verbose=0)
+    expected = 8 * pyscf_df.addons.make_auxmol(atom, 'def2-universal-jkfit').nao
+    found = WITH_PYSCF.dimensions({**WITH_PYSCF.settings.defaults(), 'basis': 'gth-szv'}, DIAMOND)
+    assert found is not None
+    assert 0.5 < found['n_fields'] / expected < 2.0
+
+
+def test_an_unknown_basis_has_no_forecast() -> None:
+    assert WITH_PYSCF.dimensions({**WITH_PYSCF.settings.defaults(), 'basis': 'cc-pvdz'}, DIAMOND) is None
