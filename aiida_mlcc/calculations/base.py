@@ -185,7 +185,7 @@ def reference_port(spec: CalcJobProcessSpec) -> None:
         valid_type=SnapshotsData,
         required=False,
         help='Displacements of few atoms in a supercell, with forces of the base method: the harmonic force constants '
-        'of a base are fitted to them in the end.',
+        'of a base are fitted to them in the end, and a network without force constants is fine-tuned on them.',
     )
 
 

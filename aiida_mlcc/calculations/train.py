@@ -33,6 +33,7 @@ class TrainCalculation(RuntimeCalculation):
     """Train one network with one seed: on energies and forces of `method`, or on energies of `method` − `minus`.
 
     A base is told by `structure` how far its frequencies are off, and corrected by force constants with `correction`.
+    With `reference`, a network without force constants of its own learns those of the reference in the end.
     """
 
     TASK = 'train'
@@ -115,14 +116,17 @@ class TrainCalculation(RuntimeCalculation):
                 return f'`snapshots` have no {method} labels to learn from; their methods: {there}'
         is_delta, forces = 'minus' in inputs, inputs.get('forces')
         learns_forces = not is_delta if forces is None else forces.value
-        of_base = ('structure', 'correction', 'born_charges', 'force_constants')
+        of_base = ('structure', 'correction', 'born_charges', 'force_constants', 'reference')
         if is_delta and (given := [name for name in of_base if name in inputs]):
             return f'`{given[0]}` is for a base: leave it out where `minus` asks for a Δ'
         for name in ('correction', 'born_charges', 'force_constants'):
             if name in inputs and 'structure' not in inputs:
                 return f'`{name}` needs `structure`, the primitive cell of the crystal'
-        if 'reference' in inputs and 'force_constants' not in inputs:
-            return '`reference` makes force constants better, and `force_constants` is not asked for'
+        if 'reference' in inputs:
+            if not learns_forces:
+                return '`reference` teaches the harmonic forces of a base, but `forces` is false'
+            if 'structure' not in inputs:
+                return '`reference` needs `structure`, the primitive cell of the crystal'
         if (reason := refuse_reference(inputs, inputs['method'].value)) is not None:
             return reason
         if 'correction' in inputs and not learns_forces:

@@ -159,12 +159,29 @@ def error_lines(results: Mapping[str, Any]) -> list[str]:
                 where = ' '.join(f'{component:.3g}' for component in worst['qpoint'])
                 off = f'off by at most {-worst["shift_cm1"]:+.1f} ± {worst["standard_error_cm1"]:.1f} cm⁻¹ at ({where})'
                 told.append(f'frequencies {off}')
+            if phonons := errors.get('phonons'):
+                told.append(phonon_text(phonons))
             if far := errors.get('long_range'):
                 error = np.hypot(far['statistical'], far['systematic'])
                 told.append(f'dipoles {far["weight"]:.2f} ± {error:.2f} times those of the base')
             if told:
                 members.setdefault((method, ', '.join(told)), []).append(member)
     return [f'{method} {", ".join(names)}: {told}' for (method, told), names in members.items()]
+
+
+def phonon_text(phonons: Mapping[str, Any]) -> str:
+    """Write how far the phonons of a base are from those of its reference displacements."""
+    base, reference = phonons['base'], phonons['reference']
+    shares = {
+        'F': ('free_energy_kJ_mol', 'kJ/mol'),
+        'S': ('entropy_J_K_mol', 'J/K/mol'),
+        'C_V': ('heat_capacity_J_K_mol', 'J/K/mol'),
+    }
+    thermal = ', '.join(f'{name} {base[key]:.2f} ({reference[key]:.2f}) {unit}' for name, (key, unit) in shares.items())
+    return (
+        f'phonons (reference displacements): {phonons["frequencies_mae_cm1"]:.1f} cm⁻¹ off on average, highest '
+        f'{base["highest_cm1"]:.0f} ({reference["highest_cm1"]:.0f}) cm⁻¹, at {phonons["kelvin"]:.0f} K {thermal}'
+    )
 
 
 def failure_lines(failed: Sequence[Mapping[str, Any]]) -> list[str]:

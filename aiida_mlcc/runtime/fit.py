@@ -17,6 +17,7 @@ import numpy as np
 from ase import Atoms
 
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, fitted_kinds
+from aiida_mlcc.runtime.phonon_errors import ReferencePhonons
 from aiida_mlcc.runtime.task import Job, JobError, replacing
 from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.fit.delta import FitError, FitInput
@@ -62,6 +63,10 @@ def run(job: Job) -> None:
             failures.append({'method': method, 'reason': str(error)})
         else:
             errors[method] = fit.errors
+            if role == BASE and given.reference is not None and given.primitive is not None:
+                dipoles = () if given.dipole is None else (given.dipole.term(),)
+                phonons = ReferencePhonons.of(given.reference, given.primitive, method, dipoles)
+                errors[method]['phonons'] = phonons.errors_of(fit.force_field)
             if fit.samples is not None:
                 write_npz(job.folder / f'samples_{slug_of(method)}.npz', fit.samples.to_arrays(), {})
             with replacing(job.folder / (FORCE_FIELD_FOLDER if role == BASE else f'delta_{slug_of(method)}')) as folder:

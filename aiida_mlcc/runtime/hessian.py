@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,9 @@ from ase import Atoms
 
 from aiida_mlcc.runtime.calculators import energy_and_forces
 from aiida_mlcc.runtime.programs import EngineError
-from aiida_mlcc.science.commensurate import NormalModes, normal_modes, one_atom_of_each_site
+from aiida_mlcc.science.commensurate import NormalModes, normal_modes
 from aiida_mlcc.science.crystal import SiteMap
-
-DISPLACEMENT = 0.01
-"""Å, both ways: odd orders beyond the second cancel."""
+from aiida_mlcc.science.finite_displacements import rows_at_rest
 
 
 def primitive_atoms(primitive: Mapping[str, Any]) -> Atoms:
@@ -31,15 +30,7 @@ def modes_at_rest(calculator: Any, atoms: Atoms, site_map: SiteMap) -> tuple[Nor
     :raises EngineError: where a force is missing or not a number.
     """
     symbols = atoms.get_chemical_symbols()
-    rows = {}
-    for atom in one_atom_of_each_site(site_map):
-        row = np.zeros((3, len(atoms), 3))
-        for axis in range(3):
-            for sign in (1, -1):
-                moved = atoms.copy()
-                moved.positions[atom, axis] += sign * DISPLACEMENT
-                row[axis] -= sign * _forces(calculator, moved) / (2 * DISPLACEMENT)
-        rows[atom] = row
+    rows = rows_at_rest(partial(_forces, calculator), atoms, site_map)
     residual = float(np.abs(_forces(calculator, atoms)).max())
     masses = dict(zip(symbols, atoms.get_masses().tolist(), strict=True))
     return normal_modes(rows, site_map, symbols, masses), residual

@@ -1,14 +1,18 @@
 """Task ``train``: a MACE network on the energies and forces of a method, or on the energy difference of two.
 
 ``snapshots.npz`` → ``force_field/``, ``history.jsonl`` (a line an epoch) and ``errors`` in ``output.json``:
-``train_`` and ``valid_energy_rmse_mev_atom`` and ``…_forces_rmse_mev_angstrom``, ``n_train``, ``n_valid``,
-``spread_mev_atom`` of the labels, and for a Δ also what rescaling the energy of the other method by one parameter
-would err on the same held-out frames, ``rescaling_mev_atom``: a network worth having is ``better_than_rescaling``.
+``train_`` and ``valid_energy_rmse_mev_atom`` and ``…_forces_rmse_mev_angstrom``, with forces also those of the hotter
+half of the frames held out (``valid_hot_…``), ``n_train``, ``n_valid``, ``spread_mev_atom`` of the labels, and for a Δ
+also what rescaling the energy of the other method by one parameter would err on the same held-out frames,
+``rescaling_mev_atom``: a network worth having is ``better_than_rescaling``.
 Where the input names the primitive cell of the crystal, the errors tell too what the base leaves to each mode, and a
 ``correction`` may be asked for: see :mod:`aiida_mlcc.runtime.base_judge`. The errors are then those of the corrected
 base, and those of the network alone stand under ``uncorrected``. With Born charges (``polarity``) the dipole–dipole
 energy is a term of its own, and with ``force_constants`` so are force constants fitted to the training frames; the
-network learns what they leave of the labels.
+network learns what they leave of the labels. With ``reference`` displacements and no ``force_constants``, the network
+learns the force constants of the reference in the end (``hessian_epochs``); what it was before is told under
+``before_fine_tuning``. The phonons of a base with a reference are compared with it (``phonons``, see
+:func:`~aiida_mlcc.science.phonon_errors.phonon_errors`).
 """
 
 from __future__ import annotations
@@ -26,10 +30,12 @@ from ase.data import atomic_numbers
 from safetensors import SafetensorError
 
 from aiida_mlcc.runtime.base_judge import BaseJudge
+from aiida_mlcc.runtime.curvature import Curvature
 from aiida_mlcc.runtime.fit import dipole_of, primitive_cell, reference_of
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.graphs import DTYPES, Graph, neighbour_graph
 from aiida_mlcc.runtime.mace_model import Architecture, build, model_of, shifted, term_of
+from aiida_mlcc.runtime.phonon_errors import ReferencePhonons
 from aiida_mlcc.runtime.predictions import Prediction, missing_height, predict, root_mean_square_errors
 from aiida_mlcc.runtime.task import ComputerError, Job, JobError, replacing
 from aiida_mlcc.runtime.training_data import (
@@ -46,14 +52,23 @@ from aiida_mlcc.runtime.training_settings import Network, Training
 from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.fit.base import BaseForceConstants, fit_base
 from aiida_mlcc.science.fit.delta import FitError
+from aiida_mlcc.science.fit.hessian_columns import HessianColumns
 from aiida_mlcc.science.fit.ridge import RidgeError
 from aiida_mlcc.science.force_field import ForceField, Term
+from aiida_mlcc.science.modes import hotter_half
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
 FORCE_FIELD_FOLDER = 'force_field'
 HISTORY_FILE = 'history.jsonl'
 CHECKPOINT_FILE = 'training.safetensors'
 
+_JUDGED = (
+    'valid_energy_rmse_mev_atom',
+    'valid_forces_rmse_mev_angstrom',
+    'valid_hot_forces_rmse_mev_angstrom',
+    'projected_residuals',
+)
+"""Errors that are told of a network before phonon fine-tuning, too."""
 _MEV = 1000.0
 _SECONDS_BETWEEN_CHECKPOINTS = 15.0
 
@@ -72,6 +87,8 @@ def run(job: Job) -> None:
     reference = reference_of(job)
     known = known_before(job.input, data, target, reference)
     judge = BaseJudge.of(job.input, data, target, known)
+    phonons = phonons_of(job.input, target, reference, known)
+    columns = columns_of(job.input, phonons)
     data = known.left_of(data)
     constants = constants_of(data, target)
     frames, architecture = prepare(network, data, constants, dtype, device, training.frame_weights)
@@ -82,13 +99,27 @@ def run(job: Job) -> None:
     start = missing_height(predict(model, frames.graphs, 4 * training.batch_size, False), labels, data.train)
     architecture = replace(architecture, shift=start / data.snapshots.n_atoms)
     model.scale_shift.shift.fill_(architecture.shift)  # type: ignore[union-attr, operator]
-    trainer = Trainer(model, train, valid, training, seed, unit=architecture.scale)
+    curvature = None if columns is None else Curvature.of(columns, architecture.r_max, dtype, device)
+    trainer = Trainer(model, train, valid, training, seed, unit=architecture.scale, curvature=curvature)
     if not _train(job, trainer, _identity(job.input, snapshots, reference)):
         return job.pause(epochs_done=trainer.epoch, best_epoch=trainer.best_epoch)
 
-    term = term_of(architecture, trainer.best_parameters, trained_on=_origin(target, snapshots, data, seed))
-    force_field, errors = finish(term, data, labels, constants, judge, 4 * training.batch_size, device)
-    force_field = replace(force_field, terms=(*force_field.terms, *known.terms))
+    trained_on = _origin(target, snapshots, data, seed)
+    if columns is not None and reference is not None:
+        trained_on['reference'] = reference.content_hash()
+
+    def finished(parameters: Mapping[str, torch.Tensor]) -> tuple[ForceField, dict[str, Any]]:
+        term = term_of(architecture, parameters, trained_on=trained_on)
+        field, errors = finish(term, data, labels, constants, judge, 4 * training.batch_size, device)
+        field = replace(field, terms=(*field.terms, *known.terms))
+        if phonons is not None:
+            errors['phonons'] = phonons.errors_of(field, device)
+        return field, errors
+
+    force_field, errors = finished(trainer.best_parameters)
+    if trainer.untuned_parameters is not None:
+        before = finished(trainer.untuned_parameters)[1]
+        errors['before_fine_tuning'] = {name: before[name] for name in (*_JUDGED, 'phonons') if name in before}
     with replacing(job.folder / FORCE_FIELD_FOLDER) as folder:
         with_probe(force_field, data.snapshots).save(folder)
     if target.minus is not None:
@@ -120,6 +151,40 @@ def known_before(
     except (SnapshotsError, CrystalError, FitError, RidgeError) as error:
         raise JobError(str(error)) from None
     return Known.of(fitted.terms, data.snapshots, primitive)
+
+
+def phonons_of(
+    content: Mapping[str, Any], target: Target, reference: Snapshots | None, known: Known
+) -> ReferencePhonons | None:
+    """Return the force constants of reference displacements, if there are any.
+
+    :raises JobError: for a reference of another crystal, or without forces of the method.
+    """
+    if reference is None:
+        return None
+    if content.get('primitive') is None:
+        raise JobError('force constants of a reference need the primitive cell of the crystal')
+    if target.minus is not None or not target.forces:
+        raise JobError('reference displacements are for a base that learns forces: leave them out')
+    try:
+        return ReferencePhonons.of(reference, primitive_cell(content['primitive']), target.method, known.dipoles)
+    except (SnapshotsError, CrystalError, RidgeError) as error:
+        raise JobError(str(error)) from None
+
+
+def columns_of(content: Mapping[str, Any], phonons: ReferencePhonons | None) -> HessianColumns | None:
+    """Return the force constants that a network is to learn: those of the reference, less those of the dipoles.
+
+    None where there is no reference, or force constants of its own hold what it shows.
+
+    :raises JobError: where the forces of the reference have a sum.
+    """
+    if phonons is None or content.get('force_constants') is not None:
+        return None
+    try:
+        return HessianColumns.from_reference(phonons.forces, phonons.term)
+    except (SnapshotsError, CrystalError) as error:
+        raise JobError(str(error)) from None
 
 
 def prepare(
@@ -189,6 +254,8 @@ def finish(
     """
     n_atoms, parts = data.snapshots.n_atoms, {'train': data.train, 'valid': data.valid}
     labels = labels if judge is None else replace(labels, forces=judge.forces)
+    if data.forces is not None:
+        parts['valid_hot'] = hotter_half(data.forces, data.valid)
     graphs = graphs_of(data.snapshots, float(term.settings['r_max']), 'float64', device)
     predicted = predict(model_of(term, device), graphs, batch_size, labels.forces is not None)
     errors: dict[str, Any] = {
@@ -240,7 +307,7 @@ def _train(job: Job, trainer: Trainer, identity: str) -> bool:
         with open(history, 'a') as stream:
             stream.write(f'{json.dumps(line)}\n')
         extras = {name: value for name, value in line.items() if name not in ('epoch', 'seconds')}
-        job.progress(trainer.epoch, trainer.training.epochs, 'epoch', **extras)
+        job.progress(trainer.epoch, trainer.epochs, 'epoch', **extras)
         if job.seconds - saved_at > _SECONDS_BETWEEN_CHECKPOINTS:
             _save(trainer, checkpoint, identity)
             saved_at = job.seconds

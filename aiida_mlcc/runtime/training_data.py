@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from aiida_mlcc.runtime.task import JobError
 from aiida_mlcc.science.fit.mapped_frames import evaluated
 from aiida_mlcc.science.force_field import Term
+from aiida_mlcc.science.force_field.kinds import kind_of
 from aiida_mlcc.science.modes import inverse_force_weights
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -98,6 +99,11 @@ class Known:
     terms: tuple[Term, ...]
     energies: NDArray[np.float64]
     forces: NDArray[np.float64]
+
+    @property
+    def dipoles(self) -> tuple[Term, ...]:
+        """The dipole–dipole energy of a polar crystal, if it is among the terms."""
+        return tuple(term for term in self.terms if kind_of(term.kind).polar)
 
     @classmethod
     def of(cls, terms: Sequence[Term], snapshots: Snapshots, primitive: Atoms) -> Known:

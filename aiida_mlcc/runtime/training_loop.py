@@ -2,6 +2,10 @@
 
 Everything random is drawn from (seed, purpose, epoch), so that no state of a generator has to be kept: a training
 that was stopped and resumed is, on the CPU, bit by bit the one that was not.
+
+With columns of force constants (:mod:`aiida_mlcc.runtime.curvature`) the training has a second part, phonon
+fine-tuning: it starts from the best weights of the first one, and each of its steps learns one column beside the
+frames.
 """
 
 from __future__ import annotations
@@ -16,11 +20,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aiida_mlcc.runtime.curvature import Curvature
 from aiida_mlcc.runtime.graphs import Graph, join
 from aiida_mlcc.runtime.training_settings import Training, TrainingError
 
 _GRADIENT_NORM = 10.0
 _SHUFFLE = 1
+_COLUMNS = 2
 _MEV = 1000.0
 
 
@@ -79,10 +85,18 @@ class Trainer:
     """Trains `model` on `train`, validates on `valid`, and keeps the weights of the best epoch.
 
     :param unit: eV per atom; energies are compared in this unit where no forces are learnt.
+    :param curvature: force constants to learn in the end, if there are any.
     """
 
     def __init__(
-        self, model: torch.nn.Module, train: Frames, valid: Frames, training: Training, seed: int, unit: float = 1.0
+        self,
+        model: torch.nn.Module,
+        train: Frames,
+        valid: Frames,
+        training: Training,
+        seed: int,
+        unit: float = 1.0,
+        curvature: Curvature | None = None,
     ) -> None:
         self.model = model
         self.train_frames = train
@@ -90,16 +104,17 @@ class Trainer:
         self.training = training
         self.seed = seed
         self.unit = unit
+        self.curvature = curvature if training.hessian_epochs else None
+        self.tuned_from: int | None = None
         self.epoch = 0
         self.best_epoch = 0
         self.best_loss = math.inf
         self.history: list[dict[str, float]] = []
         self._parameters = dict(model.named_parameters())
-        self._optimizer = torch.optim.Adam(
-            _groups(model, training.weight_decay), lr=training.learning_rate, amsgrad=True
-        )
+        self._optimizer = self._new_optimizer()
         self._average = self._copy()
         self._best = self._copy()
+        self._untuned = self._copy()
         self._n_steps = 0
 
     @property
@@ -108,10 +123,48 @@ class Trainer:
         return self._best
 
     @property
+    def untuned_parameters(self) -> dict[str, torch.Tensor] | None:
+        """The weights from which phonon fine-tuning started, None where there was none."""
+        return None if self.tuned_from is None else self._untuned
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs there are at most, those of both parts."""
+        return self.training.epochs + (0 if self.curvature is None else self.training.hessian_epochs)
+
+    @property
     def finished(self) -> bool:
         """Whether all epochs are done, or patience has run out."""
-        patience = self.training.patience
-        return self.epoch >= self.training.epochs or (patience is not None and self.epoch - self.best_epoch >= patience)
+        if self.curvature is None or self.tuned_from is not None:
+            return self._part_is_over
+        return False
+
+    @property
+    def _part_is_over(self) -> bool:
+        patience, started = self.training.patience, self.tuned_from or 0
+        n_epochs = self.training.epochs if self.tuned_from is None else self.training.hessian_epochs
+        return self.epoch - started >= n_epochs or (patience is not None and self.epoch - self.best_epoch >= patience)
+
+    @property
+    def _progress(self) -> float:
+        """Epochs of this part that are done, as a share of its length."""
+        if self.tuned_from is None:
+            return self.epoch / self.training.epochs
+        return (self.epoch - self.tuned_from) / self.training.hessian_epochs
+
+    def _start_tuning(self) -> None:
+        """Begin the second part: the best weights, a new optimiser, and another loss to be the best by."""
+        self.tuned_from = self.best_epoch = self.epoch
+        self._untuned = {name: tensor.clone() for name, tensor in self._best.items()}
+        self._load(self._best)
+        self._average = self._copy()
+        self._optimizer = self._new_optimizer()
+        self._n_steps = 0
+        self.best_loss = self._validate()[0]
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        training = self.training
+        return torch.optim.Adam(_groups(self.model, training.weight_decay), lr=training.learning_rate, amsgrad=True)
 
     def run_epoch(self) -> dict[str, float]:
         """Go through all frames once, validate, and return the line of the history.
@@ -119,6 +172,8 @@ class Trainer:
         :raises TrainingError: where the loss is no number any more.
         """
         started = time.monotonic()
+        if self.curvature is not None and self.tuned_from is None and self._part_is_over:
+            self._start_tuning()
         loss, errors, rate = self._descend()
         valid_loss, valid_errors = self._validate()
         if not math.isfinite(loss) or not math.isfinite(valid_loss):
@@ -140,13 +195,19 @@ class Trainer:
     def _descend(self) -> tuple[float, dict[str, float], float]:
         order = np.random.default_rng([self.seed, _SHUFFLE, self.epoch]).permutation(len(self.train_frames))
         batches = list(_batches(order.tolist(), self.training.batch_size))
-        errors, total, rate = _Errors(), 0.0, self.training.learning_rate
+        errors, total, settings = _Errors(), 0.0, self.training
+        tuned = self.curvature if self.tuned_from is not None else None
+        columns = np.random.default_rng([self.seed, _COLUMNS, self.epoch])
+        n_epochs = settings.epochs if tuned is None else settings.hessian_epochs
+        start = rate = settings.learning_rate if tuned is None else settings.hessian_learning_rate
         self.model.train()
         for number, indices in enumerate(batches):
-            rate = self.training.rate((self.epoch + number / len(batches)) / self.training.epochs)
+            rate = settings.rate(self._progress + number / len(batches) / n_epochs, start)
             for group in self._optimizer.param_groups:
                 group['lr'] = rate
             loss = self._loss(self.train_frames, indices, errors, training=True)
+            if tuned is not None:
+                loss = loss + settings.hessian_weight * tuned.mean_square(self.model, tuned.draw(columns))
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), _GRADIENT_NORM)
@@ -164,8 +225,13 @@ class Trainer:
         # Fewer, larger batches than in training: nothing has to be kept for a second derivative.
         for indices in _batches(range(n_frames), 4 * self.training.batch_size):
             total += float(self._loss(self.valid_frames, indices, errors, training=False).detach()) * len(indices)
+        loss, found = total / n_frames, errors.rmse()
+        if self.curvature is not None and self.tuned_from is not None:
+            mean_square = self.curvature.expected_mean_square(self.model)
+            found['hessian_rmse_ev_angstrom2'] = math.sqrt(mean_square)
+            loss += self.training.hessian_weight * mean_square
         self._load(live)
-        return total / n_frames, errors.rmse()
+        return loss, found
 
     def _loss(self, frames: Frames, indices: Sequence[int], errors: _Errors, training: bool) -> torch.Tensor:
         graph, energies, forces = frames.batch(indices)
@@ -215,6 +281,7 @@ class Trainer:
             'best_epoch': self.best_epoch,
             'best_loss': self.best_loss,
             'n_steps': self._n_steps,
+            'tuned_from': self.tuned_from,
             'history': self.history,
         }
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, numbers
@@ -223,7 +290,8 @@ class Trainer:
         """Go back to what :meth:`state` gave."""
         self._load({name: tensors[f'weights/{name}'] for name in self._parameters})
         with torch.no_grad():
-            for kind, group in (('average', self._average), ('best', self._best)):
+            self.tuned_from = numbers['tuned_from']
+            for kind, group in self._averages():
                 for name, tensor in group.items():
                     tensor.copy_(tensors[f'{kind}/{name}'])
         state: dict[int, dict[str, torch.Tensor]] = {}
@@ -238,8 +306,13 @@ class Trainer:
 
     def _tensors(self) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
         yield 'weights', self._copy()
+        yield from self._averages()
+
+    def _averages(self) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
         yield 'average', self._average
         yield 'best', self._best
+        if self.tuned_from is not None:
+            yield 'untuned', self._untuned
 
 
 def _batches(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -77,12 +77,33 @@ class Training(Settings):
     )
     valid_fraction: float = setting('Share of the frames that is held out.', default=0.1, above=0, below=1)
     dtype: str = setting('Precision of the training.', default='float32', choices=('float32', 'float64'))
+    hessian_epochs: int = setting(
+        'Further passes through all frames, of a base with reference displacements: a step learns a column of their '
+        'force constants beside its frames. 0 for none.',
+        default=4,
+        at_least=0,
+        required=False,
+    )
+    hessian_weight: float = setting(
+        'Weight of the mean squared error of a force constant in these passes.',
+        default=4.0,
+        above=0,
+        unit='(eV/Å²)⁻²',
+        required=False,
+    )
+    hessian_learning_rate: float = setting(
+        'Of the first step of these passes; it falls as `schedule` says.', default=0.002, above=0, required=False
+    )
 
-    def rate(self, progress: float) -> float:
-        """Return the learning rate after a share `progress` of all steps."""
+    def rate(self, progress: float, start: float | None = None) -> float:
+        """Return the learning rate after a share `progress` of all steps.
+
+        :param start: that of the first step; by default `learning_rate`.
+        """
+        first = self.learning_rate if start is None else start
         if self.schedule == 'exponential':
-            return self.learning_rate * _FINAL_RATE**progress
+            return first * _FINAL_RATE**progress
         if self.schedule == 'cosine':
             fall = 0.5 * (1.0 + math.cos(math.pi * progress))
-            return self.learning_rate * (_FINAL_RATE + (1.0 - _FINAL_RATE) * fall)
-        return self.learning_rate
+            return first * (_FINAL_RATE + (1.0 - _FINAL_RATE) * fall)
+        return first

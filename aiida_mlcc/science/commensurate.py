@@ -105,8 +105,3 @@ def normal_modes(
     found = np.concatenate(frequencies)
     order = np.argsort(found, kind='stable')
     return NormalModes(found[order], elements, np.concatenate(weights, axis=-1)[:, :, order])
-
-
-def one_atom_of_each_site(site_map: SiteMap) -> list[int]:
-    """Return the first atom on each site of the primitive cell."""
-    return [int(np.flatnonzero(site_map.sites == site)[0]) for site in range(int(site_map.sites.max()) + 1)]

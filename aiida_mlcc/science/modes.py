@@ -189,6 +189,15 @@ def _slope_at_rest(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.where(flat, plain, plain * hot_square - heated * mixed) / divisor)
 
 
+def hotter_half(forces: NDArray[np.float64], frames: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return those of `frames` whose mean square force is above the median, the larger half of an odd number.
+
+    :param forces: eV/Å, shape (n_frames, n_atoms, 3).
+    """
+    order = np.argsort(np.mean(forces[frames] ** 2, axis=(1, 2)), kind='stable')
+    return np.sort(frames[order[len(frames) // 2 :]])
+
+
 def inverse_force_weights(forces: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a weight for each frame, inverse to its mean square force, with mean 1, shape (n_frames,).
 

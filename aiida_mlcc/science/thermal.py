@@ -1,4 +1,5 @@
-"""What harmonic phonons say about temperature: free energy, entropy, heat capacity, mean-square displacements."""
+"""What harmonic phonons say about temperature, beside free energy, entropy and heat capacity: displacements, and what
+these leave out."""
 
 from __future__ import annotations
 
@@ -9,9 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
 from aiida_mlcc.science.dispersion import at_gamma, three_acoustic
-
-QUANTITIES = ('free_energy_kJ_mol', 'entropy_J_K_mol', 'heat_capacity_J_K_mol')
-"""Of one mole of the cells of the phonons, as phonopy has them."""
 
 _AT_REST_K = 1.0
 """Up to here modes are in their ground state."""
@@ -27,27 +25,12 @@ def temperature_grid(start: float, stop: float, step: float) -> NDArray[np.float
     return np.asarray(start + step * np.arange(int((stop - start) / step + 1e-9) + 1), dtype=float)
 
 
-def thermal_properties(phonon: Any, mesh: ArrayLike, temperatures_K: ArrayLike) -> dict[str, NDArray[np.float64]]:
-    """Return :data:`QUANTITIES` over temperature, each of shape (n_temperatures,).
-
-    The three acoustic modes at Γ, whose frequencies are zero but for rounding, do not count, nor do imaginary modes:
-    as ``phonopy --exclude-gamma-acoustic`` has it. :func:`imaginary_share` says how many these are.
-
-    :param phonon: a phonopy instance with force constants.
-    :param mesh: three numbers of divisions, Γ among the points.
-    """
-    phonon.run_mesh([int(n) for n in np.asarray(mesh)], is_gamma_center=True)
-    phonon.run_thermal_properties(temperatures=np.asarray(temperatures_K, dtype=float), exclude_gamma_acoustic=True)
-    found = phonon.thermal_properties
-    return dict(zip(QUANTITIES, (found.free_energy, found.entropy, found.heat_capacity), strict=True))
-
-
 def imaginary_share(phonon: Any, mesh: ArrayLike) -> float:
     """Return which share of the modes on a mesh is imaginary, 0 … 1: thermal properties leave these out.
 
     The three acoustic modes at Γ do not count.
 
-    :param mesh: as in :func:`thermal_properties`.
+    :param mesh: as in :func:`~aiida_mlcc.science.thermal_properties.thermal_properties`.
     """
     phonon.run_mesh([int(n) for n in np.asarray(mesh)], is_gamma_center=True)
     imaginary = np.asarray(phonon.mesh.frequencies) <= 0
@@ -64,7 +47,8 @@ def mean_square_displacements(
 
     The acoustic modes at Γ, which shift the crystal as a whole, and imaginary modes do not count.
 
-    :param mesh: as in :func:`thermal_properties`; a coarse one leaves out the longest waves.
+    :param mesh: as in :func:`~aiida_mlcc.science.thermal_properties.thermal_properties`; a coarse one leaves out the
+        longest waves.
     """
     phonon.run_mesh(
         [int(n) for n in np.asarray(mesh)], with_eigenvectors=True, is_mesh_symmetry=False, is_gamma_center=True

@@ -56,7 +56,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             valid_type=SnapshotsData,
             required=False,
             help='Displacements with forces of the base method, in the cell of the snapshots or a larger one: a base '
-            'of force constants takes its second order from them.',
+            'of force constants takes its second order from them, and a network is fine-tuned on them.',
         )
         nac_port(
             spec,
@@ -490,8 +490,6 @@ def _refuse_base(inputs: Mapping[str, Any]) -> str | None:
     """Refuse a base without the settings of its kind, and a readout of a base that has no network."""
     base, delta = inputs['base'], inputs['delta']
     kind = _BASES[base['kind'].value]
-    if 'reference' in inputs and not kind.holds_force_constants:
-        return f'`reference` makes force constants better, and a base of kind {kind.name} has none: leave it out'
     if not kind.has_network:
         if 'correction' in base:
             return f'`base.correction` corrects a network, and a base of kind {kind.name} has none: leave it out'

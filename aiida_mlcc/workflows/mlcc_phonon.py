@@ -38,7 +38,6 @@ from aiida_mlcc.workflows.stages import (
     SHARED,
     STAGES,
     THERMAL,
-    holds_force_constants,
     inputs_of_stages,
     makes_displacements,
     missing_methods,
@@ -349,10 +348,10 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         """Train the base and the Δ of every method, one member a seed."""
         labelled = self.ctx.snapshots.methods
         base_method = base_method_of(self.ctx.snapshots)
-        uses_them = self.ctx.displacements is not None and holds_force_constants(self.inputs.delta_train)
+        known = {} if self.ctx.displacements is None else {'reference': self.ctx.displacements}
         return self.submit_stage(
             'delta_train',
-            **({'reference': self.ctx.displacements} if uses_them else {}),
+            **known,
             structure=self.inputs.structure,
             snapshots=self.ctx.snapshots,
             base_method=orm.Str(base_method),

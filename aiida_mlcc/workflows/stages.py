@@ -258,11 +258,6 @@ def _refuse_displacements(inputs: Mapping[str, Any]) -> str | None:
             return '`displacements` are given, and `reference` would make others: leave one of the two out'
         if (reason := refuse_mismatch(inputs['structure'], given, '`displacements`')) is not None:
             return reason
-        if not (holds_force_constants(inputs['delta_train']) or inputs.get('snapshots') is None):
-            return (
-                '`displacements` make force constants better, and a base of kind '
-                f'{inputs["delta_train"]["base"]["kind"].value} has none: leave them out, or choose another kind'
-            )
         return _refuse_other_dft(inputs, given)
     if 'reference' in inputs and 'dft_md' not in inputs:
         return (
@@ -299,14 +294,6 @@ def _refuse_other_dft(inputs: Mapping[str, Any], displacements: SnapshotsData) -
                 f'{labels[base].source.get(name)!r} and {value!r}'
             )
     return None
-
-
-def holds_force_constants(training: Mapping[str, Any]) -> bool:
-    """Tell whether the base holds force constants, which reference displacements make better.
-
-    :param training: inputs of a DeltaTrainWorkChain.
-    """
-    return kinds_for(BASE)[training['base']['kind'].value].holds_force_constants
 
 
 def has_displacements(inputs: Mapping[str, Any]) -> bool:

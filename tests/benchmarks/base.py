@@ -8,8 +8,9 @@ the article does with its ML(DFT_E).
 
 With ``--kinds`` it compares kinds of base instead, on ``--frames`` frames drawn at random for each seed: ``kinds`` →
 kind → seed → CPU seconds of the training, errors of the forces on all other frames and on their hot and cold halves,
-frequencies at Γ, X and L, CPU seconds of a step of 512 atoms, and the drift of their energy at 300 K. Of force
-constants it tells the same with a Δ of force constants besides, and with dipoles where the crystal has two elements.
+frequencies at Γ, X and L, phonons against force constants of all frames, CPU seconds of a step of 512 atoms, and the
+drift of their energy at 300 K. Of force constants it tells the same with a Δ of force constants besides, and with
+dipoles where the crystal has two elements.
 """
 
 from __future__ import annotations

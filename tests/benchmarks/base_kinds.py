@@ -15,6 +15,7 @@ from ase import Atoms, units
 from aiida_mlcc.runtime.calculators import energy_and_forces
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.integrators import kinetic_energy, thermal_velocities, verlet_step
+from aiida_mlcc.runtime.phonon_errors import against_force_field
 from aiida_mlcc.science.crystal import from_phonopy, supercell, to_phonopy
 from aiida_mlcc.science.dispersion import band_path
 from aiida_mlcc.science.fit.base import BaseForceConstants, fit_base
@@ -164,9 +165,11 @@ def compare(
     n_steps: int,
     scratch: Path,
 ) -> dict[str, Any]:
-    """Return kind → seed → CPU seconds, errors, frequencies, seconds of a step and drift."""
+    """Return kind → seed → CPU seconds, errors, frequencies, phonons, seconds of a step and drift."""
     found: dict[str, Any] = {}
     large = supercell(primitive, SUPERCELL)
+    # The best that is known of the harmonic crystal: force constants of all frames.
+    expected = ForceFieldCalculator(force_constants(snapshots, primitive, method, 0))
     for kind in kinds:
         for seed in seeds:
             drawn, hot, cold = split(snapshots, method, n_frames, seed)
@@ -180,6 +183,7 @@ def compare(
                     for name, frames in (('all', np.append(hot, cold)), ('hot', hot), ('cold', cold))
                 },
                 'frequencies_cm1': frequencies(calculator, primitive),
+                'phonons': against_force_field(calculator, expected, primitive, PHONON_SUPERCELL),
                 **dynamics(ForceFieldCalculator(field), large, n_steps, seed),
             }
             if kind == 'force-constants':

@@ -48,6 +48,21 @@ def test_energies_alone_of_a_base_are_learnt_where_forces_is_false(builder):
 @pytest.mark.parametrize(
     ('changes', 'sentence'),
     [
+        ({}, '`reference` needs `structure`'),
+        ({'forces': False}, '`reference` teaches the harmonic forces of a base, but `forces` is false'),
+        ({'minus': 'LDA'}, '`reference` is for a base'),
+    ],
+)
+def test_a_reference_that_nothing_can_learn_from_is_refused_at_submission(builder, changes, sentence):
+    inputs = {**builder._inputs(prune=True), 'method': orm.Str('LDA'), **changes}
+    inputs['method'] = orm.Str('HF' if 'minus' in changes else 'LDA')
+    with pytest.raises(ValueError, match=sentence):
+        run_get_node(TrainCalculation, **inputs, reference=inputs['snapshots'])
+
+
+@pytest.mark.parametrize(
+    ('changes', 'sentence'),
+    [
         ({'minus': 'LDA', 'structure': True}, 'is for a base'),
         ({'correction': {'cutoff': None}}, 'needs `structure`'),
         ({'correction': {'cutoff': None}, 'structure': True, 'forces': False}, '`forces` is false'),

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import constants
 
-from aiida_mlcc.science.commensurate import normal_modes, one_atom_of_each_site
+from aiida_mlcc.science.commensurate import normal_modes
 from aiida_mlcc.science.crystal import commensurate_qpoints, map_onto_crystal, supercell
+from aiida_mlcc.science.finite_displacements import one_atom_of_each_site
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 
 MATRICES = ([2, 2, 2], [[-2, 2, 2], [2, -2, 2], [2, 2, -2]], [[1, 0, 0], [1, 2, 0], [0, 1, 3]])

@@ -4,12 +4,8 @@ import numpy as np
 import pytest
 from scipy import constants
 
-from aiida_mlcc.science.thermal import (
-    imaginary_share,
-    mean_square_displacements,
-    temperature_grid,
-    thermal_properties,
-)
+from aiida_mlcc.science.thermal import imaginary_share, mean_square_displacements, temperature_grid
+from aiida_mlcc.science.thermal_properties import thermal_properties
 from tests.crystals import rocksalt, spring_term
 from tests.science.test_branches import phonon_of
 

@@ -8,8 +8,9 @@ from ase import Atoms, units
 from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.integrators import verlet_step
-from aiida_mlcc.science.commensurate import NormalModes, normal_modes, one_atom_of_each_site
+from aiida_mlcc.science.commensurate import NormalModes, normal_modes
 from aiida_mlcc.science.crystal import map_onto_crystal, supercell
+from aiida_mlcc.science.finite_displacements import one_atom_of_each_site
 from aiida_mlcc.science.force_field.force_constants import BoundForceConstants, ForceConstantsModel
 from aiida_mlcc.science.vdos_of_runs import MemberSpectrum, Run, member_spectrum, no_peaks, reach_of_modes
 from aiida_mlcc.science.vdos_peaks import compare_peaks

@@ -30,7 +30,7 @@ from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.force_field.dipole import DipoleModel
 from aiida_mlcc.science.force_field.force_constants import add_up
 from aiida_mlcc.science.force_field.fourth_order import bonds_within
-from aiida_mlcc.science.modes import inverse_force_weights, star
+from aiida_mlcc.science.modes import hotter_half, inverse_force_weights, star
 from aiida_mlcc.science.settings import Settings, positive_numbers, setting
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
@@ -288,7 +288,9 @@ def _judged(
         'n_valid': int((~drawn).sum()),
         'spread_mev_atom': float(_MEV * np.nanstd(label.energies) / frames.n_atoms),
     }
-    for name, chosen in (('train', drawn), ('valid', ~drawn)):
+    held_out = np.flatnonzero(~drawn)
+    hot = np.isin(np.arange(frames.n_frames), hotter_half(label.forces, held_out))
+    for name, chosen in (('train', drawn), ('valid', ~drawn), ('valid_hot', hot)):
         if chosen.any():
             wrong = (energies - label.energies)[chosen]
             found[f'{name}_energy_rmse_mev_atom'] = float(_MEV * np.sqrt(np.nanmean(wrong**2)) / frames.n_atoms)
