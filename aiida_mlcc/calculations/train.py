@@ -8,6 +8,7 @@ from typing import Any
 from aiida import orm
 from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
+from ase.data import chemical_symbols
 
 from aiida_mlcc.calculations.base import (
     RuntimeCalculation,
@@ -18,6 +19,7 @@ from aiida_mlcc.calculations.base import (
     reference_port,
     refuse_reference,
     validate_device,
+    write_force_field,
     write_snapshots,
 )
 from aiida_mlcc.calculations.ports import settings_port
@@ -27,6 +29,7 @@ from aiida_mlcc.runtime.delta_kinds import BASE, CONTROL, DELTA
 from aiida_mlcc.runtime.training_settings import Network, Training
 from aiida_mlcc.science.fit.base import BaseForceConstants
 from aiida_mlcc.science.fit.base_correction import Correction
+from aiida_mlcc.science.force_field.kinds import kind_of
 
 
 class TrainCalculation(RuntimeCalculation):
@@ -47,6 +50,7 @@ class TrainCalculation(RuntimeCalculation):
         'born_charges',
         'force_constants',
         'reference',
+        'start_from',
     )
     FORCE_FIELD_FOLDER = 'force_field'
     HISTORY_FILE = 'history.jsonl'
@@ -93,6 +97,13 @@ class TrainCalculation(RuntimeCalculation):
             help='Fit force constants first; the network learns what they leave.',
         )
         reference_port(spec)
+        spec.input(
+            'start_from',
+            valid_type=ForceFieldData,
+            required=False,
+            help='A network to go on from, such as an imported one, in the place of random weights. `network` must be '
+            'its architecture; protocols fill that in.',
+        )
         spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of split, weights and order.')
         spec.input('device', valid_type=orm.Str, default=lambda: orm.Str('cpu'), validator=validate_device)
         settings_port(spec, 'network', Network, help='The network.')
@@ -116,7 +127,7 @@ class TrainCalculation(RuntimeCalculation):
                 return f'`snapshots` have no {method} labels to learn from; their methods: {there}'
         is_delta, forces = 'minus' in inputs, inputs.get('forces')
         learns_forces = not is_delta if forces is None else forces.value
-        of_base = ('structure', 'correction', 'born_charges', 'force_constants', 'reference')
+        of_base = ('structure', 'correction', 'born_charges', 'force_constants', 'reference', 'start_from')
         if is_delta and (given := [name for name in of_base if name in inputs]):
             return f'`{given[0]}` is for a base: leave it out where `minus` asks for a Δ'
         for name in ('correction', 'born_charges', 'force_constants'):
@@ -128,6 +139,8 @@ class TrainCalculation(RuntimeCalculation):
             if 'structure' not in inputs:
                 return '`reference` needs `structure`, the primitive cell of the crystal'
         if (reason := refuse_reference(inputs, inputs['method'].value)) is not None:
+            return reason
+        if 'start_from' in inputs and (reason := _refuse_start(inputs)) is not None:
             return reason
         if 'correction' in inputs and not learns_forces:
             return '`correction` is fitted to forces, but `forces` is false'
@@ -159,5 +172,41 @@ class TrainCalculation(RuntimeCalculation):
             'polarity': describe_polarity(self.inputs.born_charges) if 'born_charges' in self.inputs else None,
             'correction': self.inputs.correction.get_dict() if 'correction' in self.inputs else None,
             'reference': describe_reference(folder, self.inputs),
+            'start_from': (
+                write_force_field(folder, self.inputs.start_from, 'start') if 'start_from' in self.inputs else None
+            ),
             'force_constants': self.inputs.force_constants.get_dict() if 'force_constants' in self.inputs else None,
         }
+
+
+def network_of(node: ForceFieldData) -> dict[str, Any]:
+    """Return the settings of the only network of a force field, as :class:`Network` has them, and its elements.
+
+    :raises ValueError: where it is not a single network.
+    """
+    terms = node.describe()['terms']
+    if len(terms) != 1 or not kind_of(terms[0]['kind']).gives_features:
+        kinds = ', '.join(term['kind'] for term in terms)
+        raise ValueError(f'a training starts from a single network, and that force field has: {kinds}')
+    return dict(terms[0]['settings'])
+
+
+def _refuse_start(inputs: Mapping[str, Any]) -> str | None:
+    """Refuse a force field that is not one network of the elements and the architecture asked for."""
+    if 'force_constants' in inputs:
+        return '`start_from` is a network of all forces, but with `force_constants` it would learn what they leave'
+    try:
+        settings = network_of(inputs['start_from'])
+    except ValueError as error:
+        return f'`start_from`: {error}'
+    known = {chemical_symbols[number] for number in settings['atomic_numbers']}
+    if unknown := sorted(set(inputs['snapshots'].get_snapshots().symbols) - known):
+        return f'`start_from` knows the elements {", ".join(sorted(known))}, not {", ".join(unknown)}'
+    asked = inputs['network'].get_dict()
+    if different := [name for name in Network.rules() if asked[name] != settings[name]]:
+        name = different[0]
+        return (
+            f'`network.{name}` is {asked[name]!r}, but the network of `start_from` has {settings[name]!r}: take the '
+            'settings of `start_from`'
+        )
+    return None

@@ -10,6 +10,7 @@ from aiida_mlcc.cli.dataset import dataset
 from aiida_mlcc.cli.demo import demo
 from aiida_mlcc.cli.export import export
 from aiida_mlcc.cli.launch import launch
+from aiida_mlcc.cli.model import model
 from aiida_mlcc.cli.plot import plot
 from aiida_mlcc.cli.publish import publish
 from aiida_mlcc.cli.report import report
@@ -22,7 +23,7 @@ from aiida_mlcc.cli.trace import trace
 from aiida_mlcc.cli.upf import upf
 from aiida_mlcc.cli.verify import verify
 
-_OF_RUNS = (setup, demo, article, dataset, cells, launch, list_runs, status, stop, upf)
+_OF_RUNS = (setup, demo, article, dataset, cells, model, launch, list_runs, status, stop, upf)
 _OF_RESULTS = (results, plot, report, trace, export, publish, verify)
 
 for command in (*_OF_RUNS, *_OF_RESULTS):

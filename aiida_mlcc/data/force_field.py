@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,11 @@ class ForceFieldData(orm.Data):
         repository = self.base.repository
         description = repository.get_object_content(DESCRIPTION_FILE, mode='rb')
         return ForceField.read(description, repository.get_object_content(WEIGHTS_FILE, mode='rb'))
+
+    def describe(self) -> dict[str, Any]:
+        """Return all but the weights, as :meth:`ForceField.describe` gives it."""
+        described: dict[str, Any] = json.loads(self.base.repository.get_object_content(DESCRIPTION_FILE))
+        return described
 
     def get_calculator(self, device: str = 'cpu', dtype: str = 'float64') -> Calculator:
         """Return an ASE calculator for use by hand; needs the ``runtime`` extra where a term is a network."""

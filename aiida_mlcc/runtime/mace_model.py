@@ -41,6 +41,9 @@ class Architecture(Network):
     avg_num_neighbors: float = setting('Mean number of neighbours of an atom within `r_max`.', above=0)
     scale: float = setting("What one unit of the network's output is worth.", default=1.0, unit='eV', required=False)
     shift: float = setting('Added for each atom.', default=0.0, unit='eV per atom', required=False)
+    use_reduced_cg: bool = setting(
+        'Whether linearly dependent products are left out, as in all but older networks.', default=True, required=False
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'atomic_numbers', [int(number) for number in self.atomic_numbers])
@@ -83,6 +86,7 @@ def build(architecture: Architecture, dtype: str = 'float64', seed: int = 0) -> 
             avg_num_neighbors=architecture.avg_num_neighbors,
             atomic_numbers=list(architecture.atomic_numbers),
             correlation=architecture.correlation,
+            use_reduced_cg=architecture.use_reduced_cg,
             gate=modules.gate_dict['silu'],
             atomic_inter_scale=architecture.scale,
             atomic_inter_shift=architecture.shift,
@@ -95,14 +99,18 @@ def term_of(
     parameters: Mapping[str, torch.Tensor],
     weight: float = 1.0,
     trained_on: Mapping[str, Any] | None = None,
+    start: Term | None = None,
 ) -> Term:
     """Return the network with these trained `parameters` (by name) as a term, in float64 throughout.
 
     What is no parameter (Clebsch–Gordan coefficients, cutoffs, the scale) is taken from a network built in float64,
     so that training in float32 costs no precision there. It is stored all the same: other versions of MACE may
     choose another basis of the coupled products, in which the weights would mean something else.
+
+    :param start: the network that the training started from, with its own basis of products.
     """
-    model = build(architecture, 'float64')
+    model = build(architecture, 'float64') if start is None else model_of(start)
+    model.scale_shift.shift.fill_(architecture.shift)  # type: ignore[union-attr, operator]
     trainable = dict(model.named_parameters())
     if set(trainable) != set(parameters):
         raise ForceFieldError('these parameters are of another network')
@@ -111,7 +119,7 @@ def term_of(
             parameter.copy_(parameters[name])
     arrays: dict[str, NDArray[Any]] = {}
     for name, tensor in model.state_dict().items():
-        arrays.update(_pack(name, tensor.numpy()))
+        arrays.update(packed(name, tensor.numpy()))
     return Term(KIND, architecture.settings(), arrays, weight, dict(trained_on or {}))
 
 
@@ -146,7 +154,7 @@ def model_of(term: Term, device: str = 'cpu', dtype: str = 'float64') -> torch.n
     return model.requires_grad_(False).eval().to(device)
 
 
-def _pack(name: str, array: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def packed(name: str, array: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """Store coupling coefficients, of which one in two hundred is not zero, by their non-zero entries."""
     filled = np.flatnonzero(array)
     if array.size < _SPARSE_SIZE or len(filled) > _SPARSE_SHARE * array.size:

@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 from safetensors import SafetensorError
 
 from aiida_mlcc.runtime.base_judge import BaseJudge
@@ -34,7 +34,7 @@ from aiida_mlcc.runtime.curvature import Curvature
 from aiida_mlcc.runtime.fit import dipole_of, primitive_cell, reference_of
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.graphs import DTYPES, Graph, neighbour_graph
-from aiida_mlcc.runtime.mace_model import Architecture, build, model_of, shifted, term_of
+from aiida_mlcc.runtime.mace_model import KIND, Architecture, build, model_of, shifted, term_of
 from aiida_mlcc.runtime.phonon_errors import ReferencePhonons
 from aiida_mlcc.runtime.predictions import Prediction, missing_height, predict, root_mean_square_errors
 from aiida_mlcc.runtime.task import ComputerError, Job, JobError, replacing
@@ -48,7 +48,7 @@ from aiida_mlcc.runtime.training_data import (
     rescaling_error,
 )
 from aiida_mlcc.runtime.training_loop import Frames, Trainer
-from aiida_mlcc.runtime.training_settings import Network, Training
+from aiida_mlcc.runtime.training_settings import PARTS, Network, Training
 from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.fit.base import BaseForceConstants, fit_base
 from aiida_mlcc.science.fit.delta import FitError
@@ -90,14 +90,17 @@ def run(job: Job) -> None:
     phonons = phonons_of(job.input, target, reference, known)
     columns = columns_of(job.input, phonons)
     data = known.left_of(data)
-    constants = constants_of(data, target)
-    frames, architecture = prepare(network, data, constants, dtype, device, training.frame_weights)
+    start = None if job.input.get('start_from') is None else start_of(ForceField.load(job.path_of('start_from')), data)
+    constants = constants_of(data, target) if start is None else dict(start.constants)
+    frames, architecture = prepare(network, data, constants, dtype, device, training.frame_weights, start)
     train, valid = frames.subset(data.train), frames.subset(data.valid)
-    model = build(architecture, dtype, seed).to(device)
+    first = None if start is None else start.terms[0]
+    model = build(architecture, dtype, seed) if first is None else model_of(first, dtype=dtype)
+    model = train_all_but(model, training.frozen).to(device)
     labels = labels_of(data, constants)
     # A random network is some hundred meV per atom off; the first epochs would go into learning one number.
-    start = missing_height(predict(model, frames.graphs, 4 * training.batch_size, False), labels, data.train)
-    architecture = replace(architecture, shift=start / data.snapshots.n_atoms)
+    height = missing_height(predict(model, frames.graphs, 4 * training.batch_size, False), labels, data.train)
+    architecture = replace(architecture, shift=architecture.shift + height / data.snapshots.n_atoms)
     model.scale_shift.shift.fill_(architecture.shift)  # type: ignore[union-attr, operator]
     curvature = None if columns is None else Curvature.of(columns, architecture.r_max, dtype, device)
     trainer = Trainer(model, train, valid, training, seed, unit=architecture.scale, curvature=curvature)
@@ -107,9 +110,13 @@ def run(job: Job) -> None:
     trained_on = _origin(target, snapshots, data, seed)
     if columns is not None and reference is not None:
         trained_on['reference'] = reference.content_hash()
+    if first is not None:
+        trained_on['start_from'] = {'content_hash': first.content_hash, 'trained_on': dict(first.trained_on)}
 
     def finished(parameters: Mapping[str, torch.Tensor]) -> tuple[ForceField, dict[str, Any]]:
-        term = term_of(architecture, parameters, trained_on=trained_on)
+        # What was not trained keeps its digits, also where the training was in float32.
+        kept = {} if first is None else parameters_of(model_of(first), training.frozen)
+        term = term_of(architecture, {**parameters, **kept}, trained_on=trained_on, start=first)
         field, errors = finish(term, data, labels, constants, judge, 4 * training.batch_size, device)
         field = replace(field, terms=(*field.terms, *known.terms))
         if phonons is not None:
@@ -194,6 +201,7 @@ def prepare(
     dtype: str,
     device: str,
     weighting: str = 'uniform',
+    start: ForceField | None = None,
 ) -> tuple[Frames, Architecture]:
     """Return the graphs of all frames, built once, and the network with what it takes from the data.
 
@@ -202,6 +210,7 @@ def prepare(
 
     :param constants: per element, eV; the network learns what they leave of the energies.
     :param weighting: how much each frame counts, see :func:`~aiida_mlcc.runtime.training_data.frame_weights`.
+    :param start: the network to go on from, whose units and elements stay.
     :raises JobError: where there is nothing to learn: equal energies, or no forces.
     """
     numbers = [atomic_numbers[symbol] for symbol in data.snapshots.symbols]
@@ -209,9 +218,12 @@ def prepare(
     if not scale > 0:
         what = 'energies are all equal' if data.forces is None else 'forces are all zero'
         raise JobError(f'the {what} in the {len(data.train)} training frames: there is nothing to learn')
-    architecture = Architecture(
-        **network.to_dict(), atomic_numbers=sorted(set(numbers)), avg_num_neighbors=1.0, scale=scale
-    )
+    if start is None:
+        architecture = Architecture(
+            **network.to_dict(), atomic_numbers=sorted(set(numbers)), avg_num_neighbors=1.0, scale=scale
+        )
+    else:
+        architecture = Architecture.from_settings(start.terms[0].settings)
     graphs = graphs_of(data.snapshots, architecture.r_max, dtype, device)
     n_edges = sum(graphs[i].n_edges for i in data.train)
     if not n_edges:
@@ -220,8 +232,45 @@ def prepare(
     energies = torch.as_tensor(labels_of(data, constants).energies, dtype=kind, device=device)
     forces = None if data.forces is None else torch.as_tensor(data.forces, dtype=kind, device=device)
     weights = torch.as_tensor(frame_weights(data, weighting), dtype=kind, device=device)
-    n_neighbours = n_edges / (len(data.train) * data.snapshots.n_atoms)
-    return Frames(graphs, energies, forces, weights), replace(architecture, avg_num_neighbors=n_neighbours)
+    if start is None:
+        n_neighbours = n_edges / (len(data.train) * data.snapshots.n_atoms)
+        architecture = replace(architecture, avg_num_neighbors=n_neighbours)
+    return Frames(graphs, energies, forces, weights), architecture
+
+
+def start_of(force_field: ForceField, data: Labelled) -> ForceField:
+    """Return a force field that a training can go on from: one network, which knows the elements of the frames.
+
+    :raises JobError: where it is something else.
+    """
+    if len(force_field.terms) != 1 or force_field.terms[0].kind != KIND or force_field.terms[0].weight != 1:
+        kinds = ', '.join(term.kind for term in force_field.terms)
+        raise JobError(f'a training starts from a single network of weight 1, and this force field has: {kinds}')
+    known = force_field.terms[0].settings['atomic_numbers']
+    if unknown := sorted({symbol for symbol in data.snapshots.symbols if atomic_numbers[symbol] not in known}):
+        there = ', '.join(chemical_symbols[number] for number in known)
+        raise JobError(f'the network to start from knows the elements {there}, not {", ".join(unknown)}')
+    return force_field
+
+
+def train_all_but(model: torch.nn.Module, frozen: Sequence[str]) -> torch.nn.Module:
+    """Let all weights of a network be trained but those of its `frozen` parts.
+
+    :param frozen: of :data:`~aiida_mlcc.runtime.training_settings.PARTS`.
+    """
+    fixed = parameters_of(model, frozen)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name not in fixed)
+    return model
+
+
+def parameters_of(model: torch.nn.Module, parts: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Return the weights of some parts of a network, by name.
+
+    :param parts: of :data:`~aiida_mlcc.runtime.training_settings.PARTS`.
+    """
+    starts = tuple(PARTS[part] for part in parts)
+    return {name: parameter for name, parameter in model.named_parameters() if name.startswith(starts)}
 
 
 def graphs_of(snapshots: Snapshots, r_max: float, dtype: str, device: str) -> list[Graph]:

@@ -328,7 +328,7 @@ def _groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]
             name.startswith('interactions.') and ('linear.weight' in name or 'skip_tp' in name)
         )
 
-    named = list(model.named_parameters())
+    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     return [
         {'params': [p for n, p in named if decays(n)], 'weight_decay': weight_decay},
         {'params': [p for n, p in named if not decays(n)], 'weight_decay': 0.0},

@@ -11,6 +11,15 @@ from aiida_mlcc.science.settings import Settings, setting
 _FINAL_RATE = 0.01
 
 
+PARTS = {
+    'embedding': 'node_embedding.',
+    'interactions': 'interactions.',
+    'products': 'products.',
+    'readouts': 'readouts.',
+}
+"""Parts of a network that a training may leave as they are → how the names of their weights begin."""
+
+
 class TrainingError(ValueError):
     """A course of training that leads nowhere, as a sentence."""
 
@@ -18,6 +27,13 @@ class TrainingError(ValueError):
 def _scalars(value: str) -> str | None:
     """Check for the scalars of a readout, such as ``16x0e``, the only irreps that its nonlinearity takes."""
     return None if re.fullmatch(r'[1-9]\d*x0e', value) else 'give a number of scalars, such as 16x0e'
+
+
+def _parts(value: list[str]) -> str | None:
+    """Check for parts of a network, not all of those that hold weights."""
+    if unknown := [part for part in value if part not in PARTS]:
+        return f'{unknown[0]!r} is not a part of a network: choose from {", ".join(PARTS)}'
+    return None if set(PARTS) - set(value) else 'nothing is left to train'
 
 
 @dataclass(frozen=True)
@@ -77,6 +93,12 @@ class Training(Settings):
     )
     valid_fraction: float = setting('Share of the frames that is held out.', default=0.1, above=0, below=1)
     dtype: str = setting('Precision of the training.', default='float32', choices=('float32', 'float64'))
+    frozen: list[str] = setting(
+        f'Parts of the network that stay as they are: {", ".join(PARTS)}. For a training that starts from a network.',
+        default=[],
+        check=_parts,
+        required=False,
+    )
     hessian_epochs: int = setting(
         'Further passes through all frames, of a base with reference displacements: a step learns a column of their '
         'force constants beside its frames. 0 for none.',

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aiida import orm
+from aiida.common.exceptions import MultipleObjectsError, NotExistent
 from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
@@ -16,18 +17,19 @@ from aiida_mlcc.calculations.functions.primitive_structure import primitive_stru
 from aiida_mlcc.calculations.functions.sum_force_fields import sum_force_fields
 from aiida_mlcc.calculations.ports import settings_validator
 from aiida_mlcc.calculations.runtime_source import science_hash
-from aiida_mlcc.calculations.train import TrainCalculation
+from aiida_mlcc.calculations.train import TrainCalculation, network_of
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge, refuse_mismatch, refuse_seeds, seed_label
 from aiida_mlcc.jobs.ports import count_port, symprec_port
 from aiida_mlcc.jobs.restart import FitRestartWorkChain, RuntimeRestartWorkChain, TrainRestartWorkChain
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, Kind, kinds_for
+from aiida_mlcc.runtime.training_settings import Network
 from aiida_mlcc.science.fit.base_correction import Correction
 from aiida_mlcc.science.fit.dipole import LEAST_CHARGE, is_polar
 from aiida_mlcc.science.methods import control_of, refuse_name, slug_of
 from aiida_mlcc.workflows.polarity import checked_charges, nac_port
-from aiida_mlcc.workflows.protocol import ProtocolMixin
+from aiida_mlcc.workflows.protocol import ProtocolError, ProtocolMixin
 from aiida_mlcc.workflows.trainings import Training, base_name, plan_trainings
 
 _BASES, _KINDS = kinds_for(BASE), kinds_for(DELTA)
@@ -168,6 +170,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         def options_of(kind: Kind) -> Options:
             return gpu if kind.gpu else options
 
+        start_with_network(inputs['base'], overrides or {})
         of_base = inputs['base'].get('kind')
         base_options = options_of(_BASES[of_base]) if of_base in _BASES else options
         inputs['base'] = job_inputs(inputs['base'], code, base_options)
@@ -269,8 +272,8 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             job.pop('device', None)
             return {**job, 'role': orm.Str(BASE), 'parameters': given[next(iter(kind.settings))]}
         job |= {name: given[name] for name in kind.settings if name in given}
-        if training.role == BASE and 'correction' in given:
-            job['correction'] = given.correction
+        if training.role == BASE:
+            job |= {name: given[name] for name in ('correction', 'start_from') if name in given}
         return job
 
     def target_of(self, training: Training) -> dict[str, orm.Data]:
@@ -405,6 +408,28 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         return None
 
 
+def start_with_network(base: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Load the force field that `start_from` of a base names, and take over the settings of its network.
+
+    :param base: inputs of the base; changed in place.
+    :param overrides: of the whole WorkChain, which may ask for other settings: these are refused later.
+    :raises ProtocolError: where it is not a force field of a single network.
+    """
+    given = base.get('start_from')
+    if given is None:
+        return
+    try:
+        node = given if isinstance(given, orm.Node) else orm.load_node(given)
+        if not isinstance(node, ForceFieldData):
+            raise ValueError(f'{given!r} is a {type(node).__name__} and not a force field')
+        settings = network_of(node)
+    except (NotExistent, MultipleObjectsError, ValueError, TypeError) as error:
+        raise ProtocolError(f'`base.start_from`: {error}') from None
+    asked = (overrides.get('base') or {}).get('network') or {}
+    base['start_from'] = node
+    base['network'] = {**{name: settings[name] for name in Network.rules()}, **asked}
+
+
 def not_worth_it(errors: Mapping[str, Any], methods: Sequence[str]) -> list[str]:
     """Return the methods of which some Δ predicts no better than the rescaled energy of the base, or a constant.
 
@@ -433,7 +458,7 @@ _SET_HERE = (
     'reference',
 )
 _SET_HERE_OF_FITS = ('role', 'kind', 'base', 'base_method', 'methods')
-_OF_OTHER_ROLES = {BASE: ('forces',), DELTA: ('correction', 'force_constants')}
+_OF_OTHER_ROLES = {BASE: ('forces',), DELTA: ('correction', 'force_constants', 'start_from')}
 
 
 def _expose_job(
@@ -491,6 +516,8 @@ def _refuse_base(inputs: Mapping[str, Any]) -> str | None:
     base, delta = inputs['base'], inputs['delta']
     kind = _BASES[base['kind'].value]
     if not kind.has_network:
+        if 'start_from' in base:
+            return f'`base.start_from` is a network, and a base of kind {kind.name} has none: leave it out'
         if 'correction' in base:
             return f'`base.correction` corrects a network, and a base of kind {kind.name} has none: leave it out'
         readers = [name for name in (delta['kind'].value, *delta['compare']) if _KINDS[name].needs_network]

@@ -1,13 +1,19 @@
 """Training as a job: a Δ that is worth nothing is kept and not called done; what makes no sense is refused."""
 
+import numpy as np
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 from aiida.plugins import CalculationFactory
+from ase.data import atomic_numbers
 
+from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
-from tests.crystals import rocksalt
+from aiida_mlcc.runtime.training_settings import Network
+from aiida_mlcc.science.force_field import ForceField, Term
+from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain, start_with_network
+from aiida_mlcc.workflows.protocol import ProtocolError
+from tests.crystals import rocksalt, springs
 from tests.workflows.data import snapshots_of_springs
 
 TrainCalculation = CalculationFactory('mlcc.train')
@@ -43,6 +49,46 @@ def test_energies_alone_of_a_base_are_learnt_where_forces_is_false(builder):
     outputs, node = run_get_node(builder)
     assert node.is_finished_ok, node.exit_message
     assert 'valid_forces_rmse_mev_angstrom' not in outputs['summary']['errors']
+
+
+def network_for(*symbols: str, **changes: object) -> ForceField:
+    """A force field of one network as its description has it, with no weights to speak of."""
+    shape = DeltaTrainWorkChain.get_protocol_inputs('fast')['base']['network']
+    settings = {**shape, **changes, 'atomic_numbers': [atomic_numbers[symbol] for symbol in symbols]}
+    return ForceField((Term('mace', settings, {'weights': np.zeros(1)}),))
+
+
+@pytest.mark.parametrize(
+    ('start', 'sentence'),
+    [
+        (network_for('Li', 'H'), '`start_from` knows the elements H, Li, not F'),
+        (network_for('Li', 'F', r_max=5.5), r'`network\.r_max` is .*, but the network of `start_from` has 5\.5'),
+        (
+            springs(rocksalt()),
+            'starts from a single network, and that force field has: force-constants',
+        ),
+    ],
+    ids=['element', 'architecture', 'no network'],
+)
+def test_a_start_from_what_does_not_fit_is_refused_at_submission(builder, start, sentence):
+    inputs = {**builder._inputs(prune=True), 'network': dict(network_for('Li').terms[0].settings)}
+    del inputs['network']['atomic_numbers']
+    with pytest.raises(ValueError, match=sentence):
+        run_get_node(TrainCalculation, **inputs, start_from=ForceFieldData(start))
+
+
+def test_a_protocol_takes_the_architecture_of_the_network_it_starts_from(python):
+    start = ForceFieldData(network_for('Li', 'F', r_max=5.5)).store()
+    base = {'start_from': start.uuid, 'kind': 'mace'}
+    start_with_network(base, {})
+    assert base['start_from'].uuid == start.uuid
+    assert base['network']['r_max'] == 5.5
+    assert set(base['network']) == set(Network.rules())
+
+
+def test_a_network_to_start_from_that_is_not_there_is_named():
+    with pytest.raises(ProtocolError, match=r'`base\.start_from`: .*00000000'):
+        start_with_network({'start_from': '00000000-0000-4000-8000-000000000000'}, {})
 
 
 @pytest.mark.parametrize(
