@@ -16,7 +16,11 @@ import pytest
 
 from tests.services import Services, missing, services_at
 
-pytestmark = [pytest.mark.nightly, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
+pytestmark = [
+    pytest.mark.nightly,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(missing() is not None, reason=str(missing())),
+]
 
 PATIENCE_S = 900.0
 ROOT = Path(__file__).parents[1]
@@ -157,7 +161,7 @@ def site() -> Iterator[Site]:
 
 
 def test_a_dynamics_out_of_time_goes_on_to_its_end(site: Site) -> None:
-    pk = site.submit('md(60000)', 'cpu', limit=30)
+    pk = site.submit('md(30000)', 'cpu', limit=20)
     _, status, jobs = site.wait(pk, is_over)
     assert status == 0, site.status(pk)
     assert [job[3] for job in jobs] == [400] * (len(jobs) - 1) + [0]
@@ -166,7 +170,7 @@ def test_a_dynamics_out_of_time_goes_on_to_its_end(site: Site) -> None:
 
 def test_labels_out_of_time_on_the_other_partition_go_on_to_their_end(site: Site) -> None:
     more = {'custom_scheduler_commands': '#SBATCH --gres=gpu:1'}
-    pk = site.submit('correlate(40)', 'gpu', limit=30, **more)
+    pk = site.submit('correlate(20)', 'gpu', limit=30, **more)
     _, status, jobs = site.wait(pk, is_over)
     assert status == 0, site.status(pk)
     assert len(jobs) > 1

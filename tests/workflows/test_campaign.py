@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from aiida import orm
 from aiida.engine import run_get_node
 
 from aiida_mlcc.cli.known_labels import find_known_labels
@@ -98,15 +99,32 @@ def test_truncated_vertex_never_reaches_cc4s(campaign):
     assert campaign.starts() == {}
 
 
+TOO_LOW = {
+    **{'n_occupied': 1, 'n_virtual': 1, 'real': True, 'gflops_per_core': 10.0, 'ranks': 1, 'disk_gb': 0.0},
+    **{'memory_gb': 0.1, 'memory_gb_per_rank': 0.1, 'core_hours': {'CCSD': 0.001, 'CCSD(T)': 0.001}},
+}
+"""A forecast below what the point will take."""
+
+
+@pytest.mark.nightly
+def test_budget_below_the_forecast_of_one_point_stops_before_any(campaign):
+    _, node = run_get_node(campaign.builder(helium(2), max_core_hours=0.1))
+    assert node.exit_status == CCEnergiesWorkChain.exit_codes.ERROR_TOO_EXPENSIVE.status
+    assert 'one point is forecast to take 3 core hours' in node.exit_message
+    assert campaign.starts() == {}
+
+
 @pytest.mark.nightly
 def test_budget_that_the_first_point_exceeds_stops_there_and_keeps_its_label(campaign):
-    outputs, node = run_get_node(campaign.builder(helium(4), max_core_hours=0.1))
+    builder = campaign.builder(helium(4), max_core_hours=0.1)
+    builder.forecast = orm.Dict(TOO_LOW)
+    outputs, node = run_get_node(builder)
     assert node.exit_status == CCEnergiesWorkChain.exit_codes.ERROR_TOO_EXPENSIVE.status
     assert '3 snapshots are left' in node.exit_message
     assert 'over the 0.1 of `max_core_hours`' in node.exit_message
     assert campaign.starts() == {0: 1}
     assert labelled_by(outputs, 'CCSD(T)') == [0]
-    (forecast,) = outputs['cost']['forecasts']
+    forecast = outputs['cost']['forecasts'][-1]
     assert forecast['n_left'] == 3
     assert forecast['core_hours_to_come'] == pytest.approx(3 * outputs['cost']['core_hours'])
     assert set(reasons_in(outputs)) == {1, 2, 3}

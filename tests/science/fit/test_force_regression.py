@@ -15,6 +15,8 @@ from aiida_mlcc.science.fit.third_order_basis import second_shell, third_order_b
 from aiida_mlcc.science.force_field.fourth_order import BoundFourthOrder, bonds_within
 from aiida_mlcc.science.force_field.third_order import BoundThirdOrder
 
+Rows = tuple[NDArray[np.float64], NDArray[np.float64]]
+
 GROUPS = np.array([1, 1, 1, 2, 2])
 WEIGHTS = np.linspace(0.5, 2.0, 12)
 FOLDS = np.arange(12) // 4
@@ -22,7 +24,7 @@ COUNTS = np.array([1, 1, 2, 1, 3, 1, 1, 2, 1, 1, 1, 2])
 
 
 @pytest.fixture
-def rows() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def rows() -> Rows:
     """Return features (12 frames, 30 components, 5 parameters) and forces with noise."""
     generator = np.random.default_rng(1)
     features = generator.normal(size=(12, 30, 5)) * [1, 2, 3, 0.1, 0.2]
@@ -50,28 +52,28 @@ def explicit(
 
 
 @pytest.mark.parametrize('size', [1, 5, 12])
-def test_the_solution_is_that_of_all_rows(rows, size: int) -> None:
+def test_the_solution_is_that_of_all_rows(rows: Rows, size: int) -> None:
     features, targets = rows
     found = added(features, targets, size).solve((1e-2, 10.0))
     assert np.allclose(found, explicit(features, targets, (1e-2, 10.0), COUNTS), rtol=1e-10)
 
 
-def test_ridges_are_chosen_by_the_frames_left_out(rows) -> None:
+def test_ridges_are_chosen_by_the_frames_left_out(rows: Rows) -> None:
     features, targets = rows
-    squares = {}
+    squares: dict[tuple[float, ...], float] = {}
     for ridges in ((1e-3, 1e-3), (1e-3, 30.0), (30.0, 1e-3), (30.0, 30.0)):
         left = []
         for fold in range(3):
             inside = np.where(fold == FOLDS, 0, 1)
             wrong = targets - features @ explicit(features, targets, ridges, inside)
             left.append(np.sum(WEIGHTS[fold == FOLDS, None] * wrong[fold == FOLDS] ** 2))
-        squares[ridges] = np.sqrt(sum(left) / (30 * WEIGHTS.sum()))
-    ridges, error = added(features, targets, 5).choose_ridges((1e-3, 30.0))
-    assert ridges == min(squares, key=lambda each: squares[each])
-    assert error == pytest.approx(squares[ridges], rel=1e-10)
+        squares[ridges] = float(np.sqrt(sum(left) / (30 * WEIGHTS.sum())))
+    chosen, error = added(features, targets, 5).choose_ridges((1e-3, 30.0))
+    assert chosen == min(squares, key=lambda each: squares[each])
+    assert error == pytest.approx(squares[chosen], rel=1e-10)
 
 
-def test_what_no_row_shows_is_counted_and_stays_zero(rows) -> None:
+def test_what_no_row_shows_is_counted_and_stays_zero(rows: Rows) -> None:
     features, targets = rows
     features[:, :, 1] = 0.0
     regression = added(features, targets, 5)
@@ -79,13 +81,13 @@ def test_what_no_row_shows_is_counted_and_stays_zero(rows) -> None:
     assert regression.solve((1e-3, 1e-3))[1] == pytest.approx(0.0, abs=1e-12)
 
 
-def test_the_error_counts_all_components_alike(rows) -> None:
+def test_the_error_counts_all_components_alike(rows: Rows) -> None:
     features, targets = rows
     found = added(features, targets, 5).root_mean_square(np.ones(5))
     assert found == pytest.approx(np.sqrt(np.mean((targets - features @ np.ones(5)) ** 2)), rel=1e-12)
 
 
-def test_a_number_that_is_none_is_refused(rows) -> None:
+def test_a_number_that_is_none_is_refused(rows: Rows) -> None:
     features, targets = rows
     targets[3, 2] = np.nan
     with pytest.raises(RidgeError, match='NaN'):
