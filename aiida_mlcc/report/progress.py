@@ -23,10 +23,14 @@ _SILENT = ('Cc4sCalculation', 'VaspCalculation', 'VaspMdCalculation')
 _ON_THE_WAY = {
     'uploading': ('being uploaded', 'The upload'),
     'submitting': ('being submitted', 'The submission'),
+    'unstashing': ('being submitted', 'The submission'),
     'stashing': ('being stashed', 'The stashing'),
     'retrieving': ('being retrieved', 'The retrieval'),
 }
-"""AiiDA's state of a job between it and the scheduler → the same in words, and what fails there."""
+"""AiiDA's state of a job between it and the scheduler → the same in words, and what fails there.
+
+A job whose files are uploaded is said to unstash until the scheduler has taken it.
+"""
 _ERROR_LINE = re.compile(r'^[\w.]*(?:Error|Exception|Timeout|Failed)\w*: ', re.MULTILINE)
 
 

@@ -76,12 +76,12 @@ stderr=sbatch: error: Memory specification can not be satisfied
 """
 
 
-@pytest.fixture
-def refused(unfinished):
+@pytest.fixture(params=[CalcJobState.SUBMITTING, CalcJobState.UNSTASHING])
+def refused(request, unfinished):
     """Return the job of the run as AiiDA leaves it when the scheduler has refused it."""
     (step,) = running_jobs(survey(unfinished))
     job = orm.load_node(step.pk)
-    job.set_state(CalcJobState.SUBMITTING)
+    job.set_state(request.param)
     for number, message in enumerate(('Traceback\nOSError: an older error', REFUSED)):
         time = datetime(2026, 1, 1, 0, number, tzinfo=UTC)
         orm.Log(time, 'aiida', 'ERROR', job.pk, message).store()
