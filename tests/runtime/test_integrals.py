@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from aiida_mlcc.runtime import integrals, pyscf_engine
 from aiida_mlcc.runtime.correlated_energies import correlated_energies
 from aiida_mlcc.runtime.pyscf_engine import hartree_fock
-from aiida_mlcc.runtime.pyscf_settings import PyscfSettings
+from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation, PyscfSettings
 from aiida_mlcc.science.snapshots import Snapshots
 from tests.cc4s_records import RECORDED_RUNS
 from tests.runtime.jobs import (
@@ -34,7 +34,7 @@ from tests.runtime.jobs import (
 )
 
 RECORDED = RECORDED_RUNS / 'lih8-szv-triples-crash'
-SETTINGS = PyscfSettings.of(ENGINE)
+SETTINGS = PyscfCorrelation.of(ENGINE)
 
 
 def job(folder: Path, *images: Atoms, previous: Path | None = None, **changes: Any) -> Path:
