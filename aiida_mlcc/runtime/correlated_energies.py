@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from aiida_mlcc.runtime.natural_orbitals import first_order_amplitudes
 from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.pyscf_engine import failures_in_a_sentence, hartree_fock
-from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation
+from aiida_mlcc.runtime.pyscf_settings import PyscfSettings
 from aiida_mlcc.science.methods import CONTRIBUTIONS
 
 _CORRELATED = ('mp2', 'ccsd', 'triples')
@@ -43,7 +43,7 @@ class CorrelatedEnergies:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def correlated_energies(atoms: Atoms, settings: PyscfCorrelation, methods: Iterable[str]) -> CorrelatedEnergies:
+def correlated_energies(atoms: Atoms, settings: PyscfSettings, methods: Iterable[str]) -> CorrelatedEnergies:
     """Compute the contributions that `methods` need, and no other.
 
     With a mesh of k-points for Hartree–Fock, ``hf`` is the energy on the mesh and all others are of the Γ point.

@@ -119,6 +119,11 @@ class PyscfSettings(Settings):
         """The mesh of k-points of all energies, None for the Γ point."""
         return None
 
+    @property
+    def hf_mesh(self) -> list[int] | None:
+        """The mesh of k-points of the Hartree–Fock energy beside correlation at the Γ point, None for Γ there, too."""
+        return None
+
     def pseudopotential(self, method: str) -> str:
         """Return the name of the pseudopotentials that `method` uses."""
         return pseudopotential(self.pseudo, method)
