@@ -81,6 +81,7 @@ def test_engine_of_integrals_says_nothing_of_the_density_functional() -> None:
         'exp_to_discard': 0.05,
         'conv_tol_hartree': 1e-9,
         'ke_cutoff_hartree': None,
+        'kpoints': 'Γ',
     }
     like = like_labels('LDA', source, {'name': 'vasp+cc4s', 'encut': 400.0})
     assert like['name'] == 'pyscf'
