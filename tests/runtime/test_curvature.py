@@ -130,6 +130,7 @@ def test_a_column_is_drawn_as_often_as_its_share_says() -> None:
     assert drawn == pytest.approx(np.array(curvature.shares), abs=0.03)
 
 
+@pytest.mark.nightly
 def test_fine_tuning_follows_the_training_and_brings_the_curvature_nearer() -> None:
     history, errors = history_of(tuned()), output_of(tuned())['errors']
     assert [line['epoch'] for line in history] == list(range(1, 10))

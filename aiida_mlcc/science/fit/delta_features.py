@@ -34,16 +34,16 @@ def candidate_bases(
     n_labels: int,
     cutoff: float | None,
     anharmonic: bool,
-    complete: bool = True,
 ) -> list[PotentialBasis]:
     """Return the bases that a Δ may be fitted in, the simplest first.
+
+    Frozen phonons in two amplitudes, which show each mode on its own, take the longest second order alone: a shorter
+    one would make errors of its own that no other label tells, and beside dipoles pass them off as long-ranged.
 
     :param cutoff: of the second order, Å; None for the longest that the training cell resolves in full, and longer ones
         of which it sees more combinations with every shell, as far as there is a label for each.
     :param anharmonic: whether to offer each also with third order, or third and fourth order, between nearest and
         next-nearest neighbours.
-    :param complete: whether frozen phonons in two amplitudes, which show each mode on its own, take the longest second
-        order alone: a shorter one would make errors of its own that no other label tells.
     """
     if cutoff is not None:
         second = [force_constants_basis(primitive, cutoff)]
@@ -51,7 +51,7 @@ def candidate_bases(
         resolved = resolved_bases(primitive, *distinct_cells(frames))
         second = [basis for basis, rank in resolved if rank + basis.n_first + 1 <= n_labels]
         second = second or [_shorter(primitive, frames, n_labels)]
-        if complete and amplitude_columns(frames, sum(len(group.indices) for group in frames)).shape[1]:
+        if amplitude_columns(frames, sum(len(group.indices) for group in frames)).shape[1]:
             second = second[-1:]
     bases = [PotentialBasis(decaying_basis(basis)) for basis in second]
     if not anharmonic:

@@ -216,7 +216,7 @@ def fit_delta(
     if not cheaper:
         pulled = frames_with_forces(labelled.labels[base_method], labelled.labels[method])
         n_labels += 3 * labelled.n_atoms * len(pulled)
-    bases = candidate_bases(primitive, own.frames, n_labels, cutoff, given.anharmonic, complete=dipole is None)
+    bases = candidate_bases(primitive, own.frames, n_labels, cutoff, given.anharmonic)
     if cutoff is not None and bases[0].n_parameters + n_free > n_labels:
         raise FitError(
             f'{n_labels} labels of {method} for {bases[0].n_parameters + n_free} parameters within '

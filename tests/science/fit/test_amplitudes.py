@@ -10,10 +10,12 @@ import pytest
 from aiida_mlcc.science.crystal import map_onto_crystal
 from aiida_mlcc.science.design import design_frozen_phonons
 from aiida_mlcc.science.fit.amplitudes import amplitude_columns, scatter_at_rest
+from aiida_mlcc.science.fit.dipole import dipole_beside
 from aiida_mlcc.science.fit.force_constants import fit_delta
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
 from aiida_mlcc.science.fit.learning_curve import frequencies_of_samples
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames, mapped_frames
+from aiida_mlcc.science.force_field import Term
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 from aiida_mlcc.science.force_field.fourth_order import bonds_within
 from aiida_mlcc.science.snapshots import Label, Snapshots
@@ -54,11 +56,11 @@ def dynamics() -> Snapshots:
     return snapshots_of(CELL, moved, {'LDA': spring_label(BASE, CELL, moved)})
 
 
-def frozen(dynamics: Snapshots, second: float | None) -> Snapshots:
-    """Return frozen phonons with energies of the base and of the quartic crystal."""
+def frozen(dynamics: Snapshots, second: float | None, truth: Term | None = None) -> Snapshots:
+    """Return frozen phonons with energies of the base and of `truth`, by default the quartic crystal."""
     design = {'references': 2, 'second_amplitude': second, 'energy_mev_atom': 200.0, 'largest_displacement': 0.06}
     found = design_frozen_phonons(dynamics, PRIMITIVE, design)
-    for method, term in (('LDA', BASE), ('HF', quartic_term())):
+    for method, term in (('LDA', BASE), ('HF', truth or quartic_term())):
         bound = ForceConstantsModel(term).bind(CELL)
         energies = np.array([bound.energy_forces(positions)[0] for positions in found.positions])
         found = found.with_label(method, Label(energies, None, {'engine': 'springs'}))
@@ -77,6 +79,16 @@ def test_two_amplitudes_are_extrapolated_to_none(model, dynamics) -> None:
     found = frequencies_of_samples(model, fit.samples, POINTS)['frequencies_cm1']
     assert fit.errors['n_extrapolated'] > 0
     assert found['gamma'][3:] == pytest.approx(exact('gamma')[3:], abs=1.0)
+    assert found['x'] == pytest.approx(exact('x'), abs=1.5)
+
+
+def test_springs_beyond_nearest_neighbours_do_not_pass_for_dipoles(model, dynamics) -> None:
+    """Neither crystal has dipoles: what nearest neighbours do not explain belongs to the next ones."""
+    charges = np.array([1.0, -1.0])[:, None, None] * np.eye(3)
+    dipole = dipole_beside(PRIMITIVE, charges, 2.0 * np.eye(3), CELL)
+    fit = fit_delta(frozen(dynamics, 0.7, TRUTH), PRIMITIVE, 'LDA', 'HF', n_folds=4, dipole=dipole)
+    assert fit.errors['long_range']['free'] is None
+    found = frequencies_of_samples(model, fit.samples, POINTS)['frequencies_cm1']
     assert found['x'] == pytest.approx(exact('x'), abs=1.5)
 
 
