@@ -7,6 +7,7 @@ it. Whatever a reader sees therefore comes from what a reader gets.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Generator, Iterator
@@ -100,7 +101,7 @@ def _write_texts(bundle: Path, request: Request, runs: list[RunContent]) -> None
     generator = f'aiida-mlcc {__version__}'
     written: dict[str, str] = {
         'curves.json': _text({'format': 1, 'generator': generator, 'title': request.title, 'runs': entries}),
-        'results.json': to_json({'format': 1, 'units': units, 'runs': results}) + '\n',
+        'results.json': _on_lines(to_json({'format': 1, 'units': units, 'runs': results})) + '\n',
         'figures/captions.md': captions_text(entries),
         'README.md': texts.readme(
             request, runs, not request.without_models, [line for run in runs for line in run.missing]
@@ -120,6 +121,11 @@ def _write_texts(bundle: Path, request: Request, runs: list[RunContent]) -> None
 
 def _text(content: Any) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
+
+
+def _on_lines(text: str) -> str:
+    """Return indented JSON with each list of numbers on a line: half as long."""
+    return re.sub(r'\[\n[\s\d.,eE+-]+\]', lambda found: ' '.join(found.group().split()), text)
 
 
 def _last_line(text: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise, product
@@ -50,6 +51,9 @@ _FURTHER = ('#0072B2', '#CC79A7', '#7B6D00', '#882255', '#117733', '#6A3D9A')
 _UNIT = 'cm$^{-1}$'
 _WIDTH = 6.8
 _SAME = 1e-9
+_CORNERS = re.compile(r'^L [\d. -]+$', re.MULTILINE)
+_DIGITS = re.compile(r'(?<=\.\d\d)\d+')
+
 _UNDATED: dict[str, dict[str, Any]] = {'pdf': {'CreationDate': None}, 'svg': {'Date': None}}
 """What keeps the time out of a file, so that equal figures are equal files."""
 
@@ -358,6 +362,10 @@ def save(figure: Figure, path: Path) -> None:
 
     with matplotlib.rc_context({'svg.hashsalt': 'aiida-mlcc'}):
         figure.savefig(path, dpi=200, metadata=_UNDATED.get(path.suffix.lower().removeprefix('.')))
+    if path.suffix.lower() == '.svg':
+        # A hundredth of a point is enough of the corners of a line, which are most of the file.
+        text = _CORNERS.sub(lambda found: _DIGITS.sub('', found.group()), path.read_text(encoding='utf-8'))
+        path.write_text(text, encoding='utf-8')
 
 
 def read_bands(path: Path, members: Sequence[str], cell: Sequence[Sequence[float]]) -> Bands:
