@@ -11,7 +11,7 @@ from aiida_mlcc.engines.pyscf_elements import n_functions, valence
 from aiida_mlcc.runtime.pyscf_settings import pseudopotential, sampling
 from aiida_mlcc.science.methods import CONTRIBUTIONS
 
-_HF_SECONDS = 1e-3
+_HF_SECONDS = 5e-4
 """Of a core, times the cube of the number of basis functions; the fit of the density takes most of it.
 
 On a mesh it is in proportion to the number of k-points: LiH in its primitive cell took 1.5, 2.2 and 6.8 s with 1, 2
@@ -30,7 +30,7 @@ _TRIPLES_SECONDS = 5e-10
 """Of a core, times o³v⁴."""
 
 _AMPLITUDES = 12
-_AUXILIARY_PER_FUNCTION = 16
+_AUXILIARY_PER_FUNCTION = 8
 _BYTES = 8
 _SECONDS_PER_HOUR = 3600.0
 _GB = 1e9

@@ -112,11 +112,27 @@ def hartree_fock(
     kpoints = None if mesh is None else cell.make_kpts(mesh)
     mean_field = scf.RHF(cell) if kpoints is None else scf.KRHF(cell, kpoints)
     mean_field.exxdiv = settings.exxdiv
-    mean_field = mean_field.density_fit(auxbasis=settings.auxbasis)
+    mean_field = mean_field.density_fit(auxbasis=auxiliary_basis(cell, settings.auxbasis))
     mean_field.conv_tol = settings.conv_tol
     mean_field.max_cycle = settings.max_cycle
     _keep_core_hamiltonian(mean_field)
     return _converge(mean_field, 'HF', start, kpoints)
+
+
+def auxiliary_basis(cell: Any, name: str | None) -> dict[str, Any] | None:
+    """Return element → auxiliary functions, None where PySCF's choice serves for all.
+
+    To an element with s orbitals alone PySCF gives s functions alone. They are too few for its bonds, and all of a
+    crystal's together make a constant, of which the energy of the crystal at rest is the poorer.
+
+    :param name: of the auxiliary basis that such elements have instead.
+    """
+    poor = [symbol for symbol, shells in cell._basis.items() if all(shell[0] == 0 for shell in shells)]
+    if name is None or not poor:
+        return None
+    from pyscf.df.addons import make_auxbasis
+
+    return {**make_auxbasis(cell), **dict.fromkeys(poor, name)}
 
 
 def hartree_fock_forces(

@@ -74,8 +74,8 @@ class PyscfSettings(Settings):
     )
     exxdiv: str = setting('Treatment of the divergence of the exchange.', default='ewald', choices=('ewald',))
     auxbasis: str | None = setting(
-        'Auxiliary basis of the density fitting of Hartree–Fock and what stands on it; null: even-tempered functions, '
-        'which are s functions alone on an atom whose basis has no others.',
+        'Auxiliary basis of the density fitting of Hartree–Fock and what stands on it, for elements whose orbitals are '
+        "s functions alone; the others have PySCF's choice, and with null all of them.",
         default='def2-universal-jkfit',
         required=False,
     )
