@@ -190,16 +190,27 @@ class ForceEngine(Engine):
             raise ValueError(f'the {method} labels do not say with which `{name}` they were made')
         return source[name]
 
+    def other_setting(
+        self, given: Mapping[str, Any], like: Mapping[str, Any], besides: Sequence[str] = ()
+    ) -> tuple[str, Any, Any] | None:
+        """Return the first setting on which an energy depends and that differs: its name and both values, or None.
+
+        :param besides: settings that may differ.
+        """
+        for name in self.counted:
+            if name not in besides and not self.is_same(name, given.get(name), like[name]):
+                return name, self.what_counts(name, given.get(name)), self.what_counts(name, like[name])
+        return None
+
     def refuse_other_settings(self, given: Mapping[str, Any], like: Mapping[str, Any]) -> str | None:
         """Return in which setting that counts an engine differs from another of this name, in a sentence, or None."""
-        for name in self.counted:
-            if not self.is_same(name, given.get(name), like[name]):
-                ours, theirs = self.what_counts(name, given.get(name)), self.what_counts(name, like[name])
-                return (
-                    f'`base_engine.{name}` is {ours!r}, but the snapshots are labelled with {theirs!r}: '
-                    'labels of different settings must not be mixed'
-                )
-        return None
+        if (found := self.other_setting(given, like)) is None:
+            return None
+        name, ours, theirs = found
+        return (
+            f'`base_engine.{name}` is {ours!r}, but the snapshots are labelled with {theirs!r}: '
+            'labels of different settings must not be mixed'
+        )
 
     def is_same(self, name: str, ours: Any, theirs: Any) -> bool:
         """Tell whether two values of a setting give the same energies."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -50,22 +51,22 @@ class SinglePointsWorkChain(WorkChain):
         )
         spec.exit_code(310, 'ERROR_NOTHING_LABELLED', message='No snapshot was labelled. The first reason: {reason}')
 
+    @abstractmethod
     def take_structures(self, frames: orm.List, label: str) -> Mapping[str, orm.StructureData]:
         """Return ``frame_N`` → the structure of frame N, taken by a calcfunction with this call link label."""
-        raise NotImplementedError
 
+    @abstractmethod
     def single_point(self, structure: orm.StructureData, label: str) -> tuple[type[Process], dict[str, Any]]:
         """Return the job of one structure and its inputs, with this call link label."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def why_no_label(node: orm.CalcJobNode) -> str | None:
         """Return why a job gives no label, in a sentence, or None."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read_labels(self, retrieved: Mapping[str, orm.FolderData], label: str) -> SnapshotsData:
         """Return snapshots with the labels of ``frame_N``, read by a calcfunction with this call link label."""
-        raise NotImplementedError
 
     def plan_batches(self) -> None:
         """Put as many frames into a batch as may run at a time."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import CorrelationEngine
-from aiida_mlcc.engines.table import correlation_engine, force_engine, refuse_jobs
+from aiida_mlcc.engines.table import correlation_engine, force_engine, force_engine_of, refuse_jobs
 from aiida_mlcc.jobs.inputs import Options, refuse_mismatch
 from aiida_mlcc.runtime.delta_kinds import BASE, kinds_for
 from aiida_mlcc.science.crystal import expand_matrix, supercell
@@ -36,6 +37,8 @@ from aiida_mlcc.workflows.selections import (
 )
 from aiida_mlcc.workflows.thermal_structures import ThermalStructuresWorkChain
 from aiida_mlcc.workflows.vacf import VACFWorkChain
+
+_MESH = ('kpoints', 'kpoints_shift')
 
 MD, THERMAL = 'md', 'thermal'
 SAMPLING = {
@@ -272,14 +275,14 @@ def _refuse_displacements(inputs: Mapping[str, Any]) -> str | None:
 
 
 def _refuse_other_dft(inputs: Mapping[str, Any], displacements: SnapshotsData) -> str | None:
-    """Refuse displacements whose forces are not those of the base."""
-    labels = displacements.get_snapshots().labels
-    if (snapshots := inputs.get('snapshots')) is not None:
-        base, where = base_method_of(snapshots), '`snapshots`'
-        source = {} if base is None else snapshots.get_snapshots().labels[base].source
+    """Refuse displacements whose forces are not those of the base, as far as both say how they were made."""
+    labels, snapshots = displacements.get_snapshots().labels, inputs.get('snapshots')
+    if snapshots is not None:
+        base, where, n_atoms = base_method_of(snapshots), '`snapshots`', snapshots.n_atoms
     elif 'dft_md' in inputs:
-        engine = inputs['dft_md']['engine']
-        base, where, source = engine['method'], '`dft_md.engine`', force_engine(engine).source_of(engine)
+        base, where = inputs['dft_md']['engine']['method'], '`dft_md.engine`'
+        cells = expand_matrix(inputs['dft_md']['supercell_matrix'].get_list())
+        n_atoms = len(inputs['structure'].sites) * abs(round(float(np.linalg.det(cells))))
     else:
         return None
     if base is None:
@@ -287,13 +290,26 @@ def _refuse_other_dft(inputs: Mapping[str, Any], displacements: SnapshotsData) -
     if base not in labels or labels[base].forces is None:
         there = ', '.join(method for method, label in labels.items() if label.forces is not None)
         return f'`displacements` have no {base} forces, which the base is made of; they have those of {there or "none"}'
-    for name, value in source.items():
-        if name != 'version' and labels[base].source.get(name) != value:
-            return (
-                f'`displacements` and {where} must be of the same DFT: {name} is '
-                f'{labels[base].source.get(name)!r} and {value!r}'
-            )
-    return None
+    try:
+        engine = force_engine_of(labels[base].source, base)
+        if snapshots is None:
+            wanted = inputs['dft_md']['engine'].get_dict()
+        else:
+            source = snapshots.get_snapshots().labels[base].source
+            wanted = force_engine_of(source, base).like(base, source, {})
+        theirs = engine.like(base, labels[base].source, wanted)
+    except ValueError:
+        # Of imported labels no more is known than the name of their method.
+        return None
+    different: tuple[str, Any, Any] | None = ('engine', wanted['name'], engine.name)
+    if wanted['name'] == engine.name:
+        # Another cell needs another mesh of k-points for the same sampling.
+        besides = () if displacements.n_atoms == n_atoms else _MESH
+        different = engine.other_setting(wanted, theirs, besides)
+    if different is None:
+        return None
+    name, ours, other = different
+    return f'`displacements` and {where} must be of the same DFT: {name} is {other!r} and {ours!r}'
 
 
 def has_displacements(inputs: Mapping[str, Any]) -> bool:
@@ -342,7 +358,9 @@ def _refuse_before_sampling(inputs: Mapping[str, Any]) -> str | None:
     if 'dft_md' not in inputs:
         return '`dft_md` is missing: give it, or `snapshots`'
     if usual_kind(method := inputs['dft_md']['engine']['method']) == COSTLY:
-        return f'`dft_md.engine.method` is {method}, to which Δ leads: the base needs a density functional'
+        return (
+            f'`dft_md.engine.method` is {method}, which is reached through Δ: choose a density functional for the base'
+        )
     if method in inputs['methods'].get_list():
         return f'`methods` names {method}, which is the method of the base: there is no Δ to it'
     if samples_thermally(inputs):

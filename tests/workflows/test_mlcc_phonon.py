@@ -18,7 +18,9 @@ from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.inputs import merge
 from aiida_mlcc.report.results import results_of, to_json
+from aiida_mlcc.runtime.pyscf_settings import PyscfForces
 from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 from aiida_mlcc.workflows.protocol import ProtocolError
 from tests.crystals import optical_frequency_cm1, rocksalt, springs
@@ -303,35 +305,53 @@ def test_displacements_of_another_crystal_are_refused_at_submission(python, crys
         run_get_node(builder)
 
 
+def source_of_lda(**changed) -> dict:
+    """Return what the LDA labels of the protocol `fast` say of their source."""
+    engine = DFTMDWorkChain.get_protocol_inputs('fast')['engine']
+    return PyscfForces.of({**engine, **changed}).source('LDA')
+
+
+def displaced(cell: Atoms, source: dict, method: str = 'LDA') -> SnapshotsData:
+    label = Label(np.zeros(2), np.zeros((2, len(cell), 3)), source)
+    return SnapshotsData(Snapshots.from_atoms([cell] * 2).with_label(method, label))
+
+
+def refused(builder) -> str:
+    """Return why the inputs of a builder are refused, or nothing."""
+    ports = builder.process_class.spec().inputs
+    found = ports.validate(ports.pre_process(ports.serialize(builder._inputs(prune=True))))
+    return '' if found is None else found.message
+
+
 @pytest.mark.parametrize(
     ('method', 'source', 'reason'),
     [
         ('PBE', {}, '`displacements` have no LDA forces, which the base is made of; they have those of PBE'),
-        ('LDA', {'engine': 'elsewhere'}, "must be of the same DFT: engine is 'elsewhere' and 'pyscf'"),
+        ('LDA', source_of_lda(basis='gth-dzvp'), "the same DFT: basis is 'gth-dzvp' and 'gth-szv'"),
+        ('LDA', source_of_lda(), ''),
+        ('LDA', {'engine': 'imported', 'file': 'phonopy_params.yaml'}, ''),
     ],
 )
-def test_displacements_of_another_dft_are_refused_before_anything_is_labelled(python, crystal, method, source, reason):
-    label = Label(np.zeros(2), np.zeros((2, 2, 3)), source)
-    cells = Snapshots.from_atoms([crystal.get_ase()] * 2).with_label(method, label)
-    builder = MLCCPhononWorkChain.get_builder_from_protocol(python, crystal, 'fast', displacements=SnapshotsData(cells))
-    with pytest.raises(ValueError, match=re.escape(reason)):
-        run_get_node(builder)
+def test_displacements_are_refused_where_they_say_that_they_are_of_another_dft(python, crystal, method, source, reason):
+    given = displaced(crystal.get_ase(), source, method)
+    found = refused(MLCCPhononWorkChain.get_builder_from_protocol(python, crystal, 'fast', displacements=given))
+    assert reason in found if reason else not found, found
 
 
-def test_displacements_of_other_settings_than_the_snapshots_are_refused(python, crystal):
+@pytest.mark.parametrize(('basis', 'reason'), [('gth-szv', ''), ('gth-dzvp', "basis is 'gth-dzvp' and 'gth-szv'")])
+def test_displacements_are_compared_with_the_snapshots(python, crystal, basis, reason):
     frames = snapshots_of_springs(methods={'HF': 3.6})
-    other = Label(np.zeros(2), np.zeros((2, frames.n_atoms, 3)), {'basis': 'another'})
-    cells = frames.without_labels().select([0, 1]).with_label('LDA', other)
+    label = replace(frames.labels['LDA'], source=source_of_lda())
     builder = MLCCPhononWorkChain.get_builder_from_protocol(
         python,
         crystal,
         'fast',
         {'methods': ['HF'], 'vacf_methods': [], 'delta_train': {'base': {'kind': 'force-constants'}}},
-        snapshots=SnapshotsData(frames.with_label('LDA', replace(frames.labels['LDA'], source={'basis': 'gth-szv'}))),
-        displacements=SnapshotsData(cells),
+        snapshots=SnapshotsData(frames.with_label('LDA', label)),
+        displacements=displaced(frames.atoms(0), source_of_lda(basis=basis)),
     )
-    with pytest.raises(ValueError, match="must be of the same DFT: basis is 'another' and 'gth-szv'"):
-        run_get_node(builder)
+    found = refused(builder)
+    assert reason in found if reason else not found, found
 
 
 def test_displacements_to_be_made_need_an_engine(python, crystal):

@@ -192,6 +192,17 @@ def interpreter(aiida_localhost) -> orm.InstalledCode:
     return orm.InstalledCode(label='a', computer=aiida_localhost, filepath_executable='/bin/python').store()
 
 
+@pytest.fixture
+def pw(aiida_localhost) -> orm.InstalledCode:
+    """A pw.x that nothing runs."""
+    return orm.InstalledCode(
+        label='pw',
+        computer=aiida_localhost,
+        filepath_executable='/bin/pw.x',
+        default_calc_job_plugin='quantumespresso.pw',
+    ).store()
+
+
 def wrong(builder: Any) -> str | None:
     ports = builder.process_class.spec().inputs
     found = ports.validate(ports.pre_process(ports.serialize(builder._inputs(prune=True))))
@@ -213,19 +224,13 @@ def test_dynamics_is_refused_in_a_sentence(interpreter, crystal) -> None:
     ],
 )
 def test_reference_displacements_that_cannot_be_are_refused_before_a_job(
-    aiida_localhost, crystal, monkeypatch, changed, reason
+    pw, crystal, monkeypatch, changed, reason
 ) -> None:
     def refuse(symbols: Any, settings: Any) -> str | None:
         return "no family 'nowhere'" if settings['pseudo_family'] == 'nowhere' else None
 
     monkeypatch.setattr(engine_module, 'refuse_potentials', refuse)
     monkeypatch.setattr(engine_module, 'valence', lambda symbols, settings: {'Li': 3.0, 'F': 7.0})
-    pw = orm.InstalledCode(
-        label='pw',
-        computer=aiida_localhost,
-        filepath_executable='/bin/pw.x',
-        default_calc_job_plugin='quantumespresso.pw',
-    ).store()
     builder = ReferenceWorkChain.get_builder_from_protocol(
         pw, crystal, engine={**DEFAULTS, **changed}, overrides={'supercell_matrix': [2, 2, 2]}
     )
@@ -234,16 +239,10 @@ def test_reference_displacements_that_cannot_be_are_refused_before_a_job(
 
 @pytest.mark.parametrize(('sampling', 'reason'), [('thermal', None), ('md', 'which has no dynamics here')])
 def test_whole_run_samples_thermally_and_refuses_a_dynamics(
-    interpreter, aiida_localhost, crystal, monkeypatch, sampling, reason
+    interpreter, pw, crystal, monkeypatch, sampling, reason
 ) -> None:
     monkeypatch.setattr(engine_module, 'refuse_potentials', lambda symbols, settings: None)
     monkeypatch.setattr(engine_module, 'valence', lambda symbols, settings: {'Li': 3.0, 'F': 7.0})
-    pw = orm.InstalledCode(
-        label='pw',
-        computer=aiida_localhost,
-        filepath_executable='/bin/pw.x',
-        default_calc_job_plugin='quantumespresso.pw',
-    ).store()
     builder = MLCCPhononWorkChain.get_builder_from_protocol(
         interpreter,
         crystal,
