@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -17,6 +17,7 @@ from aiida_mlcc.science.error_budget import base_errors, spread_on_branches
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 from aiida_mlcc.science.modes import star
+from aiida_mlcc.science.symmetry import SYMPREC
 
 _SAME = 1e-4
 _LEAST_CM1 = 1.0
@@ -66,9 +67,10 @@ def base_errors_along(
     frequencies: NDArray[np.float64],
     qpoints: NDArray[np.float64],
     primitive: Atoms,
-    symprec: float = 1e-5,
+    frequencies_at: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    symprec: float = SYMPREC,
 ) -> NDArray[np.float64] | None:
-    """Return how wrong each frequency of a path is for what is known of the base, cm⁻¹; None where nothing is.
+    """Return the error of each frequency along a path that comes from the base, cm⁻¹; None where nothing is known.
 
     That is measured at the wave vectors that the training cell, or the one of the reference displacements, holds, as
     :func:`~aiida_mlcc.science.error_budget.base_errors` gives it. Elsewhere the relative error of a mode is the root of
@@ -88,14 +90,15 @@ def base_errors_along(
     for qpoint in _measured(members):
         images = star(np.array(qpoint), rotations)
         here = np.flatnonzero(same_points(qpoints[:, None], images, _SAME).any(axis=1))
-        known = [base_errors(members, {'': ascending[at]}, {'': qpoint}, primitive, symprec)[''] for at in here]
-        if not known or any(of_point is None for of_point in known):
+        values = ascending[here] if len(here) else np.sort(frequencies_at(np.array(qpoint)))[None]
+        known = [base_errors(members, {'': each}, {'': qpoint}, primitive, symprec)[''] for each in values]
+        if any(of_point is None for of_point in known):
             continue
-        errors[here] = np.array(known)
-        values = np.maximum(np.abs(ascending[here[0]]), _LEAST_CM1)
-        relative = np.minimum(errors[here[0]] / values, 1.0)
+        if len(here):
+            errors[here] = np.array(known)
+        relative = np.minimum(np.asarray(known[0]) / np.maximum(np.abs(values[0]), _LEAST_CM1), 1.0)
         if at_gamma(qpoint)[0]:
-            relative[three_acoustic(ascending[here[0]])] = np.nan
+            relative[three_acoustic(values[0])] = np.nan
         squares.append(relative**2)
         weights.append(_closeness(qpoints, images, primitive))
     if not squares:

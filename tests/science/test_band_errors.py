@@ -22,7 +22,7 @@ def errors_at(qpoints, entries=KNOWN, frequencies=None):
     points = np.array(qpoints, dtype=float)
     found = np.tile(FREQUENCIES, (len(points), 1)) if frequencies is None else np.array(frequencies, dtype=float)
     found[np.abs(points).max(axis=1) < 1e-8] = AT_GAMMA
-    return base_errors_along([{'projected_residuals': entries}], found, points, DIAMOND)
+    return base_errors_along([{'projected_residuals': entries}], found, points, DIAMOND, lambda _: FREQUENCIES)
 
 
 def test_where_the_error_of_the_base_was_measured_it_is_that():
@@ -60,9 +60,15 @@ def test_branches_that_have_crossed_have_the_error_of_their_frequency():
     assert found[1] == pytest.approx([12, 12, 10, 7, 10, 10])
 
 
-@pytest.mark.parametrize('entries', [[], residuals((L, 1300.0, 3, 13.0, 0.0))], ids=['nothing', 'elsewhere'])
-def test_without_a_measured_wave_vector_on_the_path_nothing_is_known(entries):
-    assert errors_at([GAMMA, X], entries=entries) is None
+def test_a_measured_wave_vector_that_the_path_does_not_meet_counts():
+    """The path from Γ to X has no point L; what is known there is 1 % of every frequency."""
+    at_l = residuals(*((L, frequency, 1, 0.01 * frequency, 0.0) for frequency in FREQUENCIES))
+    assert errors_at([X, (0.0, 0.25, 0.25)], entries=at_l) == pytest.approx(np.tile(0.01 * FREQUENCIES, (2, 1)))
+
+
+def test_modes_that_are_not_all_known_tell_nothing():
+    assert errors_at([GAMMA, X], entries=residuals((L, 1300.0, 3, 13.0, 0.0))) is None
+    assert errors_at([GAMMA, X], entries=[]) is None
 
 
 def test_the_spread_on_the_path_is_that_at_the_special_points_it_meets(total, samples):

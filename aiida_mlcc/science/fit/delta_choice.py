@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aiida_mlcc.science.fit.amplitudes import amplitude_columns
 from aiida_mlcc.science.fit.delta import FitError
@@ -56,44 +58,76 @@ class Labels:
     frames: Sequence[MappedFrames]
     covariates: Sequence[str] = ()
 
-    def problem(self, basis: PotentialBasis) -> Problem:
+    def problem(self, basis: PotentialBasis, extrapolated: bool = True) -> Problem:
+        """Return what is to be described in a basis.
+
+        :param extrapolated: give each frozen phonon in two amplitudes terms of higher order of its own. Force constants
+            of fourth order are few: what they leave of frozen phonons would pass for harmonic. Forces say more than two
+            amplitudes, so where there are any nothing is added.
+        """
         labels = self.snapshots.labels
         others = [labels[name] for name in self.covariates]
-        return delta_problem(basis, self.frames, labels[self.base_method], labels[self.method], others)
+        content = delta_problem(basis, self.frames, labels[self.base_method], labels[self.method], others)
+        if not extrapolated or not self._higher_orders.shape[1] or not content.is_energy.all():
+            return content
+        return replace(
+            content,
+            features=np.column_stack([content.features, self._higher_orders]),
+            groups=np.append(content.groups, np.full(self._higher_orders.shape[1], content.n_groups + 1)),
+        )
+
+    @cached_property
+    def _higher_orders(self) -> NDArray[np.float64]:
+        return amplitude_columns(self.frames, self.snapshots.n_frames)
+
+    def choice(self, basis: PotentialBasis, problem: Prepared, ridges: tuple[float, ...]) -> Choice:
+        """Return a basis with what was chosen in it; the columns behind E_base and the covariates are amplitudes."""
+        n_amplitudes = problem.problem.features.shape[1] - basis.n_parameters - 1 - len(self.covariates)
+        return Choice(basis, problem, ridges, n_amplitudes=n_amplitudes)
 
 
 def best_choice(
     bases: Sequence[PotentialBasis], dipole: DipoleModel | None, labels: Labels, choices: Sequence[float]
 ) -> Choice:
-    """Return the basis that the labels speak for: a later one, or dipoles, only where they do so clearly."""
-    supported = {id(basis): _supported(basis, labels, choices) for basis in bases}
-    plain = _clearest([supported[id(basis)] for basis in bases])
+    """Return the basis that the labels speak for: a later one, or dipoles, only where they do so clearly.
+
+    The orders are chosen without the terms of frozen phonons of their own, which would leave them nothing; dipoles are
+    judged with these, or else what is not harmonic would hide them.
+    """
+    supported = {id(basis): _order_evidence(basis, labels, choices) for basis in bases}
+    plain = _clearest([(supported[id(basis)], basis) for basis in bases])
     if dipole is None:
-        return plain[1]
+        return _fitted(plain, labels, choices)[1]
     shortest = [basis for basis in bases if basis.second is bases[0].second]
-    without = _clearest([supported[id(basis)] for basis in shortest])
-    polar = _clearest([_supported(replace(basis, dipole=dipole), labels, choices) for basis in shortest])
-    gained = polar[0] - without[0]
+    without = _clearest([(supported[id(basis)], basis) for basis in shortest])
+    beside = [replace(basis, dipole=dipole) for basis in shortest]
+    polar = _clearest([(_order_evidence(basis, labels, choices), basis) for basis in beside])
+    gained = _fitted(polar, labels, choices)[0] - _fitted(without, labels, choices)[0]
     if gained <= CLEAR_EVIDENCE:
-        return replace(plain[1], evidence=gained)
-    return replace(freed(polar[1].basis, labels, choices), evidence=gained)
+        return replace(_fitted(plain, labels, choices)[1], evidence=gained)
+    return replace(freed(polar, labels, choices), evidence=gained)
 
 
-def _supported(basis: PotentialBasis, labels: Labels, choices: Sequence[float]) -> tuple[float, Choice]:
-    """Return the evidence for a basis, and the ridges that it is largest with."""
-    problem = prepare(labels.problem(basis))
+def _order_evidence(basis: PotentialBasis, labels: Labels, choices: Sequence[float]) -> float:
+    problem = prepare(labels.problem(basis, extrapolated=False))
     if not np.any(np.std(problem.problem.features[:, : basis.n_parameters], axis=0) > 0):
         raise FitError('all labelled frames are the same structure: there is no motion to learn from')
+    return choose_by_evidence(problem, choices)[1]
+
+
+def _fitted(basis: PotentialBasis, labels: Labels, choices: Sequence[float]) -> tuple[float, Choice]:
+    """Return the evidence for a basis, and the ridges that it is largest with."""
+    problem = prepare(labels.problem(basis))
     ridges, evidence = choose_by_evidence(problem, choices)
-    return evidence, Choice(basis, problem, ridges)
+    return evidence, labels.choice(basis, problem, ridges)
 
 
-def _clearest(candidates: Sequence[tuple[float, Choice]]) -> tuple[float, Choice]:
+def _clearest(candidates: Sequence[tuple[float, PotentialBasis]]) -> PotentialBasis:
     best = candidates[0]
     for candidate in candidates[1:]:
         if candidate[0] > best[0] + CLEAR_EVIDENCE:
             best = candidate
-    return best
+    return best[1]
 
 
 def freed(basis: PotentialBasis, labels: Labels, choices: Sequence[float]) -> Choice:
@@ -102,25 +136,4 @@ def freed(basis: PotentialBasis, labels: Labels, choices: Sequence[float]) -> Ch
     groups = content.groups.copy()
     groups[basis.n_parameters - 1] = 0
     problem = prepare(replace(content, groups=groups))
-    return Choice(basis, problem, choose_by_evidence(problem, choices)[0])
-
-
-def at_rest(choice: Choice, labels: Labels, choices: Sequence[float]) -> Choice:
-    """Let each frozen phonon in two amplitudes have terms of higher order of its own.
-
-    Force constants of fourth order are few: what they leave of frozen phonons would pass for harmonic. Forces say more
-    than two amplitudes, so where there are any nothing is added.
-    """
-    content = choice.problem.problem
-    columns = amplitude_columns(labels.frames, labels.snapshots.n_frames)
-    if not columns.shape[1] or not content.is_energy.all():
-        return choice
-    problem = prepare(
-        replace(
-            content,
-            features=np.column_stack([content.features, columns]),
-            groups=np.append(content.groups, np.full(columns.shape[1], content.n_groups + 1)),
-        )
-    )
-    ridges = choose_by_evidence(problem, choices)[0]
-    return replace(choice, problem=problem, ridges=ridges, n_amplitudes=columns.shape[1])
+    return labels.choice(basis, problem, choose_by_evidence(problem, choices)[0])

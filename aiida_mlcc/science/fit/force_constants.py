@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.fit.amplitudes import scatter_at_rest
 from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
-from aiida_mlcc.science.fit.delta_choice import Choice, Labels, at_rest, best_choice
+from aiida_mlcc.science.fit.delta_choice import Choice, Labels, best_choice
 from aiida_mlcc.science.fit.delta_features import candidate_bases, frames_with_forces, stated_noise
 from aiida_mlcc.science.fit.delta_judge import HELD, Judgement, judged
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
@@ -222,7 +222,7 @@ def fit_delta(
             f'{n_labels} labels of {method} for {bases[0].n_parameters + n_free} parameters within '
             f'{cutoff:g} Å: at least {bases[0].n_parameters + n_free} labels are needed, or a shorter cutoff'
         )
-    choice = at_rest(best_choice(bases, dipole, own, chosen.choices), own, chosen.choices)
+    choice = best_choice(bases, dipole, own, chosen.choices)
     judgement = judged(choice, own.frames, n_folds)
     if judgement.is_rescaling:
         choice = replace(choice, ridges=(HELD,) * len(choice.ridges), spread_ridges=choice.ridges)
@@ -233,7 +233,7 @@ def fit_delta(
         # Their many labels may speak for a third order of which the few of the other method say nothing.
         alike = [basis for basis in bases if basis.second is choice.basis.second]
         far = dipole if choice.basis.second is bases[0].second else None
-        below[name] = theirs, at_rest(best_choice(alike, far, theirs, chosen.choices), theirs, chosen.choices)
+        below[name] = theirs, best_choice(alike, far, theirs, chosen.choices)
     solutions = {name: _fold_in(one, theirs, {}, chosen) for name, (theirs, one) in below.items()}
     solution = _fold_in(choice, own, solutions, chosen)
     errors = {**_errors(solution, base_method, method, chosen), **_told(judgement, labelled.n_atoms)}

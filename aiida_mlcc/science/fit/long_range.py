@@ -135,9 +135,9 @@ def _share(basis: PotentialBasis, labels: Labels, below: Sequence[float], choice
     """Return s + δ of a fit in another basis, with what its covariates carry."""
     if basis.dipole is None:
         problem = prepare(labels.problem(basis))
-        choice = Choice(basis, problem, choose_by_evidence(problem, choices)[0])
+        choice = labels.choice(basis, problem, choose_by_evidence(problem, choices)[0])
     else:
         choice = freed(basis, labels, choices)
     parameters, n = choice.problem.solve(choice.ridges)[0], basis.n_parameters
     free = parameters[n - 1] if basis.dipole is not None else 0.0
-    return float(free + parameters[n] + parameters[n + 1 :] @ np.array(below, dtype=float))
+    return float(free + parameters[n] + parameters[n + 1 : n + 1 + len(below)] @ np.array(below, dtype=float))

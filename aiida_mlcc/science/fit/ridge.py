@@ -74,7 +74,7 @@ class Problem:
 def group_units(variances: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the scale of each feature: that of its group, its own where it is free, shape (n_parameters,)."""
     units = np.sqrt(variances)
-    for group in range(1, int(groups.max(initial=_FREE)) + 1):
+    for group in np.unique(groups[groups != _FREE]):
         members = groups == group
         units[members] = np.sqrt(np.mean(variances[members]))
     # Features that symmetry makes zero are so up to rounding; scaled up, rounding would be taken for information.

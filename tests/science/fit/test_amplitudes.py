@@ -92,6 +92,20 @@ def test_springs_beyond_nearest_neighbours_do_not_pass_for_dipoles(model, dynami
     assert found['x'] == pytest.approx(exact('x'), abs=1.5)
 
 
+def test_what_is_not_harmonic_does_not_hide_dipoles(dynamics) -> None:
+    charges = np.array([1.0, -1.0])[:, None, None] * np.eye(3)
+    dipole = dipole_beside(PRIMITIVE, charges, 2.0 * np.eye(3), CELL)
+    assert dipole is not None
+    snapshots = frozen(dynamics, 0.7)
+    bound = dipole.bind(CELL)
+    energies = np.array([bound.energy_forces(positions)[0] for positions in snapshots.positions])
+    for method, weight in (('LDA', 1.0), ('HF', 1.3)):
+        label = snapshots.labels[method]
+        snapshots = snapshots.with_label(method, replace(label, energies=label.energies + weight * energies))
+    fit = fit_delta(snapshots, PRIMITIVE, 'LDA', 'HF', n_folds=4, dipole=dipole)
+    assert fit.errors['long_range']['weight'] == pytest.approx(1.3, abs=0.02)
+
+
 def test_one_amplitude_takes_what_is_quartic_for_harmonic(model, dynamics) -> None:
     """The crystal of the test above needs the second amplitude."""
     fit = fit_delta(frozen(dynamics, None), PRIMITIVE, 'LDA', 'HF', n_folds=4)
