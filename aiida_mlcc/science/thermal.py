@@ -1,5 +1,4 @@
-"""What harmonic phonons say about temperature, beside free energy, entropy and heat capacity: displacements, and what
-these leave out."""
+"""Mean square displacements of harmonic phonons, and the share of imaginary modes."""
 
 from __future__ import annotations
 
@@ -7,12 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import constants
 
 from aiida_mlcc.science.dispersion import at_gamma, three_acoustic
-
-_AT_REST_K = 1.0
-"""Up to here modes are in their ground state."""
 
 
 def temperature_grid(start: float, stop: float, step: float) -> NDArray[np.float64]:
@@ -53,33 +48,13 @@ def mean_square_displacements(
     phonon.run_mesh(
         [int(n) for n in np.asarray(mesh)], with_eigenvectors=True, is_mesh_symmetry=False, is_gamma_center=True
     )
-    frequencies = np.asarray(phonon.mesh.frequencies)
-    counted = frequencies > 0
-    for index in np.flatnonzero(at_gamma(phonon.mesh.qpoints)):
-        counted[index, three_acoustic(frequencies[index])] = False
-    # In columns, as phonopy has the eigenvectors.
-    amplitudes = (np.abs(np.asarray(phonon.mesh.eigenvectors)) ** 2).swapaxes(1, 2)[counted]
-    quanta = _mean_squares(frequencies[counted], np.asarray(temperatures_K, dtype=float))
-    by_component = quanta @ (amplitudes / np.repeat(phonon.primitive.masses, 3)) / len(frequencies)
+    phonon.run_thermal_displacements(
+        temperatures=np.asarray(temperatures_K, dtype=float), freq_min=0.0, exclude_gamma_acoustic=True
+    )
+    by_component = np.asarray(phonon.thermal_displacements.thermal_displacements)
     by_atom = by_component.reshape(len(by_component), -1, 3).sum(axis=2)
     symbols = list(phonon.primitive.symbols)
     return {
         symbol: by_atom[:, [number for number, other in enumerate(symbols) if other == symbol]].mean(axis=1)
         for symbol in dict.fromkeys(symbols)
     }
-
-
-def _mean_squares(frequencies_thz: NDArray[np.float64], temperatures_K: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean square of the normal coordinates, Å² u, shape (n_temperatures, n_modes).
-
-    With the constants of phonopy, whose thermal properties stand beside it, and as phonopy has it below 1 K: at rest.
-    """
-    from phonopy.physical_units import get_physical_units
-
-    units = get_physical_units()
-    quanta = np.full((len(temperatures_K), len(frequencies_thz)), 0.5)
-    warm = temperatures_K > _AT_REST_K
-    ratios = frequencies_thz * units.THzToEv / (units.KB * temperatures_K[warm, None])
-    quanta[warm] += np.exp(-ratios) / -np.expm1(-ratios)
-    action = units.Hbar * units.EV / units.Angstrom**2 / units.AMU
-    return np.asarray(action * quanta / (2 * np.pi * frequencies_thz * constants.tera))

@@ -92,16 +92,6 @@ def test_density_of_states_by_element_follows_the_eigenvectors(chain):
     assert found.elements['Li'][acoustic].sum() > found.elements['H'][acoustic].sum()
 
 
-def test_gaussians_of_the_density_of_states_are_those_of_phonopy(chain):
-    grid = np.arange(-100.0, 1800.0, 5.0)
-    found = density_of_states(chain, [1, 1, 40], grid, 15.0)
-    chain.run_mesh([1, 1, 40], with_eigenvectors=True, is_mesh_symmetry=False, is_gamma_center=True)
-    low, high, pitch = grid[0] / CM1_PER_THZ, (grid[-1] + 1) / CM1_PER_THZ, 5.0 / CM1_PER_THZ
-    chain.run_projected_dos(15.0 / CM1_PER_THZ, low, high, pitch, use_tetrahedron_method=False)
-    theirs = np.asarray(chain.projected_dos.projected_dos) / CM1_PER_THZ
-    assert np.allclose(found.total, theirs.sum(axis=0), rtol=0, atol=1e-12)
-
-
 def test_density_of_states_integrates_to_three_modes_per_atom(springs, diamond):
     phonon = phonon_of(springs(diamond, 3.0))
     grid = frequency_grid([phonon], [6, 6, 6], 2.0)

@@ -65,13 +65,6 @@ def test_displacements_are_those_of_oscillators_and_obey_equipartition_when_hot(
     assert found['F'][1] == pytest.approx(classical[1], rel=1e-3)
 
 
-def test_displacements_are_phonopys_own(phonon):
-    found = mean_square_displacements(phonon, MESH, TEMPERATURES)
-    phonon.run_thermal_displacements(temperatures=TEMPERATURES, freq_min=0.0, exclude_gamma_acoustic=True)
-    theirs = phonon.thermal_displacements.thermal_displacements.reshape(len(TEMPERATURES), 2, 3).sum(axis=2)
-    assert np.allclose(np.transpose([found['Li'], found['F']]), theirs, rtol=1e-10)
-
-
 def test_the_share_of_imaginary_modes_is_that_of_the_whole_mesh():
     unstable = phonon_of(spring_term(rocksalt(), 2.5, along=8.0, across=-2.2))
     unstable.run_mesh(MESH, is_mesh_symmetry=False, is_gamma_center=True)
