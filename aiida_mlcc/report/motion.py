@@ -12,7 +12,8 @@ from ase.data.colors import jmol_colors
 from aiida_mlcc.report.arrays import Curves, Dispersion
 from aiida_mlcc.report.text import PRETTY
 from aiida_mlcc.science.crystal import from_phonopy
-from aiida_mlcc.science.dispersion import CM1_PER_THZ, at_gamma
+from aiida_mlcc.science.dispersion import at_gamma
+from aiida_mlcc.science.units import CM1_PER_THZ
 
 MOST_ATOMS = 16
 """Atoms in the cell of the phonons, above which the page would grow by megabytes."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
-from aiida_mlcc.science.dispersion import CM1_PER_THZ
+from aiida_mlcc.science.units import CM1_PER_THZ
 
 _DEGENERATE = 1e-3
 """Of the largest ω²: 0.5 ‰ in frequency at the top of the spectrum."""

@@ -13,9 +13,7 @@ from scipy import constants
 
 from aiida_mlcc.science.crystal import CrystalError, multiples_of_standard
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
-
-CM1_PER_THZ = constants.tera / (constants.c * 100)
-"""Wavenumbers in cm⁻¹ per THz of (not angular) frequency."""
+from aiida_mlcc.science.units import CM1_PER_THZ
 
 IMAGINARY_THRESHOLD_CM1 = 5.0
 """Acoustic modes close to Γ come out this far below zero by rounding and interpolation alone."""

@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from aiida_mlcc.science.born import allowed_charges
 from aiida_mlcc.science.branches import dynamical_matrices
 from aiida_mlcc.science.crystal import from_phonopy
-from aiida_mlcc.science.dispersion import CM1_PER_THZ
+from aiida_mlcc.science.units import CM1_PER_THZ
 
 _NO_DIPOLE = 1e-4
 _DEGENERATE_CM1 = 0.05

@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.dispersion import CM1_PER_THZ
+from aiida_mlcc.science.units import CM1_PER_THZ
 
 SMALLEST_CM1 = 1.0
 """A mode without a frequency has no Grüneisen parameter: it is NaN there."""

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from aiida_mlcc.science.branches import Branches
 from aiida_mlcc.science.crystal import expand_matrix
-from aiida_mlcc.science.dispersion import CM1_PER_THZ
+from aiida_mlcc.science.units import CM1_PER_THZ
 
 SHORTEST_PERIOD = 8.0
 """Å: of a supercell whose force constants the correction by Gonze and Lee leaves right, to 0.1 cm⁻¹."""

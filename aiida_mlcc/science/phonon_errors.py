@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from scipy import constants
 
 from aiida_mlcc.science.crystal import SiteMap, to_phonopy
 from aiida_mlcc.science.thermal_properties import QUANTITIES, thermal_properties
-
-_CM1_PER_THZ = constants.tera / (constants.c * 100)
+from aiida_mlcc.science.units import CM1_PER_THZ
 
 KELVIN = 300.0
 MESH = (8, 8, 8)
@@ -54,7 +52,7 @@ def phonon_errors(found: Any, expected: Any) -> dict[str, Any]:
     sides, frequencies = {}, []
     for name, phonon in (('base', found), ('reference', expected)):
         thermal = thermal_properties(phonon, MESH, [KELVIN])
-        on_mesh = np.asarray(phonon.mesh.frequencies) * _CM1_PER_THZ
+        on_mesh = np.asarray(phonon.mesh.frequencies) * CM1_PER_THZ
         weights = np.asarray(phonon.mesh.weights, dtype=float)
         frequencies.append(on_mesh)
         sides[name] = {'highest_cm1': float(on_mesh.max()), **{key: float(thermal[key][0]) for key in QUANTITIES}}

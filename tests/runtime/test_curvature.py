@@ -19,12 +19,12 @@ from aiida_mlcc.runtime.graphs import neighbour_graph
 from aiida_mlcc.runtime.mace_model import model_of
 from aiida_mlcc.runtime.task import Job
 from aiida_mlcc.science.crystal import from_phonopy, to_phonopy
-from aiida_mlcc.science.dispersion import CM1_PER_THZ
 from aiida_mlcc.science.displacements import Displacements, displaced_cells
 from aiida_mlcc.science.fit.hessian_columns import HessianColumns
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.units import CM1_PER_THZ
 from tests.crystals import (
     SPRING,
     optical_frequency_cm1,

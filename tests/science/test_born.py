@@ -12,7 +12,8 @@ from ase.build import bulk
 from aiida_mlcc.science.born import BornError, born_from_arrays, born_from_file, coulomb_factor
 from aiida_mlcc.science.branches import frequencies_of, path_matrices
 from aiida_mlcc.science.crystal import supercell
-from aiida_mlcc.science.dispersion import CM1_PER_THZ, band_path
+from aiida_mlcc.science.dispersion import band_path
+from aiida_mlcc.science.units import CM1_PER_THZ
 from tests.crystals import rocksalt, spring_term
 from tests.science.test_branches import phonon_of
 

@@ -13,8 +13,9 @@ from aiida_mlcc.science.branches import (
     path_matrices,
 )
 from aiida_mlcc.science.crystal import supercell, to_phonopy
-from aiida_mlcc.science.dispersion import CM1_PER_THZ, band_path, frequencies
+from aiida_mlcc.science.dispersion import band_path, frequencies
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, force_constants_term
+from aiida_mlcc.science.units import CM1_PER_THZ
 from tests.crystals import rocksalt, spring_term
 
 STIFF, SOFT = 5.0, 3.0

@@ -9,7 +9,6 @@ from scipy.spatial.transform import Rotation
 from aiida_mlcc.science.branches import frequencies_of, path_matrices
 from aiida_mlcc.science.crystal import CrystalError, from_phonopy, supercell, to_phonopy
 from aiida_mlcc.science.dispersion import (
-    CM1_PER_THZ,
     band_group_velocities,
     band_path,
     density_of_states,
@@ -21,6 +20,7 @@ from aiida_mlcc.science.dispersion import (
     spread,
 )
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, force_constants_term
+from aiida_mlcc.science.units import CM1_PER_THZ
 
 SPRING, LIGHT, HEAVY = 4.0, 1.0, 7.0
 LENGTH = 3.0

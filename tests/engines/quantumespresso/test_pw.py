@@ -20,8 +20,8 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.quantumespresso.born import QuantumEspressoBornWorkChain
 from aiida_mlcc.engines.quantumespresso.engine import FORCES
 from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces
-from aiida_mlcc.science.dispersion import CM1_PER_THZ
 from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.units import CM1_PER_THZ
 from aiida_mlcc.workflows.reference import ReferenceWorkChain
 from tests.engines.quantumespresso.programs import code_of, energy_by_hand, family_of, forces_by_hand
 
