@@ -8,13 +8,14 @@ of each subspace, weighted with how many columns it stands for, gives the same m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import CrystalError
+from aiida_mlcc.science.crystal import CrystalError, to_phonopy
 from aiida_mlcc.science.fit.reference import ReferenceForces
 from aiida_mlcc.science.force_field import Term
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
@@ -52,8 +53,8 @@ class HessianColumns:
 
         :param force_constants: Φ in phonopy's layout, eV/Å², shape (n_atoms, n_atoms, 3, 3).
         :param atoms: the supercell at rest, its atoms in the order of Φ.
-        :raises CrystalError: for force constants of another cell, without the symmetry of this crystal, or that resist
-            a shift of it.
+        :raises CrystalError: for force constants of another cell, without the symmetry of this crystal, or that violate
+            the acoustic sum rule.
         """
         phi, n_atoms = np.asarray(force_constants, dtype=float), len(atoms)
         if phi.shape != (n_atoms, n_atoms, 3, 3):
@@ -66,16 +67,15 @@ class HessianColumns:
             raise CrystalError('the force constants are all zero, or not numbers')
         if (worst := float(np.abs(phi.sum(axis=1)).max())) > _SUM_RULE * scale:
             raise CrystalError(
-                f'the force constants resist a shift of the whole crystal by {worst:.3g} eV/Å², '
-                f'{100 * worst / scale:.2g} % of the largest: they break the acoustic sum rule; impose it (phonopy: '
-                '--fc-symmetry)'
+                f'the force constants violate the acoustic sum rule by {worst:.3g} eV/Å², '
+                f'{100 * worst / scale:.2g} % of the largest: impose it (phonopy: --fc-symmetry)'
             )
         if np.abs(phi - phi.transpose(1, 0, 3, 2)).max() > _SYMMETRY * scale:
             raise CrystalError('the force constants of two atoms depend on their order: symmetrise them first')
         symmetry = SupercellSymmetry.of(atoms, symprec)
-        for atom in symmetry.representatives:
+        for atom, group in symmetry.site_groups.items():
             own = phi[atom, atom]
-            turned = [np.abs(rotation @ own @ rotation.T - own).max() for rotation in symmetry.site_group(atom)]
+            turned = [np.abs(rotation @ own @ rotation.T - own).max() for rotation in group]
             if max(turned) > _SYMMETRY * scale:
                 raise CrystalError(
                     f'the force constants of atom {atom} do not have the symmetry of its site: they belong to another '
@@ -93,7 +93,7 @@ class HessianColumns:
         :raises SnapshotsError: where the forces of a displacement have a sum.
         """
         sums, largest = np.linalg.norm(seen.forces.sum(axis=1), axis=1), np.linalg.norm(seen.forces, axis=2).max(axis=1)
-        worst = int(np.argmax(sums / largest))
+        worst = int(np.argmax(sums - _SUM_RULE_OF_FORCES * largest))
         if sums[worst] > _SUM_RULE_OF_FORCES * largest[worst]:
             raise SnapshotsError(
                 f'the forces that reference displacement {worst + 1} changes add up to {sums[worst]:.3g} eV/Å, '
@@ -107,14 +107,14 @@ class HessianColumns:
 
 @dataclass(frozen=True)
 class SupercellSymmetry:
-    """The operations of a crystal that take a supercell to itself.
+    """The operations of a crystal that take a supercell to itself, as phonopy finds them.
 
-    :param rotations: Cartesian, shape (n_operations, 3, 3).
-    :param images: where each operation takes each atom, shape (n_operations, n_atoms).
+    :param orbits: for each atom, one that symmetry makes equal to it, shape (n_atoms,).
+    :param site_groups: of each of these, the Cartesian rotations that leave it where it is, shape (n, 3, 3).
     """
 
-    rotations: NDArray[np.float64]
-    images: NDArray[np.int64]
+    orbits: NDArray[np.int64]
+    site_groups: Mapping[int, NDArray[np.float64]]
 
     @classmethod
     def of(cls, atoms: Atoms, symprec: float = SYMPREC) -> SupercellSymmetry:
@@ -122,37 +122,26 @@ class SupercellSymmetry:
 
         :raises CrystalError: where no symmetry can be found.
         """
-        import spglib
+        from phonopy.structure.symmetry import Symmetry
 
-        cell = (atoms.cell.array, atoms.get_scaled_positions(wrap=False), atoms.numbers)
-        found = spglib.get_symmetry(cell, symprec=symprec)
-        if not found:
-            raise CrystalError(f'no symmetry found within {symprec} Å: do two atoms share a place?')
+        try:
+            symmetry = Symmetry(to_phonopy(atoms), symprec=symprec)
+        except (RuntimeError, TypeError) as error:
+            raise CrystalError(f'no symmetry found within {symprec} Å: do two atoms share a place?') from error
         lattice = atoms.cell.array.T
-        rotations = np.array([lattice @ rotation @ np.linalg.inv(lattice) for rotation in found['rotations']])
-        at, images = cell[1], []
-        for rotation, translation in zip(found['rotations'], found['translations'], strict=True):
-            apart = (at @ rotation.T + translation)[:, None] - at[None]
-            apart -= np.rint(apart)
-            images.append(np.linalg.norm(apart @ atoms.cell.array, axis=2).argmin(axis=1))
-        return cls(rotations, np.array(images))
-
-    @property
-    def representatives(self) -> list[int]:
-        """One atom of each orbit, ascending."""
-        return sorted({int(atoms.min()) for atoms in self.images.T})
-
-    def site_group(self, atom: int) -> NDArray[np.float64]:
-        """Return the rotations that leave an atom where it is, shape (n, 3, 3)."""
-        return self.rotations[self.images[:, atom] == atom]
+        groups = {
+            int(atom): lattice @ symmetry.get_site_symmetry(atom) @ np.linalg.inv(lattice)
+            for atom in symmetry.get_independent_atoms()
+        }
+        return cls(np.asarray(symmetry.get_map_atoms(), dtype=np.int64), groups)
 
     def irreducible_directions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the directions and shares of :class:`HessianColumns`."""
-        n_atoms = self.images.shape[1]
+        n_atoms = len(self.orbits)
         directions, shares = [], []
-        for atom in self.representatives:
-            orbit = len(set(self.images[:, atom].tolist()))
-            for subspace in _invariant_subspaces(self.site_group(atom)):
+        for atom, group in self.site_groups.items():
+            orbit = int(np.sum(self.orbits == atom))
+            for subspace in _invariant_subspaces(group):
                 direction = np.zeros((n_atoms, 3))
                 direction[atom] = _a_vector_of(subspace)
                 directions.append(direction)

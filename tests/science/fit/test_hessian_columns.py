@@ -72,7 +72,7 @@ def test_force_constants_that_break_the_sum_rule_are_refused() -> None:
     cell = supercell(rocksalt(), [2, 2, 2])
     phi = force_constants(rocksalt(), cell)
     phi[np.arange(16), np.arange(16)] += 0.1 * np.eye(3)
-    with pytest.raises(CrystalError, match=r'resist a shift of the whole crystal by 0\.1 eV/Å².*acoustic sum rule'):
+    with pytest.raises(CrystalError, match=r'violate the acoustic sum rule by 0\.1 eV/Å²'):
         HessianColumns.of_force_constants(phi, cell)
 
 
