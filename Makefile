@@ -55,13 +55,14 @@ demo: install
 	$(BIN)/aiida-mlcc demo
 
 # One thread: the arrays of tests are too small for more, which would only wait for each other. Two processes, each with
-# a profile of its own: what the first one prints comes at its end.
+# a profile of its own: what the first one prints comes at its end. A shell starts it deaf to Ctrl-C, so the shell ends it.
 test: install
 	@echo "$(FIRST) run beside the other tests, whose results come first"
-	@log=$$(mktemp); export OMP_NUM_THREADS=1; \
+	@log=$$(mktemp); first=; export OMP_NUM_THREADS=1; \
+	  trap '$${first:+kill $$first}; rm -f $$log' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
 	  $(BIN)/python -m pytest -m 'not nightly' -p no:cacheprovider $(FIRST) $(PYTEST_ARGS) > $$log 2>&1 & first=$$!; \
 	  $(BIN)/python -m pytest -m 'not nightly' $(FIRST:%=--ignore=%) $(PYTEST_ARGS); others=$$?; \
-	  wait $$first; first=$$?; cat $$log; rm $$log; test $$first = 0 && test $$others = 0
+	  wait $$first; ended=$$?; first=; cat $$log; test $$ended = 0 && test $$others = 0
 
 test-all: install
 	OMP_NUM_THREADS=1 MLCC_PLAIN_AIIDA=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
