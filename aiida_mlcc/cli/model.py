@@ -21,7 +21,7 @@ def model() -> None:
 
 @model.command('import')
 @click.argument('file', type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option('--unpickle', is_flag=True, help='Run the code in the file, which reading it means: see below.')
+@click.option('--unpickle', is_flag=True, help='Allow FILE to run its code while it is read (see below).')
 @click.option('--method', required=True, metavar='NAME', help='Whose energies it learnt, such as PBE.')
 @click.option('--head', metavar='NAME', help='Of a model with several heads, the one to keep.')
 @click.option('--licence', metavar='TEXT', help='Under which it is published; stored with it.')
@@ -41,7 +41,7 @@ def import_model(
     """Store a .model of MACE as a force field, to start a training from (`base.start_from`).
 
     Such a file is a Python pickle: whoever made it can make it run any code on this machine, with your rights. Import
-    only files whose origin you trust, and say so with --unpickle. The file is read in a process of its own; what is
+    only files whose origin you trust, and say so with --unpickle. The file is read in a separate process; what is
     stored is JSON and safetensors, which run nothing.
     """
     if not unpickle:
@@ -56,7 +56,8 @@ def import_model(
     given = {'--method': method, '--head': head, '--licence': licence, '--source': source}
     options = [word for name, value in given.items() if value is not None for word in (name, value)]
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, '-m', 'aiida_mlcc.runtime.mace_import', str(file.resolve()), folder, *options]
+        module = [sys.executable, '-m', 'aiida_mlcc.runtime.mace_import']
+        command = [*module, str(file.resolve()), folder, '--unpickle', *options]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode:
             reason = (ended.stderr.strip().splitlines() or ['the process that read it was killed'])[-1]

@@ -1,9 +1,10 @@
-"""A ``.model`` of MACE as a force field of the package: ``python -m aiida_mlcc.runtime.mace_import FILE FOLDER …``.
+"""A ``.model`` of MACE as a force field: ``python -m aiida_mlcc.runtime.mace_import FILE FOLDER --unpickle …``.
 
-PyTorch stores such a model as a pickle, and unpickling runs whatever code its author put into it: this is the only
-module that does so, in a process of its own, when a person has asked for it. What it writes (JSON and safetensors)
-cannot run code. A model whose architecture is not one of :class:`~aiida_mlcc.runtime.mace_model.Architecture` is
-refused, and so is one whose energies the converted network does not give to 1e-10 eV per atom.
+PyTorch stores such a model as a pickle, and unpickling runs whatever code its author put into it. This is the only
+module that does so. ``aiida-mlcc model import`` runs it in a separate process, when a person has asked for it; a call
+of :func:`converted` unpickles in your own process. What is written (JSON and safetensors) cannot run code. A model
+whose architecture is not one of :class:`~aiida_mlcc.runtime.mace_model.Architecture` is refused, and so is one whose
+energies the converted network does not give to 1e-10 eV per atom.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ _EXPECTED: dict[str, Any] = {
 
 
 def converted(path: Path, method: str, head: str | None = None, **about: str) -> ForceField:
-    """Return the model in a file as a force field with a probe. This unpickles the file.
+    """Return the model in a file as a force field with a probe. This unpickles the file in the process that calls it.
 
     :param method: whose energies it learnt.
     :param head: of a model with several, the one to keep.
@@ -56,12 +58,18 @@ def converted(path: Path, method: str, head: str | None = None, **about: str) ->
     :raises ForceFieldError: for a file that holds no such model, an architecture that the package does not have, or
         energies that come out otherwise.
     """
-    model = _unpickled(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ForceFieldError(f'{path.name} cannot be read: {error.strerror}') from None
+    # Before the code in the file runs, which could change the file.
+    sha256 = hashlib.sha256(content).hexdigest()
+    model = _unpickled(content, path.name)
     number, single = _single_head(model, head)
     term = _term(single)
     symbols = [chemical_symbols[number] for number in term.settings['atomic_numbers']]
     constants = np.asarray(single.atomic_energies_fn.atomic_energies.detach().cpu(), dtype=float).ravel()
-    imported = {'file': path.name, 'sha256': hashlib.sha256(path.read_bytes()).hexdigest(), **about}
+    imported = {'file': path.name, 'sha256': sha256, **about}
     if head is not None:
         imported['head'] = head
     term = replace(term, trained_on={'method': method, 'imported': imported})
@@ -69,18 +77,18 @@ def converted(path: Path, method: str, head: str | None = None, **about: str) ->
     return _checked(field, model, number)
 
 
-def _unpickled(path: Path) -> Any:
+def _unpickled(content: bytes, name: str) -> Any:
     modules, _ = import_mace()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            model = torch.load(path, map_location='cpu', weights_only=False)
+            model = torch.load(BytesIO(content), map_location='cpu', weights_only=False)
     except Exception as error:  # A pickle may raise anything.
-        raise ForceFieldError(f'{path.name} cannot be read as a model of PyTorch: {error}') from None
+        raise ForceFieldError(f'{name} cannot be read as a model of PyTorch: {error}') from None
     if type(model) is not getattr(modules, _MODEL):
         found = f'{type(model).__module__}.{type(model).__qualname__}'
         raise ForceFieldError(
-            f'{path.name} holds {found}, not mace.modules.models.{_MODEL}: only such models can be imported'
+            f'{name} holds {found}, not mace.modules.models.{_MODEL}: only such models can be imported'
         )
     return model.double().eval().requires_grad_(False)
 
@@ -214,15 +222,20 @@ def _random_crystal(elements: Sequence[int], seed: int) -> Atoms:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Convert a file into a folder; a sentence on stderr and exit code 1 where that fails."""
+    """Convert a file into a folder; a sentence on stderr and exit code 1 where that fails, 2 without ``--unpickle``."""
     parser = argparse.ArgumentParser(description='Convert a .model of MACE. This unpickles it.')
     parser.add_argument('file', type=Path)
     parser.add_argument('folder', type=Path, help='of the force field')
+    parser.add_argument('--unpickle', action='store_true', help='allow FILE to run its code while it is read')
     parser.add_argument('--method', required=True)
     parser.add_argument('--head')
     parser.add_argument('--licence')
     parser.add_argument('--source')
     options = parser.parse_args(arguments)
+    if not options.unpickle:
+        parser.error(
+            f'{options.file.name} is a Python pickle: reading it runs the code in it. Allow that with --unpickle.'
+        )
     about = {name: value for name in ('licence', 'source') if (value := getattr(options, name)) is not None}
     try:
         field = converted(options.file, options.method, options.head, **about)

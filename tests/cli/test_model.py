@@ -59,7 +59,7 @@ def test_a_model_is_stored_with_licence_and_source(command, file, asked):
     assert (node.source['license'], node.source['uri']) == ('MIT', 'https://example.org')
     (ran,) = asked
     assert ran[1:4] == ['-m', 'aiida_mlcc.runtime.mace_import', str(file)]
-    assert ran[5:] == ['--method', 'PBE', '--licence', 'MIT', '--source', 'https://example.org']
+    assert ran[5:] == ['--unpickle', '--method', 'PBE', '--licence', 'MIT', '--source', 'https://example.org']
 
 
 def test_a_file_that_is_refused_leaves_nothing_behind(command, file, monkeypatch):

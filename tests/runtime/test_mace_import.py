@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from pathlib import Path
 from typing import Any
@@ -114,11 +115,11 @@ def test_the_energies_of_free_atoms_are_its_constants(field: ForceField) -> None
     assert field.constants == {'H': -3.0, 'Cu': -2.0, 'Au': -5.0}
 
 
-def test_it_says_where_it_comes_from(field: ForceField) -> None:
+def test_it_says_where_it_comes_from(field: ForceField, path: Path) -> None:
     assert field.method == 'LDA'
     told = field.terms[0].trained_on['imported']
     assert (told['file'], told['licence'], told['source']) == ('tiny.model', 'MIT', 'a test')
-    assert len(told['sha256']) == 64
+    assert told['sha256'] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope='module')
@@ -165,9 +166,39 @@ def test_a_file_of_another_model_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_model_is_refused_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / 'no.model').write_bytes(pickle.dumps(3)[:-1])
-    assert main([str(tmp_path / 'no.model'), str(tmp_path / 'folder'), '--method', 'LDA']) == 1
+    assert main([str(tmp_path / 'no.model'), str(tmp_path / 'folder'), '--unpickle', '--method', 'LDA']) == 1
     assert 'no.model cannot be read as a model of PyTorch' in capsys.readouterr().err
     assert not (tmp_path / 'folder').exists()
+
+
+def test_nothing_is_read_without_the_flag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path / 'missing.model'), str(tmp_path / 'folder'), '--method', 'LDA'])
+    assert ended.value.code == 2
+    assert 'missing.model is a Python pickle: reading it runs the code in it' in capsys.readouterr().err
+
+
+class Replacing:
+    """A model whose pickle replaces its own file while it is read."""
+
+    def __init__(self, model: Any, path: Path) -> None:
+        self.model, self.path = model, path
+
+    def __reduce__(self) -> Any:
+        return _model_of_a_replaced_file, (self.model, self.path)
+
+
+def _model_of_a_replaced_file(model: Any, path: Path) -> Any:
+    path.write_bytes(b'something else')
+    return model
+
+
+def test_the_hash_is_of_the_file_before_its_code_ran(tmp_path: Path, model: Any) -> None:
+    path = written(tmp_path, Replacing(model, tmp_path / 'tiny.model'))
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    imported = converted(path, 'LDA').terms[0].trained_on['imported']
+    assert path.read_bytes() == b'something else'
+    assert imported['sha256'] == expected
 
 
 def test_energies_that_come_out_otherwise_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +227,14 @@ def test_a_training_goes_on_from_a_network(tuned: Path, field: ForceField) -> No
         name.split('.')[0] for name in before.arrays if not np.array_equal(before.arrays[name], after.arrays[name])
     }
     assert changed == {'interactions', 'readouts', 'scale_shift'}
-    assert set(PARTS) == {'embedding', 'interactions', 'products', 'readouts'}
+
+
+def test_every_trainable_weight_belongs_to_one_part(model: Any) -> None:
+    trainable = [name for name, weight in model.named_parameters() if weight.requires_grad]
+    assert trainable
+    owners = {name: [part for part, start in PARTS.items() if name.startswith(start)] for name in trainable}
+    assert {name: parts for name, parts in owners.items() if len(parts) != 1} == {}
+    assert {part for parts in owners.values() for part in parts} == set(PARTS)
 
 
 def test_the_units_of_the_network_stay(tuned: Path, field: ForceField) -> None:
