@@ -48,18 +48,25 @@ def trouble() -> str | None:
 
 
 def _trouble_of_workers(pids: list[int]) -> str | None:
-    import psutil
-
     if not pids:
         return 'The daemon has no worker, so nothing goes on: `verdi daemon incr 1`, or see `verdi daemon logshow`.'
-    idle = (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    dead = [pid for pid in pids if not psutil.pid_exists(pid) or psutil.Process(pid).status() in idle]
+    dead = [pid for pid in pids if _is_dead(pid)]
     if len(dead) < len(pids):
         return None
     return (
         f'The workers of the daemon ({", ".join(map(str, dead))}) are stopped or dead, so nothing goes on: '
         '`verdi daemon restart`.'
     )
+
+
+def _is_dead(pid: int) -> bool:
+    import psutil
+
+    try:
+        status = psutil.Process(pid).status()
+    except psutil.NoSuchProcess:
+        return True
+    return status in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 
 def outdated() -> str | None:

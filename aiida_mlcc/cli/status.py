@@ -61,10 +61,7 @@ def line_of(step: Step) -> str:
 
     name = f'{step.name} {step.process}<{step.pk}>' if step.name != step.process else f'{step.process}<{step.pk}>'
     if not step.is_over:
-        how = how_far(step) if step.is_job and (step.workdir or step.job_state) else step.state
-        if step.paused and 'PAUSED' not in how:
-            how += f', PAUSED: see `verdi process report {step.pk}`, then `verdi process play {step.pk}`'
-        return f'{_SIGNS["open"]} {name}: {how}'
+        return f'{_SIGNS["open"]} {name}: {how_far(step)}'
     name += ' (from the cache)' if step.cached else ''
     if step.is_failed:
         reason = step.exit_message or f'{step.state}; see `verdi process report {step.pk}`'

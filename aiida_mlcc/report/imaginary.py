@@ -10,6 +10,7 @@ import numpy as np
 from aiida import orm
 from ase import Atoms
 
+from aiida_mlcc.report.curve_table import listed
 from aiida_mlcc.report.outputs import by_method, outputs_of, plain
 from aiida_mlcc.report.references import crystal_of
 from aiida_mlcc.science.crystal import CrystalError, same_points
@@ -132,7 +133,7 @@ def imaginary_summary(process: orm.ProcessNode) -> str:
     unstable = [method for method in found if method not in stable]
     parts = []
     if unstable:
-        parts.append(f'{len(unstable)} methods have imaginary modes: the crystal is not stable in these models.')
+        parts.append(f'The crystal has imaginary modes by {listed(unstable)}, so it is not stable in these models.')
     if stable:
-        parts.append(f'{len(stable)} methods have imaginary modes only where the data do not determine them.')
+        parts.append(f'Imaginary modes by {listed(stable)} lie only where the data do not determine them.')
     return ' '.join(parts)

@@ -161,7 +161,7 @@ def _ask_complaints(root: Step) -> None:
 def _complaint(message: str) -> str:
     """Return what the last exception of a traceback says, in one line."""
     start = [found.end() for found in _ERROR_LINE.finditer(message)]
-    text = message[start[-1] :] if start else message.strip().splitlines()[-1]
+    text = message[start[-1] :] if start else (message.strip().splitlines() or [''])[-1]
     return ' '.join(text.split())
 
 
@@ -182,9 +182,17 @@ def running_jobs(root: Step) -> list[Step]:
 
 
 def how_far(step: Step) -> str:
-    """Say in words how far a running job is, by the scheduler where its program writes no progress."""
+    """Say in words how far a process is that is not over, and where it is paused, what to do."""
     if step.job_state in _ON_THE_WAY:
         return _on_the_way(step)
+    how = _of_job(step) if step.is_job and (step.workdir or step.job_state) else step.state
+    if step.paused:
+        how += f', PAUSED: see `verdi process report {step.pk}`, then `verdi process play {step.pk}`'
+    return how
+
+
+def _of_job(step: Step) -> str:
+    """Say how far a job is, by the scheduler where its program writes no progress."""
     if step.process in _SILENT:
         return step.scheduler or step.state
     progress = job_progress(step)
@@ -197,8 +205,8 @@ def _on_the_way(step: Step) -> str:
     why = f': {step.complaint}' if step.complaint else ''
     if step.paused:
         return (
-            f'PAUSED. {what} failed every time{why or "."} Mend that, then `verdi process play {step.pk}`: nothing '
-            'goes on before'
+            f'PAUSED. {what} failed every time{why or "."} Fix this, then run `verdi process play {step.pk}`. The job '
+            'waits until then.'
         )
     return f'{words_of_it}; the last try failed{why}' if why else words_of_it
 

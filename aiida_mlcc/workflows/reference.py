@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+from aiida import orm
 from aiida.engine import ExitCode, ToContext
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
@@ -60,10 +62,22 @@ class ReferenceWorkChain(DFTLabelsWorkChain):
     def collect_forces(self) -> ExitCode | None:
         """Keep them, if all are there."""
         node = self.ctx.evaluated
-        found, failed = labels_of(node)
-        complete = found is not None and found.get_snapshots().labels[self.inputs.engine['method']].labelled.all()
-        if failed or not complete:
-            reason = f'displacement {failed[0]["snapshot"]}: {failed[0]["reason"]}' if failed else node.exit_message
+        if (reason := why_incomplete(node, self.inputs.engine['method'])) is not None:
             return self.exit_codes.ERROR_NO_FORCES.format(reason=reason)
-        self.out('snapshots', found)
+        self.out('snapshots', labels_of(node)[0])
         return None
+
+
+def why_incomplete(node: orm.ProcessNode, method: str) -> str | None:
+    """Return why a process that ended did not label every displacement, in a sentence, or None."""
+    found, failed = labels_of(node)
+    if failed:
+        return f'displacement {failed[0]["snapshot"]}: {failed[0]["reason"]}'
+    if found is None:
+        return node.exit_message or f'the job ended as {node.process_state}'
+    label = found.get_snapshots().labels.get(method)
+    unlabelled = range(found.n_frames) if label is None else np.flatnonzero(~label.labelled)
+    if len(unlabelled) == 0:
+        return None
+    said = f': {node.exit_message}' if node.exit_message else ''
+    return f'displacement {unlabelled[0]} has no {method} label{said}'

@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import Future
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from aiida import orm
 from aiida.brokers.zeromq.broker import ZeromqBroker
@@ -47,6 +48,15 @@ def test_a_daemon_that_does_not_answer_is_not_one_that_runs(aiida_profile, answe
 
 def test_a_daemon_without_workers_is_named(aiida_profile, answering):
     assert 'has no worker' in answering(lambda self, timeout=None: {'info': {}})
+
+
+def test_a_worker_that_ends_while_it_is_asked_is_dead(aiida_profile, answering, monkeypatch):
+    def gone(pid):
+        raise psutil.NoSuchProcess(pid)
+
+    monkeypatch.setattr(psutil, 'Process', gone)
+    workers = {'info': {str(os.getpid()): {}}}
+    assert f'({os.getpid()}) are stopped or dead' in answering(lambda self, timeout=None: workers)
 
 
 def test_a_worker_that_was_stopped_is_named_and_one_that_runs_is_not(aiida_profile, answering):

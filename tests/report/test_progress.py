@@ -100,8 +100,26 @@ def test_a_job_that_was_refused_every_time_is_paused_with_its_reason_and_what_to
     refused.pause()
     line = line_of(running_jobs(survey(unfinished))[0])
     assert 'PAUSED. The submission failed every time: Error during submission' in line
-    assert f'`verdi process play {refused.pk}`' in line
+    assert line.endswith(f'Fix this, then run `verdi process play {refused.pk}`. The job waits until then.')
     assert line.count('PAUSED') == 1
+
+
+def test_an_error_without_words_is_no_reason(unfinished):
+    (step,) = running_jobs(survey(unfinished))
+    job = orm.load_node(step.pk)
+    job.set_state(CalcJobState.UPLOADING)
+    orm.Log(datetime(2026, 1, 1, tzinfo=UTC), 'aiida', 'ERROR', job.pk, ' \n').store()
+    assert how_far(running_jobs(survey(unfinished))[0]) == 'being uploaded'
+
+
+def test_what_is_paused_elsewhere_is_said_to_be_so_with_what_to_do(unfinished):
+    for step in (running_jobs(survey(unfinished))[0], stage(survey(unfinished))):
+        orm.load_node(step.pk).pause()
+    root = survey(unfinished)
+    for step in (running_jobs(root)[0], stage(root)):
+        how = how_far(step)
+        assert how.startswith('waiting'), 'its state comes first'
+        assert how.endswith(f', PAUSED: see `verdi process report {step.pk}`, then `verdi process play {step.pk}`')
 
 
 def test_a_queued_job_is_queued_and_one_that_runs_is_not_waiting(unfinished):
