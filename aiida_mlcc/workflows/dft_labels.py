@@ -11,14 +11,12 @@ from aiida.engine.processes.ports import PortNamespace
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.evaluate import EvaluateCalculation
-from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.table import FORCES, codes_by_place, force_engine, label_ports, with_label_job
+from aiida_mlcc.engines.table import codes_by_place, force_engine, label_ports, with_label_job
 from aiida_mlcc.jobs.inputs import Options
-from aiida_mlcc.jobs.ports import structure_port, supercell_port, symprec_port
 from aiida_mlcc.runtime.evaluate_settings import Evaluate
 from aiida_mlcc.science.settings import Group
-from aiida_mlcc.workflows.dft_md import refuse_cell
+from aiida_mlcc.workflows.dft_supercell import dft_supercell_ports, refuse_cell
 from aiida_mlcc.workflows.protocol import ProtocolMixin
 
 
@@ -30,10 +28,7 @@ class DFTLabelsWorkChain(ProtocolMixin, WorkChain):
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
-        structure_port(spec)
-        supercell_port(spec, '`structure`')
-        symprec_port(spec)
-        settings_port(spec, 'engine', FORCES, help='Where energies and forces come from, with all its settings.')
+        dft_supercell_ports(spec)
         label_ports(spec)
         spec.inputs.validator = _refuse
 

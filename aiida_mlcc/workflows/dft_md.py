@@ -12,15 +12,14 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.functions.build_supercell import build_supercell
 from aiida_mlcc.calculations.functions.choose_time_step import choose_time_step
-from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.runtime_jobs import md_port
 from aiida_mlcc.engines.table import FORCES, codes_by_place, dynamics_ports, engine_named, force_engine
 from aiida_mlcc.jobs.inputs import Options, merge
-from aiida_mlcc.jobs.ports import seed_port, structure_port, supercell_port, symprec_port
+from aiida_mlcc.jobs.ports import seed_port
 from aiida_mlcc.runtime.md_settings import MD
-from aiida_mlcc.science.crystal import expand_matrix, supercell
+from aiida_mlcc.workflows.dft_supercell import dft_supercell_ports, refuse_cell
 from aiida_mlcc.workflows.engine_protocol import EngineProtocolMixin
 
 
@@ -33,10 +32,7 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
-        structure_port(spec)
-        supercell_port(spec, '`structure`')
-        symprec_port(spec)
-        settings_port(spec, 'engine', FORCES, help='Where energies and forces come from, with all its settings.')
+        dft_supercell_ports(spec)
         seed_port(spec)
         md_port(spec)
         spec.inputs['md']['code'].help = 'A Python that has ASE and the program, for an engine that the runtime runs.'
@@ -155,20 +151,6 @@ def refuse_dynamics(inputs: Mapping[str, Any]) -> str | None:
     if (reason := engine.refuse_dynamics(parameters)) is not None:
         return f'md.parameters: {reason}'
     return None
-
-
-def refuse_cell(inputs: Mapping[str, Any]) -> str | None:
-    """Return why the engine cannot calculate the crystal in its supercell, in a sentence, or None."""
-    if not {'engine', 'structure'} <= set(inputs):
-        return None
-    engine = force_engine(inputs['engine'])
-    settings, crystal = inputs['engine'].get_dict(), inputs['structure'].get_ase()
-    if (reason := engine.refuse_crystal(settings, crystal)) is not None or 'supercell_matrix' not in inputs:
-        return reason
-    cell = supercell(crystal, expand_matrix(inputs['supercell_matrix'].get_list()))
-    if (reason := engine.refuse_electrons(settings, cell)) is None and len(cell) == 1:
-        return '`supercell_matrix` gives a cell of one atom, which does not vibrate: take a larger one'
-    return reason
 
 
 def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:

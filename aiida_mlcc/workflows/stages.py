@@ -20,7 +20,8 @@ from aiida_mlcc.science.snapshots import Snapshots
 from aiida_mlcc.science.symmetry import SYMPREC, fitting_tolerance
 from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
-from aiida_mlcc.workflows.dft_md import DFTMDWorkChain, refuse_cell, refuse_dynamics
+from aiida_mlcc.workflows.dft_md import DFTMDWorkChain, refuse_dynamics
+from aiida_mlcc.workflows.dft_supercell import refuse_cell
 from aiida_mlcc.workflows.expected_frames import frames_to_come
 from aiida_mlcc.workflows.feasibility import refuse_infeasible
 from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from aiida import orm
-from aiida.engine import ExitCode, ProcessBuilder, ToContext, while_
+from aiida.engine import ExitCode, ToContext, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.functions.draw_structures import draw_structures
@@ -14,7 +12,6 @@ from aiida_mlcc.calculations.functions.join_snapshots import join_snapshots
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.jobs.ports import seed_port
 from aiida_mlcc.science.thermal_structures import ThermalStructures
 from aiida_mlcc.workflows.dft_labels import DFTLabelsWorkChain, labels_of
@@ -50,28 +47,6 @@ class ThermalStructuresWorkChain(DFTLabelsWorkChain):
         spec.exit_code(
             410, 'ERROR_STRUCTURES_MISSING', message='{n_frames} of {n_structures} structures are there. {reason}'
         )
-
-    @classmethod
-    def get_builder_from_protocol(
-        cls,
-        code: orm.AbstractCode,
-        structure: orm.StructureData,
-        engine: Mapping[str, Any] | orm.Dict,
-        protocol: str | None = None,
-        overrides: Mapping[str, Any] | None = None,
-        options: Options = None,
-        reference: SnapshotsData | None = None,
-        **codes: orm.AbstractCode | None,
-    ) -> ProcessBuilder:
-        """Return a builder with the inputs of a protocol, as for all structures with DFT labels.
-
-        :param reference: displacements with the forces of the same DFT; to be set later where they are still to come.
-        :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
-        """
-        builder = super().get_builder_from_protocol(code, structure, engine, protocol, overrides, options, **codes)
-        if reference is not None:
-            builder.reference = reference
-        return builder
 
     @property
     def n_structures(self) -> int:

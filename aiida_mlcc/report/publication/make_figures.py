@@ -3,7 +3,7 @@
 Needs NumPy and Matplotlib only. A bundle holds this file as ``figures/make_figures.py``, which reads ``curves.json``
 and the CSV files of ``data``::
 
-    python figures/make_figures.py [-o FOLDER]
+    python figures/make_figures.py -o FOLDER
 """
 
 from __future__ import annotations

@@ -388,8 +388,8 @@ def _wrong_labels(bundle: Path, run: Mapping[str, Any], archive: Archive) -> lis
             if not np.array_equal(columns[:, :3], of_set['positions'][known['snapshot']]):
                 wrong.append('a position')
             forces = of_set.get(f'forces_{label["slug"]}')
-            pulls = columns[:, 3:] if forces is None else forces[known['snapshot']]
-            if np.isfinite(pulls).all() and not np.array_equal(columns[:, 3:], pulls):
+            expected_forces = columns[:, 3:] if forces is None else forces[known['snapshot']]
+            if np.isfinite(expected_forces).all() and not np.array_equal(columns[:, 3:], expected_forces):
                 wrong.append('a force')
             if symbols != _symbols(archive, known['training_set']):
                 wrong.append('an element')
