@@ -31,6 +31,9 @@ _TRIPLES_SECONDS = 5e-10
 
 _AMPLITUDES = 12
 _AUXILIARY_PER_FUNCTION = 8
+_AUXILIARY_PER_ATOM = 50
+"""At least, however small the basis: Li and F have 51 and 54 beside a minimal one."""
+
 _BYTES = 8
 _SECONDS_PER_HOUR = 3600.0
 _GB = 1e9
@@ -72,7 +75,8 @@ def orbital_numbers(settings: Mapping[str, Any], symbols: Sequence[str]) -> Orbi
     if functions is None or electrons is None or any(symbol not in electrons for symbol in symbols):
         return None
     occupied = sum(electrons[symbol] for symbol in symbols) // 2
-    return OrbitalNumbers(occupied, max(functions - occupied, 0), functions, _AUXILIARY_PER_FUNCTION * functions)
+    auxiliary = max(_AUXILIARY_PER_FUNCTION * functions, _AUXILIARY_PER_ATOM * len(symbols))
+    return OrbitalNumbers(occupied, max(functions - occupied, 0), functions, auxiliary)
 
 
 def energy_cost(settings: Mapping[str, Any], symbols: Sequence[str], methods: Sequence[str]) -> EnergyCost | None:

@@ -368,7 +368,7 @@ def test_displacements_to_be_made_need_an_engine(python, crystal):
 def test_a_method_that_delta_leads_to_is_no_base(python, crystal):
     overrides = {'dft_md': {'engine': {'method': 'HF'}}}
     builder = MLCCPhononWorkChain.get_builder_from_protocol(python, crystal, 'fast', overrides)
-    with pytest.raises(ValueError, match='the base needs a density functional'):
+    with pytest.raises(ValueError, match='choose a density functional for the base'):
         run_get_node(builder)
 
 

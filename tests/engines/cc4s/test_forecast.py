@@ -19,14 +19,26 @@ def test_orbitals_of_pyscf_s_integrals_are_counted_without_pyscf(natural, n_virt
     assert (found['n_occupied'], found['n_virtual'], found['real']) == (16, n_virtual, True)
 
 
-def test_the_number_of_auxiliary_functions_is_about_that_of_pyscf() -> None:
+@pytest.mark.parametrize(
+    'crystal', [DIAMOND, bulk('LiF', 'rocksalt', a=3.93, cubic=True)], ids=lambda atoms: atoms.get_chemical_formula()
+)
+def test_the_number_of_auxiliary_functions_is_about_that_of_pyscf(crystal) -> None:
     """Within a factor of two: the diffuse functions are dropped in a crystal, by how many depends on its density."""
-    pyscf_df = pytest.importorskip('pyscf.df')
-    from pyscf import gto
+    addons = pytest.importorskip('pyscf.df.addons')
+    from pyscf.pbc import gto
 
-    atom = gto.M(atom='C', basis='gth-szv', pseudo='gth-hf-rev', spin=2, verbose=0)
-    expected = 8 * pyscf_df.addons.make_auxmol(atom, 'def2-universal-jkfit').nao
-    found = WITH_PYSCF.dimensions({**WITH_PYSCF.settings.defaults(), 'basis': 'gth-szv'}, DIAMOND)
+    from aiida_mlcc.runtime.pyscf_engine import auxiliary_basis
+
+    settings = {**WITH_PYSCF.settings.defaults(), 'basis': 'gth-szv'}
+    cell = gto.M(
+        a=crystal.cell[:],
+        atom=[(atom.symbol, atom.position) for atom in crystal],
+        basis='gth-szv',
+        pseudo='gth-hf-rev',
+        verbose=0,
+    )
+    expected = addons.make_auxmol(cell, auxiliary_basis(cell, 'def2-universal-jkfit') or addons.make_auxbasis(cell)).nao
+    found = WITH_PYSCF.dimensions(settings, crystal)
     assert found is not None
     assert 0.5 < found['n_fields'] / expected < 2.0
 
