@@ -140,7 +140,10 @@ class TrainCalculation(RuntimeCalculation):
                 return '`reference` needs `structure`, the primitive cell of the crystal'
         if (reason := refuse_reference(inputs, inputs['method'].value)) is not None:
             return reason
-        if 'start_from' in inputs and (reason := _refuse_start(inputs)) is not None:
+        if 'start_from' in inputs:
+            if (reason := _refuse_start(inputs)) is not None:
+                return reason
+        elif (reason := refuse_frozen(inputs)) is not None:
             return reason
         if 'correction' in inputs and not learns_forces:
             return '`correction` is fitted to forces, but `forces` is false'
@@ -185,16 +188,24 @@ def network_of(node: ForceFieldData) -> dict[str, Any]:
     :raises ValueError: where it is not a single network.
     """
     terms = node.describe()['terms']
-    if len(terms) != 1 or not kind_of(terms[0]['kind']).gives_features:
-        kinds = ', '.join(term['kind'] for term in terms)
-        raise ValueError(f'a training starts from a single network, and that force field has: {kinds}')
+    if len(terms) != 1 or not kind_of(terms[0]['kind']).gives_features or terms[0]['weight'] != 1:
+        kinds = ', '.join(f'{term["weight"]:g} × {term["kind"]}' for term in terms)
+        raise ValueError(f'a training starts from a single network of weight 1, and that force field has: {kinds}')
     return dict(terms[0]['settings'])
+
+
+def refuse_frozen(inputs: Mapping[str, Any]) -> str | None:
+    """Refuse parts that stay as they are in a network of random weights."""
+    if 'start_from' in inputs or not (frozen := inputs['training'].get_dict().get('frozen')):
+        return None
+    return f'`training.frozen` keeps {", ".join(frozen)} of the network in `start_from`, which is missing'
 
 
 def _refuse_start(inputs: Mapping[str, Any]) -> str | None:
     """Refuse a force field that is not one network of the elements and the architecture asked for."""
-    if 'force_constants' in inputs:
-        return '`start_from` is a network of all forces, but with `force_constants` it would learn what they leave'
+    for name, energy in (('force_constants', 'the force constants leave'), ('born_charges', 'the dipoles leave')):
+        if name in inputs:
+            return f'`start_from` is a network of whole energies, but with `{name}` it would learn what {energy}'
     try:
         settings = network_of(inputs['start_from'])
     except ValueError as error:

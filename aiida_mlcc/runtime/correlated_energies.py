@@ -54,11 +54,14 @@ def correlated_energies(atoms: Atoms, settings: PyscfSettings, methods: Iterable
     result = CorrelatedEnergies()
     clock = time.monotonic()
 
-    def note(name: str, energy: float) -> None:
+    def restart_clock() -> float:
         nonlocal clock
+        before, clock = clock, time.monotonic()
+        return round(clock - before, 3)
+
+    def note(name: str, energy: float) -> None:
         result.contributions[name] = float(energy) * Hartree
-        now = time.monotonic()
-        result.seconds[name], clock = round(now - clock, 3), now
+        result.seconds[name] = restart_clock()
 
     mean_field = hartree_fock(atoms, settings, mesh=settings.hf_mesh)
     note('hf', mean_field.e_tot)
@@ -66,6 +69,7 @@ def correlated_energies(atoms: Atoms, settings: PyscfSettings, methods: Iterable
     if settings.hf_mesh is not None and correlated:
         try:
             mean_field = hartree_fock(atoms, settings)
+            result.seconds['hf'] += restart_clock()
         except EngineError as error:
             result.missing = dict.fromkeys(correlated, f'at the Γ point, {error}')
             return result

@@ -182,7 +182,7 @@ def _converge(
 
 
 def _keep_core_hamiltonian(mean_field: Any) -> None:
-    """Let PySCF integrate the core Hamiltonian once: its CCSD asks for it again, and it is a quarter of an energy."""
+    """Let PySCF integrate the core Hamiltonian once: its CCSD asks for it again."""
     integrate = mean_field.get_hcore
     found: list[NDArray[np.float64]] = []
 

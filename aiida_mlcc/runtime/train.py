@@ -104,7 +104,7 @@ def run(job: Job) -> None:
     model.scale_shift.shift.fill_(architecture.shift)  # type: ignore[union-attr, operator]
     curvature = None if columns is None else Curvature.of(columns, architecture.r_max, dtype, device)
     trainer = Trainer(model, train, valid, training, seed, unit=architecture.scale, curvature=curvature)
-    if not _train(job, trainer, _identity(job.input, snapshots, reference)):
+    if not _train(job, trainer, _identity(job.input, snapshots, reference, first)):
         return job.pause(epochs_done=trainer.epoch, best_epoch=trainer.best_epoch)
 
     trained_on = _origin(target, snapshots, data, seed)
@@ -382,10 +382,19 @@ def _resume(trainer: Trainer, checkpoint: Path, identity: str) -> None:
     trainer.restore(tensors, json.loads(metadata['numbers']))
 
 
-def _identity(settings: Mapping[str, Any], snapshots: Snapshots, reference: Snapshots | None = None) -> str:
-    """Hash of all that a training depends on. The time limit is none of it."""
+def _identity(
+    settings: Mapping[str, Any],
+    snapshots: Snapshots,
+    reference: Snapshots | None = None,
+    first: Term | None = None,
+) -> str:
+    """Hash of all that a training depends on. The time limit is not part of it.
+
+    :param first: the network that the training starts from.
+    """
     content = {name: value for name, value in settings.items() if name != 'max_seconds'}
     hashes = [each.content_hash() for each in (snapshots, reference) if each is not None]
+    hashes += [] if first is None else [first.content_hash]
     return hashlib.sha256(json.dumps([content, *hashes], sort_keys=True).encode()).hexdigest()
 
 

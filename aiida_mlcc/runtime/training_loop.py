@@ -178,8 +178,8 @@ class Trainer:
         valid_loss, valid_errors = self._validate()
         if not math.isfinite(loss) or not math.isfinite(valid_loss):
             raise TrainingError(
-                f'the loss was not finite in epoch {self.epoch + 1}: lower the learning rate '
-                f'({self.training.learning_rate:g}), or look for a frame with absurd energies or forces'
+                f'the loss was not finite in epoch {self.epoch + 1}: {self._calmer}, or look for a frame with absurd '
+                'energies or forces'
             )
         self.epoch += 1
         if valid_loss < self.best_loss:
@@ -191,6 +191,17 @@ class Trainer:
         line['seconds'] = round(time.monotonic() - started, 3)
         self.history.append(line)
         return line
+
+    @property
+    def _calmer(self) -> str:
+        """What may keep the loss finite."""
+        training = self.training
+        if self.tuned_from is None:
+            return f'lower `training.learning_rate` ({training.learning_rate:g})'
+        return (
+            f'lower `training.hessian_learning_rate` ({training.hessian_learning_rate:g}) or '
+            f'`training.hessian_weight` ({training.hessian_weight:g})'
+        )
 
     def _descend(self) -> tuple[float, dict[str, float], float]:
         order = np.random.default_rng([self.seed, _SHUFFLE, self.epoch]).permutation(len(self.train_frames))

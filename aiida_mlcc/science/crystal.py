@@ -25,8 +25,8 @@ LEFT_HANDED = (
     'the lattice vectors are left-handed: exchange two of them, or reverse one, and leave the atoms where they are'
 )
 
-_SAME_MASS = 5e-4
 _FRAMES_OF_A_BLOCK = 256
+_SAME_MASS = 5e-4
 """Relative: tables of the masses of the elements differ by less, isotopes by more."""
 
 _SAME_MASS_UNSTABLE = 2e-3

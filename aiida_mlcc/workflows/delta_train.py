@@ -17,7 +17,7 @@ from aiida_mlcc.calculations.functions.primitive_structure import primitive_stru
 from aiida_mlcc.calculations.functions.sum_force_fields import sum_force_fields
 from aiida_mlcc.calculations.ports import settings_validator
 from aiida_mlcc.calculations.runtime_source import science_hash
-from aiida_mlcc.calculations.train import TrainCalculation, network_of
+from aiida_mlcc.calculations.train import TrainCalculation, network_of, refuse_frozen
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge, refuse_mismatch, refuse_seeds, seed_label
@@ -272,9 +272,8 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             job.pop('device', None)
             return {**job, 'role': orm.Str(BASE), 'parameters': given[next(iter(kind.settings))]}
         job |= {name: given[name] for name in kind.settings if name in given}
-        if training.role == BASE:
-            job |= {name: given[name] for name in ('correction', 'start_from') if name in given}
-        return job
+        of_role = ('correction', 'start_from') if training.role == BASE else ('start_from',)
+        return job | {name: given[name] for name in of_role if name in given}
 
     def target_of(self, training: Training) -> dict[str, orm.Data]:
         """Return what a job is to learn, and the crystal where it needs that."""
@@ -508,6 +507,8 @@ def _refuse_kinds(delta: Mapping[str, Any]) -> str | None:
     for name in (kind, *compare):
         if (slug := _KINDS[name].slug) not in delta:
             return f'Δ of kind {name} is asked for, but `delta.{slug}` says nothing about it'
+        if 'training' in delta[slug] and (reason := refuse_frozen(delta[slug])) is not None:
+            return f'`delta.{slug}`: {reason}'
     return None
 
 
@@ -526,6 +527,16 @@ def _refuse_base(inputs: Mapping[str, Any]) -> str | None:
                 f'Δ of kind {readers[0]} reads the network of the base, and a base of kind {kind.name} has none: '
                 'choose another kind, or set `base.kind` to mace or force-constants+mace'
             )
+    elif (reason := refuse_frozen(base)) is not None:
+        return f'`base`: {reason}'
+    if 'start_from' in base:
+        if 'force_constants' in kind.settings:
+            return f'`base.start_from` is a network of whole energies: take `base.kind` mace, not {kind.name}'
+        if 'nac' in inputs:
+            return (
+                '`base.start_from` is a network of whole energies, but with `nac` the base learns what the '
+                'dipole–dipole energy leaves: leave out one of them'
+            )
     return None
 
 
@@ -535,12 +546,12 @@ def _refuse_base_method(node: orm.Str, _: Any) -> str | None:
 
 def _refuse_labels(inputs: Mapping[str, Any], _: Any) -> str | None:
     """Refuse snapshots that lack a label, or belong to another crystal."""
-    if any(name not in inputs for name in ('snapshots', 'structure', 'base_method', 'methods')):
-        return None
     if 'delta' in inputs and (reason := _refuse_kinds(inputs['delta'])) is not None:
         return reason
     if {'delta', 'base'} <= set(inputs) and (reason := _refuse_base(inputs)) is not None:
         return reason
+    if any(name not in inputs for name in ('snapshots', 'structure', 'base_method', 'methods')):
+        return None
     snapshots = inputs['snapshots']
     if inputs['base_method'].value in inputs['methods'].get_list():
         return f'`methods` names {inputs["base_method"].value}, which is the method of the base: there is no Δ to it'

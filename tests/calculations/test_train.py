@@ -1,5 +1,7 @@
 """Training as a job: a Δ that is worth nothing is kept and not called done; what makes no sense is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from aiida import orm
@@ -65,16 +67,47 @@ def network_for(*symbols: str, **changes: object) -> ForceField:
         (network_for('Li', 'F', r_max=5.5), r'`network\.r_max` is .*, but the network of `start_from` has 5\.5'),
         (
             springs(rocksalt()),
-            'starts from a single network, and that force field has: force-constants',
+            'starts from a single network of weight 1, and that force field has: 1 × force-constants',
+        ),
+        (
+            ForceField((replace(network_for('Li', 'F').terms[0], weight=0.5),)),
+            'starts from a single network of weight 1, and that force field has: 0.5 × mace',
         ),
     ],
-    ids=['element', 'architecture', 'no network'],
+    ids=['element', 'architecture', 'no network', 'half a network'],
 )
 def test_a_start_from_what_does_not_fit_is_refused_at_submission(builder, start, sentence):
     inputs = {**builder._inputs(prune=True), 'network': dict(network_for('Li').terms[0].settings)}
     del inputs['network']['atomic_numbers']
     with pytest.raises(ValueError, match=sentence):
         run_get_node(TrainCalculation, **inputs, start_from=ForceFieldData(start))
+
+
+def test_parts_of_a_random_network_cannot_stay_as_they_are(builder):
+    inputs = builder._inputs(prune=True)
+    inputs['training'] = {**inputs['training'].get_dict(), 'frozen': ['embedding']}
+    with pytest.raises(
+        ValueError, match=r'`training\.frozen` keeps embedding of the network in `start_from`, which is'
+    ):
+        run_get_node(TrainCalculation, **inputs)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'polar', 'sentence'),
+    [
+        ('mace', True, 'but with `nac` the base learns what the dipole–dipole energy leaves'),
+        ('force-constants+mace', False, 'take `base.kind` mace, not force-constants'),
+    ],
+)
+def test_a_network_of_whole_energies_is_no_start_for_a_part_of_them(python, kind, polar, sentence):
+    start = ForceFieldData(network_for('Li', 'F', r_max=5.5)).store()
+    nac = orm.ArrayData(np.zeros(3)) if polar else None
+    crystal, snapshots = orm.StructureData(ase=rocksalt()), SnapshotsData(snapshots_of_springs(methods={'HF': 3.6}))
+    builder = DeltaTrainWorkChain.get_builder_from_protocol(
+        python, crystal, snapshots, 'LDA', 'fast', {'base': {'start_from': start.uuid, 'kind': kind}}, nac=nac
+    )
+    with pytest.raises(ValueError, match=sentence):
+        run_get_node(builder)
 
 
 def test_a_protocol_takes_the_architecture_of_the_network_it_starts_from(python):

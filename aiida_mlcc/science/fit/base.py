@@ -33,6 +33,7 @@ from aiida_mlcc.science.force_field.fourth_order import bonds_within
 from aiida_mlcc.science.modes import hotter_half, inverse_force_weights, star
 from aiida_mlcc.science.settings import Settings, positive_numbers, setting
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
+from aiida_mlcc.science.symmetry import SYMPREC
 
 WORTH_A_NETWORK = 0.1
 """Of the root mean square force, left over on frames held out: more than that a network may learn."""
@@ -317,7 +318,7 @@ def _judged(
 
 def _elsewhere(entries: list[dict[str, Any]], known: list[dict[str, Any]], primitive: Atoms) -> list[dict[str, Any]]:
     """Return the entries of wave vectors that symmetry makes different from all that are known."""
-    rotations = symmetry_operations(primitive, 1e-5)[0]
+    rotations = symmetry_operations(primitive, SYMPREC)[0]
     qpoints = {tuple(entry['qpoint']) for entry in known}
     images = [star(np.array(qpoint), rotations) for qpoint in qpoints]
     return [entry for entry in entries if not any(same_points(each, entry['qpoint']).any() for each in images)]

@@ -9,8 +9,8 @@ The dipole–dipole energy of a polar crystal is one more column without ridge, 
 energies are long-ranged, so force constants that reach beyond what the cell resolves would imitate it: beside it the
 second order has the longest cutoff that the cell resolves in full.
 
-Frozen phonons in two amplitudes are extrapolated to zero amplitude: each has terms of higher order of its own, which
-the force field leaves out.
+Frozen phonons take that cutoff with and without dipoles. Those in two amplitudes are extrapolated to zero amplitude:
+each has terms of higher order of its own, which the force field leaves out.
 """
 
 from __future__ import annotations
@@ -426,7 +426,7 @@ def _further_noise(
     """Return deviations by noise of the labels, eV per cell, beyond what the fit leaves of them."""
     found = uncertainty(problem, ridges)
     beyond = max(noise**2 - found.noise**2, 0.0)
-    return draws(found.response * beyond, settings.n_samples, [settings.seed, 3])
+    return draws(found.response * beyond, settings.n_samples, [settings.seed, 4])
 
 
 def _label_noise(problem: Prepared, ridges: tuple[float, ...], base: int) -> float:
