@@ -76,6 +76,21 @@ def test_elements_with_s_orbitals_alone_have_auxiliary_functions_of_higher_angul
 
 
 @pytest.mark.nightly
+def test_the_range_of_the_coulomb_integrals_does_not_count() -> None:
+    """The same fit with compensating charges in the place of two ranges."""
+    from pyscf.pbc import scf
+
+    atoms, settings = bulk('C', 'diamond', a=3.567), PyscfCorrelation.of(PyscfCorrelation.defaults())
+    atoms.positions[1] += [0.05, 0.02, -0.03]
+    other = scf.RHF(build_cell(atoms, settings, 'HF'))
+    other.exxdiv = settings.exxdiv
+    other = other.density_fit()
+    other.with_df._prefer_ccdf = True
+    other.conv_tol = settings.conv_tol
+    assert hartree_fock(atoms, settings).e_tot == pytest.approx(other.kernel(), abs=1e-6)
+
+
+@pytest.mark.nightly
 def test_hartree_fock_energies_are_smooth_at_the_crystal_at_rest() -> None:
     """Along the transverse acoustic pattern of X, which lifts most translations, E − E₀ is quadratic from the start."""
     crystal = bulk('LiF', 'rocksalt', a=3.93, cubic=True)
