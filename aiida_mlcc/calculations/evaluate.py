@@ -19,7 +19,11 @@ from aiida_mlcc.runtime.evaluate_settings import Evaluate
 
 
 class EvaluateCalculation(RuntimeCalculation):
-    """Label every frame of `snapshots` with each force field, or with the engine, relaxed before if asked for."""
+    """Label every frame of `snapshots` with each force field, or with the engine, relaxed before if asked for.
+
+    An engine evaluates as many structures at a time as the job has processes on its machine
+    (``metadata.options.resources``).
+    """
 
     TASK = 'evaluate'
     CHECKED = ('engine', 'force_fields')
@@ -62,4 +66,12 @@ class EvaluateCalculation(RuntimeCalculation):
             'snapshots': write_snapshots(folder, self.inputs.snapshots, 'snapshots.npz'),
             'calculators': calculators,
             'parameters': parameters,
+            'n_processes': self.n_processes,
         }
+
+    @property
+    def n_processes(self) -> int:
+        """How many structures an engine evaluates at a time: the processes that the job asks for on its machine."""
+        resources = self.inputs.metadata.options.resources
+        asked = resources.get('num_mpiprocs_per_machine') or resources.get('tot_num_mpiprocs', 1)
+        return int(asked) if 'engine' in self.inputs else 1

@@ -1,8 +1,9 @@
 """The task ``evaluate``: energies and forces of many structures, with one or several calculators, in one job.
 
-Input: ``{"snapshots": FILE, "calculators": {NAME: SPEC}, "parameters": {…}}``; SPEC as in
-:mod:`aiida_mlcc.runtime.calculators`, parameters as in :class:`~aiida_mlcc.runtime.evaluate_settings.Evaluate`. With
-``relax``, as in :mod:`aiida_mlcc.runtime.relax`, each calculator relaxes the structures first. Output:
+Input: ``{"snapshots": FILE, "calculators": {NAME: SPEC}, "parameters": {…}, "n_processes": N}``; SPEC as in
+:mod:`aiida_mlcc.runtime.calculators`, parameters as in :class:`~aiida_mlcc.runtime.evaluate_settings.Evaluate`. N
+structures are evaluated at a time, each in a process of its own; where N is 1 or left out, in this one. With ``relax``,
+as in :mod:`aiida_mlcc.runtime.relax`, each calculator relaxes the structures first. Output:
 ``evaluated_NAME.npz``, the snapshots, relaxed or as they were, with the label of that calculator; a structure that
 failed has none and is named in ``output.json`` under ``failures``.
 """
@@ -12,19 +13,28 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.calculators import build_calculator, energy_and_forces
-from aiida_mlcc.runtime.evaluate_settings import Evaluate
+from aiida_mlcc.runtime.evaluate_settings import Evaluate, Relax
 from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.relax import relaxed
+from aiida_mlcc.runtime.side_by_side import Here, SideBySide, result_of
 from aiida_mlcc.runtime.task import Job, JobError
 from aiida_mlcc.science.npz import read_npz, write_npz
 from aiida_mlcc.science.snapshots import Label, Snapshots
+
+Evaluated = tuple[Atoms, float, NDArray[np.float64] | None]
+"""A structure, its energy (eV) and its forces (eV/Å, shape (n_atoms, 3))."""
 
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
 
@@ -45,7 +55,12 @@ def run(job: Job) -> None:
     total = len(specs) * snapshots.n_frames
     for name, evaluation in evaluations.items():
         calculator = build_calculator(specs[name], job.folder)
-        complete = _evaluate(job, evaluation, calculator, total, lambda: sum(e.n_done for e in evaluations.values()))
+        n_processes = min(int(job.input.get('n_processes') or 1), len(evaluation.open_frames))
+        executor = Here(calculator) if n_processes < 2 else SideBySide(n_processes, specs[name], job.folder)
+        with closing(executor):
+            complete = _evaluate(
+                job, evaluation, executor, n_processes, total, lambda: sum(e.n_done for e in evaluations.values())
+            )
         if evaluation.n_done:
             evaluation.write_result(job.folder / f'evaluated_{name}.npz', calculator)
         if not complete:
@@ -95,19 +110,17 @@ class Evaluation:
         arrays |= {} if self.forces is None else {'forces': self.forces}
         write_npz(self.path, arrays, {'identity': self.identity, 'failures': self.failures})
 
-    def evaluate(self, frame: int, calculator: Any) -> None:
-        """Evaluate one frame, relaxed before where that is asked for.
+    def start(self, frame: int, executor: Here | SideBySide) -> Future[Evaluated]:
+        """Let one frame be evaluated, relaxed before where that is asked for."""
+        return executor.submit(evaluated, self.snapshots.atoms(frame), self.relax, self.forces is not None)
 
-        :raises EngineError: where the structure has no energy, or no forces.
-        """
-        atoms = self.snapshots.atoms(frame)
-        if self.relax is not None:
-            atoms = relaxed(calculator, atoms, self.relax)
-        energy, forces = energy_and_forces(calculator, atoms, self.forces is not None)
-        if not np.isfinite(energy):
-            raise EngineError('the energy is not a number')
-        if forces is not None and not np.isfinite(forces).all():
-            raise EngineError(f'the force on atom {np.argwhere(~np.isfinite(forces))[0, 0]} is not a number')
+    def take(self, frame: int, future: Future[Evaluated]) -> None:
+        """Keep what was evaluated of a frame, or why it was not."""
+        try:
+            atoms, energy, forces = result_of(future)
+        except EngineError as error:
+            self.failures[frame] = str(error)
+            return
         self.energies[frame] = energy
         self.cells[frame], self.positions[frame] = atoms.cell.array, atoms.positions
         if self.forces is not None:
@@ -131,24 +144,50 @@ class Evaluation:
         labelled.save(path)
 
 
-def _evaluate(job: Job, evaluation: Evaluation, calculator: Any, total: int, n_done: Any) -> bool:
+def evaluated(calculator: Any, atoms: Atoms, relax: Relax | None, with_forces: bool) -> Evaluated:
+    """Return a structure, relaxed where that is asked for, with its energy (eV) and its forces (eV/Å).
+
+    :raises EngineError: where the structure has no energy, or no forces.
+    """
+    if relax is not None:
+        atoms = relaxed(calculator, atoms, relax)
+    energy, forces = energy_and_forces(calculator, atoms, with_forces)
+    if not np.isfinite(energy):
+        raise EngineError('the energy is not a number')
+    if forces is not None and not np.isfinite(forces).all():
+        raise EngineError(f'the force on atom {np.argwhere(~np.isfinite(forces))[0, 0]} is not a number')
+    # A relaxed structure carries a calculator, which may not be able to leave its process.
+    return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc), energy, forces
+
+
+def _evaluate(
+    job: Job,
+    evaluation: Evaluation,
+    executor: Here | SideBySide,
+    n_processes: int,
+    total: int,
+    n_done: Callable[[], int],
+) -> bool:
+    """Evaluate the open frames, and tell whether there was time for all."""
     longest, written = 0.0, time.monotonic()
-    for frame in evaluation.open_frames:
-        if job.must_stop(reserve=2 * longest):
+    waiting, running = deque(evaluation.open_frames), dict[Future[Evaluated], tuple[int, float]]()
+    while waiting or running:
+        while waiting and len(running) < max(n_processes, 1) and not job.must_stop(reserve=2 * longest):
+            frame, started = waiting.popleft(), time.monotonic()
+            running[evaluation.start(frame, executor)] = frame, started
+        if not running:
             evaluation.write()
             return False
-        started = time.monotonic()
-        try:
-            evaluation.evaluate(frame, calculator)
-        except EngineError as error:
-            evaluation.failures[frame] = str(error)
-        now = time.monotonic()
-        longest = max(longest, now - started)
-        # Hundreds of structures a second are cheaper to compute again than to write one by one.
-        if now - written > _SECONDS_BETWEEN_CHECKPOINTS or now - started > 0.1 * _SECONDS_BETWEEN_CHECKPOINTS:
-            evaluation.write()
-            written = now
-        job.progress(n_done(), total, 'structure')
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            frame, started = running.pop(future)
+            evaluation.take(frame, future)
+            now = time.monotonic()
+            longest = max(longest, now - started)
+            # Hundreds of structures a second are cheaper to compute again than to write one by one.
+            if now - written > _SECONDS_BETWEEN_CHECKPOINTS or now - started > 0.1 * _SECONDS_BETWEEN_CHECKPOINTS:
+                evaluation.write()
+                written = now
+            job.progress(n_done(), total, 'structure')
     evaluation.write()
     return True
 

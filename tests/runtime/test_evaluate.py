@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ from ase import Atoms
 from aiida_mlcc.runtime.evaluate_settings import Evaluate
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.pyscf_calculator import PyscfCalculator
+from aiida_mlcc.runtime.side_by_side import SideBySide, result_of
 from aiida_mlcc.science.crystal import supercell
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.snapshots import Snapshots
@@ -93,6 +98,31 @@ def test_a_structure_that_fails_is_named_and_the_others_go_on(tmp_path: Path) ->
     assert [(failure['calculator'], failure['snapshot']) for failure in output['failures']] == [('engine', 0)]
     assert 'linearly dependent' in output['failures'][0]['reason']
     assert Snapshots.load(folder / 'evaluated_engine.npz').labels['HF'].labelled.tolist() == [False, True]
+
+
+def test_structures_side_by_side_are_those_one_by_one(tmp_path: Path) -> None:
+    """A structure that fails in another process is named as in this one."""
+    images = hydrogen(0.75), hydrogen(1e-6), hydrogen(0.8)
+    alone, beside = engine_job(tmp_path / 'alone', *images), engine_job(tmp_path / 'beside', *images)
+    content = json.loads((beside / 'input.json').read_text())
+    (beside / 'input.json').write_text(json.dumps({**content, 'n_processes': 2}))
+    outputs = run(alone), run(beside)
+    assert [failure['snapshot'] for failure in outputs[1]['failures']] == [1]
+    assert outputs[0]['failures'] == outputs[1]['failures']
+    labels = [Snapshots.load(folder / 'evaluated_engine.npz').labels['HF'] for folder in (alone, beside)]
+    assert np.isfinite(labels[1].energies).tolist() == [True, False, True]
+    assert np.allclose(labels[0].energies, labels[1].energies, rtol=0, atol=1e-9, equal_nan=True)
+
+
+@pytest.mark.nightly
+def test_a_process_that_is_killed_is_said_to_want_memory_and_may_be_continued(tmp_path: Path) -> None:
+    beside = SideBySide(1, {'kind': 'pyscf', 'method': 'HF', **ENGINE}, tmp_path)
+    with closing(beside), pytest.raises(MemoryError, match='was killed'):
+        result_of(beside.submit(_kill))
+
+
+def _kill(_: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_job_in_which_all_fail_is_an_error(tmp_path: Path) -> None:
