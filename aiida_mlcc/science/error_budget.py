@@ -81,19 +81,12 @@ def spread_on_branches(
     :param evaluations: each returns the dynamical matrices of `phonon`, as it is then, at some wave vectors.
     :param branches: those of each evaluation.
     """
-    folded = samples.folded(from_phonopy(phonon.supercell))
-    parts = [
-        _spread(_Matrices.of(phonon, samples, folded, evaluate), known)
-        for evaluate, known in zip(evaluations, branches, strict=True)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _spread(matrices: _Matrices, branches: Branches) -> dict[str, NDArray[np.float64]]:
-    samples = matrices.samples
+    matrices = _Matrices.of(phonon, samples, lambda: np.concatenate([evaluate() for evaluate in evaluations]))
+    ends = np.cumsum([len(known.sets) for known in branches])[:-1]
 
     def frequencies(parameters: NDArray[np.float64], shift: float = 0.0) -> NDArray[np.float64]:
-        return branches.frequencies_cm1(matrices.with_delta(parameters, shift))
+        parts = np.split(matrices.with_delta(parameters, shift), ends)
+        return np.concatenate([known.frequencies_cm1(part) for known, part in zip(branches, parts, strict=True)])
 
     spread = {
         name: np.std([frequencies(parameters) for parameters in drawn], axis=0, ddof=1)
@@ -133,16 +126,13 @@ class _Matrices:
         cls,
         phonon: Any,
         samples: DeltaSamples,
-        folded: NDArray[np.float64],
         evaluate: Callable[[], NDArray[np.complex128]],
     ) -> _Matrices:
-        """Take the phonons of the Δ that was fitted apart; `phonon` is left as it was.
-
-        :param folded: B_k on the supercell of `phonon`.
-        """
+        """Take the phonons of the Δ that was fitted apart; `phonon` is left as it was."""
         before, charges = phonon.force_constants, phonon.nac_params
         corrected = evaluate()
         full, cell = np.asarray(before), from_phonopy(phonon.supercell)
+        folded = samples.folded(cell)
         rows = slice(None) if full.shape[0] == full.shape[1] else phonon.primitive.p2s_map
 
         def without(force_constants: NDArray[np.float64]) -> NDArray[np.complex128]:

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 from aiida import orm
@@ -29,12 +30,15 @@ _CRYSTAL = (
 """Attributes of a node that decide what supercell and symmetry phonopy finds."""
 
 
+_CRYSTALS_KEPT = 4
+
+
 class PhonopyInstances:
     """Phonopy of many nodes. The symmetry of a supercell, which takes longest to find, is found once for all nodes of
-    that supercell: members and alternatives differ by forces and charges only."""
+    that supercell: members and alternatives differ by forces and charges only, and the curves of a run follow each
+    other in one process."""
 
-    def __init__(self) -> None:
-        self._crystals: dict[str, Phonopy] = {}
+    _crystals: ClassVar[dict[str, Phonopy]] = {}
 
     def of(self, node: PhonopyData, nac: orm.ArrayData | None = None) -> Phonopy:
         """Return phonopy with force constants, without residual forces and with the symmetry of permutations enforced.
@@ -75,6 +79,8 @@ class PhonopyInstances:
         attributes = node.base.attributes.all
         crystal = json.dumps([attributes.get(name) for name in _CRYSTAL], default=np.ndarray.tolist)
         if crystal not in self._crystals:
+            while len(self._crystals) >= _CRYSTALS_KEPT:
+                del self._crystals[next(iter(self._crystals))]
             self._crystals[crystal] = node.get_phonopy_instance(symmetrize_nac=False)
         return self._crystals[crystal]
 
