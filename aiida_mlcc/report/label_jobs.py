@@ -11,6 +11,7 @@ from aiida.common.links import LinkType
 
 from aiida_mlcc.data.process_types import entry_point_of
 from aiida_mlcc.engines.table import engines
+from aiida_mlcc.report.remembered import remembered
 
 _HARTREE_FOCK = ('mesh_hartree_fock', 'hartree_fock')
 """The steps of VASP that give an energy: that on a mesh of its own goes before that at Γ."""
@@ -23,6 +24,7 @@ def _input_of_part(_: orm.CalcFunctionNode, inputs: Mapping[str, Any], method: s
     return 'hartree_fock' if method == 'HF' else 'snapshots'
 
 
+@remembered
 def is_source(node: orm.Data) -> bool:
     """Tell whether the labels of `node` are its own: computed by jobs or given, not gathered from other nodes."""
     creator = node.creator

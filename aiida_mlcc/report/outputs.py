@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aiida import orm
 from aiida.common.links import LinkType
 
+from aiida_mlcc.report.remembered import remembered
 from aiida_mlcc.science.methods import METHODS, in_order, slug_of
 
 _SEPARATOR = '__'
 
 
-def outputs_of(process: orm.ProcessNode) -> dict[str, orm.Data]:
+@remembered
+def outputs_of(process: orm.ProcessNode) -> Mapping[str, orm.Data]:
     """Return the outputs of a process by link label (``dispersion__ccsd_t``)."""
     links = process.base.links.get_outgoing(link_type=(LinkType.RETURN, LinkType.CREATE)).all()
     return {link.link_label: link.node for link in links}
@@ -26,7 +28,8 @@ def by_method(process: orm.ProcessNode, namespace: str) -> dict[str, orm.Data]:
     return {method: outputs[label] for method, label in labels.items() if label in outputs}
 
 
-def methods_of(process: orm.ProcessNode) -> list[str]:
+@remembered
+def methods_of(process: orm.ProcessNode) -> Sequence[str]:
     """Return the methods of the table and those that the snapshots and force fields of a process name, in order."""
     links = process.base.links.get_incoming(link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK)).all()
     names, kinds = dict.fromkeys(METHODS.values()), {}

@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from aiida_mlcc.engines.cost import cost_of
 from aiida_mlcc.engines.table import CORRELATION_ENGINES, correlation_engine, programs_of
 from aiida_mlcc.report.arrays import Curves
 from aiida_mlcc.report.page_tables import Table
+from aiida_mlcc.report.remembered import remembered
 from aiida_mlcc.report.trace import ancestors_of, trace
 from aiida_mlcc.science.force_field.kinds import kind_of
 from aiida_mlcc.science.formula import formula_of as chemical_formula
@@ -127,7 +128,8 @@ def versions_of(process: orm.ProcessNode) -> str:
     return ', '.join(f'{names.get(name, name)} {version}' for name, version in sorted(known.items()))
 
 
-def citations_of(process: orm.ProcessNode) -> list[tuple[str, str]]:
+@remembered
+def citations_of(process: orm.ProcessNode) -> Sequence[tuple[str, str]]:
     """Return what to cite for a run: the article, the package, and the programs behind its labels and force fields."""
     engines = {json.loads(value).get('name') for name, value in settings_of(process) if name.endswith('engine')}
     used = _programs_of_jobs(process)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from aiida.tools.graph.graph_traversers import traverse_graph
 from aiida_mlcc.data.process_types import process_types
 from aiida_mlcc.report.label_jobs import LabelJobs, is_source
 from aiida_mlcc.report.outputs import by_method
+from aiida_mlcc.report.remembered import remembered
 from aiida_mlcc.science.pairing import pair_by_geometry
 
 _BACKWARD = [LinkType.CREATE, LinkType.INPUT_CALC]
@@ -53,11 +55,13 @@ class Trace:
         return asdict(self)
 
 
-def ancestors_of(node: orm.Node) -> list[int]:
+@remembered
+def ancestors_of(node: orm.Node) -> Sequence[int]:
     """Return the PKs of all data and calculations that `node` was made from."""
     return sorted(traverse_graph([node.pk], links_backward=_BACKWARD)['nodes'])
 
 
+@remembered
 def trace(curve: orm.Data) -> Trace:
     """Follow a dispersion or density of states back to every energy its force fields were trained on.
 
@@ -88,7 +92,7 @@ def curves_of(node: orm.Node) -> dict[str, orm.Data]:
     return {'': node}
 
 
-def _among(pks: list[int], node_class: Any, filters: dict[str, Any] | None = None) -> list[Any]:
+def _among(pks: Sequence[int], node_class: Any, filters: dict[str, Any] | None = None) -> list[Any]:
     query = orm.QueryBuilder()
     query.append(node_class, filters={'id': {'in': pks}, **(filters or {})}, tag='node', project='*')
     return query.order_by({'node': 'id'}).all(flat=True)

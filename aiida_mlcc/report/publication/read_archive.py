@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aiida_mlcc.report.publication.request import Refused
+from aiida_mlcc.report.remembered import forget
 
 
 @contextmanager
@@ -23,6 +24,7 @@ def archive_as_profile(archive: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        forget()
         get_manager().unload_profile()
         if before is not None:
             load_profile(before, allow_switch=True)

@@ -105,9 +105,9 @@ class _Traces:
     def __init__(self, process: orm.ProcessNode, curves: Curves) -> None:
         self.process = process
         self.curves = curves
-        self._known: dict[str, tuple[Trace, list[int]]] = {}
+        self._known: dict[str, tuple[Trace, Sequence[int]]] = {}
 
-    def of(self, node: orm.Data) -> tuple[Trace, list[int]]:
+    def of(self, node: orm.Data) -> tuple[Trace, Sequence[int]]:
         """Return the trace of a node, and the PKs of its ancestors."""
         key = node.uuid if node.creator is None else node.creator.uuid
         if key not in self._known:
