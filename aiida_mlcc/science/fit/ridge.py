@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product
 
 import numpy as np
@@ -147,6 +147,24 @@ class Prepared:
         rows = np.concatenate(self.blocks)
         return np.asarray(rows.T @ rows)
 
+    @cached_property
+    def moments(self) -> NDArray[np.float64]:
+        """Products of the targets with the columns of the unknowns: features, and a constant beside energies."""
+        size = len(self.units) + int(self.problem.is_energy.any())
+        return np.asarray(self.gram[:size, -1])
+
+    @property
+    def n_free(self) -> int:
+        """How many unknowns no ridge holds back, the constant among them."""
+        return int(np.sum(self.problem.groups == _FREE)) + len(self.moments) - len(self.units)
+
+    @cached_property
+    def seen(self) -> NDArray[np.float64]:
+        """Directions of the unknowns that the rows say anything of, as columns."""
+        size = len(self.moments)
+        values, vectors = np.linalg.eigh(self.gram[:size, :size])
+        return np.asarray(vectors[:, values > _SEEN * values[-1]])
+
     @property
     def rank(self) -> int:
         """How many parameters the rows tell apart, the constant apart."""
@@ -252,13 +270,24 @@ def evidence(problem: Prepared, ridges: Sequence[float]) -> float:
     for; unlike cross-validation it does so with as many labels as parameters (Patterson and Thompson, Biometrika 58,
     545, 1971). Only models with the same free parameters can be compared.
     """
-    normal, residual, n_rows, n_free = normal_equations(problem, ridges)
-    held = problem.problem.groups > _FREE
-    strengths = np.array([0.0, *ridges])[problem.problem.groups][held] * problem.problem.n_frames
+    return float(evidences(problem, [ridges])[0])
+
+
+def evidences(problem: Prepared, choices: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    """Return the :func:`evidence` of each choice of the ridges, shape (n_choices,)."""
+    normal, moments = _normal(problem, choices), problem.moments
+    try:
+        solutions = np.linalg.solve(normal, moments[:, None])[..., 0]
+    except np.linalg.LinAlgError:
+        # A column of zeros that no ridge holds back.
+        solutions = np.array([np.linalg.lstsq(one, moments, rcond=_RANK_TOLERANCE**2)[0] for one in normal])
+    residuals = problem.gram[-1, -1] - solutions @ moments
+    held = problem.problem.groups[problem.problem.groups > _FREE]
+    strengths = np.array([[0.0, *ridges] for ridges in choices])[:, held] * problem.problem.n_frames
     # A scale that the free columns share with every other model drops out.
-    logarithm = np.linalg.slogdet(normal)[1] - float(np.sum(np.log(strengths)))
-    degrees = n_rows - n_free
-    return float(-0.5 * (degrees * np.log(max(residual, _LEAST) / degrees) + logarithm))
+    logarithms = np.linalg.slogdet(normal)[1] - np.sum(np.log(strengths), axis=1)
+    degrees = len(problem.problem.targets) - problem.n_free
+    return np.asarray(-0.5 * (degrees * np.log(np.maximum(residuals, _LEAST) / degrees) + logarithms))
 
 
 def choose_by_evidence(problem: Prepared, choices: Sequence[float]) -> tuple[tuple[float, ...], float]:
@@ -275,13 +304,18 @@ def choose_by_evidence(problem: Prepared, choices: Sequence[float]) -> tuple[tup
     for _ in range(_SWEEPS):
         before = best
         for group in range(len(best)):
-            for choice in choices:
-                tried = (*best[:group], float(choice), *best[group + 1 :])
-                if tried != best and (found := evidence(problem, tried)) > highest:
+            options = _varied(best, group, choices)
+            for tried, found in zip(options, evidences(problem, options).tolist(), strict=True):
+                if tried != best and found > highest:
                     best, highest = tried, found
         if best == before:
             break
     return best, highest
+
+
+def _varied(ridges: tuple[float, ...], group: int, choices: Sequence[float]) -> list[tuple[float, ...]]:
+    """Return the ridges with each choice for one of the groups."""
+    return [(*ridges[:group], float(choice), *ridges[group + 1 :]) for choice in choices]
 
 
 def ridge_combinations(choices: Sequence[float], n_groups: int) -> Iterator[tuple[float, ...]]:
@@ -296,16 +330,18 @@ def ridge_combinations(choices: Sequence[float], n_groups: int) -> Iterator[tupl
 
 def normal_equations(problem: Prepared, ridges: Sequence[float]) -> tuple[NDArray[np.float64], float, int, int]:
     """Return XᵀX + Λ of the scaled parameters and the constant, the penalised sum of squares, rows, free parameters."""
-    content = problem.problem
-    gram = problem.gram
-    with_constant = bool(content.is_energy.any())
-    size = len(problem.units) + int(with_constant)
-    strengths = np.append(np.array([0.0, *ridges])[content.groups] * content.n_frames, [0.0] * int(with_constant))
-    normal = gram[:size, :size] + np.diag(strengths)
-    moments = gram[:size, -1]
+    (normal,), moments = _normal(problem, [ridges]), problem.moments
     solution = np.linalg.lstsq(normal, moments, rcond=_RANK_TOLERANCE**2)[0]
-    n_free = int(np.sum(content.groups == _FREE)) + int(with_constant)
-    return normal, float(gram[-1, -1] - moments @ solution), len(content.targets), n_free
+    return normal, float(problem.gram[-1, -1] - moments @ solution), len(problem.problem.targets), problem.n_free
+
+
+def _normal(problem: Prepared, choices: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    """Return XᵀX + Λ with each choice of the ridges, shape (n_choices, n, n)."""
+    content, size = problem.problem, len(problem.moments)
+    normal = np.repeat(problem.gram[None, :size, :size], len(choices), axis=0)
+    held = np.arange(len(problem.units))
+    normal[:, held, held] += np.array([[0.0, *ridges] for ridges in choices])[:, content.groups] * content.n_frames
+    return normal
 
 
 @dataclass(frozen=True)
@@ -330,9 +366,7 @@ def uncertainty(problem: Prepared, ridges: Sequence[float]) -> Uncertainty:
     """
     normal, residual, n_rows, n_free = normal_equations(problem, ridges)
     n_parameters = len(problem.units)
-    gram = problem.gram[: len(normal), : len(normal)]
-    values, vectors = np.linalg.eigh(gram)
-    seen = vectors[:, values > _SEEN * values[-1]]
+    gram, seen = problem.gram[: len(normal), : len(normal)], problem.seen
     inverse = seen @ np.linalg.inv(seen.T @ normal @ seen) @ seen.T
     noise = residual / max(n_rows - n_free, 1)
     scale = np.outer(problem.units, problem.units)
@@ -372,24 +406,29 @@ def posterior_draws(
     generator = np.random.default_rng(seed)
     known: dict[tuple[float, ...], float] = {}
 
-    def logarithm(tried: tuple[float, ...]) -> float:
-        if tried not in known:
-            known[tried] = evidence(problem, tried)
-        return known[tried]
+    def logarithms(options: list[tuple[float, ...]]) -> NDArray[np.float64]:
+        if new := [option for option in dict.fromkeys(options) if option not in known]:
+            known.update(zip(new, evidences(problem, new).tolist(), strict=True))
+        return np.array([known[option] for option in options])
+
+    @cache
+    def posterior(chosen: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        values, vectors = np.linalg.eigh(uncertainty(problem, chosen).covariance)
+        return problem.solve(chosen)[0], values, vectors
 
     current, samples = tuple(ridges), []
     degrees = problem.problem.n_frames - int(np.sum(problem.problem.groups == _FREE)) - 1
     for _ in range(n_samples):
         for group in range(problem.problem.n_groups):
-            options = [(*current[:group], float(choice), *current[group + 1 :]) for choice in choices]
-            weights = np.array([logarithm(option) for option in options])
+            options = _varied(current, group, choices)
+            weights = logarithms(options)
             weights = np.exp(weights - weights.max())
             current = options[generator.choice(len(options), p=weights / weights.sum())]
         # The residuals know the noise as well as their number allows: the tails of Student's distribution.
         widened = np.sqrt(degrees / generator.chisquare(degrees)) if degrees > 0 else 1.0
-        values, vectors = np.linalg.eigh(uncertainty(problem, current).covariance)
+        mean, values, vectors = posterior(current)
         deviation = vectors @ (np.sqrt(np.maximum(values, 0.0)) * generator.standard_normal(len(values)))
-        samples.append(problem.solve(current)[0] + widened * deviation)
+        samples.append(mean + widened * deviation)
     return np.array(samples)
 
 
