@@ -13,7 +13,13 @@ from ase.data import atomic_masses
 from ase.geometry import find_mic, minkowski_reduce
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_mlcc.science.symmetry import SYMPREC, SymmetryError, point_group, with_symmetry_within
+from aiida_mlcc.science.symmetry import (
+    SYMPREC,
+    SymmetryError,
+    point_group,
+    remembers_crystals,
+    with_symmetry_within,
+)
 
 STRAIN_TOLERANCE = 1e-3
 """Largest strain between a cell and the supercell of the primitive cell that it is taken for."""
@@ -93,6 +99,7 @@ def expand_matrix(matrix: int | ArrayLike) -> NDArray[np.int64]:
     return expanded.astype(np.int64)
 
 
+@remembers_crystals
 def primitive_cell(atoms: Atoms, symprec: float = SYMPREC, kind: str = 'auto') -> Atoms:
     """Return a primitive cell of `atoms` in the same orientation, with the masses of its atoms.
 

@@ -13,6 +13,7 @@ from scipy import constants
 
 from aiida_mlcc.science.crystal import CrystalError, multiples_of_standard
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
+from aiida_mlcc.science.symmetry import remembers_crystals
 from aiida_mlcc.science.units import CM1_PER_THZ
 
 IMAGINARY_THRESHOLD_CM1 = 5.0
@@ -90,6 +91,7 @@ def band_path(
     )
 
 
+@remembers_crystals
 def _standard_path(primitive: Atoms, symprec: float) -> dict[str, Any]:
     import seekpath
 

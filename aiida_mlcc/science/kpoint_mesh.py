@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from ase import Atoms
 
-from aiida_mlcc.science.symmetry import SYMPREC
+from aiida_mlcc.science.symmetry import SYMPREC, SymmetryError, point_group
 
 _TOLERANCE = 1e-6
 
@@ -46,16 +46,14 @@ def keeps_symmetry(atoms: Atoms, mesh: Sequence[int], shift: Sequence[int], symp
     :param mesh: divisions along the three reciprocal vectors.
     :param shift: 1 where the mesh is shifted by half a step, else 0.
     """
-    import spglib
-
     counts, half = np.asarray(mesh, dtype=float), 0.5 * np.asarray(shift, dtype=float)
-    cell = (atoms.cell.array, atoms.get_scaled_positions(wrap=False), atoms.numbers)
-    symmetry = spglib.get_symmetry(cell, symprec=symprec)
-    if symmetry is None:
+    try:
+        rotations = point_group(atoms, symprec)
+    except SymmetryError:
         return True
     indices = np.stack(np.meshgrid(*[np.arange(count) for count in mesh], indexing='ij'), axis=-1).reshape(-1, 3)
     points = (indices + half) / counts
-    for rotation in symmetry['rotations']:
+    for rotation in rotations:
         # A rotation of fractional positions moves those of the reciprocal lattice by its transpose, up to the inverse.
         steps = points @ rotation * counts - half
         if np.abs(steps - np.rint(steps)).max() > _TOLERANCE:

@@ -18,8 +18,9 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from functools import cache
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 _RULE = 'rule'
 
@@ -149,18 +150,12 @@ class Settings:
     @classmethod
     def rules(cls) -> dict[str, Rule]:
         """Return name → rule, in the order of declaration."""
-        return {item.name: item.metadata[_RULE] for item in fields(cls)}
+        return dict(_rules(cast(type, cls)))
 
     @classmethod
     def types(cls) -> dict[str, tuple[type, ...]]:
         """Return name → the types a value may have."""
-        hints = typing.get_type_hints(cls)
-        found = {}
-        for name in cls.rules():
-            hint = hints[name]
-            options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-            found[name] = tuple(typing.get_origin(option) or option for option in options)
-        return found
+        return dict(_types(cast(type, cls)))
 
     @classmethod
     def groups(cls) -> dict[str, type[Settings]]:
@@ -257,6 +252,22 @@ _NAMES = {
     types.NoneType: 'null',
 }
 _ARTICLES = {'true or false': '', 'text': ''}
+
+
+@cache
+def _rules(cls: type[Settings]) -> dict[str, Rule]:
+    return {item.name: item.metadata[_RULE] for item in fields(cls)}
+
+
+@cache
+def _types(cls: type[Settings]) -> dict[str, tuple[type, ...]]:
+    hints = typing.get_type_hints(cls)
+    found = {}
+    for name in cls.rules():
+        hint = hints[name]
+        options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+        found[name] = tuple(typing.get_origin(option) or option for option in options)
+    return found
 
 
 def _groups(cls: type[Settings]) -> Iterator[tuple[str, type[Settings]]]:

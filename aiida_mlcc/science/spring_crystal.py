@@ -13,6 +13,7 @@ from aiida_mlcc.science.crystal import map_onto_crystal, shortest_distance
 from aiida_mlcc.science.design import frozen_pattern, frozen_phonon_settings, is_even
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, force_constants_term
+from aiida_mlcc.science.symmetry import remembers_crystals
 
 _REACH = 2.5
 _ALONG = 5.0
@@ -52,7 +53,12 @@ def count_frozen_phonons(primitive: Atoms, cell: Atoms, selection: Mapping[str, 
     :raises aiida_mlcc.science.design.DesignError: for settings that make no sense.
     """
     settings = frozen_phonon_settings(selection)
-    model = spring_model(primitive, cell)
-    signs = [1 if is_even(mode, frozen_pattern(mode, model), model) else 2 for mode in model.modes()]
     n_amplitudes = 1 if settings.second_amplitude is None else 2
-    return settings.references + n_amplitudes * sum(signs)
+    return settings.references + n_amplitudes * _signs_of_modes(primitive, cell)
+
+
+@remembers_crystals
+def _signs_of_modes(primitive: Atoms, cell: Atoms) -> int:
+    """Return how many displacements along modes differ by symmetry: one of an even mode, two of the others."""
+    model = spring_model(primitive, cell)
+    return sum(1 if is_even(mode, frozen_pattern(mode, model), model) else 2 for mode in model.modes())

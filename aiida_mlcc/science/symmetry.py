@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -26,8 +30,37 @@ _HALF_A_UNIT = 0.499
 """Of the last digit. Two different numbers of a file are half a unit from their mean: they stay different."""
 
 
+_REMEMBERED = 64
+
+Arguments = ParamSpec('Arguments')
+Found = TypeVar('Found')
+
+
 class SymmetryError(ValueError):
     """Atoms in which no symmetry can be found."""
+
+
+def remembers_crystals(
+    function: Callable[Concatenate[Atoms, Arguments], Found],
+) -> Callable[Concatenate[Atoms, Arguments], Found]:
+    """Keep what a function found of the crystals last asked about, by their lattice, positions, elements and masses.
+
+    A search for symmetry takes tens of milliseconds, and the checks of a run ask about the same crystal many times.
+    What is returned is a copy.
+    """
+    known: OrderedDict[tuple[Any, ...], Found] = OrderedDict()
+
+    @wraps(function)
+    def remembering(atoms: Atoms, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Found:
+        key = (_key(atoms), *map(_key, args), *((name, _key(value)) for name, value in sorted(kwargs.items())))
+        if key not in known:
+            known[key] = function(atoms, *args, **kwargs)
+            if len(known) > _REMEMBERED:
+                known.popitem(last=False)
+        known.move_to_end(key)
+        return deepcopy(known[key])
+
+    return remembering
 
 
 @dataclass(frozen=True)
@@ -46,6 +79,13 @@ class SpaceGroup:
 
     def __str__(self) -> str:
         return f'{self.symbol} ({self.number})'
+
+
+def _key(value: Any) -> Any:
+    if not isinstance(value, Atoms):
+        return value
+    arrays = (value.cell.array, value.positions, value.numbers, value.get_masses(), value.pbc)
+    return tuple(array.tobytes() for array in arrays)
 
 
 def space_group(atoms: Atoms, symprec: float = SYMPREC) -> SpaceGroup:
@@ -154,6 +194,16 @@ def _digits(values: NDArray[np.float64]) -> int:
     return _MOST_DIGITS
 
 
+def operations(atoms: Atoms, symprec: float = SYMPREC) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return rotations (n, 3, 3) and translations (n, 3) of the space group, in units of the lattice vectors.
+
+    :raises SymmetryError: where spglib finds none.
+    """
+    dataset = _dataset(atoms, symprec)
+    return np.asarray(dataset.rotations, dtype=np.int64), np.asarray(dataset.translations)
+
+
+@remembers_crystals
 def _dataset(atoms: Atoms, symprec: float) -> Any:
     import spglib
 

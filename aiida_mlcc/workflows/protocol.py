@@ -15,6 +15,8 @@ optional is absent until a layer names it. ``default_inputs`` must name the grou
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
+from functools import cache
 from importlib import resources
 from typing import Any, ClassVar
 
@@ -49,8 +51,7 @@ class ProtocolMixin:
     @classmethod
     def protocol_content(cls) -> dict[str, Any]:
         """Return the whole protocol file."""
-        text = resources.files('aiida_mlcc.workflows').joinpath(f'protocols/{cls.PROTOCOL_FILE}').read_text('utf-8')
-        return yaml.safe_load(text)
+        return deepcopy(_read(cls.PROTOCOL_FILE))
 
     @classmethod
     def get_available_protocols(cls) -> dict[str, str]:
@@ -165,6 +166,14 @@ class ProtocolMixin:
         builder = cls.get_builder()
         _fill_namespace(builder, inputs)
         return builder
+
+
+@cache
+def _read(file: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(
+        resources.files('aiida_mlcc.workflows').joinpath(f'protocols/{file}').read_text('utf-8')
+    )
+    return content
 
 
 def _start(group: Group, below: Any, above: Mapping[str, Any], path: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 
 from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, shortest_distance, supercell
 from aiida_mlcc.science.force_field.force_constants import fold
+from aiida_mlcc.science.symmetry import SymmetryError, operations
 
 MAX_CUTOFF = 8.0
 """Longest cutoff in Å that is chosen without being asked for."""
@@ -287,13 +288,10 @@ def _with_ranks(
 
 def symmetry_operations(primitive: Atoms, symprec: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return rotations (n, 3, 3) and translations (n, 3) of the space group, in units of the lattice vectors."""
-    import spglib
-
-    cell = (primitive.cell.array, primitive.get_scaled_positions(wrap=False), primitive.numbers)
-    dataset = spglib.get_symmetry_dataset(cell, symprec=symprec)
-    if dataset is None:
-        raise CrystalError(f'no symmetry found within {symprec} Å: do two atoms share a place?')
-    return np.asarray(dataset.rotations, dtype=np.int64), np.asarray(dataset.translations)
+    try:
+        return operations(primitive, symprec)
+    except SymmetryError as error:
+        raise CrystalError(str(error)) from error
 
 
 def _by_volume(lengths: NDArray[np.float64], cutoff: float) -> Iterator[NDArray[np.int64]]:
