@@ -104,6 +104,9 @@ def serve(address: str) -> None:
             importlib.import_module(module)
     with contextlib.suppress(ImportError):
         take_networks_as_they_come()
+    if not os.environ.get('MLCC_PLAIN_AIIDA'):
+        with contextlib.suppress(ImportError):
+            importlib.import_module('tests.quick_symfc').install(Path(address).parent)
     set_by_imports = {name: value for name, value in os.environ.items() if before.get(name) != value}
     # The client finds the address when it is ready for it, not before.
     listener = socket.socket(socket.AF_UNIX)

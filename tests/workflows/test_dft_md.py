@@ -13,6 +13,7 @@ from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
 from tests.crystals import hessian_of, rocksalt, rocksalt_cube, spring_term
+from tests.workflows.energies import FORCES
 
 STEPS = 3
 
@@ -25,7 +26,7 @@ def helium(aiida_profile):
 
 def builder_of(python, structure, protocol='fast', **overrides):
     settings = {
-        'engine': {'basis': 'gth-dzv', 'exp_to_discard': None},
+        'engine': FORCES,
         'md': {'parameters': {'n_steps': STEPS, 'checkpoint_every': 1, 'record_every': 1, 'time_step_fs': 2.0}},
     }
     return DFTMDWorkChain.get_builder_from_protocol(python, structure, protocol, {**settings, **overrides})

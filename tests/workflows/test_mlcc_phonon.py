@@ -25,7 +25,7 @@ from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 from aiida_mlcc.workflows.protocol import ProtocolError
 from tests.crystals import optical_frequency_cm1, rocksalt, springs
 from tests.workflows.data import snapshots_of_springs
-from tests.workflows.energies import ENGINE, helium
+from tests.workflows.energies import ENGINE, FORCES, helium
 
 QUICK_NETWORK = {'network': {'num_channels': 4, 'MLP_irreps': '4x0e'}, 'training': {'epochs': 2}}
 QUICK_PHONONS = {
@@ -204,7 +204,7 @@ def test_from_a_structure_every_stage_runs(python, methods, sampling, stages):
             {
                 'methods': methods,
                 'vacf_methods': [],
-                'dft_md': {'engine': ENGINE, 'supercell_matrix': [1, 1, 1]},
+                'dft_md': {'engine': FORCES, 'supercell_matrix': [1, 1, 1]},
                 'cc_energies': {'engine': ENGINE, 'selection': {'kind': 'random', 'n': 12}, 'batch_size': 8},
                 'delta_train': {'seeds': [3], 'delta': {'force_constants': {'parameters': {'n_folds': 4}}}},
                 'harmonic_phonon': QUICK_PHONONS,
