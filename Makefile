@@ -56,9 +56,10 @@ demo: install
 
 # One thread: the arrays of tests are too small for more, which would only wait for each other. Two processes, each with
 # a profile of its own: what the first one prints comes at its end. A shell starts it deaf to Ctrl-C, so the shell ends it.
+# Compiled modules are kept, for the many processes that the tests start.
 test: install
 	@echo "$(FIRST) run beside the other tests, whose results come first"
-	@log=$$(mktemp); first=; export OMP_NUM_THREADS=1; \
+	@log=$$(mktemp); first=; export OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=; \
 	  trap '$${first:+kill $$first}; rm -f $$log' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
 	  $(BIN)/python -m pytest -m 'not nightly' -p no:cacheprovider $(FIRST) $(PYTEST_ARGS) > $$log 2>&1 & first=$$!; \
 	  $(BIN)/python -m pytest -m 'not nightly' $(FIRST:%=--ignore=%) $(PYTEST_ARGS); others=$$?; \

@@ -9,9 +9,10 @@ import pytest
 from aiida import orm
 
 from aiida_mlcc.data.force_field import ForceFieldData
+from tests import quick_aiida, quick_symmetry
 from tests.crystals import rocksalt, springs
 from tests.curve_sources import drawn, dynamics, phonons
-from tests.quick_aiida import POLL_SECONDS, install
+from tests.quick_aiida import POLL_SECONDS
 from tests.warm_python import WarmPython
 
 pytest_plugins = ['aiida.tools.pytest_fixtures']
@@ -25,7 +26,8 @@ FOLDERS = {
 
 def pytest_configure(config):
     if not os.environ.get('MLCC_PLAIN_AIIDA'):
-        install()
+        quick_aiida.install()
+        quick_symmetry.install()
 
 
 def pytest_collection_finish(session):

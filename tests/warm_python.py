@@ -106,7 +106,9 @@ def serve(address: str) -> None:
         take_networks_as_they_come()
     if not os.environ.get('MLCC_PLAIN_AIIDA'):
         with contextlib.suppress(ImportError):
-            importlib.import_module('tests.quick_symfc').install(Path(address).parent)
+            quick = importlib.import_module('tests.quick_symmetry')
+            quick.install()
+            quick.keep_basis_sets(Path(address).parent)
     set_by_imports = {name: value for name, value in os.environ.items() if before.get(name) != value}
     # The client finds the address when it is ready for it, not before.
     listener = socket.socket(socket.AF_UNIX)
