@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -52,21 +53,26 @@ def cell() -> Atoms:
     return atoms
 
 
-def rattled(n_frames: int, amplitude: float = 0.12, seed: int = 0) -> list[Atoms]:
+def small_cell() -> Atoms:
+    """CuAu, two atoms, as caesium chloride: force constants are fitted to it in 2 s, and to Cu3Au in 15 s."""
+    return bulk('CuAu', 'cesiumchloride', a=3.0)
+
+
+def rattled(n_frames: int, amplitude: float = 0.12, seed: int = 0, crystal: Callable[[], Atoms] = cell) -> list[Atoms]:
     """Frames with independent Gaussian displacements of `amplitude` Å."""
     generator = np.random.default_rng(seed)
     frames = []
     for _ in range(n_frames):
-        atoms = cell()
+        atoms = crystal()
         atoms.positions += generator.normal(scale=amplitude, size=(len(atoms), 3))
         frames.append(atoms)
     return frames
 
 
 @cache
-def labelled(n_frames: int, seed: int = 0) -> Snapshots:
+def labelled(n_frames: int, seed: int = 0, crystal: Callable[[], Atoms] = cell) -> Snapshots:
     """Frames with energies and forces under the name LDA, and energies alone, by a Morse potential off, under HF."""
-    images = rattled(n_frames, seed=seed)
+    images = rattled(n_frames, seed=seed, crystal=crystal)
     energies, forces, differences = [], [], []
     for atoms in images:
         atoms.calc = EMT()
