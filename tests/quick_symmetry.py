@@ -70,15 +70,15 @@ def keep_basis_sets(folder: Path) -> None:
 
 def _kept(original: type, folder: Path) -> type:
     class Kept:
-        def __init__(self, cell: Any, cutoff: float) -> None:
-            self._cell, self._cutoff = cell, cutoff
+        def __init__(self, cell: Any, spacegroup_operations: Any, cutoff: float) -> None:
+            self._cell, self._operations, self._cutoff = cell, spacegroup_operations, cutoff
 
         def run(self) -> Kept:
-            arrays = (self._cell.cell, self._cell.scaled_positions, self._cell.numbers)
+            arrays = (self._cell.cell, self._cell.scaled_positions, self._cell.numbers, *self._operations.values())
             content = repr((original.__name__, self._cutoff, [array.tobytes() for array in arrays]))
             path = folder / hashlib.sha256(content.encode()).hexdigest()
             if not path.exists():
-                found = original(self._cell, cutoff=self._cutoff).run()
+                found = original(self._cell, self._cutoff, self._operations).run()
                 own = path.with_name(f'{path.name}.{os.getpid()}')
                 own.write_bytes(pickle.dumps([getattr(found, name) for name in KEPT]))
                 own.rename(path)

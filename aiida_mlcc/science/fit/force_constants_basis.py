@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -139,7 +140,7 @@ def _force_constants_basis(numbers: bytes, lattice: bytes, positions: bytes, cut
         raise CrystalError(f'no two atoms are within the cutoff of {cutoff} Å: the nearest are {nearest:.3f} Å apart')
     large = supercell(primitive, isotropic_multiples(primitive, cutoff))
     cell = SymfcAtoms(cell=large.cell.array, scaled_positions=large.get_scaled_positions(), numbers=large.numbers)
-    basis = FCBasisSetO2(cell, cutoff=cutoff).run()
+    basis = FCBasisSetO2(cell, spacegroup_operations=coset_operations(cell), cutoff=cutoff).run()
     independent = np.asarray(basis.p2s_map)
     if len(independent) != len(primitive):
         raise CrystalError(
@@ -155,6 +156,24 @@ def _force_constants_basis(numbers: bytes, lattice: bytes, positions: bytes, cut
     return ForceConstantsBasis(
         primitive, cutoff, pairs, lattice_vectors, blocks[:, rows, columns], allowed_gradients(primitive)
     )
+
+
+def coset_operations(cell: Any) -> dict[str, NDArray[Any]]:
+    """Return the pure translations of a supercell and one operation of each rotation, as symfc takes them.
+
+    symfc uses no others, but compares all that it is given: of a supercell of 128 atoms that takes most of its time.
+
+    :param cell: symfc's kind of atoms.
+    """
+    import spglib
+
+    symmetry = spglib.get_symmetry((cell.cell, cell.scaled_positions, cell.numbers))
+    if symmetry is None:
+        raise CrystalError('no symmetry found in a supercell: do two atoms share a place?')
+    rotations = symmetry['rotations']
+    kept = (rotations == np.eye(3, dtype=int)).all(axis=(1, 2))
+    kept[np.unique(rotations.reshape(-1, 9), axis=0, return_index=True)[1]] = True
+    return {'rotations': rotations[kept], 'translations': symmetry['translations'][kept]}
 
 
 def unpacked(numbers: bytes, lattice: bytes, positions: bytes) -> Atoms:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, shortest_distance, supercell
-from aiida_mlcc.science.fit.force_constants_basis import isotropic_multiples, shells, unpacked
+from aiida_mlcc.science.fit.force_constants_basis import coset_operations, isotropic_multiples, shells, unpacked
 from aiida_mlcc.science.force_field.third_order import Triplets
 
 _NEGLIGIBLE = 1e-10
@@ -130,7 +130,7 @@ def _third_order_basis(numbers: bytes, lattice: bytes, positions: bytes, cutoff:
     # Longer than three cutoffs, or three atoms in a row around the cell would close a triangle.
     large = supercell(primitive, isotropic_multiples(primitive, 1.5 * cutoff))
     cell = SymfcAtoms(cell=large.cell.array, scaled_positions=large.get_scaled_positions(), numbers=large.numbers)
-    basis = FCBasisSetO3(cell, cutoff=cutoff).run()
+    basis = FCBasisSetO3(cell, spacegroup_operations=coset_operations(cell), cutoff=cutoff).run()
     independent = np.asarray(basis.p2s_map)
     if len(independent) != len(primitive):
         raise CrystalError(
