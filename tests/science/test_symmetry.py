@@ -8,7 +8,14 @@ from ase import Atoms
 from ase.build import bulk
 
 from aiida_mlcc.science.crystal import breaks_symmetry, primitive_cell
-from aiida_mlcc.science.symmetry import SymmetryError, fitting_tolerance, near_miss, space_group, symmetrised
+from aiida_mlcc.science.symmetry import (
+    SymmetryError,
+    fitting_tolerance,
+    near_miss,
+    remembers_crystals,
+    space_group,
+    symmetrised,
+)
 from tests.textbook import TEXTBOOK, textbook
 
 
@@ -114,3 +121,27 @@ def test_a_hexagonal_crystal_may_be_longer_along_its_axis_only():
         assert not breaks_symmetry(crystal, [n, n, m])
     assert breaks_symmetry(crystal, [2, 1, 1])
     assert not breaks_symmetry(crystal, [[2, -1, 0], [1, 1, 0], [0, 0, 1]]), 'the √3 × √3 cell'
+
+
+def test_crystals_that_differ_in_one_number_are_not_taken_for_each_other():
+    """What was found of a crystal is kept, by all that it depends on."""
+    asked = []
+
+    @remembers_crystals
+    def masses(atoms: Atoms, symprec: float) -> list[float]:
+        asked.append(symprec)
+        return atoms.get_masses().tolist()
+
+    crystal = bulk('LiF', 'rocksalt', a=4.03)
+    heavier, strained = crystal.copy(), crystal.copy()
+    heavier.set_masses([8.0, 19.0])
+    strained.set_cell(1.0001 * crystal.cell.array, scale_atoms=True)
+    for atoms, symprec in ((crystal, 1e-5), (heavier, 1e-5), (strained, 1e-5), (crystal, 1e-4)) * 2:
+        assert masses(atoms, symprec) == atoms.get_masses().tolist()
+    assert len(asked) == 4
+
+
+def test_who_changes_a_cell_that_was_found_changes_no_other():
+    crystal = bulk('LiF', 'rocksalt', a=4.03, cubic=True)
+    primitive_cell(crystal).positions += 1.0
+    assert np.allclose(primitive_cell(crystal).positions[0], crystal.positions[0])

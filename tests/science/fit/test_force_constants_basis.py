@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
+import spglib
 from ase.build import bulk
+from symfc.basis_sets import FCBasisSetO2
+from symfc.utils.utils import SymfcAtoms
 
 from aiida_mlcc.science.crystal import CrystalError, map_onto_crystal, supercell
 from aiida_mlcc.science.fit.force_constants_basis import (
     allowed_gradients,
+    coset_operations,
     force_constants_basis,
     isotropic_multiples,
     shells,
@@ -114,6 +118,21 @@ def test_the_training_cell_of_diamond_tells_apart_sixteen_force_constants_within
 def test_shells_of_diamond_are_at_the_distances_of_geometry(diamond):
     expected = 3.56 * np.sqrt([3 / 16, 1 / 2, 11 / 16, 1, 19 / 16])
     assert np.allclose(shells(diamond, 4.0), expected)
+
+
+@pytest.mark.parametrize('crystal', ['diamond', 'wurtzite'])
+def test_one_operation_of_each_rotation_gives_the_basis_that_all_operations_give(crystal, request):
+    large = supercell(request.getfixturevalue(crystal), 3)
+    cell = SymfcAtoms(cell=large.cell.array, scaled_positions=large.get_scaled_positions(), numbers=large.numbers)
+    some = coset_operations(cell)
+    every = spglib.get_symmetry((cell.cell, cell.scaled_positions, cell.numbers))
+    assert len(some['rotations']) < len(every['rotations']) / 5
+    found, expected = (
+        FCBasisSetO2(cell, cutoff=3.5, spacegroup_operations=operations).run() for operations in (some, every)
+    )
+    bases = [np.asarray(basis.compact_compression_matrix @ basis.basis_set) for basis in (found, expected)]
+    assert np.array_equal(found.p2s_map, expected.p2s_map)
+    assert np.allclose(bases[0] @ bases[0].T, bases[1] @ bases[1].T)
 
 
 def test_what_has_no_basis_is_refused(diamond):
