@@ -8,7 +8,6 @@ from functools import partialmethod
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import yaml
 from aiida.common.links import LinkType
 from aiida.engine import Process
 from aiida.manage.manager import Manager
@@ -65,9 +64,8 @@ def install() -> None:
         DirectScheduler.get_jobs = _jobs_on_this_computer
     # A builder describes each of its ports in JSON, for a person who asks for help.
     Port.__str__ = PortNamespace.__str__ = lambda self: str(self.name)
-    # Checkpoints are written as ever, by libyaml; so are the files read that AiiDA-VASP reads when it is imported.
+    # Checkpoints are written as ever, by libyaml.
     serialize.AiiDADumper = _QuickDumper
-    yaml.SafeLoader = yaml.CSafeLoader
 
 
 def _quick_link_triples(original: Callable[..., list[LinkTriple]]) -> Callable[..., list[LinkTriple]]:
