@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -132,19 +132,27 @@ def _mesh_of_long_range(cell: Any, n_kpoints: int) -> list[int]:
 
 
 def auxiliary_basis(cell: Any, name: str | None) -> dict[str, Any] | None:
-    """Return element → auxiliary functions, None where PySCF's choice serves for all.
+    """Return element → auxiliary functions: `name`, and PySCF's choice for elements that it lacks, or None for all.
 
-    To an element with s orbitals alone PySCF gives s functions alone. They are too few for its bonds, and all of a
-    crystal's together make a constant, of which the energy of the crystal at rest is the poorer.
+    PySCF's even-tempered functions go no higher than the products of the orbitals: they are too few for the bonds, and
+    the energy of a crystal at rest, whose symmetry leaves some of them without use, is off against that of a displaced
+    one, in Hartree–Fock where the orbitals are s functions alone and in MP2 and beyond also elsewhere.
 
-    :param name: of the auxiliary basis that such elements have instead.
+    :raises EngineError: where PySCF has no such auxiliary basis for any element of the cell.
     """
-    poor = [symbol for symbol, shells in cell._basis.items() if all(shell[0] == 0 for shell in shells)]
-    if name is None or not poor:
+    if name is None:
         return None
     from pyscf.df.addons import make_auxbasis
+    from pyscf.gto.basis import load
+    from pyscf.lib.exceptions import BasisNotFoundError
 
-    return {**make_auxbasis(cell), **dict.fromkeys(poor, name)}
+    known: dict[str, Any] = {}
+    for symbol in cell._basis:
+        with suppress(BasisNotFoundError):
+            known[symbol] = load(name, symbol)
+    if not known:
+        raise EngineError(f'PySCF has no auxiliary basis {name!r} for {", ".join(cell._basis)}: see `auxbasis`')
+    return known if len(known) == len(cell._basis) else {**make_auxbasis(cell), **known}
 
 
 def hartree_fock_forces(

@@ -74,8 +74,8 @@ class PyscfSettings(Settings):
     )
     exxdiv: str = setting('Treatment of the divergence of the exchange.', default='ewald', choices=('ewald',))
     auxbasis: str | None = setting(
-        'Auxiliary basis of the density fitting of Hartree–Fock and what stands on it, for elements whose orbitals are '
-        "s functions alone; the others have PySCF's choice, and with null all of them.",
+        'Auxiliary basis of the density fitting of Hartree–Fock and what stands on it; null, and elements that it '
+        "lacks: PySCF's even-tempered functions.",
         default='def2-universal-jkfit',
         required=False,
     )

@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
+from pyscf.df.addons import make_auxbasis
 
 from aiida_mlcc.runtime.calculators import build_calculator, energy_and_forces
 from aiida_mlcc.runtime.density_extrapolation import DensityExtrapolation
@@ -63,16 +64,26 @@ def test_hartree_fock_forces_are_the_slope_of_the_energy() -> None:
     assert forces[1, 0] == pytest.approx(expected, abs=2e-4)
 
 
-def test_elements_with_s_orbitals_alone_have_auxiliary_functions_of_higher_angular_momentum() -> None:
-    cell = build_cell(lithium_hydride(), SETTINGS, 'HF')
+def test_auxiliary_functions_go_beyond_the_products_of_the_orbitals() -> None:
+    cell = build_cell(bulk('LiF', 'rocksalt', a=4.0), SETTINGS, 'HF')
     assert auxiliary_basis(cell, None) is None
-    assert auxiliary_basis(cell, 'a name') == {'Li': 'a name', 'H': 'a name'}
-    fluoride = build_cell(bulk('LiF', 'rocksalt', a=4.0), SETTINGS, 'HF')
-    found = auxiliary_basis(fluoride, 'a name')
+    found = auxiliary_basis(cell, PyscfCorrelation.defaults()['auxbasis'])
     assert found is not None
-    assert found['Li'] == 'a name'
-    assert {shell[0] for shell in found['F']} == {0, 1, 2}
-    assert auxiliary_basis(build_cell(bulk('C', 'diamond', a=3.6), SETTINGS, 'HF'), 'a name') is None
+    assert {symbol: max(shell[0] for shell in shells) for symbol, shells in found.items()} == {'Li': 3, 'F': 4}
+
+
+def test_an_element_that_an_auxiliary_basis_lacks_has_the_choice_of_pyscf() -> None:
+    """cc-pVDZ-jkfit has no lithium."""
+    cell = build_cell(bulk('LiF', 'rocksalt', a=4.0), SETTINGS, 'HF')
+    found, even_tempered = auxiliary_basis(cell, 'cc-pvdz-jkfit'), make_auxbasis(cell)
+    assert found is not None
+    assert found['Li'] == even_tempered['Li']
+    assert found['F'] != even_tempered['F']
+
+
+def test_an_unknown_auxiliary_basis_is_named() -> None:
+    with pytest.raises(EngineError, match="no auxiliary basis 'nonsense' for "):
+        auxiliary_basis(build_cell(lithium_hydride(), SETTINGS, 'HF'), 'nonsense')
 
 
 @pytest.mark.nightly
@@ -84,7 +95,7 @@ def test_the_range_of_the_coulomb_integrals_does_not_count() -> None:
     atoms.positions[1] += [0.05, 0.02, -0.03]
     other = scf.RHF(build_cell(atoms, settings, 'HF'))
     other.exxdiv = settings.exxdiv
-    other = other.density_fit()
+    other = other.density_fit(auxbasis=auxiliary_basis(other.cell, settings.auxbasis))
     other.with_df._prefer_ccdf = True
     other.conv_tol = settings.conv_tol
     assert hartree_fock(atoms, settings).e_tot == pytest.approx(other.kernel(), abs=1e-6)

@@ -37,7 +37,7 @@ def test_the_number_of_auxiliary_functions_is_about_that_of_pyscf(crystal) -> No
         pseudo='gth-hf-rev',
         verbose=0,
     )
-    expected = addons.make_auxmol(cell, auxiliary_basis(cell, 'def2-universal-jkfit') or addons.make_auxbasis(cell)).nao
+    expected = addons.make_auxmol(cell, auxiliary_basis(cell, settings['auxbasis'])).nao
     found = WITH_PYSCF.dimensions(settings, crystal)
     assert found is not None
     assert 0.5 < found['n_fields'] / expected < 2.0
