@@ -117,7 +117,27 @@ def hartree_fock(
     mean_field.conv_tol = settings.conv_tol
     mean_field.max_cycle = settings.max_cycle
     _keep_core_hamiltonian(mean_field)
+    if settings.auxbasis is not None:
+        with failures_in_a_sentence('the density fitting'), _metric_by_eigenvalues():
+            mean_field.with_df.build()
     return _converge(mean_field, 'HF', start, kpoints)
+
+
+@contextmanager
+def _metric_by_eigenvalues() -> Iterator[None]:
+    """Let PySCF leave out auxiliary functions that depend on others, inside the block.
+
+    It takes a Cholesky decomposition of the metric wherever rounding lets one succeed. That of a crystal has
+    eigenvalues of 1e-16, and energies at rest are off by some meV against those of the displaced crystal.
+    """
+    from pyscf.pbc.df.rsdf_builder import _RSGDFBuilder
+
+    before = _RSGDFBuilder.j2c_eig_always
+    _RSGDFBuilder.j2c_eig_always = True
+    try:
+        yield
+    finally:
+        _RSGDFBuilder.j2c_eig_always = before
 
 
 def _mesh_of_long_range(cell: Any, n_kpoints: int) -> list[int]:
@@ -134,9 +154,8 @@ def _mesh_of_long_range(cell: Any, n_kpoints: int) -> list[int]:
 def auxiliary_basis(cell: Any, name: str | None) -> dict[str, Any] | None:
     """Return element → auxiliary functions: `name`, and PySCF's choice for elements that it lacks, or None for all.
 
-    PySCF's even-tempered functions go no higher than the products of the orbitals: they are too few for the bonds, and
-    the energy of a crystal at rest, whose symmetry leaves some of them without use, is off against that of a displaced
-    one, in Hartree–Fock where the orbitals are s functions alone and in MP2 and beyond also elsewhere.
+    PySCF's even-tempered functions go no higher than the products of the orbitals, and are too few for the bonds of
+    elements with s functions alone.
 
     :raises EngineError: where PySCF has no such auxiliary basis for any element of the cell.
     """

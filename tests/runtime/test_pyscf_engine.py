@@ -86,6 +86,14 @@ def test_an_unknown_auxiliary_basis_is_named() -> None:
         auxiliary_basis(build_cell(lithium_hydride(), SETTINGS, 'HF'), 'nonsense')
 
 
+def test_auxiliary_functions_that_depend_on_others_are_left_out_of_this_fit_and_of_no_other() -> None:
+    from pyscf.pbc.df.rsdf_builder import _RSGDFBuilder
+
+    fitted = hartree_fock(lithium_hydride(), PyscfCorrelation.of(PyscfCorrelation.defaults())).with_df
+    assert 0 < fitted.get_naoaux() < fitted.auxcell.nao
+    assert not _RSGDFBuilder.j2c_eig_always
+
+
 @pytest.mark.nightly
 def test_the_range_of_the_coulomb_integrals_does_not_count() -> None:
     """The same fit with compensating charges in the place of two ranges."""
