@@ -61,4 +61,6 @@ def _print(name: str, found: Trace) -> None:
             f'  {energy.method:<8} {energy.snapshot:>8} {energy.energy_eV:>16.6f}  {where:<36}  '
             f'{energy.name}, frame {energy.frame}'
         )
+        if energy.hartree_fock is not None:
+            click.echo(f'  {"":<34}  {energy.hartree_fock:<36}  its Hartree–Fock part')
     click.echo(f'  {len(found.energies)} energies\n')

@@ -17,9 +17,10 @@ from aiida.plugins import DataFactory
 from aiida_mlcc.engines.cost import cost_of
 from aiida_mlcc.engines.table import CORRELATION_ENGINES, correlation_engine, programs_of
 from aiida_mlcc.report.arrays import Curves
+from aiida_mlcc.report.label_jobs import ancestors_of
 from aiida_mlcc.report.page_tables import Table
 from aiida_mlcc.report.remembered import remembered
-from aiida_mlcc.report.trace import ancestors_of, trace
+from aiida_mlcc.report.trace import trace
 from aiida_mlcc.science.force_field.kinds import kind_of
 from aiida_mlcc.science.formula import formula_of as chemical_formula
 from aiida_mlcc.science.symmetry import SymmetryError, fitting_tolerance, space_group

@@ -9,15 +9,13 @@ from typing import Any
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida.plugins import DataFactory
-from aiida.tools.graph.graph_traversers import traverse_graph
 
 from aiida_mlcc.data.process_types import process_types
-from aiida_mlcc.report.label_jobs import LabelJobs, is_source
+from aiida_mlcc.report.label_jobs import LabelJobs, ancestors_of, is_source
 from aiida_mlcc.report.outputs import by_method
 from aiida_mlcc.report.remembered import remembered
 from aiida_mlcc.science.pairing import pair_by_geometry
 
-_BACKWARD = [LinkType.CREATE, LinkType.INPUT_CALC]
 _TRAINING = process_types(*(f'aiida.calculations:mlcc.{task}' for task in ('train', 'fit')))
 
 
@@ -28,6 +26,7 @@ class Energy:
     :param snapshot: index of the frame in the training set.
     :param node: UUID of the SnapshotsData that the energy was first stored in, and `frame` its index there.
     :param calculation: UUID of the job that computed it, None where the labels were given.
+    :param hartree_fock: UUID of the job of its Hartree–Fock part, None where it is part of `calculation`.
     """
 
     method: str
@@ -37,6 +36,7 @@ class Energy:
     frame: int
     calculation: str | None
     name: str
+    hartree_fock: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,6 @@ class Trace:
     def plain(self) -> dict[str, Any]:
         """Return everything as plain JSON."""
         return asdict(self)
-
-
-@remembered
-def ancestors_of(node: orm.Node) -> Sequence[int]:
-    """Return the PKs of all data and calculations that `node` was made from."""
-    return sorted(traverse_graph([node.pk], links_backward=_BACKWARD)['nodes'])
 
 
 @remembered
@@ -98,12 +92,6 @@ def _among(pks: Sequence[int], node_class: Any, filters: dict[str, Any] | None =
     return query.order_by({'node': 'id'}).all(flat=True)
 
 
-def sources_of(training_set: orm.Data) -> list[Any]:
-    """Return the SnapshotsData among the ancestors of `training_set`, itself included, whose labels are their own."""
-    found = _among(ancestors_of(training_set), DataFactory('mlcc.snapshots'))
-    return [node for node in found if is_source(node)]
-
-
 def energies_of(training_set: orm.Data, sources: list[Any], methods: list[str]) -> list[Energy]:
     """Return where each energy of a training set was first stored, and the job that computed it.
 
@@ -125,7 +113,7 @@ def energies_of(training_set: orm.Data, sources: list[Any], methods: list[str]) 
                 frame = int(partner[snapshot])
                 if frame < 0 or energies[frame] != frames.labels[method].energies[snapshot]:
                     continue
-                job = jobs.of(method, frame)
+                job, other = jobs.of(method, frame), jobs.hartree_fock_of(method, frame)
                 pk = None if job is None else job.pk
                 if pk not in names:
                     names[pk] = _name(source, job)
@@ -138,6 +126,7 @@ def energies_of(training_set: orm.Data, sources: list[Any], methods: list[str]) 
                         frame=frame,
                         calculation=None if job is None else job.uuid,
                         name=names[pk],
+                        hartree_fock=None if other is None else other.uuid,
                     )
                 )
     return found

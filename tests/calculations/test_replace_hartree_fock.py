@@ -8,6 +8,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 from ase.build import bulk
 
+from aiida_mlcc.calculations.functions.merge_labels import merge_labels
 from aiida_mlcc.calculations.functions.replace_hartree_fock import replace_hartree_fock
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.report.label_jobs import LabelJobs, is_source
@@ -44,6 +45,18 @@ def test_each_part_leads_to_the_job_that_computed_it(frames: Snapshots, aiida_lo
     assert found.get_snapshots().labels['MP2'].energies[0] == pytest.approx(-21.0)
     assert is_source(found)
     assert [LabelJobs(found).of(method, 0).uuid for method in ('MP2', 'HF')] == [job.uuid for job in jobs]
+
+
+def test_parts_lead_to_their_jobs_also_after_they_were_merged_with_other_labels(
+    frames: Snapshots, aiida_localhost: Any
+) -> None:
+    correlation, hartree_fock = correlated(frames), plane_waves(frames)
+    jobs = [job_that_made(node, aiida_localhost) for node in (correlation, hartree_fock)]
+    unlabelled, science = SnapshotsData(frames).store(), orm.Str('')
+    merged = [merge_labels(unlabelled, science, batch=node) for node in (correlation, hartree_fock)]
+    found = LabelJobs(replace_hartree_fock(*merged, science))
+    assert [found.of(method, 0) for method in ('MP2', 'HF')] == jobs
+    assert [found.hartree_fock_of(method, 0) for method in ('MP2', 'HF')] == [jobs[1], None]
 
 
 def test_a_part_that_is_missing_is_said_in_a_sentence(frames: Snapshots) -> None:

@@ -17,6 +17,7 @@ from aiida_mlcc.report.arrays import Curves, curves_of_run
 from aiida_mlcc.report.curve_table import Files, Findings, in_place
 from aiida_mlcc.report.exports import mean_phonons, run_along, write_csv, write_errors, write_residuals
 from aiida_mlcc.report.figures import NothingToPlot
+from aiida_mlcc.report.label_jobs import ancestors_of, sources_of
 from aiida_mlcc.report.motion import motions_of
 from aiida_mlcc.report.outputs import by_method, outputs_of
 from aiida_mlcc.report.page import PAGE, references_found, render
@@ -26,7 +27,7 @@ from aiida_mlcc.report.publication.private_names import Scrubber, Secrets
 from aiida_mlcc.report.publication.verify_bundle import is_column, numbers, read_table, sha256
 from aiida_mlcc.report.references import crystal_of, shipped_references
 from aiida_mlcc.report.results import results_of
-from aiida_mlcc.report.trace import Energy, Trace, ancestors_of, energies_of, sources_of, trace
+from aiida_mlcc.report.trace import Energy, Trace, energies_of, trace
 from aiida_mlcc.science.extxyz import frame_text
 from aiida_mlcc.science.methods import DFT, in_order, slug_of, usual_kind
 from aiida_mlcc.science.snapshots import Snapshots
