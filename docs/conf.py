@@ -33,6 +33,7 @@ extensions = [
     'sphinx_design',
     'aiida.sphinxext',
     'settings_page',
+    'workchains_page',
 ]
 myst_enable_extensions = ['colon_fence', 'deflist', 'dollarmath']
 myst_heading_anchors = 3

@@ -6,11 +6,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from aiida_mlcc import __version__
+from aiida_mlcc.cli.profiles import load
+
+Command = TypeVar('Command', bound=Callable[..., Any] | click.Command)
 
 
 class OrderedGroup(click.Group):
@@ -20,7 +23,7 @@ class OrderedGroup(click.Group):
         return list(self.commands)
 
 
-@click.group('aiida-mlcc', cls=OrderedGroup, context_settings={'help_option_names': ['-h', '--help']})
+@click.group('aiida-mlcc', cls=OrderedGroup, context_settings={'help_option_names': ['-h', '--help'], 'obj': load})
 @click.version_option(__version__, prog_name='aiida-mlcc')
 def cli() -> None:
     """Phonons and vibrational spectra of crystals at coupled-cluster accuracy, on AiiDA.
@@ -31,7 +34,7 @@ def cli() -> None:
     os.environ['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get('PATH', os.defpath)])
 
 
-def profile_option(function: Callable[..., Any]) -> Callable[..., Any]:
+def profile_option(function: Command) -> Command:
     """Add ``-p/--profile`` to a command that works in an existing profile."""
     return click.option(
         '-p',

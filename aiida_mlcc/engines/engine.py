@@ -75,6 +75,8 @@ class Engine(ABC):
     """Settings on which no energy depends."""
     label_makers: ClassVar[tuple[LabelMaker, ...]] = ()
     """The processes that store its labels; those of force engines that run in jobs of the runtime are not listed."""
+    setting_of_cores: ClassVar[str | None] = None
+    """The setting that says which electrons belong to the core of an atom."""
 
     def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the labels of an engine with these settings say of their source."""

@@ -69,6 +69,7 @@ class PyscfForces(RuntimeForces):
 
     uncounted = (*_UNCOUNTED, 'exxdiv', AUXILIARY)
     """Density functionals take no integrals of four orbitals; only Hartree–Fock depends on the last two."""
+    setting_of_cores = 'pseudo'
 
     def refuse_crystal(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
         """Refuse elements without a basis or a pseudopotential, and a mesh of k-points without forces."""
@@ -120,6 +121,7 @@ class PyscfEnergies(CorrelationEngine):
     settings = PyscfCorrelation
     programs = CITE
     places = (CORRELATE,)
+    setting_of_cores = 'pseudo'
     label_makers = (LabelMaker('aiida.calculations:mlcc.correlate'),)
 
     def declare_ports(self, spec: WorkChainSpec) -> None:

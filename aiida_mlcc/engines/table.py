@@ -6,7 +6,7 @@ asked for, since those with WorkChains of their own import much.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from aiida_mlcc.science.settings import Choice, Settings
 
 if TYPE_CHECKING:
+    import click
     from aiida import orm
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
@@ -45,6 +46,13 @@ CODES = {
     'vasp': 'VASP, for dft_md.engine.name=vasp and the engine vasp+cc4s.',
 }
 """Place of the jobs of a program of its own → what its code is for; the code is given as ``PLACE_code``."""
+
+COMMANDS = ('aiida_mlcc.engines.quantumespresso.upf:upf',)
+"""Commands of ``aiida-mlcc`` that belong to an engine, as ``module:attribute``.
+
+The module imports AiiDA and NumPy only where they are needed. The command gets a `profile`, and what loads it as the
+object of its context.
+"""
 
 
 def force_engine(engine: Mapping[str, Any] | orm.Dict) -> ForceEngine:
@@ -177,6 +185,30 @@ def places_of_labels(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {place: inputs[place] for place in {engine.place: None for engine in force_engines()} if place in inputs}
 
 
+def places_of_programs() -> tuple[str, ...]:
+    """Return the places where engines of energies and forces run a program of their own."""
+    return tuple(dict.fromkeys(engine.place for engine in force_engines() if engine.place in CODES))
+
+
+def valence_of(source: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+    """Return element → electrons that are not part of its core, None where that is not known.
+
+    :param source: what labels of `method` say of their source.
+    """
+    name = source.get('engine')
+    if name in CORRELATION_ENGINES:
+        return correlation_engine({'name': name}).valence(source, method, symbols)
+    return force_engine({'name': name}).valence(source, method, symbols) if name in FORCE_ENGINES else None
+
+
+def other_valence(
+    ours: Mapping[str, float] | None, theirs: Mapping[str, float] | None
+) -> tuple[str, float, float] | None:
+    """Return the first element that has other valence electrons here and there, with both numbers, or None."""
+    pairs = ((symbol, electrons, (theirs or {}).get(symbol, electrons)) for symbol, electrons in (ours or {}).items())
+    return next((pair for pair in pairs if pair[1] != pair[2]), None)
+
+
 def with_label_job(
     inputs: Mapping[str, Any], engine: Mapping[str, Any] | orm.Dict, codes: Mapping[str, Any], options: Options
 ) -> dict[str, Any]:
@@ -209,6 +241,11 @@ def programs_of(names: Iterable[str | None]) -> dict[str, tuple[str, str]]:
     """Return what to cite for engines, by the names that settings and labels have for them: program → text, address."""
     asked = set(names)
     return {program: cite for e in engines() if e.name in asked for program, cite in e.programs.items()}
+
+
+def commands() -> list[click.Command]:
+    """Return the commands that belong to engines."""
+    return [_load('', address) for address in COMMANDS]
 
 
 @cache

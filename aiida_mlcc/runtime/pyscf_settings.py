@@ -47,7 +47,7 @@ def refuse_forces(method: str, mesh: Sequence[int] | None) -> str | None:
         return None
     return (
         f'PySCF has no forces of {method} on a mesh of k-points that belong to its energies: set `kpoints` to null and '
-        'take a larger supercell, or take the engine quantumespresso'
+        'take a larger supercell, or another engine of forces'
     )
 
 

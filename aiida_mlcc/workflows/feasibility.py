@@ -8,7 +8,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.table import FORCE_ENGINES, correlation_engine, force_engine
+from aiida_mlcc.engines.table import FORCE_ENGINES, correlation_engine, force_engine, other_valence
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, kinds_for
 from aiida_mlcc.science.crystal import breaks_symmetry, expand_matrix, primitive_cell, supercell
 from aiida_mlcc.science.labelling_plan import costliest
@@ -118,19 +118,17 @@ def _refuse_valences(inputs: Mapping[str, Any]) -> str | None:
     if source is None or source.get('name') not in FORCE_ENGINES:
         return None
     correlated = inputs['cc_energies']['engine'].get_dict()
-    ours = force_engine(source).valence(source, method, symbols)
-    theirs = correlation_engine(correlated).valence(correlated, _HF, symbols)
-    if ours is None or theirs is None:
+    base, beyond = force_engine(source), correlation_engine(correlated)
+    found = other_valence(base.valence(source, method, symbols), beyond.valence(correlated, _HF, symbols))
+    if found is None:
         return None
-    for symbol in symbols:
-        if symbol in ours and symbol in theirs and ours[symbol] != theirs[symbol]:
-            return (
-                f'{symbol} has {ours[symbol]:g} valence electrons in the {method} calculations and {theirs[symbol]:g} '
-                'in the correlated ones: the difference Δ would hold the electrons of a shell; give both '
-                'pseudopotentials of the same core (`dft_md.engine` and `cc_energies.engine`: `pseudo` of PySCF, '
-                '`potential_mapping` of VASP, `pseudo_family` of Quantum ESPRESSO)'
-            )
-    return None
+    symbol, ours, theirs = found
+    settings = [f'`dft_md.engine.{base.setting_of_cores}`', f'`cc_energies.engine.{beyond.setting_of_cores}`']
+    return (
+        f'{symbol} has {ours:g} valence electrons in the {method} calculations and {theirs:g} in the correlated ones: '
+        'the difference Δ would hold the electrons of a shell; give both pseudopotentials of the same core '
+        f'({" and ".join(settings)})'
+    )
 
 
 def _refuse_size(inputs: Mapping[str, Any]) -> str | None:

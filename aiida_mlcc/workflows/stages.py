@@ -10,7 +10,13 @@ from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import CorrelationEngine
-from aiida_mlcc.engines.table import correlation_engine, force_engine, force_engine_of, refuse_jobs
+from aiida_mlcc.engines.table import (
+    correlation_engine,
+    force_engine,
+    force_engine_of,
+    places_of_programs,
+    refuse_jobs,
+)
 from aiida_mlcc.jobs.inputs import Options, refuse_mismatch
 from aiida_mlcc.runtime.delta_kinds import BASE, kinds_for
 from aiida_mlcc.science.crystal import expand_matrix, supercell
@@ -73,8 +79,7 @@ SHARED = {
         'delta_samples',
         'training_snapshots',
         'training_errors',
-        'vasp',
-        'quantumespresso',
+        *places_of_programs(),
     ),
     'vacf': ('structure', 'force_fields'),
 }

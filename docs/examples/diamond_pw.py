@@ -18,7 +18,7 @@ set_up(Path('mlcc-plane-waves'), None, None)
 from aiida import orm  # noqa: E402, the profile comes first
 from aiida.engine import run_get_node  # noqa: E402
 
-from aiida_mlcc.cli.upf import upf  # noqa: E402
+from aiida_mlcc.cli import cli  # noqa: E402
 from aiida_mlcc.data.snapshots import SnapshotsData  # noqa: E402
 from aiida_mlcc.engines.quantumespresso.labels import QuantumEspressoLabelsWorkChain  # noqa: E402
 from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces  # noqa: E402
@@ -38,7 +38,7 @@ pw = orm.InstalledCode(
 ).store()
 family = f'gth-pbe-{pw.pk}'
 with TemporaryDirectory() as folder:
-    upf.main(['gth-pbe', 'C', '--folder', f'{folder}/upf', '--family', family], standalone_mode=False)
+    cli.main(['upf', 'gth-pbe', 'C', '--folder', f'{folder}/upf', '--family', family], standalone_mode=False)
 
 frames = []
 for sign in (1, -1):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,9 +33,11 @@ from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
 from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
 
+HERE = Path(__file__).parent
 METHODS = ('HF', 'MP2', 'CCSD', 'CCSD(T)')
-PLUGINS = {'vasp': 'vasp.vasp', 'cc4s': 'mlcc.cc4s', 'quantumespresso': 'quantumespresso.pw'}
-"""Of the codes; the potentials are in no database of these tests, so that a crystal cannot be checked against them."""
+PROGRAMS = [import_module(f'tests.engines.{path.parent.name}.contract') for path in HERE.glob('*/contract.py')]
+"""What engines with programs of their own say to these tests."""
+PLUGINS = {place: plugin for program in PROGRAMS for place, plugin in program.PLUGINS.items()}
 
 forces = pytest.mark.parametrize('name', FORCE_ENGINES)
 correlation = pytest.mark.parametrize('name', CORRELATION_ENGINES)
@@ -63,13 +67,8 @@ def argon(aiida_profile) -> orm.StructureData:
 @pytest.fixture(autouse=True)
 def potentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Potentials of all elements, which no profile of the tests has."""
-    for module in ('engine', 'dynamics', 'labels'):
-        monkeypatch.setattr(f'aiida_mlcc.engines.vasp.{module}.refuse_potentials', lambda symbols, engine: None)
-    monkeypatch.setattr('aiida_mlcc.engines.vasp.integrals.refuse_open_shell', lambda symbols, engine: None)
-    for module in ('engine', 'labels'):
-        there = f'aiida_mlcc.engines.quantumespresso.{module}'
-        monkeypatch.setattr(f'{there}.refuse_potentials', lambda symbols, settings: None)
-        monkeypatch.setattr(f'{there}.valence', lambda symbols, settings: dict.fromkeys(symbols, 8.0))
+    for program in PROGRAMS:
+        program.let_all_elements_pass(monkeypatch)
 
 
 def wrong(builder: Any) -> str | None:

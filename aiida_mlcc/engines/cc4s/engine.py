@@ -181,6 +181,7 @@ class Cc4sWithPyscf(Cc4sEngine):
     settings = PyscfCc4s
     programs = {**pyscf.CITE, **CITE}
     places = ('integrals', 'cc4s')
+    setting_of_cores = pyscf.CORRELATION.setting_of_cores
 
     def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
         """Return `integrals` with the code and options of the job."""
@@ -224,6 +225,7 @@ class Cc4sWithVasp(Cc4sEngine):
     settings = VaspCc4s
     programs = {**vasp.CITE, **CITE}
     places = ('vasp', 'cc4s')
+    setting_of_cores = vasp.FORCES.setting_of_cores
     shares_jobs = False
 
     def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:

@@ -42,6 +42,7 @@ class QuantumEspressoEngine(ForceEngine):
     settings = QuantumEspressoForces
     programs = CITE
     uncounted = JOB_ONLY
+    setting_of_cores = 'pseudo_family'
     place = PLACE
     place_of_dynamics = None
     label_makers = (LabelMaker('aiida.calculations:mlcc.quantumespresso_labels', _input_of_frame),)

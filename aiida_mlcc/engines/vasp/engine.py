@@ -60,6 +60,7 @@ class VaspEngine(ForceEngine):
     """One structure a job; a dynamics in as many jobs as it takes."""
 
     name, title = 'vasp', 'VASP'
+    setting_of_cores = 'potential_mapping'
     settings = VaspForces
     programs = CITE
     uncounted = JOB_ONLY

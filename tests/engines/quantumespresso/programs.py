@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiida import orm
 
-from aiida_mlcc.science.gth_upf import read_gth, to_upf
+from aiida_mlcc.engines.quantumespresso.gth_upf import read_gth, to_upf
 
 
 def code_of(program: str, computer: orm.Computer) -> orm.InstalledCode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from aiida import orm
 from ase.build import bulk
 from ase.units import Bohr, Hartree
 
+import aiida_mlcc
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.quantumespresso import engine as engine_module
 from aiida_mlcc.engines.quantumespresso import potentials
@@ -276,3 +278,11 @@ def test_born_charges_that_cannot_be_are_refused(aiida_localhost, crystal, chang
             default_calc_job_plugin=f'quantumespresso.{program}',
         ).store()
     assert reason in (wrong(builder) or '')
+
+
+def test_the_package_names_the_engine_in_its_own_folder_and_in_the_table_alone() -> None:
+    package = Path(aiida_mlcc.__file__).parent
+    own = package / 'engines' / 'quantumespresso'
+    texts = [path for ending in ('py', 'yaml', 'json') for path in package.rglob(f'*.{ending}')]
+    naming = [path for path in texts if own not in path.parents and 'quantumespresso' in path.read_text('utf-8')]
+    assert naming == [package / 'engines' / 'table.py']

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from aiida_mlcc.science.gth_upf import GthError, read_gth, to_upf
+from aiida_mlcc.engines.quantumespresso.gth_upf import GthError, read_gth, to_upf
 
 TABLE = """# a comment
 Li GTH-PADE-q1 GTH-LDA-q1

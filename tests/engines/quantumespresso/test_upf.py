@@ -5,7 +5,7 @@ from aiida import orm
 from click.testing import CliRunner
 
 from aiida_mlcc.cli import cli
-from tests.science.test_gth_upf import TABLE
+from tests.engines.quantumespresso.test_gth_upf import TABLE
 
 
 @pytest.fixture

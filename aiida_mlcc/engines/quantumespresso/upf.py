@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
-
-from aiida_mlcc.cli.profiles import load
-from aiida_mlcc.cli.root import profile_option
 
 
 @click.command()
@@ -20,21 +18,29 @@ from aiida_mlcc.cli.root import profile_option
     help='Folder to write to, one file for each element; TABLE-upf if not given.',
 )
 @click.option('--family', help='Also install them as a family of aiida-pseudo with this name.')
-@profile_option
-def upf(table: str, elements: tuple[str, ...], folder: Path | None, family: str | None, profile: str | None) -> None:
+@click.pass_obj
+def upf(
+    load_profile: Callable[[str | None], None],
+    table: str,
+    elements: tuple[str, ...],
+    folder: Path | None,
+    family: str | None,
+    profile: str | None,
+) -> None:
     """Convert Goedecker-Teter-Hutter pseudopotentials to UPF files, without any loss.
 
     TABLE is one of PySCF's, such as gth-pbe, or a file in the format of CP2K. An ELEMENT with several potentials may
     name its valence electrons, as Li:1.
     """
-    from aiida_mlcc.science.gth_upf import GthError, read_gth, to_upf
+    from aiida_mlcc.engines.quantumespresso.gth_upf import GthError, read_gth, to_upf
 
     text = _text_of(table)
     target = folder or Path(f'{Path(table).stem}-upf')
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise click.UsageError(f'{target} is there already: give a new or an empty --folder.')
     if family is not None:
-        _refuse_family(family, profile)
+        load_profile(profile)
+        _refuse_family(family)
     written: dict[str, str] = {}
     for name in elements:
         element, _, electrons = name.partition(':')
@@ -71,9 +77,8 @@ def _text_of(table: str) -> str:
     return path.read_text()
 
 
-def _refuse_family(family: str, profile: str | None) -> None:
+def _refuse_family(family: str) -> None:
     """Raise where a family cannot be installed, before anything is written."""
-    load(profile)
     from aiida.orm import Group, QueryBuilder
 
     if QueryBuilder().append(Group, filters={'label': family}).count():
@@ -83,6 +88,7 @@ def _refuse_family(family: str, profile: str | None) -> None:
 
 
 def _install(folder: Path, family: str) -> None:
+    """Install the files of a folder as a family of aiida-pseudo."""
     from aiida_pseudo.data.pseudo.upf import UpfData
     from aiida_pseudo.groups.family import PseudoPotentialFamily
 
