@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -346,7 +347,10 @@ def _standardised(atoms: Atoms, symprec: float) -> NDArray[np.float64]:
 
     cell = atoms.cell.array
     try:
-        found = seekpath.get_path((cell, atoms.get_scaled_positions(wrap=False), atoms.numbers), symprec=symprec)
+        with warnings.catch_warnings():
+            # seekpath 1.9 reads the results of spglib as a dictionary.
+            warnings.simplefilter('ignore', DeprecationWarning)
+            found = seekpath.get_path((cell, atoms.get_scaled_positions(wrap=False), atoms.numbers), symprec=symprec)
     except Exception as error:  # As above, and seekpath has others.
         raise CrystalError(_no_symmetry(symprec)) from error
     return np.asarray(np.linalg.inv(multiples_of_standard(atoms, found, symprec)).T)

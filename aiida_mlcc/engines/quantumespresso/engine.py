@@ -12,12 +12,11 @@ from ase import Atoms
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, LabelMaker, SaidCost, Step
 from aiida_mlcc.engines.quantumespresso.jobs import PLACE, is_pw, place_inputs, quantumespresso_ports
-from aiida_mlcc.engines.quantumespresso.labels import QuantumEspressoLabelsWorkChain
+from aiida_mlcc.engines.quantumespresso.labels import QuantumEspressoLabelsWorkChain, refuse_electrons
 from aiida_mlcc.engines.quantumespresso.potentials import refuse_potentials, valence
 from aiida_mlcc.engines.quantumespresso.settings import JOB_ONLY, NAME, QuantumEspressoForces, keywords, source_of
 from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.jobs.wall_time import cores_of
-from aiida_mlcc.science.kpoint_mesh import refuse_mesh
 
 CITE = {
     'quantumespresso': (
@@ -68,19 +67,7 @@ class QuantumEspressoEngine(ForceEngine):
 
     def refuse_electrons(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
         """Refuse an odd number of electrons, and a mesh of k-points with less symmetry than the supercell."""
-        symbols = atoms.get_chemical_symbols()
-        if (reason := refuse_potentials(symbols, settings)) is not None:
-            return reason
-        of_element = valence(symbols, settings)
-        n_electrons = sum(of_element[symbol] for symbol in symbols)
-        if settings['degauss'] is None and round(n_electrons) % 2:
-            return (
-                f'the cell has {n_electrons:g} valence electrons: fixed occupations need an even number; for a metal, '
-                'set `degauss`'
-            )
-        # A shift of all directions is taken also for atoms that will be displaced, where it has less symmetry in a
-        # face-centred lattice: in LiH it moves no frequency by more than 2 cm⁻¹.
-        return refuse_mesh(atoms, settings['kpoints'], settings['kpoints_shift'], at_rest=True)
+        return refuse_electrons(atoms, settings)
 
     def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return what the pseudopotentials say, if their family is there."""

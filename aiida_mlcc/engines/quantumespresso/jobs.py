@@ -24,12 +24,12 @@ _PW, _PH = 'quantumespresso.pw', 'quantumespresso.ph'
 
 def refuse_pw(code: orm.AbstractCode, _: Any = None) -> str | None:
     """Refuse a code that is not pw.x."""
-    return _refuse(code, _PW, 'pw.x')
+    return _refuse(code, _PW, 'pw.x', '`quantumespresso_code` of a protocol, `--quantumespresso-code` of a command')
 
 
 def refuse_ph(code: orm.AbstractCode, _: Any = None) -> str | None:
     """Refuse a code that is not ph.x."""
-    return _refuse(code, _PH, 'ph.x')
+    return _refuse(code, _PH, 'ph.x', '`quantumespresso.ph_code`')
 
 
 def is_pw(code: orm.AbstractCode) -> bool:
@@ -37,11 +37,14 @@ def is_pw(code: orm.AbstractCode) -> bool:
     return refuse_pw(code) is None
 
 
-def _refuse(code: orm.AbstractCode, plugin: str, program: str) -> str | None:
+def _refuse(code: orm.AbstractCode, plugin: str, program: str, where: str) -> str | None:
     name = PurePosixPath(str(code.get_executable())).name
     if plugin == (code.default_calc_job_plugin or (plugin if name == program else None)):
         return None
-    return f'the code `{code.full_label}` is not {program}: set it up with `default_calc_job_plugin: {plugin}`'
+    return (
+        f'the code `{code.full_label}` is not {program}: give one ({where}) that is set up with '
+        f'`default_calc_job_plugin: {plugin}`'
+    )
 
 
 def quantumespresso_ports(spec: WorkChainSpec, required: bool = True) -> None:

@@ -11,6 +11,7 @@ from aiida.engine import Process
 from aiida.engine.processes.ports import PortNamespace
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida.plugins import CalculationFactory
+from ase import Atoms
 
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
@@ -21,6 +22,9 @@ from aiida_mlcc.engines.quantumespresso.potentials import potentials, refuse_pot
 from aiida_mlcc.engines.quantumespresso.pw_xml import XML, PwXmlError, gap_of, parse_pw_xml
 from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces, keywords, source_of
 from aiida_mlcc.engines.single_points import SinglePointsWorkChain, refuse_frames
+from aiida_mlcc.engines.table import other_valence, valence_of
+from aiida_mlcc.science.kpoint_mesh import refuse_mesh_of_frames
+from aiida_mlcc.science.snapshots import Snapshots
 
 
 class QuantumEspressoLabelsWorkChain(SinglePointsWorkChain):
@@ -119,11 +123,43 @@ def _overlap(node: orm.CalcJobNode, gap: float | None) -> str | None:
     )
 
 
+def refuse_electrons(atoms: Atoms, settings: Mapping[str, Any]) -> str | None:
+    """Return why pw.x cannot calculate a supercell and displaced atoms in it, in a sentence, or None."""
+    symbols = atoms.get_chemical_symbols()
+    if (reason := refuse_potentials(symbols, settings)) is not None:
+        return reason
+    of_element = valence(symbols, settings)
+    n_electrons = sum(of_element[symbol] for symbol in symbols)
+    if settings['degauss'] is None and round(n_electrons) % 2:
+        return (
+            f'the cell has {n_electrons:g} valence electrons: fixed occupations need an even number; for a metal, '
+            'set `degauss`'
+        )
+    return refuse_mesh_of_frames(atoms, settings['kpoints'], settings['kpoints_shift'])
+
+
+def _refuse_valence(snapshots: Snapshots, settings: Mapping[str, Any]) -> str | None:
+    """Return that labels of the snapshots have other valence electrons, in a sentence, or None."""
+    symbols = list(dict.fromkeys(snapshots.symbols))
+    here = valence(symbols, settings)
+    for method, label in snapshots.labels.items():
+        found = other_valence(here, valence_of(label.source, method, symbols))
+        if found is not None:
+            symbol, ours, theirs = found
+            return (
+                f'{symbol} has {ours:g} valence electrons in the family {settings["pseudo_family"]!r} but {theirs:g} '
+                f'in the {method} labels of the snapshots: such energies cannot be added or compared; '
+                f'take a `pseudo_family` with {theirs:g} (`aiida-mlcc upf TABLE {symbol}:{theirs:g} …`)'
+            )
+    return None
+
+
 def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
     if not {'snapshots', 'engine', PLACE} <= set(inputs):
         return None
     settings = inputs['engine'].get_dict()
     snapshots = inputs['snapshots'].get_snapshots()
-    if (reason := refuse_potentials(list(snapshots.symbols), settings)) is not None:
+    reason = refuse_electrons(snapshots.atoms(0), settings) or _refuse_valence(snapshots, settings)
+    if reason is not None:
         return reason
     return refuse_frames(inputs, _source(inputs) if settings['method'] in snapshots.labels else {})

@@ -16,6 +16,7 @@ from ase.units import Bohr, Hartree
 import aiida_mlcc
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.quantumespresso import engine as engine_module
+from aiida_mlcc.engines.quantumespresso import labels as labels_module
 from aiida_mlcc.engines.quantumespresso import potentials
 from aiida_mlcc.engines.quantumespresso.born import QuantumEspressoBornWorkChain
 from aiida_mlcc.engines.quantumespresso.engine import FORCES
@@ -23,12 +24,24 @@ from aiida_mlcc.engines.quantumespresso.functions import quantumespresso_labels
 from aiida_mlcc.engines.quantumespresso.labels import why_no_label
 from aiida_mlcc.engines.quantumespresso.pw_xml import PwXmlError, parse_pw_xml
 from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces, pw_parameters
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.snapshots import Label, Snapshots
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 from aiida_mlcc.workflows.reference import ReferenceWorkChain
 
 DEFAULTS = QuantumEspressoForces.defaults()
+
+
+def give_potentials(monkeypatch: pytest.MonkeyPatch, electrons: dict[str, float]) -> None:
+    """Let all families but 'nowhere' have potentials of these valence electrons."""
+
+    def refuse(symbols: Any, settings: Any) -> str | None:
+        return "no family 'nowhere'" if settings['pseudo_family'] == 'nowhere' else None
+
+    for module in (engine_module, labels_module):
+        monkeypatch.setattr(module, 'refuse_potentials', refuse)
+        monkeypatch.setattr(module, 'valence', lambda symbols, settings: electrons)
+
 
 XML = """<?xml version="1.0"?>
 <qes:espresso xmlns:qes="http://www.quantum-espresso.org/ns/qes/qes-1.0">
@@ -182,8 +195,7 @@ def test_element_without_a_pseudopotential_is_named(monkeypatch) -> None:
     ],
 )
 def test_electrons_and_meshes_that_do_not_fit_are_refused(monkeypatch, valence, changed, reason) -> None:
-    monkeypatch.setattr(engine_module, 'refuse_potentials', lambda symbols, settings: None)
-    monkeypatch.setattr(engine_module, 'valence', lambda symbols, settings: valence)
+    give_potentials(monkeypatch, valence)
     found = FORCES.refuse_electrons({**DEFAULTS, **changed}, bulk('LiH', 'rocksalt', a=4.0))
     assert found is None if reason is None else reason in (found or '')
 
@@ -228,14 +240,32 @@ def test_dynamics_is_refused_in_a_sentence(interpreter, crystal) -> None:
 def test_reference_displacements_that_cannot_be_are_refused_before_a_job(
     pw, crystal, monkeypatch, changed, reason
 ) -> None:
-    def refuse(symbols: Any, settings: Any) -> str | None:
-        return "no family 'nowhere'" if settings['pseudo_family'] == 'nowhere' else None
-
-    monkeypatch.setattr(engine_module, 'refuse_potentials', refuse)
-    monkeypatch.setattr(engine_module, 'valence', lambda symbols, settings: {'Li': 3.0, 'F': 7.0})
+    give_potentials(monkeypatch, {'Li': 3.0, 'F': 7.0})
     builder = ReferenceWorkChain.get_builder_from_protocol(
         pw, crystal, engine={**DEFAULTS, **changed}, overrides={'supercell_matrix': [2, 2, 2]}
     )
+    assert reason in (wrong(builder) or 'nothing')
+
+
+@pytest.mark.parametrize(
+    ('changed', 'electrons', 'reason'),
+    [
+        ({}, {'Li': 3.0, 'F': 7.0}, 'nothing'),
+        ({'kpoints': [2, 2, 1]}, {'Li': 3.0, 'F': 7.0}, 'less symmetry than the cell'),
+        ({}, {'Li': 3.0, 'F': 6.0}, 'the cell has 9 valence electrons'),
+        ({}, {'Li': 1.0, 'F': 7.0}, "Li has 1 valence electrons in the family 'gth-pbe' but 3 in the MP2 labels"),
+    ],
+)
+def test_snapshots_that_pw_cannot_label_are_refused_before_a_job(pw, monkeypatch, changed, electrons, reason) -> None:
+    """Also displaced atoms, which have no symmetry of their own."""
+    give_potentials(monkeypatch, electrons)
+    atoms = bulk('LiF', 'rocksalt', a=4.0)
+    atoms.rattle(0.05, seed=1)
+    correlated = Label(np.array([-10.0]), None, {'engine': 'pyscf', 'basis': 'gth-szv', 'pseudo': 'gth-hf-rev'})
+    builder = labels_module.QuantumEspressoLabelsWorkChain.get_builder()
+    builder.snapshots = SnapshotsData(Snapshots.from_atoms([atoms]).with_label('MP2', correlated))
+    builder.engine = {**DEFAULTS, 'method': 'HF', **changed}
+    builder.quantumespresso.code = pw
     assert reason in (wrong(builder) or 'nothing')
 
 
@@ -243,8 +273,7 @@ def test_reference_displacements_that_cannot_be_are_refused_before_a_job(
 def test_whole_run_samples_thermally_and_refuses_a_dynamics(
     interpreter, pw, crystal, monkeypatch, sampling, reason
 ) -> None:
-    monkeypatch.setattr(engine_module, 'refuse_potentials', lambda symbols, settings: None)
-    monkeypatch.setattr(engine_module, 'valence', lambda symbols, settings: {'Li': 3.0, 'F': 7.0})
+    give_potentials(monkeypatch, {'Li': 3.0, 'F': 7.0})
     builder = MLCCPhononWorkChain.get_builder_from_protocol(
         interpreter,
         crystal,
