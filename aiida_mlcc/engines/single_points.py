@@ -19,7 +19,7 @@ from aiida_mlcc.science.labelling import common_source
 
 
 class SinglePointsWorkChain(WorkChain):
-    """A frame that fails is named and does not stop the others.
+    """A frame that fails is named and does not stop the others, unless all of the first batch fail.
 
     A subclass declares `engine` and where its program runs, and says what a job is and how its label is read.
     """
@@ -102,6 +102,19 @@ class SinglePointsWorkChain(WorkChain):
         if finished:
             name = f'batch_{len(self.ctx.labelled):03d}'
             self.ctx.labelled[name] = self.read_labels(finished, name)
+        if not self.ctx.labelled and len(self.ctx.running) > 1:
+            self.leave_out_the_others()
+
+    def leave_out_the_others(self) -> None:
+        """Try no more frames where all of the first batch failed, as those of a metal with fixed occupations do."""
+        left = [frame for batch in self.ctx.batches for frame in batch]
+        if not left:
+            return
+        first, methods = len(self.ctx.running), [self.inputs.engine['method']]
+        reason = f'it was not tried, because none of the first {first} frames has a label'
+        self.ctx.failed += [{'snapshot': frame, 'methods': methods, 'reason': reason} for frame in left]
+        self.ctx.batches = []
+        self.report(f'{len(left)} frames are not tried: none of the first {first} has a label')
 
     def assemble_labels(self) -> ExitCode | None:
         """Put the labels onto the snapshots they belong to."""

@@ -28,7 +28,7 @@ from aiida_mlcc.science.snapshots import Snapshots
 
 
 class QuantumEspressoLabelsWorkChain(SinglePointsWorkChain):
-    """A frame that fails is named and does not stop the others."""
+    """A frame that fails is named and does not stop the others, unless all of the first batch fail."""
 
     PROGRAM: ClassVar = 'Quantum ESPRESSO'
 

@@ -23,7 +23,7 @@ from aiida_mlcc.engines.vasp.settings import VaspForces, refuse_potentials, sour
 
 
 class VaspLabelsWorkChain(SinglePointsWorkChain):
-    """A frame that fails is named and does not stop the others."""
+    """A frame that fails is named and does not stop the others, unless all of the first batch fail."""
 
     PROGRAM: ClassVar = 'VASP'
 

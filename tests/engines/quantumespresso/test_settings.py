@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from aiida import orm
+from aiida.engine.utils import instantiate_process
+from aiida.manage import get_manager
 from ase.build import bulk
 from ase.units import Bohr, Hartree
 
@@ -108,6 +110,7 @@ def failed(content: bytes | None = None, errors: str | None = None) -> Any:
     if content is not None:
         folder.base.repository.put_object_from_bytes(content, 'data-file-schema.xml')
     return SimpleNamespace(
+        pk=1,
         is_finished_ok=False,
         exit_message='There is no output.',
         get_scheduler_stderr=lambda: errors,
@@ -267,6 +270,23 @@ def test_snapshots_that_pw_cannot_label_are_refused_before_a_job(pw, monkeypatch
     builder.engine = {**DEFAULTS, 'method': 'HF', **changed}
     builder.quantumespresso.code = pw
     assert reason in (wrong(builder) or 'nothing')
+
+
+def test_frames_of_a_metal_are_not_tried_once_the_first_batch_has_shown_that_there_is_no_gap(pw, monkeypatch) -> None:
+    give_potentials(monkeypatch, {'Li': 3.0, 'F': 7.0})
+    frames = SnapshotsData(Snapshots.from_atoms([bulk('LiF', 'rocksalt', a=4.0 + 0.1 * n) for n in range(5)])).store()
+    inputs = {'snapshots': frames, 'engine': orm.Dict(DEFAULTS), 'quantumespresso': {'code': pw}}
+    process = instantiate_process(get_manager().get_runner(), labels_module.QuantumEspressoLabelsWorkChain, **inputs)
+    process.plan_batches()
+    process.ctx.running = process.ctx.batches.pop(0)
+    for frame in process.ctx.running:
+        process.ctx[f'frame_{frame}'] = failed(without_forces(xml('false', lowest=0.05)))
+    process.collect_batch()
+    assert not process.batches_left()
+    reasons = [entry['reason'] for entry in process.ctx.failed]
+    assert len(reasons) == 5
+    assert 'levels overlap' in reasons[3]
+    assert reasons[4] == 'it was not tried, because none of the first 4 frames has a label'
 
 
 @pytest.mark.parametrize(('sampling', 'reason'), [('thermal', None), ('md', 'which has no dynamics here')])
