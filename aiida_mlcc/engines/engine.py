@@ -128,6 +128,13 @@ class ForceEngine(Engine):
         """Return why the electrons of a supercell cannot be calculated, in a sentence, or None."""
         return None
 
+    def is_for_metals(self, settings: Mapping[str, Any]) -> bool:
+        """Tell whether the occupations are smeared as only a metal needs it.
+
+        :param settings: of the engine, or what labels say of their source.
+        """
+        return False
+
     def refuse_places(self, inputs: Inputs, dynamics: bool = False) -> str | None:
         """Return what keeps the jobs from running at the places in the inputs of a WorkChain, or None."""
         place = self.place_of_dynamics if dynamics else self.place

@@ -69,6 +69,9 @@ def _remarks(inputs: Mapping[str, Any]) -> Iterator[str]:
                 f'{stage}.supercell_matrix {matrix} breaks the symmetry {group} of the crystal: directions that '
                 'symmetry makes equal are not equal in that cell'
             )
+    source, method = _base(inputs)
+    if source is not None and source.get('name') in FORCE_ENGINES and force_engine(source).is_for_metals(source):
+        yield f'{method} is calculated as for a metal, with smeared occupations; energies beyond it need a gap'
 
 
 def _refuse_outputs(inputs: Mapping[str, Any]) -> str | None:

@@ -69,6 +69,10 @@ class QuantumEspressoEngine(ForceEngine):
         """Refuse an odd number of electrons, and a mesh of k-points with less symmetry than the supercell."""
         return refuse_electrons(atoms, settings)
 
+    def is_for_metals(self, settings: Mapping[str, Any]) -> bool:
+        """Tell whether `degauss` is set."""
+        return settings.get('degauss') is not None
+
     def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return what the pseudopotentials say, if their family is there."""
         if 'pseudo_family' not in settings or refuse_potentials(symbols, settings) is not None:

@@ -98,6 +98,10 @@ class VaspEngine(ForceEngine):
         """Refuse a dynamics that VASP is not asked for here."""
         return refuse_dynamics(parameters, None)
 
+    def is_for_metals(self, settings: Mapping[str, Any]) -> bool:
+        """Tell whether the smearing is that of Methfessel and Paxton."""
+        return settings.get('ismear') in (1, 2)
+
     def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return what the potentials say, if they are in the database."""
         if not {'potential_family', 'potential_mapping'} <= set(settings):

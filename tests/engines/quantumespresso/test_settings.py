@@ -28,6 +28,7 @@ from aiida_mlcc.engines.quantumespresso.pw_xml import PwXmlError, parse_pw_xml
 from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces, pw_parameters
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
+from aiida_mlcc.workflows.feasibility import remarks
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 from aiida_mlcc.workflows.reference import ReferenceWorkChain
 
@@ -303,6 +304,20 @@ def test_whole_run_samples_thermally_and_refuses_a_dynamics(
     )
     found = wrong(builder) or 'nothing'
     assert (reason or 'nothing') in found
+
+
+@pytest.mark.parametrize(('degauss', 'n_remarks'), [(None, 0), (0.01, 1)])
+def test_smearing_is_remarked_on_because_energies_beyond_it_need_a_gap(
+    interpreter, pw, crystal, monkeypatch, degauss, n_remarks
+) -> None:
+    give_potentials(monkeypatch, {'Li': 3.0, 'F': 7.0})
+    engine = {'name': 'quantumespresso', 'degauss': degauss}
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(
+        interpreter, crystal, 'fast', overrides={'dft_md': {'engine': engine}}, quantumespresso_code=pw
+    )
+    ports = MLCCPhononWorkChain.spec().inputs
+    found = remarks(ports.pre_process(ports.serialize(builder._inputs(prune=True))))
+    assert sum('energies beyond it need a gap' in remark for remark in found) == n_remarks
 
 
 @pytest.mark.parametrize(
