@@ -16,12 +16,16 @@ from phonopy import Phonopy
 from phonopy.structure.atoms import PhonopyAtoms
 
 from aiida_mlcc.calculations.functions.born_charges import born_of
+from aiida_mlcc.calculations.functions.replace_hartree_fock import replace_hartree_fock
+from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.quantumespresso.born import QuantumEspressoBornWorkChain
 from aiida_mlcc.engines.quantumespresso.engine import FORCES
 from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces
+from aiida_mlcc.report.label_jobs import LabelJobs
 from aiida_mlcc.science.snapshots import Snapshots
 from aiida_mlcc.science.units import CM1_PER_THZ
+from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 from aiida_mlcc.workflows.reference import ReferenceWorkChain
 from tests.engines.quantumespresso.programs import code_of, energy_by_hand, family_of, forces_by_hand
 
@@ -110,6 +114,64 @@ def test_hartree_fock_with_k_points_is_that_of_pw_by_hand(aiida_localhost, tmp_p
     assert label.forces is not None
     assert np.allclose(label.forces[0] * Bohr / Rydberg, forces_by_hand(printed, 2), atol=1e-4)
     assert label.source['kpoints'] == [2, 2, 2]
+
+
+def correlation_by_pyscf(atoms: Atoms, basis: str, pseudo: str) -> float:
+    """Return the correlation energy of MP2 at Γ by plain PySCF, eV."""
+    from pyscf import mp
+    from pyscf.pbc import gto, scf
+
+    cell = gto.Cell()
+    cell.atom = list(zip(atoms.get_chemical_symbols(), atoms.positions, strict=True))
+    cell.a, cell.unit, cell.verbose = atoms.cell.array, 'Angstrom', 0
+    cell.basis, cell.pseudo = basis, pseudo
+    cell.build()
+    return float(mp.MP2(scf.RHF(cell).density_fit().run(conv_tol=1e-10)).kernel()[0]) * Hartree
+
+
+def test_correlation_of_pyscf_goes_onto_hartree_fock_of_pw_with_k_points(python, aiida_localhost, tmp_path) -> None:
+    """As `docs/howto/quantum_espresso.md` shows it."""
+    code, pseudo = code_of('pw.x', aiida_localhost), 'gth-hf-rev'
+    family = family_of(pseudo, ['Li', 'H'], tmp_path, 'lithium-hydride-sum')
+    frames = [bulk('LiH', 'rocksalt', a=4.017) for _ in range(2)]
+    for seed, atoms in enumerate(frames):
+        atoms.rattle(0.05, seed=seed)
+    overrides = {
+        'methods': ['MP2', 'CCSD'],
+        'selection': {'kind': 'all', 'per_method': {}},
+        'engine': {'name': 'pyscf', 'basis': 'gth-szv', 'pseudo': pseudo},
+    }
+    snapshots = SnapshotsData(Snapshots.from_atoms(frames)).store()
+    outputs, node = run_get_node(CCEnergiesWorkChain.get_builder_from_protocol(python, snapshots, 'fast', overrides))
+    assert node.is_finished_ok, node.exit_message
+    correlated = outputs['snapshots']
+    settings = {
+        **QuantumEspressoForces.defaults(),
+        'method': 'HF',
+        'pseudo_family': family.label,
+        'ecutwfc': 30.0,
+        'kpoints': [2, 2, 2],
+    }
+    inputs = {'engine': orm.Dict(settings), 'quantumespresso': {'code': code}}
+    process, given = FORCES.labels(inputs, correlated)
+    outputs, node = run_get_node(process, **given)
+    assert node.is_finished_ok, node.exit_message
+    science = science_hash(replace_hartree_fock)
+    labelled = replace_hartree_fock(correlated, outputs['snapshots'], science).store()
+    found = labelled.get_snapshots().labels
+    for frame, atoms in enumerate(frames):
+        hartree_fock = (
+            energy_by_hand(by_hand(atoms, tmp_path, 30.0, 'HF', '2 2 2', ', nqx1=2, nqx2=2, nqx3=2')) * Rydberg
+        )
+        assert found['HF'].energies[frame] == pytest.approx(hartree_fock, abs=1e-4)
+        correlation = correlation_by_pyscf(atoms, 'gth-szv', pseudo)
+        assert found['MP2'].energies[frame] == pytest.approx(hartree_fock + correlation, abs=1e-3)
+        assert found['CCSD'].energies[frame] < found['MP2'].energies[frame]
+    assert found['CCSD'].source['engine'] == 'pyscf'
+    assert found['CCSD'].source['hf_source']['kpoints'] == [2, 2, 2]
+    jobs = LabelJobs(labelled)
+    names = [(jobs.of('CCSD', n).process_label, jobs.hartree_fock_of('CCSD', n).process_label) for n in range(2)]
+    assert names == [('CorrelateCalculation', 'PwCalculation')] * 2
 
 
 MATDYN = {
