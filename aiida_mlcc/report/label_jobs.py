@@ -53,6 +53,7 @@ class LabelJobs:
 
     def __init__(self, labelled: orm.Data) -> None:
         self.labelled, self.creator = labelled, labelled.creator
+        self._parts: dict[tuple[str, str], dict[int, tuple[LabelJobs, int]]] = {}
         self.inputs = _inputs_of(self.creator) if isinstance(self.creator, orm.CalcFunctionNode) else {}
 
     def of(self, method: str, frame: int) -> orm.CalculationNode | None:
@@ -85,16 +86,25 @@ class LabelJobs:
 
     def _of_part(self, name: str, method: str, frame: int) -> orm.CalculationNode | None:
         """Return the job of a part of a sum, whose labels may have been merged with others before they were added."""
+        if (name, method) not in self._parts:
+            self._parts[name, method] = self._places_of_part(name, method)
+        jobs, there = self._parts[name, method].get(frame, (None, -1))
+        return self.creator if jobs is None else jobs.of(method, there)
+
+    def _places_of_part(self, name: str, method: str) -> dict[int, tuple[LabelJobs, int]]:
+        """Return frame → where its part of the sum was stored first, and the frame there."""
         part, labelled = self.inputs[name], self.labelled.get_snapshots()
         # The sum keeps the frames of its `snapshots` in their order.
-        energy = (labelled if method == _HF else part.get_snapshots()).labels[method].energies[frame]
+        energies = (labelled if method == _HF else part.get_snapshots()).labels[method].energies
+        places: dict[int, tuple[LabelJobs, int]] = {}
         for source in sources_of(part):
             found = source.get_snapshots()
-            if method in found.labels:
-                there = int(pair_by_geometry(labelled.select([frame]), found).indices[0])
-                if there >= 0 and found.labels[method].energies[there] == energy:
-                    return LabelJobs(source).of(method, there)
-        return self.creator
+            if method not in found.labels:
+                continue
+            for frame, there in enumerate(pair_by_geometry(labelled, found).indices):
+                if there >= 0 and found.labels[method].energies[there] == energies[frame]:
+                    places.setdefault(frame, (LabelJobs(source), int(there)))
+        return places
 
 
 @cache
