@@ -343,17 +343,26 @@ def _guessed(unit_cell: Any, symprec: float) -> NDArray[np.float64]:
 
 def _standardised(atoms: Atoms, symprec: float) -> NDArray[np.float64]:
     """Return the ``primitive_matrix`` that leads to the lattice vectors of seekpath, shape (3, 3)."""
-    import seekpath
-
-    cell = atoms.cell.array
     try:
-        with warnings.catch_warnings():
-            # seekpath 1.9 reads the results of spglib as a dictionary.
-            warnings.simplefilter('ignore', DeprecationWarning)
-            found = seekpath.get_path((cell, atoms.get_scaled_positions(wrap=False), atoms.numbers), symprec=symprec)
+        found = standard_path(atoms, symprec)
     except Exception as error:  # As above, and seekpath has others.
         raise CrystalError(_no_symmetry(symprec)) from error
     return np.asarray(np.linalg.inv(multiples_of_standard(atoms, found, symprec)).T)
+
+
+def standard_path(atoms: Atoms, symprec: float) -> dict[str, Any]:
+    """Return what ``seekpath.get_path`` says of a crystal (Hinuma et al., Comp. Mat. Sci. 128, 140).
+
+    :raises Exception: where seekpath or spglib find no symmetry; each version has errors of its own.
+    """
+    import seekpath
+
+    cell = (atoms.cell.array, atoms.get_scaled_positions(wrap=False), atoms.numbers)
+    with warnings.catch_warnings():
+        # seekpath 1.9 reads the results of spglib as a dictionary.
+        warnings.simplefilter('ignore', DeprecationWarning)
+        found: dict[str, Any] = seekpath.get_path(cell, symprec=symprec)
+    return found
 
 
 def multiples_of_standard(atoms: Atoms, found: Mapping[str, Any], symprec: float) -> NDArray[np.float64]:

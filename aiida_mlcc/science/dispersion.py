@@ -11,7 +11,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
-from aiida_mlcc.science.crystal import CrystalError, multiples_of_standard
+from aiida_mlcc.science.crystal import CrystalError, multiples_of_standard, standard_path
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 from aiida_mlcc.science.symmetry import remembers_crystals
 from aiida_mlcc.science.units import CM1_PER_THZ
@@ -93,10 +93,7 @@ def band_path(
 
 @remembers_crystals
 def _standard_path(primitive: Atoms, symprec: float) -> dict[str, Any]:
-    import seekpath
-
-    cell = (primitive.cell.array, primitive.get_scaled_positions(wrap=False), primitive.numbers)
-    found: dict[str, Any] = seekpath.get_path(cell, symprec=symprec)
+    found = standard_path(primitive, symprec)
     # seekpath before 2.1 gives the points for its own cell only.
     multiples = multiples_of_standard(primitive, found, symprec)
     if round(abs(np.linalg.det(multiples))) != 1:
