@@ -40,9 +40,16 @@ def test_ctrl_c_ends_both_halves_and_leaves_no_log(tmp_path):
     python.chmod(0o755)
     (tmp_path / '.installed').touch()
     command = ['make', '-s', 'test', f'VENV={tmp_path}', '--old-file', f'{tmp_path}/.installed']
-    environment = {**os.environ, 'TMPDIR': str(logs)}
+    # As from a terminal, also where the tests run in the background, deaf to Ctrl-C, or are run by make.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(('MAKE', 'MFLAGS'))}
     quiet = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
-    made = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, **quiet)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        made = subprocess.Popen(
+            command, cwd=ROOT, env={**environment, 'TMPDIR': str(logs)}, start_new_session=True, **quiet
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     try:
         wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 2)
         assert len(list(logs.iterdir())) == 1
