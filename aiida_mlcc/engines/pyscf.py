@@ -22,6 +22,7 @@ from aiida_mlcc.jobs.restart import CorrelateRestartWorkChain
 from aiida_mlcc.runtime.pyscf_settings import (
     FUNCTIONALS,
     GAMMA,
+    LEFT_OUT,
     PyscfCorrelation,
     pseudopotential,
     refuse_forces,
@@ -52,7 +53,7 @@ def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
         said['kpoints'] = sampling(said['kpoints']) or GAMMA
     if 'hf_kpoints' in said:
         said['hf_kpoints'] = sampling(said['hf_kpoints'])
-    return said
+    return said if said.get(AUXILIARY) is None else {**said, **LEFT_OUT}
 
 
 def refuse_cell(settings: Mapping[str, Any], atoms: Atoms) -> str | None:

@@ -8,11 +8,12 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from aiida import orm
+from aiida.orm.implementation import StorageBackend
 
 T = TypeVar('T')
 
 _KEPT = 2000
-_all: list[OrderedDict[tuple[int, str], Any]] = []
+_all: list[OrderedDict[tuple[StorageBackend, str], Any]] = []
 
 
 def remembered(function: Callable[[Any], T]) -> Callable[[Any], T]:
@@ -21,15 +22,14 @@ def remembered(function: Callable[[Any], T]) -> Callable[[Any], T]:
     These are data, whose ancestors were there before them, and processes that are sealed. What is returned is shared:
     nobody may change it. A storage that is closed must be :func:`forgotten <forget>`.
     """
-    found: OrderedDict[tuple[int, str], T] = OrderedDict()
+    found: OrderedDict[tuple[StorageBackend, str], T] = OrderedDict()
     _all.append(found)
 
     @wraps(function)
     def of(node: Any) -> T:
         if isinstance(node, orm.ProcessNode) and not node.is_sealed:
             return function(node)
-        # The nodes that are kept keep their storage, so that its number is not given again.
-        key = id(node.backend), node.uuid
+        key = node.backend, node.uuid
         if key not in found:
             while len(found) >= _KEPT:
                 found.popitem(last=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -112,7 +112,7 @@ def hartree_fock(
     kpoints = None if mesh is None else cell.make_kpts(mesh)
     mean_field = scf.RHF(cell) if kpoints is None else scf.KRHF(cell, kpoints)
     mean_field.exxdiv = settings.exxdiv
-    mean_field = mean_field.density_fit(auxbasis=auxiliary_basis(cell, settings.auxbasis))
+    mean_field = mean_field.density_fit(auxbasis=settings.auxbasis)
     mean_field.with_df.mesh = _mesh_of_long_range(cell, 1 if kpoints is None else len(kpoints))
     mean_field.conv_tol = settings.conv_tol
     mean_field.max_cycle = settings.max_cycle
@@ -149,29 +149,6 @@ def _mesh_of_long_range(cell: Any, n_kpoints: int) -> list[int]:
     """
     mesh: list[int] = cell.cutoff_to_mesh(20.0 * (cell.nao * n_kpoints / 25) ** (-1 / 3)).tolist()
     return mesh
-
-
-def auxiliary_basis(cell: Any, name: str | None) -> dict[str, Any] | None:
-    """Return element → auxiliary functions: `name`, and PySCF's choice for elements that it lacks, or None for all.
-
-    PySCF's even-tempered functions go no higher than the products of the orbitals, and are too few for the bonds of
-    elements with s functions alone.
-
-    :raises EngineError: where PySCF has no such auxiliary basis for any element of the cell.
-    """
-    if name is None:
-        return None
-    from pyscf.df.addons import make_auxbasis
-    from pyscf.gto.basis import load
-    from pyscf.lib.exceptions import BasisNotFoundError
-
-    known: dict[str, Any] = {}
-    for symbol in cell._basis:
-        with suppress(BasisNotFoundError):
-            known[symbol] = load(name, symbol)
-    if not known:
-        raise EngineError(f'PySCF has no auxiliary basis {name!r} for {", ".join(cell._basis)}: see `auxbasis`')
-    return known if len(known) == len(cell._basis) else {**make_auxbasis(cell), **known}
 
 
 def hartree_fock_forces(

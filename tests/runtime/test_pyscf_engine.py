@@ -12,15 +12,14 @@ from ase import Atoms
 from ase.build import bulk
 from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
-from pyscf.df.addons import make_auxbasis
 
+from aiida_mlcc.engines.pyscf import source_of
 from aiida_mlcc.runtime.calculators import build_calculator, energy_and_forces
 from aiida_mlcc.runtime.density_extrapolation import DensityExtrapolation
 from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.pseudopotential_forces import short_ranged_local_gradient, trusted_integrals
 from aiida_mlcc.runtime.pyscf_calculator import PyscfCalculator
 from aiida_mlcc.runtime.pyscf_engine import (
-    auxiliary_basis,
     build_cell,
     check_ground_state,
     density_functional,
@@ -28,6 +27,7 @@ from aiida_mlcc.runtime.pyscf_engine import (
 )
 from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation, PyscfForces, PyscfSettings
 from aiida_mlcc.runtime.task import JobError
+from aiida_mlcc.science.labelling import made_with
 from tests.runtime.jobs import ENGINE, lithium_hydride
 
 SETTINGS = PyscfForces.of({**ENGINE, 'method': 'LDA', 'ke_cutoff': 100.0})
@@ -64,26 +64,10 @@ def test_hartree_fock_forces_are_the_slope_of_the_energy() -> None:
     assert forces[1, 0] == pytest.approx(expected, abs=2e-4)
 
 
-def test_auxiliary_functions_go_beyond_the_products_of_the_orbitals() -> None:
-    cell = build_cell(bulk('LiF', 'rocksalt', a=4.0), SETTINGS, 'HF')
-    assert auxiliary_basis(cell, None) is None
-    found = auxiliary_basis(cell, PyscfCorrelation.defaults()['auxbasis'])
-    assert found is not None
-    assert {symbol: max(shell[0] for shell in shells) for symbol, shells in found.items()} == {'Li': 3, 'F': 4}
-
-
-def test_an_element_that_an_auxiliary_basis_lacks_has_the_choice_of_pyscf() -> None:
-    """cc-pVDZ-jkfit has no lithium."""
-    cell = build_cell(bulk('LiF', 'rocksalt', a=4.0), SETTINGS, 'HF')
-    found, even_tempered = auxiliary_basis(cell, 'cc-pvdz-jkfit'), make_auxbasis(cell)
-    assert found is not None
-    assert found['Li'] == even_tempered['Li']
-    assert found['F'] != even_tempered['F']
-
-
 def test_an_unknown_auxiliary_basis_is_named() -> None:
-    with pytest.raises(EngineError, match="no auxiliary basis 'nonsense' for "):
-        auxiliary_basis(build_cell(lithium_hydride(), SETTINGS, 'HF'), 'nonsense')
+    settings = PyscfCorrelation.of({**PyscfCorrelation.defaults(), 'auxbasis': 'nonsense'})
+    with pytest.raises(EngineError, match='nonsense'):
+        hartree_fock(lithium_hydride(), settings)
 
 
 def test_auxiliary_functions_that_depend_on_others_are_left_out_of_this_fit_and_of_no_other() -> None:
@@ -103,7 +87,7 @@ def test_the_range_of_the_coulomb_integrals_does_not_count() -> None:
     atoms.positions[1] += [0.05, 0.02, -0.03]
     other = scf.RHF(build_cell(atoms, settings, 'HF'))
     other.exxdiv = settings.exxdiv
-    other = other.density_fit(auxbasis=auxiliary_basis(other.cell, settings.auxbasis))
+    other = other.density_fit(auxbasis=settings.auxbasis)
     other.with_df._prefer_ccdf = True
     other.conv_tol = settings.conv_tol
     assert hartree_fock(atoms, settings).e_tot == pytest.approx(other.kernel(), abs=1e-6)
@@ -214,6 +198,16 @@ def test_a_metal_is_refused() -> None:
 def test_an_unknown_basis_is_named() -> None:
     with pytest.raises(EngineError, match='gth-none'):
         build_cell(lithium_hydride(), PyscfSettings(basis='gth-none'), 'HF')
+
+
+def test_labels_of_another_density_fitting_were_not_made_with_these_settings() -> None:
+    """A fit with the same auxiliary basis that kept all functions gave other energies, and said nothing of it."""
+    settings = PyscfCorrelation.defaults()
+    ours = PyscfCorrelation.of(settings).source('HF')
+    theirs = {name: value for name, value in ours.items() if name != 'dependent_auxiliary_functions'}
+    assert made_with(ours, source_of(settings))
+    assert not made_with(theirs, source_of(settings))
+    assert made_with({**theirs, 'auxbasis': None}, source_of({**settings, 'auxbasis': None}))
 
 
 def test_the_source_holds_what_fixes_the_energy() -> None:

@@ -27,8 +27,6 @@ def test_the_number_of_auxiliary_functions_is_about_that_of_pyscf(crystal) -> No
     addons = pytest.importorskip('pyscf.df.addons')
     from pyscf.pbc import gto
 
-    from aiida_mlcc.runtime.pyscf_engine import auxiliary_basis
-
     settings = {**WITH_PYSCF.settings.defaults(), 'basis': 'gth-szv'}
     cell = gto.M(
         a=crystal.cell[:],
@@ -37,7 +35,7 @@ def test_the_number_of_auxiliary_functions_is_about_that_of_pyscf(crystal) -> No
         pseudo='gth-hf-rev',
         verbose=0,
     )
-    expected = addons.make_auxmol(cell, auxiliary_basis(cell, settings['auxbasis'])).nao
+    expected = addons.make_auxmol(cell, settings['auxbasis']).nao
     found = WITH_PYSCF.dimensions(settings, crystal)
     assert found is not None
     assert 0.5 < found['n_fields'] / expected < 2.0
