@@ -42,8 +42,11 @@ CITE = {
 _SOURCE_NAMES = {'name': 'engine', 'conv_tol': 'conv_tol_hartree', 'ke_cutoff': 'ke_cutoff_hartree'}
 _UNCOUNTED = ('max_memory_mb', 'max_cycle')
 
-AUXILIARY = 'auxbasis'
-"""The setting of the density fitting. Labels from before there was a choice say nothing of it: they have null."""
+AUXILIARY, XC_MESH = 'auxbasis', 'xc_mesh_factor'
+"""The settings of the density fitting, and of the mesh of density functionals. Labels from before there was a choice
+say nothing of them: they have null."""
+
+_OF_FUNCTIONALS = ('ke_cutoff', XC_MESH)
 
 
 def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,6 +56,8 @@ def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
         said['kpoints'] = sampling(said['kpoints']) or GAMMA
     if 'hf_kpoints' in said:
         said['hf_kpoints'] = sampling(said['hf_kpoints'])
+    if said.get(XC_MESH) is None:
+        said.pop(XC_MESH, None)
     return said if said.get(AUXILIARY) is None else {**said, **LEFT_OUT}
 
 
@@ -91,22 +96,33 @@ class PyscfForces(RuntimeForces):
 
     def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the labels say of their source."""
-        left_out = (AUXILIARY,) if settings['method'] in FUNCTIONALS else ()
+        left_out = (AUXILIARY,) if settings['method'] in FUNCTIONALS else _OF_FUNCTIONALS
         return source_of({name: value for name, value in settings.items() if name not in left_out})
 
     def said(self, name: str, method: str, source: Mapping[str, Any]) -> Any:
         """Return what labels say of a setting, which some of them call by another name."""
         if name == 'kpoints':
             return None if source.get(name, GAMMA) == GAMMA else source[name]
+        if name == XC_MESH:
+            return source.get(name)
         renamed = _SOURCE_NAMES.get(name, name)
         return super().said(name, method, {name: source[renamed]} if renamed in source else {})
 
     def like(self, method: str, source: Mapping[str, Any], engine: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings that label new structures as the labels of `source` were made."""
+        if method not in FUNCTIONALS:
+            source = {**source, **{_SOURCE_NAMES.get(name, name): engine.get(name) for name in _OF_FUNCTIONALS}}
         found = super().like(method, source, engine)
         # An engine that takes its integrals from another program says nothing of these.
         found |= {name: engine[name] for name in self.uncounted if name in engine}
         return found if method in FUNCTIONALS else {**found, AUXILIARY: source.get(AUXILIARY)}
+
+    def other_setting(
+        self, given: Mapping[str, Any], like: Mapping[str, Any], besides: Sequence[str] = ()
+    ) -> tuple[str, Any, Any] | None:
+        """Return the first setting on which an energy depends and that differs; Hartree–Fock has no density's mesh."""
+        left_out = () if like['method'] in FUNCTIONALS else _OF_FUNCTIONALS
+        return super().other_setting(given, like, (*besides, *left_out))
 
     def is_same(self, name: str, ours: Any, theirs: Any) -> bool:
         """Tell whether two values give the same energies: labels name the pseudopotentials that null stands for."""

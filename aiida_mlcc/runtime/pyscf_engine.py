@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 
 from aiida_mlcc.runtime.density_extrapolation import DensityExtrapolation
+from aiida_mlcc.runtime.fine_xc import refine_exchange_correlation
 from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.pseudopotential_forces import trusted_integrals
 from aiida_mlcc.runtime.pyscf_settings import DFT_PRECISION, FUNCTIONALS, PyscfForces, PyscfSettings
@@ -240,7 +241,10 @@ def density_functional(
     mean_field.max_cycle = settings.max_cycle
     # One more cycle after convergence would cost as much as a whole step that starts from a good density.
     mean_field.conv_check = False
-    return _converge(mean_field.multigrid_numint(), method, start, kpoints)
+    mean_field = mean_field.multigrid_numint()
+    if isinstance(settings, PyscfForces) and settings.xc_mesh_factor is not None:
+        refine_exchange_correlation(mean_field._numint, cell.mesh, settings.xc_mesh_factor)
+    return _converge(mean_field, method, start, kpoints)
 
 
 def density_functional_forces(mean_field: Any) -> NDArray[np.float64]:

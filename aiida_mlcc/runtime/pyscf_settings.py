@@ -144,6 +144,14 @@ class PyscfForces(PyscfSettings):
     ke_cutoff: float | None = setting(
         "Of the density's mesh; null: PySCF's choice.", default=None, above=0, unit='Hartree', required=False
     )
+    xc_mesh_factor: int | None = setting(
+        "How many times finer than the density's mesh that of exchange and correlation is, along each lattice vector; "
+        'null: the same mesh.',
+        default=2,
+        at_least=2,
+        at_most=4,
+        required=False,
+    )
     kpoints: list[int] | None = setting(
         'Γ-centred mesh of k-points of the supercell, for HF, and for energies of a density functional without forces; '
         'null: the Γ point.',
@@ -161,7 +169,8 @@ class PyscfForces(PyscfSettings):
         """Return the part of a source that the method decides."""
         if method not in FUNCTIONALS:
             return super().source_of_method(method)
-        mesh = {'ke_cutoff_hartree': self.ke_cutoff, 'precision': DFT_PRECISION}
+        finer = {} if self.xc_mesh_factor is None else {'xc_mesh_factor': self.xc_mesh_factor}
+        mesh = {'ke_cutoff_hartree': self.ke_cutoff, **finer, 'precision': DFT_PRECISION}
         return {**mesh, 'functional': FUNCTIONALS[method]}
 
 

@@ -30,12 +30,19 @@ class Displacements(Settings):
         above=0,
         unit='Å',
     )
+    second_amplitude: float | None = setting(
+        'Factor of a second displacement of each atom, from which the fit tells what is harmonic; null for none.',
+        default=None,
+        above=0,
+        below=1,
+        required=False,
+    )
 
 
 def displaced_cells(
     crystal: Atoms, matrix: int | ArrayLike, settings: Displacements, symprec: float = SYMPREC
 ) -> Snapshots:
-    """Return a supercell at rest, then with the displacements of phonopy, one atom moved in each.
+    """Return a supercell at rest, then with the displacements of phonopy, one atom moved in each, the longest first.
 
     :param matrix: the supercell of `crystal`, as phonopy reads it.
     :raises CrystalError: for a distance of more than a tenth of the shortest distance between atoms.
@@ -55,8 +62,10 @@ def displaced_cells(
         phonon = Phonopy(
             to_phonopy(crystal), supercell_matrix=expand_matrix(matrix), primitive_matrix=to_primitive, symprec=symprec
         )
-    phonon.generate_displacements(distance=settings.distance)
-    cells = [phonon.supercell, *(phonon.supercells_with_displacements or ())]
+    cells = [phonon.supercell]
+    for factor in (1.0,) if settings.second_amplitude is None else (1.0, settings.second_amplitude):
+        phonon.generate_displacements(distance=factor * settings.distance)
+        cells += phonon.supercells_with_displacements or ()
     return Snapshots(
         tuple(phonon.supercell.symbols),
         np.array([cell.cell for cell in cells]),

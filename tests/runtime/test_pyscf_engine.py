@@ -14,6 +14,7 @@ from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
 
 from aiida_mlcc.engines.pyscf import source_of
+from aiida_mlcc.engines.table import force_engine
 from aiida_mlcc.runtime.calculators import build_calculator, energy_and_forces
 from aiida_mlcc.runtime.density_extrapolation import DensityExtrapolation
 from aiida_mlcc.runtime.programs import EngineError
@@ -52,6 +53,22 @@ def test_dft_forces_are_the_slope_of_the_energy(method: str) -> None:
     expected = slope(lambda a: energy_and_forces(calculator, a, with_forces=False)[0], atoms, atom=0, axis=1)
     assert forces[0, 1] == pytest.approx(expected, abs=2e-5)
     assert np.abs(forces.sum(axis=0)).max() < 1e-12
+
+
+def test_a_finer_mesh_of_exchange_and_correlation_makes_energies_smooth() -> None:
+    """Where fluorine lies between the points of the mesh changes the energy by a tenth of what it does without."""
+    crystal = bulk('LiF', 'rocksalt', a=3.93)
+
+    def change(factor: int | None) -> float:
+        settings = PyscfForces.of({**ENGINE, 'method': 'LDA', 'ke_cutoff': 250.0, 'xc_mesh_factor': factor})
+        energies = []
+        for shift in (0.0, 0.04):
+            moved = crystal.copy()
+            moved.translate([shift, 0.7 * shift, 0.3 * shift])
+            energies.append(density_functional(moved, settings, 'LDA').e_tot * Hartree)
+        return abs(energies[1] - energies[0])
+
+    assert change(2) < 0.1 * change(None)
 
 
 @pytest.mark.nightly
@@ -216,6 +233,27 @@ def test_the_source_holds_what_fixes_the_energy() -> None:
     assert source['ke_cutoff_hartree'] == 100.0
     assert SETTINGS.source('HF')['pseudo'] == 'gth-hf-rev'
     assert 'ke_cutoff_hartree' not in SETTINGS.source('HF')
+
+
+@pytest.mark.parametrize('factor', [None, 2])
+def test_labels_of_another_mesh_of_exchange_and_correlation_are_not_mixed_with_these(factor: int | None) -> None:
+    given = {**PyscfForces.defaults(), 'xc_mesh_factor': factor}
+    other = {**given, 'xc_mesh_factor': 3}
+    engine = force_engine(given)
+    like = engine.like('LDA', PyscfForces.of(given).source('LDA'), {})
+    assert engine.refuse_other_settings(given, like) is None
+    assert f'`base_engine.xc_mesh_factor` is 3, but the snapshots are labelled with {factor}' in str(
+        engine.refuse_other_settings(other, like)
+    )
+
+
+@pytest.mark.parametrize('factor', [None, 2])
+def test_hartree_fock_does_not_depend_on_a_mesh(factor: int | None) -> None:
+    given = {**PyscfForces.defaults(), 'method': 'HF', 'xc_mesh_factor': factor, 'ke_cutoff': 100.0}
+    engine, source = force_engine(given), PyscfForces.of(given).source('HF')
+    for other in (given, {**given, 'xc_mesh_factor': 3, 'ke_cutoff': 200.0}):
+        assert engine.refuse_other_settings(other, engine.like('HF', source, other)) is None
+        assert not {'xc_mesh_factor', 'ke_cutoff_hartree'} & set(engine.source_of(other))
 
 
 def test_an_unknown_setting_is_named(tmp_path: Any) -> None:

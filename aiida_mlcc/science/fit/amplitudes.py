@@ -18,7 +18,9 @@ from aiida_mlcc.science.fit.mapped_frames import MappedFrames
 _ALIKE = 1e-4
 _AT_REST = 1e-4
 _SAME_AMPLITUDE = 1e-3
-_SIXTH = 1 / 3
+NEXT_POWER = 1 / 3
+"""What is expected of the next power of an amplitude (t⁶ of an energy, t⁵ of a force), as a share of the one before,
+where the largest amplitude is 1."""
 
 
 def amplitude_columns(frames: Sequence[MappedFrames], n_frames: int) -> NDArray[np.float64]:
@@ -39,7 +41,7 @@ def amplitude_columns(frames: Sequence[MappedFrames], n_frames: int) -> NDArray[
             column = np.zeros(n_frames)
             if np.ptp(np.abs(amplitudes)) > _SAME_AMPLITUDE:
                 column[group.indices[members]] = amplitudes**4
-                columns += [column, _SIXTH * np.sqrt(column) ** 3]
+                columns += [column, NEXT_POWER * np.sqrt(column) ** 3]
                 if amplitudes.min() < 0 < amplitudes.max():
                     odd = np.zeros(n_frames)
                     odd[group.indices[members]] = amplitudes**3

@@ -1,7 +1,8 @@
 """Harmonic force constants from reference displacements, on top of what frames of thermal motion have shown.
 
 A frame of a small cell shows the modes of that cell and no others. One displaced atom in a larger cell shows force
-constants of the range of that cell, one by one, and without the anharmonicity of hot frames.
+constants of the range of that cell, one by one, and without the anharmonicity of hot frames. What is left of it shows
+where an atom comes displaced along one line in several lengths t: forces over t are then extrapolated to t = 0.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from aiida_mlcc.science.crystal import (
     shortest_distance,
 )
 from aiida_mlcc.science.displacements import LARGEST_SHARE
+from aiida_mlcc.science.fit.amplitudes import NEXT_POWER, patterns
 from aiida_mlcc.science.fit.force_constants_basis import ForceConstantsBasis, decaying_basis, resolved_bases
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, mode_sensitivities
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames, frame_displacements
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
-from aiida_mlcc.science.fit.ridge import Problem, choose_by_evidence, prepare, uncertainty
+from aiida_mlcc.science.fit.ridge import Prepared, Problem, choose_by_evidence, prepare, uncertainty
 from aiida_mlcc.science.force_field import Term
 from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
@@ -39,6 +41,7 @@ _REST_SHARE = 0.5
 _MEV = 1000.0
 _GOOD_PHASE = 0.35
 _TIME_GRID_FS = 0.05
+_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class ReferenceFit:
     :param errors: ``n_displacements``, ``n_atoms`` (of the cell), ``cutoff_angstrom``, ``n_parameters``, ``rank``,
         ``ridge``, ``forces_rmse_mev_angstrom`` (what is left of the forces) and, where the cell lacks wave vectors of
         the frames' cell, ``remark``.
-    :param basis: of its parameters, and their `covariance` by what symmetry shows of the scatter of the forces.
+    :param basis: of its parameters, and their `covariance` by what symmetry shows of the scatter of the forces, and by
+        what the extrapolation to no displacement does not know.
     """
 
     term: Term
@@ -166,28 +170,26 @@ def fit_reference(
     :raises CrystalError: for frames of another crystal, strained, of several cells, or displaced too far.
     """
     seen = ReferenceForces.of(reference, primitive, method)
-    left = seen.left_by(terms)
+    displaced, left, unknown = extrapolated(seen.displaced, seen.left_by(terms))
     basis = decaying_basis(resolved_bases(primitive, seen.site_map)[-1][0])
     potential = PotentialBasis(basis)
     count, n_components = len(left), left[0].size
-    mapped = MappedFrames(np.arange(count), seen.site_map, seen.displaced)
+    mapped = MappedFrames(np.arange(count), seen.site_map, displaced)
     features = potential.force_features([mapped], count).reshape(count * n_components, -1)
     second = features[:, : potential.n_second]
-    problem = prepare(
-        Problem(
-            second,
-            left.ravel(),
-            np.ones(potential.n_second, dtype=np.int64),
-            np.repeat(np.arange(count), n_components),
-            np.zeros(len(second), dtype=bool),
-        )
-    )
+
+    def prepared(forces: NDArray[np.float64]) -> Prepared:
+        groups = np.ones(potential.n_second, dtype=np.int64)
+        frame_of_row = np.repeat(np.arange(count), n_components)
+        return prepare(Problem(second, forces.ravel(), groups, frame_of_row, np.zeros(len(second), dtype=bool)))
+
+    problem = prepared(left)
     ridge = choose_by_evidence(problem, RIDGES)[0]
     parameters = np.zeros(potential.n_parameters)
     parameters[: potential.n_second] = problem.solve(ridge)[0]
     residuals = left.ravel() - features @ parameters
     errors = {
-        'n_displacements': count,
+        'n_displacements': len(seen.displaced),
         'n_atoms': seen.frames.n_atoms,
         'cutoff_angstrom': float(basis.cutoff),
         'n_parameters': potential.n_second,
@@ -201,7 +203,44 @@ def fit_reference(
             'is that of the frames; take a multiple of the training cell (`reference.supercell_matrix`)'
         )
     covariance = uncertainty(problem, ridge).covariance
+    if unknown.any():
+        wrong = prepared(unknown).solve(ridge)[0]
+        covariance = covariance + np.outer(wrong, wrong)
     return ReferenceFit(potential.term(parameters, trained_on), errors, basis, covariance)
+
+
+def extrapolated(
+    displaced: NDArray[np.float64], forces: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return displacements whose forces are harmonic where several lengths of one pattern tell what is not.
+
+    Patterns with two lengths t or more become one displacement each, the longest: F(t)/t = a + c·t², both ways in the
+    mean, has a alone of the force constants. Other displacements stay as they are.
+
+    :param displaced: Å, shape (n, n_atoms, 3), and their `forces`, eV/Å, of the same shape.
+    :returns: displacements and forces, each of shape (m, n_atoms, 3), and what a fifth order beyond c would make of
+        the forces, which two lengths cannot tell from c: its coefficient is expected to be a third of c.
+    """
+    flat, rows = displaced.reshape(len(displaced), -1), forces.reshape(len(forces), -1)
+    kept = np.ones(len(flat), dtype=bool)
+    found: list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]] = []
+    for members, amplitudes in patterns(flat):
+        lengths, of_length = np.unique(np.round(np.abs(amplitudes), _DIGITS), return_inverse=True)
+        if len(lengths) < 2:
+            continue
+        slopes = rows[members] / amplitudes[:, None]
+        means = np.array([slopes[of_length == number].mean(axis=0) for number in range(len(lengths))])
+        powers = np.linalg.pinv(np.column_stack([np.ones(len(lengths)), lengths**2]))
+        harmonic, cubic = powers @ means
+        longest = int(np.abs(amplitudes).argmax())
+        way = np.sign(amplitudes[longest])
+        found.append((flat[members[longest]], way * harmonic, NEXT_POWER * (powers @ lengths**4)[0] * way * cubic))
+        kept[members] = False
+    alone = [(flat[index], rows[index], np.zeros_like(rows[index])) for index in np.flatnonzero(kept)]
+    positions, pulls, unknown = (
+        np.array(part).reshape(-1, *displaced.shape[1:]) for part in zip(*found, *alone, strict=True)
+    )
+    return positions, pulls, unknown
 
 
 def reference_model(reference: Snapshots, primitive: Atoms, method: str, cell: Atoms) -> HarmonicModel:

@@ -113,3 +113,71 @@ def test_a_cell_that_lacks_wave_vectors_of_the_training_cell_is_a_remark(near):
 def test_what_is_no_reference_is_a_sentence(near, change, error, reason):
     with pytest.raises(error, match=reason):
         fit_reference(change(reference_of(near)), SILICON, 'LDA')
+
+
+BOND = 2.36
+"""Å, a little more than the bonds of silicon."""
+
+
+def bonds():
+    """Return which atoms of the cube are bonded, with every image that is, as pairs (i, j)."""
+    from ase.neighborlist import neighbor_list
+
+    return neighbor_list('ij', CUBE, BOND)
+
+
+def with_anharmonic_bonds(reference, cubic, fifth):
+    """Add to the forces on each end of a bond −c·|d|²·d − e·|d|⁴·d, d what the bond is changed by."""
+    label = reference.labels['LDA']
+    moved, forces = reference.positions - reference.positions[0], label.forces.copy()
+    for i, j in zip(*bonds(), strict=True):
+        change = moved[:, i] - moved[:, j]
+        squared = np.sum(change**2, axis=1, keepdims=True)
+        forces[:, i] -= (cubic + fifth * squared) * squared * change
+    return reference.with_label('LDA', Label(label.energies, forces, label.source))
+
+
+def two_lengths(term, cubic, fifth=0.0, distance=0.08):
+    settings = Displacements(distance=distance, second_amplitude=0.5)
+    return with_anharmonic_bonds(labelled(displaced_cells(CUBE, 1, settings), term), cubic, fifth)
+
+
+def test_two_lengths_of_a_displacement_give_the_harmonic_force_constants(near):
+    """Both lengths alone are off by what the bonds resist more and more."""
+    truth = np.array(frequencies(near, X))
+    reference = two_lengths(near, cubic=10.0)
+    found = np.array(frequencies(fit_reference(reference, SILICON, 'LDA').term, X))
+    assert found == pytest.approx(truth, abs=1e-3)
+    longest = reference.select([0, *np.flatnonzero(farthest(reference) > 0.06)])
+    shortest = reference.select([0, *np.flatnonzero((farthest(reference) < 0.06) & (farthest(reference) > 0))])
+    off = [np.array(frequencies(fit_reference(one, SILICON, 'LDA').term, X)) - truth for one in (longest, shortest)]
+    assert off[1].max() > 1.0
+    assert off[0].max() > 3 * off[1].max()
+
+
+def farthest(reference):
+    return np.linalg.norm(reference.positions - reference.positions[0], axis=2).max(axis=1)
+
+
+def test_what_two_lengths_cannot_tell_is_in_the_error(near):
+    """The error stands for a fifth order e that is a third of the third order c, as the two lengths show it.
+
+    From s(1) = a + c + e and s(1/2) = a + c/4 + e/16 they show c + 5e/4, so e is c/1.75.
+    """
+    distance, cubic = 0.08, 10.0
+    reference = two_lengths(near, cubic, cubic / 1.75 / distance**2, distance)
+    fitted = fit_reference(reference, SILICON, 'LDA')
+    model = HarmonicModel(ForceConstantsModel(near), map_onto_crystal(SILICON, CUBE))
+    modes = [mode for mode in model.modes() if mode.frequency_cm1 > 1]
+    stated = fitted.mode_errors(modes, model.site_map)
+    found = HarmonicModel(ForceConstantsModel(fitted.term), model.site_map).modes()
+    optical, wrong = (max(mode.frequency_cm1 for mode in some) for some in (modes, found))
+    highest = max(range(len(modes)), key=lambda index: modes[index].frequency_cm1)
+    assert stated[highest]['standard_error_cm1'] == pytest.approx(optical - wrong, rel=0.02)
+    assert abs(optical - wrong) > 0.2
+
+
+def test_force_constants_of_two_lengths_that_agree_have_no_error_from_them(near):
+    fitted = fit_reference(two_lengths(near, cubic=0.0), SILICON, 'LDA')
+    assert np.abs(fitted.covariance).max() < 1e-12
+    assert fitted.errors['n_displacements'] == 2
