@@ -34,10 +34,17 @@ from aiida_mlcc.engines.cc4s.settings import (
 from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, LabelMaker, Step
 from aiida_mlcc.engines.pyscf_cost import orbital_numbers
 from aiida_mlcc.engines.vasp import engine as vasp
+from aiida_mlcc.engines.vasp.finished import (
+    FINISHED_STEPS,
+    find_finished_steps,
+    fitting,
+    refuse_finished_steps,
+)
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH
-from aiida_mlcc.engines.vasp.integrals import own_mesh, refuse_chain
+from aiida_mlcc.engines.vasp.integrals import refuse_chain
 from aiida_mlcc.engines.vasp.jobs import vasp_inputs
 from aiida_mlcc.engines.vasp.settings import n_electrons
+from aiida_mlcc.engines.vasp.steps import own_mesh
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
 from aiida_mlcc.runtime.pyscf_settings import NATURAL_ORBITALS
 
@@ -232,7 +239,14 @@ class Cc4sWithVasp(Cc4sEngine):
         """Return what labels the one snapshot of a batch."""
         names = ('engine', 'vasp', 'cc4s', 'clean_tensors')
         given = {name: inputs[name] for name in names if name in inputs}
+        if finished := fitting(snapshots, 0, inputs.get(FINISHED_STEPS) or {}):
+            given[FINISHED_STEPS] = finished
         return Cc4sPointWorkChain, {**given, 'snapshots': snapshots, 'frame': orm.Int(0), 'methods': methods}
+
+    def find_finished(self, settings: Mapping[str, Any], snapshots: SnapshotsData) -> dict[str, dict[str, Any]]:
+        """Return the folders of the steps of VASP that are finished."""
+        found = find_finished_steps(snapshots, integral_settings(settings))
+        return {FINISHED_STEPS: dict(found)} if found else {}
 
     def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
         """Return `vasp` with its code."""
@@ -240,7 +254,9 @@ class Cc4sWithVasp(Cc4sEngine):
 
     def refuse_integrals(self, inputs: Inputs) -> str | None:
         """Refuse what the steps of VASP cannot do."""
-        return refuse_chain(inputs['snapshots'], integral_settings(inputs['engine'].get_dict()), inputs['vasp'])
+        settings = integral_settings(inputs['engine'].get_dict())
+        reason = refuse_chain(inputs['snapshots'], settings, inputs['vasp'])
+        return reason or refuse_finished_steps(inputs['snapshots'], settings, inputs)
 
     def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> dict[str, Any]:
         """Return the numbers of orbitals and of plane waves, of which VASP writes at most as many field variables."""

@@ -18,6 +18,7 @@ from aiida_mlcc.engines.cc4s.base import Cc4sBaseWorkChain
 from aiida_mlcc.engines.cc4s.ports import cc4s_ports, clean_tensors_port
 from aiida_mlcc.engines.cc4s.settings import cc4s_parameters, integral_settings, label_source
 from aiida_mlcc.engines.table import refuse_correlation_engine
+from aiida_mlcc.engines.vasp.finished import FINISHED_STEPS
 from aiida_mlcc.engines.vasp.integrals import VaspIntegralsWorkChain
 
 
@@ -66,7 +67,7 @@ class Cc4sPointWorkChain(WorkChain):
 
     def make_integrals(self) -> ToContext:
         """Run the steps of VASP, from the density functional to the Coulomb vertex."""
-        inputs = {'vasp': self.inputs.vasp}
+        inputs = {name: self.inputs[name] for name in ('vasp', FINISHED_STEPS) if name in self.inputs}
         inputs.update(snapshots=self.inputs.snapshots, frame=self.inputs.frame)
         inputs['engine'] = orm.Dict(integral_settings(self.inputs.engine.get_dict()))
         inputs['tensors'] = orm.List(tensor_names(self.ctx.parameters)) if self.ctx.parameters else orm.List([])

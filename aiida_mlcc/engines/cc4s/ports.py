@@ -10,7 +10,8 @@ from aiida_mlcc.calculations.cc4s_dry_run import refuse_speed
 from aiida_mlcc.calculations.integrals import IntegralsCalculation
 from aiida_mlcc.engines.cc4s.base import Cc4sBaseWorkChain
 from aiida_mlcc.engines.runtime_jobs import OPTIONAL
-from aiida_mlcc.engines.vasp.jobs import vasp_ports
+from aiida_mlcc.engines.vasp.finished import finished_steps_port
+from aiida_mlcc.engines.vasp.jobs import chain_ports, vasp_ports
 
 
 def cc4s_ports(spec: WorkChainSpec, required: bool = True) -> None:
@@ -33,6 +34,8 @@ def cc4s_ports(spec: WorkChainSpec, required: bool = True) -> None:
     )
     if 'vasp' not in spec.inputs:
         vasp_ports(spec, required=False)
+    chain_ports(spec)
+    finished_steps_port(spec)
     spec.inputs['cc4s'].required = required
 
 
