@@ -157,7 +157,10 @@ class Cc4sEngine(CorrelationEngine):
         """Say that MP2 has no finite-size correction, where CCSD has one."""
         if FINITE_SIZE_CORRECTION not in settings[CC4S]:
             return None
-        return 'corrected for the finite size of the cell in CCSD, not in MP2'
+        return (
+            'CCSD and CCSD(T) are corrected for the finite size of the cell, MP2 is not: a comparison of MP2 with them '
+            'is not free of that'
+        )
 
     def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> dict[str, Any] | None:
         """Return how large the integrals of a point are; None where only making them would tell."""
