@@ -15,7 +15,7 @@ from aiida_mlcc.engines.vasp.jobs import chain_ports, vasp_ports
 
 
 def cc4s_ports(spec: WorkChainSpec, required: bool = True) -> None:
-    """Declare the namespaces `cc4s` and `vasp`, where Cc4s and what makes its integrals run."""
+    """Declare the namespace `cc4s`, where Cc4s runs."""
     filled = ('parameters', 'tensors', 'tensors_path', 'parent_folder', 'check_source')
     spec.expose_inputs(
         Cc4sBaseWorkChain,
@@ -32,11 +32,15 @@ def cc4s_ports(spec: WorkChainSpec, required: bool = True) -> None:
         validator=refuse_speed,
         help='Billions of operations that Cc4s makes a core and second, for the forecast of the cost; 10 by default.',
     )
+    spec.inputs['cc4s'].required = required
+
+
+def chain_of_vasp_ports(spec: WorkChainSpec, required: bool = True) -> None:
+    """Declare `vasp`, where VASP makes integrals for Cc4s, and `finished_steps`."""
     if 'vasp' not in spec.inputs:
-        vasp_ports(spec, required=False)
+        vasp_ports(spec, required=required)
     chain_ports(spec)
     finished_steps_port(spec)
-    spec.inputs['cc4s'].required = required
 
 
 def integrals_port(spec: WorkChainSpec) -> None:

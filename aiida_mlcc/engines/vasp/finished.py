@@ -81,7 +81,7 @@ def choose_steps(
 
 def fitting(snapshots: SnapshotsData, frame: int, folders: Mapping[str, orm.RemoteData]) -> dict[str, orm.RemoteData]:
     """Return those of `folders` whose steps are of the structure of a frame."""
-    frames = {frame: snapshots.get_ase(frame)}
+    frames = {frame: snapshots.get_ase(frame)} if folders else {}
     return {name: folder for name, folder in folders.items() if frame_of(_structure_of(folder), frames) is not None}
 
 
@@ -108,7 +108,8 @@ def refuse_finished_steps(
     """
     folders = inputs.get(FINISHED_STEPS) or {}
     numbers = (frames if frames is not None else range(snapshots.n_frames)) if folders else ()
-    structures = {number: snapshots.get_ase(number) for number in numbers}
+    content = snapshots.get_snapshots() if folders else None
+    structures = {} if content is None else {number: content.atoms(number) for number in numbers}
     for name, folder in folders.items():
         try:
             _refuse_folder(folder, structures, engine, inputs['vasp'])
@@ -122,7 +123,8 @@ def find_finished_steps(snapshots: SnapshotsData, engine: Mapping[str, Any]) -> 
 
     :param engine: the settings of the integrals; steps of other settings are left out.
     """
-    frames = {number: snapshots.get_ase(number) for number in range(snapshots.n_frames)}
+    content = snapshots.get_snapshots()
+    frames = {number: content.atoms(number) for number in range(content.n_frames)}
     query = orm.QueryBuilder()
     query.append(orm.WorkChainNode, filters={'process_type': {'like': '%mlcc.vasp_integrals'}}, tag='chain')
     query.append(orm.CalcJobNode, with_incoming='chain', filters={'label': {'in': list(STEPS)}}, tag='job', project='*')
