@@ -1,13 +1,18 @@
 """A rerun goes on from the steps of VASP that an earlier run finished, and refuses those of another calculation."""
 
+from types import SimpleNamespace
+
 import pytest
 from aiida import orm
 from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 from ase import Atoms
 
+from aiida_mlcc.cli.known_labels import reuse_finished_jobs
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.cc4s.engine import WITH_VASP
+from aiida_mlcc.engines.cc4s.settings import VaspCc4s
+from aiida_mlcc.engines.table import places_of_labels
 from aiida_mlcc.engines.vasp.finished import find_finished_steps, refuse_finished_steps
 from aiida_mlcc.engines.vasp.incar import STEPS
 from aiida_mlcc.engines.vasp.integrals import VaspIntegralsWorkChain
@@ -26,6 +31,7 @@ SETTINGS = {
     'hf_encut': 350.0,
 }
 ELSEWHERE = Atoms('FLi', positions=[[0, 0, 0], [2, 2, 2.2]], cell=[4, 4, 4], pbc=True)
+AGAIN = Atoms('FLi', positions=[[0, 0, 0], [2, 2, 2.3]], cell=[4, 4, 4], pbc=True)
 TENSORS = [
     f'{name}.{ending}'
     for name in (
@@ -179,3 +185,18 @@ def test_chain_that_is_finished_hands_over_its_tensors_without_a_job(start, unti
     assert set(summary['steps_of_earlier_runs']) == set(STEPS)
     assert (summary['n_occupied'], summary['n_all_orbitals'], summary['n_orbitals']) == (4, 19, 16)
     assert summary['tensors'] == sorted((*TENSORS, *LEFT[1:]))
+
+
+def test_rerun_on_the_command_line_looks_for_finished_steps(until, code):
+    chain = orm.WorkChainNode(process_type='aiida.workflows:mlcc.vasp_integrals').store()
+    folder = until('hartree_fock', caller=chain, atoms=AGAIN)
+    engine = orm.Dict({**VaspCc4s.defaults(), **SETTINGS, 'name': 'vasp+cc4s'})
+    builder = SimpleNamespace(cc_energies=SimpleNamespace(engine=engine))
+    builder.get = lambda name, default: vars(builder.cc_energies)
+    reuse_finished_jobs(builder, SnapshotsData(Snapshots.from_atoms([AGAIN])))
+    assert [node.uuid for node in builder.cc_energies.finished_steps.values()] == [folder.uuid]
+
+
+def test_what_is_for_the_steps_towards_cc4s_does_not_reach_single_points(code):
+    inputs = {'vasp': {'code': code('gam'), 'step_options': orm.Dict({}), 'max_machines': orm.Int(2)}}
+    assert list(places_of_labels(inputs)['vasp']) == ['code']
