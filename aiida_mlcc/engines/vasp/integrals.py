@@ -183,6 +183,8 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
             while there and self.lacks_file(chosen[there[-1]], there[-1]):
                 there.pop()
             self.ctx.done.update({step: chosen[step].pk for step in there})
+            if there and track == MESH:
+                self.share_symmetry(chosen[there[-1]].inputs.parameters['ISYM'])
         if self.ctx.done:
             self.report(f'finished by an earlier run: {", ".join(self.ctx.done)}')
 
@@ -304,18 +306,22 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
         """VASP's symmetry routines failed: do without symmetry on the k-mesh, then find less of it."""
         if (failure := self.failure(job, SYMMETRY)) is None:
             return None
-        if job.label in MESH and self.is_new(job, 'ISYM = -1'):
-            # The orbitals of both steps have to be on the same k-points.
+        if job.label in MESH and job.inputs.parameters['ISYM'] != -1 and self.is_new(job, 'ISYM = -1'):
             for step in MESH:
-                kept = {tag: value for tag, value in self.ctx.tags.get(step, {}).items() if tag != 'ISTART'}
-                self.ctx.tags[step] = {**kept, 'ISYM': -1}
+                self.ctx.tags.get(step, {}).pop('ISTART', None)
                 self.ctx.done.pop(step, None)
                 self.ctx.going_on.pop(step, None)
+            self.share_symmetry(-1)
             return self.try_again(job, failure, 'from the first step on the k-mesh with ISYM = -1')
         if self.is_new(job, f'SYMPREC = {_TIGHT_SYMPREC:g}'):
             self.change(job, tags={'SYMPREC': _TIGHT_SYMPREC})
             return self.try_again(job, failure, f'again with SYMPREC = {_TIGHT_SYMPREC:g}')
         return self.give_up(job, failure, f'Tried: {", ".join(self.ctx.tried[job.label])}.')
+
+    def share_symmetry(self, isym: int) -> None:
+        """Let all steps on the k-mesh have the same symmetry: their orbitals have to be on the same k-points."""
+        for step in MESH:
+            self.ctx.tags[step] = {**self.ctx.tags.get(step, {}), 'ISYM': isym}
 
     @process_handler(priority=460)
     def run_again(self, job: orm.CalcJobNode) -> ProcessHandlerReport | None:

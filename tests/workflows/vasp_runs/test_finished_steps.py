@@ -99,6 +99,11 @@ def test_steps_on_the_mesh_are_taken_beside_those_at_gamma(start, until):
     assert set(process.ctx.done) == {'dft', 'mesh_dft', 'mesh_hartree_fock'}
 
 
+def test_mesh_goes_on_with_the_symmetry_of_the_orbitals_that_are_there(start, until):
+    process = start(a=until('mesh_dft', tags={'ISYM': -1}))
+    assert process.job('mesh_hartree_fock', 'mesh_hartree_fock')['parameters']['ISYM'] == -1
+
+
 def test_of_folders_that_were_emptied_the_step_is_made_again(start, until):
     folder = until('virtuals')
     folder._clean()
