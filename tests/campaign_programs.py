@@ -84,7 +84,7 @@ def run_vasp(state: Path) -> int:
     Path('WAVECAR').write_text('orbitals')
     if algorithm == 'MP2NO':
         Path('WAVECAR.FNO').write_text('natural orbitals')
-    if algorithm == 'MP2':
+    if algorithm in ('MP2', 'ACFDTRK'):
         for ending in ('yaml', 'elements'):
             Path(f'Mp2PairEnergies.{ending}').write_text('replaced by the last step')
     if algorithm == 'CC4S':

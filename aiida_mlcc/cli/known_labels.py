@@ -38,3 +38,14 @@ def find_known_labels(snapshots: Any) -> dict[str, Any]:
         if apart.min() < _SAME_CELL:
             known[f'labels_{node.uuid[:8]}'] = node
     return known
+
+
+def reuse_finished_jobs(builder: Any, snapshots: Any) -> None:
+    """Let the energies of `builder` go on from what jobs of this profile left, such as steps of VASP."""
+    from aiida_mlcc.engines.table import correlation_engine
+
+    if not (labelling := dict(builder.get('cc_energies', {}))).get('engine'):
+        return
+    settings = labelling['engine'].get_dict()
+    for name, nodes in correlation_engine(settings).find_finished(settings, snapshots).items():
+        setattr(builder.cc_energies, name, nodes)

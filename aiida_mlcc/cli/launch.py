@@ -191,6 +191,10 @@ def launch(
         crystal = make_symmetric(crystal, symmetrise)
     builder = build(crystal, read_code(code), protocol, overrides, symprec=symprec, **given, **scheduler)
     builder.metadata.label = label
+    if reuse_labels and 'snapshots' in given:
+        from aiida_mlcc.cli.known_labels import reuse_finished_jobs
+
+        reuse_finished_jobs(builder, given['snapshots'])
     forecast = _forecast(builder) if with_forecast else None
     _print_plan(builder, forecast)
     if dry_run:

@@ -144,6 +144,10 @@ class ForceEngine(Engine):
             return f'the engine is {self.title}, but `{place}.code` is missing: give the code to run it'
         return None
 
+    def at_place(self, inputs: Inputs) -> Any:
+        """Return what is at the place where it labels structures, without what other jobs have there."""
+        return inputs[self.place]
+
     def refuse_dynamics(self, parameters: orm.Dict) -> str | None:
         """Return why a dynamics with these parameters cannot be run, in a sentence, or None."""
         return None
@@ -288,6 +292,13 @@ class CorrelationEngine(Engine):
     def caveat(self, settings: Mapping[str, Any]) -> str | None:
         """Return what keeps the energies of MP2 from being compared with those of CCSD, in a few words, or None."""
         return None
+
+    def find_finished(self, settings: Mapping[str, Any], snapshots: SnapshotsData) -> dict[str, dict[str, Any]]:
+        """Return what jobs of this profile left of energies that they did not come to: input → its namespace.
+
+        A run on `snapshots` with these inputs goes on from there.
+        """
+        return {}
 
     @abstractmethod
     def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:

@@ -182,7 +182,7 @@ def codes_by_place(code: orm.AbstractCode, codes: Mapping[str, orm.AbstractCode 
 
 def places_of_labels(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return of the inputs of a WorkChain those that say where engines label structures."""
-    return {place: inputs[place] for place in {engine.place: None for engine in force_engines()} if place in inputs}
+    return {engine.place: engine.at_place(inputs) for engine in force_engines() if engine.place in inputs}
 
 
 def places_of_programs() -> tuple[str, ...]:

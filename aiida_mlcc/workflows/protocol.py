@@ -28,7 +28,7 @@ from aiida.engine.processes.ports import PortNamespace
 from aiida_mlcc.jobs.inputs import deepcopy_plain
 from aiida_mlcc.science.settings import Choice, Group
 
-_FREE = ('metadata', 'options', 'resources', 'potential_mapping', 'incar')
+_FREE = ('metadata', 'options', 'step_options', 'resources', 'potential_mapping', 'incar')
 """Mappings whose keys a protocol cannot know; they are checked elsewhere."""
 
 

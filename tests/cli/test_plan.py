@@ -30,10 +30,10 @@ def codes(aiida_profile):
 
 
 @pytest.fixture
-def jobs_of(codes):
-    """Return a function that gives the number of jobs of each stage."""
+def plan_of(codes):
+    """Return a function that gives the number of jobs and the words of each stage."""
 
-    def count(**overrides) -> dict[str, int]:
+    def make(**overrides) -> dict[str, tuple[int, str]]:
         builder = MLCCPhononWorkChain.get_builder_from_protocol(
             codes['python'],
             orm.StructureData(ase=bulk('C', 'diamond', 3.56, cubic=True)),
@@ -42,9 +42,15 @@ def jobs_of(codes):
             cc4s_code=codes['cc4s'],
             vasp_code=codes['vasp'],
         )
-        return {stage: n_jobs for stage, n_jobs, _ in plan(builder)}
+        return {stage: (n_jobs, what) for stage, n_jobs, what in plan(builder)}
 
-    return count
+    return make
+
+
+@pytest.fixture
+def jobs_of(plan_of):
+    """Return a function that gives the number of jobs of each stage."""
+    return lambda **overrides: {stage: n_jobs for stage, (n_jobs, _) in plan_of(**overrides).items()}
 
 
 def test_each_member_has_as_many_trajectories_as_are_asked_for(jobs_of):
@@ -73,6 +79,13 @@ def test_vasp_takes_a_job_for_each_step_of_a_point(jobs_of, mesh, n_steps):
     engine = {'name': 'vasp+cc4s', 'hf_kpoints': mesh, 'potential_mapping': {'C': 'C_GW'}}
     labelling = {'engine': engine, 'selection': RANDOM, 'batch_size': 4}
     assert jobs_of(cc_energies=labelling)['cc_energies'] == 10 * (n_steps + 1)
+
+
+@pytest.mark.parametrize(('methods', 'is_said'), [(['MP2', 'CCSD'], True), (['HF', 'CCSD'], False)])
+def test_plan_says_that_mp2_lacks_the_finite_size_correction_that_ccsd_has(plan_of, methods, is_said):
+    engine = {'name': 'vasp+cc4s', 'potential_mapping': {'C': 'C_GW'}}
+    _, what = plan_of(methods=methods, cc_energies={'engine': engine, 'selection': RANDOM})['cc_energies']
+    assert ('a comparison of MP2 with them is not free of that' in what) == is_said
 
 
 def test_dynamics_by_vasp_is_counted_in_segments(jobs_of):

@@ -93,9 +93,14 @@ def test_settings_of_cc4s_that_are_missing(campaign):
     refused(lambda: changed(builder, cc4s=None), '`cc4s` must have a value')
 
 
-def test_more_points_at_a_time_than_a_worker_holds(campaign):
-    builder = campaign.builder(helium(1), batch_size=20, max_concurrent=5)
-    refused(lambda: builder, r'is 100 points at a time, up to 410 processes: a daemon worker holds 200')
+@pytest.mark.parametrize(('engine', 'n_points', 'n_processes'), [('pyscf+cc4s', 100, 210), ('vasp+cc4s', 50, 210)])
+def test_more_points_at_a_time_than_a_worker_holds(campaign, engine, n_points, n_processes):
+    """By VASP a point is at most a parent, the parent of its integrals and two jobs; by PySCF a parent and a job."""
+    builder = campaign.builder(helium(1), engine, batch_size=n_points // 5, max_concurrent=5)
+    refused(
+        lambda: builder,
+        rf'is {n_points} points at a time, up to {n_processes} processes: a daemon worker holds 200',
+    )
 
 
 def test_budget_of_nothing(campaign):

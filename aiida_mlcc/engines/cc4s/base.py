@@ -102,7 +102,6 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
                 cls.inspect_process,
             ),
             cls.results,
-            cls.remove_amplitudes,
         )
         spec.exit_code(310, 'ERROR_JOB_FAILED', message='{reason}')
         spec.exit_code(400, 'ERROR_OUT_OF_WALLTIME', message='{reason} {advice}')
@@ -142,7 +141,8 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
                 parameters.pop(name, None)
         if restart:
             parameters[RESTART] = restart
-        self.ctx.inputs.parameters = orm.Dict(parameters)
+        if self.ctx.inputs.parameters.get_dict() != parameters:
+            self.ctx.inputs.parameters = orm.Dict(parameters)
         metadata = self.ctx.inputs.setdefault('metadata', AttributeDict())
         if stretch is not None:
             # What a job leaves lies on the computer, and need not lie there any more for one of another day.
@@ -154,6 +154,10 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
 
     def inspect_process(self) -> ExitCode | None:
         """Inspect the job, and do not let energies go where it was the last and no handler has kept them."""
+        job = self.ctx.children[-1]
+        if job.is_finished_ok and not summary_of(job).get('amplitudes_written'):
+            self.ctx.is_finished = True
+            return None
         exit_code = super().inspect_process()
         if exit_code in [self.exit_codes[name] for name in _ENDED_BY_AIIDA]:
             self.keep_what_there_is()
@@ -311,6 +315,12 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
     def forget_checkpoint(self) -> None:
         """Start (T) anew: a checkpoint is of one algorithm on one number of ranks."""
         self.ctx.triples_percent, self.ctx.triples_iterations = 0, 0
+
+    def results(self) -> ExitCode | None:
+        """Return the outputs of the last job, and remove the amplitudes."""
+        exit_code = super().results()
+        self.remove_amplitudes()
+        return exit_code
 
     def remove_amplitudes(self) -> None:
         """Remove the last amplitudes, which are large; those before went when they were written."""

@@ -1,39 +1,49 @@
-"""Cc4sBatchWorkChain: the energies of a batch of snapshots with Cc4s, from integrals by PySCF or VASP."""
+"""Cc4sBatchWorkChain: the energies of a batch of snapshots with Cc4s, from integrals by PySCF."""
 
 from __future__ import annotations
 
 from aiida import orm
-from aiida.engine import ExitCode, ToContext, WorkChain, if_
+from aiida.engine import ExitCode, ToContext, WorkChain, if_, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
+from aiida_mlcc.calculations.cc4s_input import with_defaults
+from aiida_mlcc.calculations.functions.label_point import label_point
 from aiida_mlcc.calculations.functions.merge_labels import merge_labels
 from aiida_mlcc.calculations.integrals import IntegralsCalculation
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.cc4s.point import Cc4sPointWorkChain, reason_of, remove
+from aiida_mlcc.engines.cc4s.base import Cc4sBaseWorkChain
+from aiida_mlcc.engines.cc4s.point import (
+    cc4s_inputs,
+    energies_of,
+    no_energy,
+    points_ports,
+    reason_of,
+    remove,
+)
 from aiida_mlcc.engines.cc4s.ports import integrals_port
-from aiida_mlcc.engines.cc4s.settings import has_integrals_of_vasp, integral_settings
+from aiida_mlcc.engines.cc4s.settings import cc4s_parameters, integral_settings, label_source
 from aiida_mlcc.jobs.restart import IntegralsRestartWorkChain
+from aiida_mlcc.jobs.rolling import RollingMixin
 
 
-class Cc4sBatchWorkChain(WorkChain):
-    """PySCF makes the integrals of all snapshots in one job, VASP those of each on its own; Cc4s takes one each."""
+class Cc4sBatchWorkChain(RollingMixin, WorkChain):
+    """PySCF makes the integrals of all snapshots in one job; Cc4s takes one each, and its label is stored at once."""
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
-        spec.expose_inputs(Cc4sPointWorkChain, exclude=('frame', 'tensors', 'integrals'))
+        points_ports(spec)
         integrals_port(spec)
         spec.output('labelled', valid_type=SnapshotsData, required=False, help='The batch with the energies there are.')
         spec.output('failures', valid_type=orm.Dict, help='Which snapshots failed, and why.')
         spec.outline(
-            cls.begin,
-            if_(cls.takes_integrals_of_pyscf)(
-                cls.make_integrals,
-                cls.take_integrals,
+            cls.make_integrals,
+            cls.take_integrals,
+            cls.run_cc4s,
+            while_(cls.points_left)(
+                cls.label_points,
             ),
-            cls.run_points,
-            cls.collect_points,
             if_(cls.may_clean)(
                 cls.remove_tensors,
             ),
@@ -41,17 +51,10 @@ class Cc4sBatchWorkChain(WorkChain):
         )
         spec.exit_code(310, 'ERROR_NOTHING_LABELLED', message='No snapshot was labelled. The first reason: {reason}')
 
-    def begin(self) -> None:
-        """Ask for all snapshots."""
-        self.ctx.frames = list(range(self.inputs.snapshots.n_frames))
-        self.ctx.failed, self.ctx.labelled, self.ctx.integrals = [], {}, None
-
-    def takes_integrals_of_pyscf(self) -> bool:
-        """Tell whether one job makes the integrals of all."""
-        return not has_integrals_of_vasp(self.inputs.engine)
-
     def make_integrals(self) -> ToContext:
         """Run Hartree–Fock of all snapshots, and write the integrals over its orbitals."""
+        self.ctx.frames = list(range(self.inputs.snapshots.n_frames))
+        self.ctx.failed, self.ctx.labelled = [], {}
         job = self.exposed_inputs(IntegralsCalculation, 'integrals')
         engine = orm.Dict(integral_settings(self.inputs.engine.get_dict()))
         job.update(snapshots=self.inputs.snapshots, engine=engine, label_hf=orm.Bool(False))
@@ -70,33 +73,61 @@ class Cc4sBatchWorkChain(WorkChain):
                 self.note_failure(frame, self.inputs.methods, reasons.get(frame, reason_of(self.ctx.integrals)))
         self.ctx.frames = [frame for frame in self.ctx.frames if str(frame) in written]
 
-    def run_points(self) -> ToContext:
-        """Run Cc4s on each snapshot."""
+    def run_cc4s(self) -> ToContext | None:
+        """Run on each snapshot the cheapest calculation that gives all methods, where any needs Cc4s."""
+        engine = self.inputs.engine.get_dict()
+        # The same nodes for all points: each node costs a worker's time.
+        self.ctx.source = orm.Dict(label_source(engine)).store()
+        self.ctx.science = science_hash(label_point).store()
+        self.ctx.running = {}
+        if not (asked := cc4s_parameters(engine, self.inputs.methods.get_list())):
+            for frame in self.ctx.frames:
+                self.label(frame, None)
+            return None
+        parameters, outputs = orm.Dict(with_defaults(asked)).store(), self.ctx.integrals.outputs
         points = {}
         for frame in self.ctx.frames:
-            inputs = self.exposed_inputs(Cc4sPointWorkChain)
-            inputs.update(frame=orm.Int(frame), metadata={'call_link_label': f'point_{frame:03d}'})
-            if self.ctx.integrals is not None:
-                outputs = self.ctx.integrals.outputs
-                inputs.update(tensors=outputs.remote_folder, integrals=outputs.tensors)
-            points[f'point_{frame:03d}'] = self.submit(Cc4sPointWorkChain, **inputs)
+            name = f'cc4s_{frame:03d}'
+            job = {'parameters': parameters, 'tensors': outputs.remote_folder}
+            job['tensors_path'] = orm.Str(outputs.tensors[str(frame)]['folder'])
+            points[name] = self.submit(Cc4sBaseWorkChain, **cc4s_inputs(self, name, **job))
+            self.ctx.running[name] = [frame, points[name].pk]
         return ToContext(**points)
 
-    def collect_points(self) -> None:
-        """Keep every energy, and the reason for each that is missing."""
-        for frame in self.ctx.frames:
-            name = f'point_{frame:03d}'
-            node = self.ctx[name]
-            found: list[str] = []
-            if 'labelled' in node.outputs:
-                self.ctx.labelled[name] = node.outputs.labelled
-                found = node.outputs.labelled.methods
-            if missing := [method for method in self.inputs.methods if method not in found]:
-                self.note_failure(frame, missing, reason_of(node))
+    def points_left(self) -> bool:
+        """Tell whether Cc4s runs on a snapshot."""
+        return bool(self.ctx.running)
+
+    def label_points(self) -> ToContext:
+        """Store the energies of each point that ended, and wait for the next one."""
+        for name, (frame, _) in list(self.ctx.running.items()):
+            if isinstance(self.ctx[name], orm.ProcessNode):
+                del self.ctx.running[name]
+                self.label(frame, self.ctx[name])
+        return ToContext(**{name: orm.load_node(pk) for name, (_, pk) in self.ctx.running.items()})
+
+    def label(self, frame: int, point: orm.WorkChainNode | None) -> None:
+        """Store the energies of a snapshot as labels, and the reason for each that is missing."""
+        name = f'point_{frame:03d}'
+        labelled = label_point(
+            self.inputs.snapshots,
+            orm.Int(frame),
+            self.inputs.methods,
+            self.ctx.source,
+            self.ctx.science,
+            integrals=self.ctx.integrals.outputs.tensors,
+            **({} if point is None else energies_of(point)),
+            metadata={'call_link_label': f'label_{frame:03d}'},
+        )
+        if labelled.methods:
+            self.ctx.labelled[name] = labelled
+        if missing := [method for method in self.inputs.methods if method not in labelled.methods]:
+            failed = point is not None and not point.is_finished_ok
+            self.note_failure(frame, missing, reason_of(point) if failed else no_energy(missing[0]))
 
     def may_clean(self) -> bool:
         """Tell whether PySCF's tensors may go: they are cheap to make again, so also where an energy is missing."""
-        return self.ctx.integrals is not None and self.inputs.clean_tensors.value
+        return self.inputs.clean_tensors.value
 
     def remove_tensors(self) -> None:
         """Empty the folders of the tensors: those of an earlier job are the same files under another name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from math import ceil, pi, sqrt
-from typing import Any
+from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -19,7 +19,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines import pyscf
 from aiida_mlcc.engines.cc4s.batch import Cc4sBatchWorkChain
 from aiida_mlcc.engines.cc4s.point import Cc4sPointWorkChain
-from aiida_mlcc.engines.cc4s.ports import cc4s_ports, clean_tensors_port, integrals_port
+from aiida_mlcc.engines.cc4s.ports import cc4s_ports, chain_of_vasp_ports, clean_tensors_port, integrals_port
 from aiida_mlcc.engines.cc4s.settings import (
     BASIS_SET_CORRECTION,
     CC4S,
@@ -34,10 +34,17 @@ from aiida_mlcc.engines.cc4s.settings import (
 from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, LabelMaker, Step
 from aiida_mlcc.engines.pyscf_cost import orbital_numbers
 from aiida_mlcc.engines.vasp import engine as vasp
+from aiida_mlcc.engines.vasp.finished import (
+    FINISHED_STEPS,
+    find_finished_steps,
+    fitting,
+    refuse_finished_steps,
+)
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH
-from aiida_mlcc.engines.vasp.integrals import own_mesh, refuse_chain
+from aiida_mlcc.engines.vasp.integrals import refuse_chain
 from aiida_mlcc.engines.vasp.jobs import vasp_inputs
 from aiida_mlcc.engines.vasp.settings import n_electrons
+from aiida_mlcc.engines.vasp.steps import own_mesh
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
 from aiida_mlcc.runtime.pyscf_settings import NATURAL_ORBITALS
 
@@ -49,9 +56,8 @@ _SECONDS_OF_DRY_RUN = 600
 _OWN_OPTIONS = ('parser_name', 'input_filename', 'output_filename', 'max_memory_kb')
 """Options of a job of Cc4s that are not those of its dry run."""
 
-_PROCESSES_PER_POINT = 4
 _PROCESSES_ABOVE = 5
-"""A point, the chain of its integrals and two jobs, at most; and what waits for all points together."""
+"""What waits for all points together."""
 
 
 def _input_of_point(_: orm.CalcFunctionNode, inputs: Mapping[str, Any], method: str, frame: int) -> str:
@@ -64,12 +70,15 @@ class Cc4sEngine(CorrelationEngine):
     """A snapshot a job of Cc4s; the integrals of a batch before, in one job or each on its own."""
 
     label_makers = (LabelMaker('aiida.calculations:mlcc.label_point', _input_of_point),)
+    processes_per_point: ClassVar[int]
+    """How many processes of a point wait or run at a time, at most, its jobs included."""
 
     def declare_ports(self, spec: WorkChainSpec) -> None:
         """Declare `cc4s`, the places of the integrals and `clean_tensors`."""
         if 'cc4s' in spec.inputs:
             return
         cc4s_ports(spec, required=False)
+        chain_of_vasp_ports(spec, required=False)
         integrals_port(spec)
         clean_tensors_port(spec)
 
@@ -104,7 +113,7 @@ class Cc4sEngine(CorrelationEngine):
                 f'`{maker}.code` runs on {before.label} and `cc4s.code` on {code.computer.label}: the integrals stay '
                 'where they are made, so take codes of one computer'
             )
-        return _refuse_deadlock(inputs)
+        return _refuse_deadlock(inputs, self.processes_per_point)
 
     @abstractmethod
     def refuse_integrals(self, inputs: Inputs) -> str | None:
@@ -150,7 +159,10 @@ class Cc4sEngine(CorrelationEngine):
         """Say that MP2 has no finite-size correction, where CCSD has one."""
         if FINITE_SIZE_CORRECTION not in settings[CC4S]:
             return None
-        return 'corrected for the finite size of the cell in CCSD, not in MP2'
+        return (
+            'CCSD and CCSD(T) are corrected for the finite size of the cell, MP2 is not: a comparison of MP2 with them '
+            'is not free of that'
+        )
 
     def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> dict[str, Any] | None:
         """Return how large the integrals of a point are; None where only making them would tell."""
@@ -158,7 +170,7 @@ class Cc4sEngine(CorrelationEngine):
 
     def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
         """Return what labels a batch."""
-        names = ('engine', 'vasp', 'cc4s', 'integrals', 'clean_tensors')
+        names = ('engine', 'cc4s', 'integrals', 'clean_tensors')
         given = {name: inputs[name] for name in names if name in inputs}
         return Cc4sBatchWorkChain, {**given, 'snapshots': snapshots, 'methods': methods}
 
@@ -181,6 +193,7 @@ class Cc4sWithPyscf(Cc4sEngine):
     settings = PyscfCc4s
     programs = {**pyscf.CITE, **CITE}
     places = ('integrals', 'cc4s')
+    processes_per_point = 2  # Cc4s from start to end, and its job
     setting_of_cores = pyscf.CORRELATION.setting_of_cores
 
     def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
@@ -225,6 +238,7 @@ class Cc4sWithVasp(Cc4sEngine):
     settings = VaspCc4s
     programs = {**vasp.CITE, **CITE}
     places = ('vasp', 'cc4s')
+    processes_per_point = 4  # the point, the steps of VASP, and a job at Γ and one on the k-mesh
     setting_of_cores = vasp.FORCES.setting_of_cores
     shares_jobs = False
 
@@ -232,7 +246,14 @@ class Cc4sWithVasp(Cc4sEngine):
         """Return what labels the one snapshot of a batch."""
         names = ('engine', 'vasp', 'cc4s', 'clean_tensors')
         given = {name: inputs[name] for name in names if name in inputs}
+        if finished := fitting(snapshots, 0, inputs.get(FINISHED_STEPS) or {}):
+            given[FINISHED_STEPS] = finished
         return Cc4sPointWorkChain, {**given, 'snapshots': snapshots, 'frame': orm.Int(0), 'methods': methods}
+
+    def find_finished(self, settings: Mapping[str, Any], snapshots: SnapshotsData) -> dict[str, dict[str, Any]]:
+        """Return the folders of the steps of VASP that are finished."""
+        found = find_finished_steps(snapshots, integral_settings(settings))
+        return {FINISHED_STEPS: dict(found)} if found else {}
 
     def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
         """Return `vasp` with its code."""
@@ -240,7 +261,9 @@ class Cc4sWithVasp(Cc4sEngine):
 
     def refuse_integrals(self, inputs: Inputs) -> str | None:
         """Refuse what the steps of VASP cannot do."""
-        return refuse_chain(inputs['snapshots'], integral_settings(inputs['engine'].get_dict()), inputs['vasp'])
+        settings = integral_settings(inputs['engine'].get_dict())
+        reason = refuse_chain(inputs['snapshots'], settings, inputs['vasp'])
+        return reason or refuse_finished_steps(inputs['snapshots'], settings, inputs)
 
     def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> dict[str, Any]:
         """Return the numbers of orbitals and of plane waves, of which VASP writes at most as many field variables."""
@@ -281,14 +304,14 @@ def _ranks_of(resources: Mapping[str, Any], computer: orm.Computer) -> int:
     return int(resources.get('num_machines', 1) * each)
 
 
-def _refuse_deadlock(inputs: Mapping[str, Any]) -> str | None:
+def _refuse_deadlock(inputs: Mapping[str, Any], processes_per_point: int) -> str | None:
     """Refuse more points at a time than a daemon worker has places for: all would wait for a place for their jobs."""
     from aiida.manage.configuration import get_config_option
 
     slots = get_config_option('daemon.worker_process_slots')
     n_batches = inputs['max_concurrent'].value
     n_points = n_batches * inputs['batch_size'].value
-    if (n_processes := n_points * _PROCESSES_PER_POINT + n_batches + _PROCESSES_ABOVE) <= slots:
+    if (n_processes := n_points * processes_per_point + n_batches + _PROCESSES_ABOVE) <= slots:
         return None
     return (
         f'`batch_size` times `max_concurrent` is {n_points} points at a time, up to {n_processes} processes: a daemon '

@@ -1,7 +1,8 @@
-"""Cc4sPointWorkChain: the energies of one snapshot with Cc4s, stored as soon as they are there."""
+"""Cc4sPointWorkChain: the energies of one snapshot with VASP and Cc4s, stored as soon as they are there."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
@@ -15,32 +16,26 @@ from aiida_mlcc.calculations.functions.label_point import label_point
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.cc4s.base import Cc4sBaseWorkChain
-from aiida_mlcc.engines.cc4s.ports import cc4s_ports, clean_tensors_port
+from aiida_mlcc.engines.cc4s.ports import cc4s_ports, chain_of_vasp_ports, clean_tensors_port
 from aiida_mlcc.engines.cc4s.settings import cc4s_parameters, integral_settings, label_source
 from aiida_mlcc.engines.table import refuse_correlation_engine
+from aiida_mlcc.engines.vasp.finished import FINISHED_STEPS
 from aiida_mlcc.engines.vasp.integrals import VaspIntegralsWorkChain
 
 
 class Cc4sPointWorkChain(WorkChain):
-    """Integrals by VASP, unless PySCF's are given; Cc4s; and a label of each method whose energy there is."""
+    """Integrals by VASP, Cc4s, and a label of each method whose energy there is."""
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
-        spec.input('snapshots', valid_type=SnapshotsData)
+        points_ports(spec)
+        chain_of_vasp_ports(spec)
         spec.input('frame', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Which of the snapshots.')
-        spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_methods)
-        spec.input('engine', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=refuse_correlation_engine)
-        spec.input('tensors', valid_type=orm.RemoteData, required=False, help='Where PySCF left its integrals.')
-        spec.input('integrals', valid_type=orm.Dict, required=False, help='What PySCF says of them, by frame.')
-        cc4s_ports(spec)
-        clean_tensors_port(spec)
         spec.output('labelled', valid_type=SnapshotsData, required=False, help='The snapshot with its energies.')
         spec.outline(
-            if_(cls.needs_integrals)(
-                cls.make_integrals,
-                cls.take_integrals,
-            ),
+            cls.make_integrals,
+            cls.take_integrals,
             if_(cls.goes_beyond_hartree_fock)(
                 cls.run_cc4s,
                 cls.take_energies,
@@ -54,19 +49,11 @@ class Cc4sPointWorkChain(WorkChain):
         spec.exit_code(310, 'ERROR_NO_INTEGRALS', message='{reason}')
         spec.exit_code(410, 'ERROR_ENERGIES_MISSING', message='{reason}')
 
-    def needs_integrals(self) -> bool:
-        """Tell whether the integrals are still to be made."""
-        self.ctx.parameters = cc4s_parameters(self.inputs.engine.get_dict(), self.inputs.methods.get_list())
-        self.ctx.parts = {name: self.inputs[name] for name in ('integrals',) if name in self.inputs}
-        self.ctx.reason = ''
-        self.ctx.tensors, self.ctx.path = self.inputs.get('tensors'), None
-        if self.ctx.tensors is not None:
-            self.ctx.path = self.inputs.integrals[str(self.inputs.frame.value)]['folder']
-        return self.ctx.tensors is None
-
     def make_integrals(self) -> ToContext:
         """Run the steps of VASP, from the density functional to the Coulomb vertex."""
-        inputs = {'vasp': self.inputs.vasp}
+        self.ctx.parameters = cc4s_parameters(self.inputs.engine.get_dict(), self.inputs.methods.get_list())
+        self.ctx.parts, self.ctx.reason = {}, ''
+        inputs = {name: self.inputs[name] for name in ('vasp', FINISHED_STEPS) if name in self.inputs}
         inputs.update(snapshots=self.inputs.snapshots, frame=self.inputs.frame)
         inputs['engine'] = orm.Dict(integral_settings(self.inputs.engine.get_dict()))
         inputs['tensors'] = orm.List(tensor_names(self.ctx.parameters)) if self.ctx.parameters else orm.List([])
@@ -90,21 +77,13 @@ class Cc4sPointWorkChain(WorkChain):
 
     def run_cc4s(self) -> ToContext:
         """Run the cheapest calculation that gives all methods."""
-        job = self.exposed_inputs(Cc4sCalculation, 'cc4s')
-        job.update(parameters=orm.Dict(self.ctx.parameters), tensors=self.ctx.tensors)
-        if self.ctx.path is not None:
-            job['tensors_path'] = orm.Str(self.ctx.path)
-        inputs = self.exposed_inputs(Cc4sBaseWorkChain, 'cc4s', agglomerate=False)
-        inputs[Cc4sBaseWorkChain.JOB] = job
-        inputs['metadata'] = {'call_link_label': 'cc4s'}
+        inputs = cc4s_inputs(self, 'cc4s', parameters=orm.Dict(self.ctx.parameters), tensors=self.ctx.tensors)
         return ToContext(cc4s=self.submit(Cc4sBaseWorkChain, **inputs))
 
     def take_energies(self) -> None:
         """Take the energies that there are, also where Cc4s did not come to its end."""
         node = self.ctx.cc4s
-        for name, output in (('energies', 'energies'), ('run', 'summary')):
-            if output in node.outputs:
-                self.ctx.parts[name] = node.outputs[output]
+        self.ctx.parts.update(energies_of(node))
         if not node.is_finished_ok:
             self.ctx.reason = reason_of(node)
 
@@ -124,8 +103,8 @@ class Cc4sPointWorkChain(WorkChain):
             self.out('labelled', labelled)
 
     def may_clean(self) -> bool:
-        """Tell whether tensors made here may go: where an energy is missing they are kept, for they are dear."""
-        return 'vasp' in self.ctx and self.inputs.clean_tensors.value and not self.ctx.missing
+        """Tell whether the tensors may go: where an energy is missing they are kept, for they are dear."""
+        return self.inputs.clean_tensors.value and not self.ctx.missing
 
     def remove_tensors(self) -> None:
         """Empty the folder of the tensors."""
@@ -135,8 +114,41 @@ class Cc4sPointWorkChain(WorkChain):
         """Say which energies there are not, and why."""
         if not self.ctx.missing:
             return None
-        reason = self.ctx.reason or f'Cc4s gave no energy from which {self.ctx.missing[0]} follows'
-        return self.exit_codes.ERROR_ENERGIES_MISSING.format(reason=reason)
+        return self.exit_codes.ERROR_ENERGIES_MISSING.format(reason=self.ctx.reason or no_energy(self.ctx.missing[0]))
+
+
+def points_ports(spec: WorkChainSpec) -> None:
+    """Declare what points are labelled by which methods, and where Cc4s runs."""
+    spec.input('snapshots', valid_type=SnapshotsData)
+    spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_methods)
+    spec.input('engine', valid_type=orm.Dict, serializer=orm.to_aiida_type, validator=refuse_correlation_engine)
+    cc4s_ports(spec)
+    clean_tensors_port(spec)
+
+
+def cc4s_inputs(workchain: WorkChain, label: str, **job: orm.Data) -> dict[str, Any]:
+    """Return the inputs of Cc4s, from start to end, of a WorkChain that has it in its namespace `cc4s`.
+
+    :param label: of the link to it.
+    :param job: inputs of its job that the namespace has not.
+    """
+    inputs: dict[str, Any] = workchain.exposed_inputs(Cc4sBaseWorkChain, 'cc4s', agglomerate=False)
+    inputs[Cc4sBaseWorkChain.JOB] = {**workchain.exposed_inputs(Cc4sCalculation, 'cc4s'), **job}
+    inputs['metadata'] = {'call_link_label': label}
+    return inputs
+
+
+def energies_of(node: orm.WorkChainNode) -> dict[str, orm.Data]:
+    """Return what Cc4s gave of a point, as inputs of :func:`label_point`: there may be energies where it failed."""
+    outputs: Mapping[str, orm.Data] = node.outputs
+    return {
+        name: outputs[output] for name, output in (('energies', 'energies'), ('run', 'summary')) if output in outputs
+    }
+
+
+def no_energy(method: str) -> str:
+    """Return why there is no energy of `method`, where Cc4s did not fail."""
+    return f'Cc4s gave no energy from which {method} follows'
 
 
 def reason_of(node: orm.ProcessNode) -> str:

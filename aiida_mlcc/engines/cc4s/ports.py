@@ -10,11 +10,12 @@ from aiida_mlcc.calculations.cc4s_dry_run import refuse_speed
 from aiida_mlcc.calculations.integrals import IntegralsCalculation
 from aiida_mlcc.engines.cc4s.base import Cc4sBaseWorkChain
 from aiida_mlcc.engines.runtime_jobs import OPTIONAL
-from aiida_mlcc.engines.vasp.jobs import vasp_ports
+from aiida_mlcc.engines.vasp.finished import finished_steps_port
+from aiida_mlcc.engines.vasp.jobs import chain_ports, vasp_ports
 
 
 def cc4s_ports(spec: WorkChainSpec, required: bool = True) -> None:
-    """Declare the namespaces `cc4s` and `vasp`, where Cc4s and what makes its integrals run."""
+    """Declare the namespace `cc4s`, where Cc4s runs."""
     filled = ('parameters', 'tensors', 'tensors_path', 'parent_folder', 'check_source')
     spec.expose_inputs(
         Cc4sBaseWorkChain,
@@ -31,9 +32,15 @@ def cc4s_ports(spec: WorkChainSpec, required: bool = True) -> None:
         validator=refuse_speed,
         help='Billions of operations that Cc4s makes a core and second, for the forecast of the cost; 10 by default.',
     )
-    if 'vasp' not in spec.inputs:
-        vasp_ports(spec, required=False)
     spec.inputs['cc4s'].required = required
+
+
+def chain_of_vasp_ports(spec: WorkChainSpec, required: bool = True) -> None:
+    """Declare `vasp`, where VASP makes integrals for Cc4s, and `finished_steps`."""
+    if 'vasp' not in spec.inputs:
+        vasp_ports(spec, required=required)
+    chain_ports(spec)
+    finished_steps_port(spec)
 
 
 def integrals_port(spec: WorkChainSpec) -> None:

@@ -13,7 +13,7 @@ from ase import Atoms
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, LabelMaker, SaidCost, Step
 from aiida_mlcc.engines.vasp.dynamics import VaspMdWorkChain, refuse_dynamics
-from aiida_mlcc.engines.vasp.jobs import PLACE, segment_port, vasp_inputs, vasp_ports
+from aiida_mlcc.engines.vasp.jobs import PLACE, segment_port, vasp_inputs, vasp_ports, without_chain
 from aiida_mlcc.engines.vasp.labels import VaspLabelsWorkChain
 from aiida_mlcc.engines.vasp.settings import (
     JOB_ONLY,
@@ -110,9 +110,17 @@ class VaspEngine(ForceEngine):
             return None
         return valence(list(symbols), settings)
 
+    def at_place(self, inputs: Inputs) -> dict[str, Any]:
+        """Return `vasp` without what is for the steps towards Cc4s alone."""
+        return without_chain(inputs[PLACE])
+
     def labels(self, inputs: Inputs, snapshots: SnapshotsData) -> Step:
         """Return the single points of all snapshots."""
-        return VaspLabelsWorkChain, {'snapshots': snapshots, 'engine': inputs['engine'], PLACE: inputs[PLACE]}
+        return VaspLabelsWorkChain, {
+            'snapshots': snapshots,
+            'engine': inputs['engine'],
+            PLACE: self.at_place(inputs),
+        }
 
     def dynamics(self, inputs: Inputs, start: SnapshotsData) -> Step:
         """Return the dynamics."""

@@ -29,6 +29,7 @@ MESH = ('mesh_dft', 'mesh_hartree_fock')
 """The Hartree–Fock energy on its own k-mesh."""
 
 STEPS = (*CHAIN, *MESH)
+SELF_CONSISTENT = ('dft', 'hartree_fock', *MESH)
 
 _ALL_ORBITALS = ('virtuals', 'pair_energies', 'natural_orbitals')
 _STEP_TAGS: dict[str, Tags] = {
@@ -47,6 +48,8 @@ _MOST_OCCUPIED, _MOST_ORBITALS_PER_OCCUPIED = 50, 20
 """Up to these sizes the Cc4s user manual takes ALGO=MP2 for the pair energies; beyond, the Laplace transform."""
 _WITHOUT_BAND_GROUPS = ('pair_energies', 'natural_orbitals')
 _BAND_GROUP_TAGS = ('NCORE', 'NPAR')
+PARALLEL_TAGS = ('NCORE', 'NPAR', 'KPAR', 'NSIM', 'LPLANE', 'LSCALAPACK', 'MAXMEM')
+"""Tags that spread the work and change no energy."""
 _KPOINT_TAGS = ('KPAR',)
 """At Γ there is no second k-point to spread."""
 
@@ -165,6 +168,22 @@ def chain_step(
     if step in _WITHOUT_BAND_GROUPS:
         tags = {tag: value for tag, value in tags.items() if tag not in _BAND_GROUP_TAGS}
     return tags
+
+
+_OF_NO_ENERGY = ('NELM', 'ISTART', 'ISYM', 'SYMPREC', 'TIME', 'LWAVE', 'LCHARG', *PARALLEL_TAGS)
+"""Tags in which a step that is done and one that is asked for may differ."""
+
+
+def other_tag(step: str, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """Return the first tag on which the energies depend and that differs: its name and both values, or None.
+
+    How a self-consistent step converged does not count, nor how the work was spread.
+    """
+    uncounted = {*_OF_NO_ENERGY, *(('ALGO',) if step in SELF_CONSISTENT else ())}
+    names = [name for name in {**ours, **theirs} if name not in uncounted]
+    return next(
+        ((name, theirs.get(name), ours.get(name)) for name in names if theirs.get(name) != ours.get(name)), None
+    )
 
 
 def _is_large(n_occupied: int, n_all_orbitals: int) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
+from aiida_mlcc.engines.vasp.incar import STEPS
 from aiida_mlcc.engines.vasp.settings import potentials, refuse_code
 from aiida_mlcc.jobs.inputs import Options, merge, refuse_count
 from aiida_mlcc.parsers.parse_raw.vasprun import VaspRun, parse_vasprun
@@ -37,6 +38,48 @@ def vasp_ports(spec: WorkChainSpec, required: bool = True) -> None:
         serializer=orm.to_aiida_type,
         help='Scheduler options of each job, as in ``metadata.options``.',
     )
+
+
+_OF_CHAIN = ('step_options', 'max_wallclock_seconds', 'max_machines')
+
+
+def chain_ports(spec: WorkChainSpec) -> None:
+    """Declare what `vasp` holds besides for the steps towards Cc4s."""
+    spec.input(
+        'vasp.step_options',
+        valid_type=orm.Dict,
+        required=False,
+        serializer=orm.to_aiida_type,
+        validator=_refuse_step_options,
+        help=f'Step → scheduler options of its job, laid over `options`. The steps: {", ".join(STEPS)}.',
+    )
+    limits = {
+        'max_wallclock_seconds': 'How far the wall time of a step that ran out of it may be raised; by default not.',
+        'max_machines': 'How many machines a step that ran out of memory may be given; by default those it has.',
+    }
+    for name, text in limits.items():
+        spec.input(
+            f'vasp.{name}',
+            valid_type=orm.Int,
+            required=False,
+            serializer=orm.to_aiida_type,
+            validator=refuse_count,
+            help=text,
+        )
+
+
+def without_chain(vasp: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of the inputs in `vasp` those of any job of VASP."""
+    return {name: value for name, value in vasp.items() if name not in _OF_CHAIN}
+
+
+def _refuse_step_options(node: orm.Dict, _: Any) -> str | None:
+    for step, options in node.get_dict().items():
+        if step not in STEPS:
+            return f'there is no step `{step}`: choose from {", ".join(STEPS)}'
+        if not isinstance(options, Mapping):
+            return f'the options of the step `{step}` are {options!r}: give a mapping, as in ``metadata.options``'
+    return None
 
 
 def vasp_inputs(inputs: Mapping[str, Any], code: orm.AbstractCode | None, options: Options) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_mlcc.engines.vasp.incar import RESERVED_TAGS, STEPS
+from aiida_mlcc.engines.vasp.incar import PARALLEL_TAGS, RESERVED_TAGS, STEPS
 from aiida_mlcc.parsers.parse_raw.vasprun import ENERGIES
 from aiida_mlcc.science.methods import DFT_METHODS
 from aiida_mlcc.science.settings import Settings, setting, three_counts
@@ -123,8 +123,6 @@ class VaspIntegrals(VaspSettings):
 
 JOB_ONLY = ('nelm', 'algo')
 """Settings on which no energy depends."""
-
-_PARALLEL_TAGS = ('NCORE', 'NPAR', 'KPAR', 'NSIM', 'LPLANE', 'LSCALAPACK', 'MAXMEM')
 
 
 def refuse_code(code: orm.AbstractCode, _: Any = None) -> str | None:
@@ -259,5 +257,5 @@ def tags_that_count(incar: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tags of `incar` in capitals, without those that only spread the work; steps keep their names."""
     own = {step: tags_that_count(tags) for step, tags in incar.items() if isinstance(tags, Mapping)}
     tags = {str(tag).upper(): value for tag, value in incar.items() if tag not in own}
-    counted = {tag: value for tag, value in tags.items() if tag not in _PARALLEL_TAGS}
+    counted = {tag: value for tag, value in tags.items() if tag not in PARALLEL_TAGS}
     return {**counted, **{step: tags for step, tags in own.items() if tags}}

@@ -19,15 +19,8 @@ from aiida_mlcc.parsers.parse_raw.cc4s import (
     parse_stdout,
     unit_of,
 )
+from aiida_mlcc.parsers.parse_raw.scheduler import OUT_OF_MEMORY, OUT_OF_TIME
 
-_OUT_OF_TIME = re.compile(
-    r'DUE TO TIME LIMIT|walltime \d+ exceeded limit|job killed: walltime|TERM_RUNLIMIT|exceeded .*wall.?time',
-    re.IGNORECASE,
-)
-_OUT_OF_MEMORY = re.compile(
-    r'std::bad_alloc|oom[-_ ]kill|out of memory|cannot allocate memory|exceeded .*memory limit|TERM_MEMLIMIT',
-    re.IGNORECASE,
-)
 _CHECKPOINT = re.compile(r'^Iteration: *(\d+)', re.MULTILINE)
 _KILLED_BY = (2, 9, 15, 24)
 """Signals that come from outside: interrupt, kill, terminate, CPU time."""
@@ -148,7 +141,7 @@ def _bad_tensors(run: RecordedRun) -> tuple[str, str] | None:
 def _nothing(run: RecordedRun) -> tuple[str, str] | None:
     if run.output or run.stdout['is_cc4s']:
         return None
-    if _OUT_OF_TIME.search(run.other_text) or _OUT_OF_MEMORY.search(run.other_text):
+    if OUT_OF_TIME.search(run.other_text) or OUT_OF_MEMORY.search(run.other_text):
         return None
     said = _last_line(run.stdout_text + '\n' + run.other_text)
     if run.check is None:
@@ -203,9 +196,9 @@ def _ended_early(run: RecordedRun, scheduler: str | None) -> tuple[str, str]:
     text = f'{run.other_text}\n{run.stdout_text}'
     where = f'in step {run.last_step}' if run.last_step else 'before its first step'
     kept = _names_of(run.energies())
-    if scheduler == 'memory' or _OUT_OF_MEMORY.search(text):
+    if scheduler == 'memory' or OUT_OF_MEMORY.search(text):
         return 'ERROR_OUT_OF_MEMORY', f'Out of memory {where}; {kept}.'
-    if scheduler == 'time' or _OUT_OF_TIME.search(text):
+    if scheduler == 'time' or OUT_OF_TIME.search(text):
         return 'ERROR_OUT_OF_WALLTIME', f'Out of time {where}; {kept}.'
     signal = run.stdout.get('signal') or parse_stdout(run.other_text).get('signal')
     if scheduler is None and signal is not None and signal not in _KILLED_BY:

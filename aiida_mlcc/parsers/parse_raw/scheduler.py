@@ -6,6 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+OUT_OF_TIME = re.compile(
+    r'DUE TO TIME LIMIT|walltime \d+ exceeded limit|job killed: walltime|TERM_RUNLIMIT|exceeded .*wall.?time',
+    re.IGNORECASE,
+)
+"""What Slurm, PBS and LSF write where a job ran out of its wall time."""
+OUT_OF_MEMORY = re.compile(
+    r'std::bad_alloc|oom[-_ ]kill|out of memory|cannot allocate memory|exceeded .*memory limit|TERM_MEMLIMIT',
+    re.IGNORECASE,
+)
+"""What they, the kernel and programs write where there was not memory enough."""
+
 UNKNOWN = 'killed, out of memory, disk full?'
 
 _OF_STATES = {
