@@ -47,7 +47,7 @@ def _with_what_is_known(original: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(original)
     def __init__(self: Any, cell: Any, *args: Any, **kwargs: Any) -> None:
-        # Arrays, of atoms that are no symmetry of the cell, are compared by what they hold.
+        # Arrays, of atoms that are not a symmetry of the cell, are compared by what they hold.
         settings = [value.tobytes() if isinstance(value, np.ndarray) else value for value in (*args, *kwargs.values())]
         arrays = (cell.cell, cell.scaled_positions, cell.magnetic_moments)
         content = (tuple(None if array is None else array.tobytes() for array in arrays), tuple(cell.symbols))

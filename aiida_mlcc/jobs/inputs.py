@@ -20,7 +20,7 @@ def job_inputs(inputs: Mapping[str, Any], code: orm.AbstractCode, options: Optio
 
 
 def refuse_structure(node: orm.StructureData, _: Any) -> str | None:
-    """Refuse what is no crystal, and isotopes: a dynamics has the masses of the natural elements."""
+    """Refuse what is not a crystal, and isotopes: a dynamics has the masses of the natural elements."""
     if (reason := refuse_no_crystal(node, _)) is not None:
         return reason
     if special := isotopes(node.get_ase()):
@@ -33,7 +33,7 @@ def refuse_structure(node: orm.StructureData, _: Any) -> str | None:
 
 
 def refuse_no_crystal(node: orm.StructureData, _: Any) -> str | None:
-    """Refuse what is no crystal, or one in which atoms of an element differ in their mass."""
+    """Refuse what is not a crystal, or one in which atoms of an element differ in their mass."""
     if not all(node.pbc):
         return f'the structure is periodic in {sum(node.pbc)} directions: a crystal is in three'
     volume = np.linalg.det(np.array(node.cell))
@@ -52,7 +52,7 @@ def refuse_no_crystal(node: orm.StructureData, _: Any) -> str | None:
 
 
 def refuse_supercell_matrix(node: orm.List, _: Any) -> str | None:
-    """Refuse what is no supercell."""
+    """Refuse what is not a supercell."""
     try:
         expand_matrix(node.get_list())
     except (ValueError, TypeError) as error:
@@ -61,7 +61,7 @@ def refuse_supercell_matrix(node: orm.List, _: Any) -> str | None:
 
 
 def refuse_seeds(node: orm.List, _: Any) -> str | None:
-    """Refuse seeds that are no whole numbers, or one given twice."""
+    """Refuse seeds that are not whole numbers, or one given twice."""
     seeds = node.get_list()
     if not seeds:
         return 'no seed given: each seed is one member'

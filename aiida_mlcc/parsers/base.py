@@ -41,7 +41,7 @@ class RuntimeParser(Parser):
         return self.verdict(output) or reason
 
     def parse_results(self, folder: Path, output: Mapping[str, Any]) -> ExitCode | None:
-        """Turn the files in `folder` into output nodes; return an exit code where they are no success."""
+        """Turn the files in `folder` into output nodes; return an exit code where they are not a success."""
         raise TypeError(f'{type(self).__name__} does not say what its results are')
 
     def read_output(self) -> dict[str, Any] | None:

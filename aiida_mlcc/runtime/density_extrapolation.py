@@ -48,7 +48,7 @@ class DensityExtrapolation:
         self._projectors = [root @ density_matrix @ root / 2, *self._projectors[: MEMORY - 1]]
 
     def forget(self) -> None:
-        """Start anew: the next structure is no continuation of the last."""
+        """Start anew: the next structure does not continue the last."""
         self._projectors = []
 
     def state(self) -> dict[str, NDArray[Any]]:

@@ -103,7 +103,7 @@ def term_of(
 ) -> Term:
     """Return the network with these trained `parameters` (by name) as a term, in float64 throughout.
 
-    What is no parameter (Clebsch–Gordan coefficients, cutoffs, the scale) is taken from a network built in float64,
+    What is not a parameter (Clebsch–Gordan coefficients, cutoffs, the scale) is taken from a network built in float64,
     so that training in float32 costs no precision there. It is stored all the same: other versions of MACE may
     choose another basis of the coupled products, in which the weights would mean something else.
 

@@ -145,7 +145,7 @@ class MolecularDynamics:
     def _site_map(self) -> SiteMap | None:
         """Return which atom is which of the primitive cell, where that is given, before any step is taken.
 
-        :raises JobError: for a start that is no supercell of it.
+        :raises JobError: for a start that is not a supercell of it.
         """
         if self.job.input.get('primitive') is None:
             return None

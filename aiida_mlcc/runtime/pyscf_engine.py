@@ -19,7 +19,8 @@ from aiida_mlcc.runtime.pseudopotential_forces import trusted_integrals
 from aiida_mlcc.runtime.pyscf_settings import DFT_PRECISION, FUNCTIONALS, PyscfForces, PyscfSettings
 
 SMALLEST_GAP_EV = 0.1
-"""Below it a cell is taken for a metal: perturbation theory has no meaning there, and Γ alone is no sampling."""
+"""Below it a cell is taken for a metal: perturbation theory has no meaning there, and one k-point
+is not enough."""
 
 
 _SMALLEST_OVERLAP = 1e-9

@@ -169,7 +169,7 @@ class Trainer:
     def run_epoch(self) -> dict[str, float]:
         """Go through all frames once, validate, and return the line of the history.
 
-        :raises TrainingError: where the loss is no number any more.
+        :raises TrainingError: where the loss is not a number any more.
         """
         started = time.monotonic()
         if self.curvature is not None and self.tuned_from is None and self._part_is_over:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from aiida_mlcc.science.crystal import CrystalError, map_onto_crystal, to_phonopy
 
 LARGEST_VIOLATION = 0.2
-"""e per atom: more net charge than this, or a larger departure from symmetry, is no numerical noise."""
+"""e per atom: more net charge than this, or a larger departure from symmetry, is more than numerical noise."""
 
 
 LARGEST_DIELECTRIC_ASYMMETRY = 0.05

@@ -49,7 +49,7 @@ _REFINEMENTS = 8
 
 
 class CrystalError(ValueError):
-    """A structure that is no crystal, or another crystal than the one asked about."""
+    """A structure that is not a crystal, or another crystal than the one asked about."""
 
 
 @dataclass(frozen=True)

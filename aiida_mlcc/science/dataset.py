@@ -58,7 +58,7 @@ def read_dataset(
     :param tolerance: Å, as in :func:`~aiida_mlcc.science.pairing.pair_by_geometry`.
     :raises DatasetError: for a file that cannot be used, one of which no frame is in `base`, energies that are those of
         another method or in another unit, and a base whose energies contradict its forces.
-    :raises aiida_mlcc.science.crystal.CrystalError: where the frames are no supercells of `primitive`.
+    :raises aiida_mlcc.science.crystal.CrystalError: where the frames are not supercells of `primitive`.
     """
     for method in (base_method, *others):
         if (reason := refuse_name(method)) is not None:

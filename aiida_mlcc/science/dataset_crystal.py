@@ -57,7 +57,7 @@ def find_sites(snapshots: Snapshots, primitive: Atoms | None = None) -> Sites:
     standard errors of their mean are taken for equal. All atoms of a sublattice together say more than each of them: a
     sublattice that is off its symmetric place by three standard errors of its own stays where it is.
 
-    :raises CrystalError: where the frames are no supercells of `primitive`.
+    :raises CrystalError: where the frames are not supercells of `primitive`.
     """
     displacements = unwrap(snapshots.positions - snapshots.positions[0], snapshots.cells[0])
     mean = snapshots.atoms(0)
@@ -66,7 +66,7 @@ def find_sites(snapshots: Snapshots, primitive: Atoms | None = None) -> Sites:
         try:
             return _onto(primitive, mean)
         except CrystalError:
-            # The mean of two runs whose atoms sit on each other's sites is no crystal, though every frame is one.
+            # The mean of two runs whose atoms sit on each other's sites is not a crystal, though every frame is one.
             return _onto(primitive, snapshots.atoms(0))
     spread = float(np.sqrt(np.mean(np.sum((displacements - displacements.mean(axis=0)) ** 2, axis=2))))
     independent = max(1.0, snapshots.n_frames / _FRAMES_PER_INDEPENDENT)

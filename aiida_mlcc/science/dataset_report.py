@@ -76,7 +76,7 @@ def describe(
     """Return the report on `snapshots`, and the primitive cell of their crystal, None where none is found.
 
     :param primitive: the primitive cell, looked for where it is None.
-    :raises aiida_mlcc.science.crystal.CrystalError: where the frames are no supercells of `primitive`.
+    :raises aiida_mlcc.science.crystal.CrystalError: where the frames are not supercells of `primitive`.
     """
     accounts = {method: _with_near_miss(method, account) for method, account in (files or {}).items()}
     sites = find_sites(snapshots, primitive)

@@ -198,7 +198,7 @@ def _json_entry(atoms: Atoms, name: str) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float:
-    """NaN for what is no number: an empty ``energy=`` is read as text or as a flag."""
+    """NaN for what is not a number: an empty ``energy=`` is read as text or as a flag."""
     if isinstance(value, bool | np.bool_) or value is None:
         return np.nan
     try:

@@ -169,7 +169,7 @@ def compose_energy(method: str, contributions: Mapping[str, NDArray[np.float64]]
     basis-set and finite-size corrections where they are given (arXiv:2507.06929, Methods).
 
     :param contributions: name → energies in eV per cell, shape (n,) or scalars. Names as in :data:`CONTRIBUTIONS`.
-    :raises UnknownMethod: for a method that is no sum of wave-function contributions.
+    :raises UnknownMethod: for a method that is not a sum of wave-function contributions.
     :raises KeyError: naming the contribution that is missing.
     """
     if method not in CONTRIBUTIONS:

@@ -13,7 +13,7 @@ from aiida_mlcc.science.dispersion import at_gamma, three_acoustic
 def temperature_grid(start: float, stop: float, step: float) -> NDArray[np.float64]:
     """Return temperatures (K) from `start` to `stop`, both included where `step` leads there.
 
-    :raises ValueError: where that is no grid.
+    :raises ValueError: where that is not a grid.
     """
     if not (step > 0 and 0 <= start <= stop):
         raise ValueError(f'no temperatures from {start:g} to {stop:g} K in steps of {step:g} K')

@@ -277,7 +277,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         return None
 
     def collect_member(self, geometry: str, name: str, evaluated: orm.Data) -> dict[str, str]:
-        """Keep the forces of a member or an alternative at each volume; return why those at rest are no use."""
+        """Keep the forces of a member or an alternative at each volume; return why those at rest are of no use."""
         polar = {'nac': self.ctx.nac} if 'nac' in self.ctx else {}
         if 'force_fields' in self.inputs:
             polar['force_field'] = self.inputs.force_fields.get(name) or alternatives_of(self.inputs)[name]

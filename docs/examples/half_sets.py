@@ -206,7 +206,7 @@ def _functional(
 def _rescaling(
     half: Half, method: str, base_energies: NDArray[np.float64], difference: NDArray[np.float64]
 ) -> dict[str, Any]:
-    """Return the errors of Δ = s·E_DFT + constant, which is no force field but what every Δ has to beat."""
+    """Return the errors of Δ = s·E_DFT + constant, which is not a force field but what every Δ has to beat."""
     deviations = base_energies - base_energies[half.train].mean()
     slope, constant = np.polyfit(deviations[half.train], difference[half.train], 1)
     errors = half.energy_rmse(slope * deviations + constant - difference)

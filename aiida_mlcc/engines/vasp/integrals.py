@@ -502,7 +502,7 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
         """Return what is in the folder of a job, None where that cannot be told."""
         try:
             found: list[str] = job.outputs.remote_folder.listdir()
-        except Exception as error:  # a connection that is down for a moment is no reason to lose the step
+        except Exception as error:  # a connection that is down for a moment does not lose the step
             self.report(f'the folder of `{job.label}` could not be looked at, going on: {error}')
             return None
         return found

@@ -217,7 +217,7 @@ def has_level_shift(output: Mapping[str, Any]) -> bool:
 def energies_in_output(output: Mapping[str, Any], shifted: bool = False) -> dict[str, float]:
     """Return the energies in ``cc4s.out.yaml``, each converted by the unit of its own step; Hartree.
 
-    What was built on amplitudes that did not converge is no energy and is left out. With a level shift, by which Cc4s
+    What was built on amplitudes that did not converge is left out. With a level shift, by which Cc4s
     divides from the first iteration on, the second-order energy is that of its own step alone.
     """
     energies: dict[str, float] = {}

@@ -60,7 +60,7 @@ def error_budget(
         )
         held = {}
         if training_snapshots is not None:
-            # Where the training cell is no supercell of this one, nothing is known of which wave vectors it holds.
+            # Where the training cell is not a supercell of this one, nothing is known of which wave vectors it holds.
             with suppress(CrystalError):
                 held = commensurate(points, unrelaxed, training_snapshots.get_ase(), phonon.symmetry.tolerance)
     except ValueError as error:
