@@ -50,8 +50,8 @@ FACTORS = (1.0, 0.6)
 """Of both amplitudes, beside the crystal at rest."""
 
 KE_CUTOFF = 1200.0
-"""Hartree. Exchange and correlation have twice as fine a mesh; with one mesh alone it takes 2500 and three times as long
-for energies of LiF that do not move with where the atoms lie."""
+"""Hartree. Exchange and correlation have twice as fine a mesh; with one mesh for all it takes 2500 and three times as
+long for energies of LiF that do not move with where the atoms lie."""
 
 CONVERGED = 1e-9
 """Hartree."""
