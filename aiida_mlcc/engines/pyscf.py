@@ -42,11 +42,11 @@ CITE = {
 _SOURCE_NAMES = {'name': 'engine', 'conv_tol': 'conv_tol_hartree', 'ke_cutoff': 'ke_cutoff_hartree'}
 _UNCOUNTED = ('max_memory_mb', 'max_cycle')
 
-AUXILIARY, XC_MESH = 'auxbasis', 'xc_mesh_factor'
-"""The settings of the density fitting, and of the mesh of density functionals. Labels from before there was a choice
+AUXILIARY, MESHES = 'auxbasis', ('xc_mesh_factor', 'ke_ratio')
+"""The settings of the density fitting, and of the meshes of density functionals. Labels from before there was a choice
 say nothing of them: they have null."""
 
-_OF_FUNCTIONALS = ('ke_cutoff', XC_MESH)
+_OF_FUNCTIONALS = ('ke_cutoff', *MESHES)
 
 
 def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,8 +56,7 @@ def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
         said['kpoints'] = sampling(said['kpoints']) or GAMMA
     if 'hf_kpoints' in said:
         said['hf_kpoints'] = sampling(said['hf_kpoints'])
-    if said.get(XC_MESH) is None:
-        said.pop(XC_MESH, None)
+    said = {name: value for name, value in said.items() if name not in MESHES or value is not None}
     return said if said.get(AUXILIARY) is None else {**said, **LEFT_OUT}
 
 
@@ -103,7 +102,7 @@ class PyscfForces(RuntimeForces):
         """Return what labels say of a setting, which some of them call by another name."""
         if name == 'kpoints':
             return None if source.get(name, GAMMA) == GAMMA else source[name]
-        if name == XC_MESH:
+        if name in MESHES:
             return source.get(name)
         renamed = _SOURCE_NAMES.get(name, name)
         return super().said(name, method, {name: source[renamed]} if renamed in source else {})

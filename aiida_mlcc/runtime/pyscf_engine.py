@@ -243,9 +243,17 @@ def density_functional(
     # One more cycle after convergence would cost as much as a whole step that starts from a good density.
     mean_field.conv_check = False
     mean_field = mean_field.multigrid_numint()
-    if isinstance(settings, PyscfForces) and settings.xc_mesh_factor is not None:
-        refine_exchange_correlation(mean_field._numint, cell.mesh, settings.xc_mesh_factor)
+    if isinstance(settings, PyscfForces):
+        _refine(mean_field._numint, settings)
     return _converge(mean_field, method, start, kpoints)
+
+
+def _refine(integrator: Any, settings: PyscfForces) -> None:
+    """Let the multigrid have the meshes of the settings, where they are finer than PySCF's."""
+    if settings.ke_ratio is not None:
+        integrator.ke_ratio = settings.ke_ratio
+    if settings.xc_mesh_factor is not None:
+        refine_exchange_correlation(integrator, integrator.cell.mesh, settings.xc_mesh_factor)
 
 
 def density_functional_forces(mean_field: Any) -> NDArray[np.float64]:

@@ -152,6 +152,14 @@ class PyscfForces(PyscfSettings):
         at_most=4,
         required=False,
     )
+    ke_ratio: float | None = setting(
+        'Ratio of the cutoffs of successive levels of the multigrid: a smaller one puts fewer Gaussian functions on a mesh '
+        "that is too coarse for them; null: PySCF's.",
+        default=2.0,
+        above=1,
+        at_most=3,
+        required=False,
+    )
     kpoints: list[int] | None = setting(
         'Γ-centred mesh of k-points of the supercell, for HF, and for energies of a density functional without forces; '
         'null: the Γ point.',
@@ -169,8 +177,9 @@ class PyscfForces(PyscfSettings):
         """Return the part of a source that the method decides."""
         if method not in FUNCTIONALS:
             return super().source_of_method(method)
-        finer = {} if self.xc_mesh_factor is None else {'xc_mesh_factor': self.xc_mesh_factor}
-        mesh = {'ke_cutoff_hartree': self.ke_cutoff, **finer, 'precision': DFT_PRECISION}
+        finer = {'xc_mesh_factor': self.xc_mesh_factor, 'ke_ratio': self.ke_ratio}
+        chosen = {name: value for name, value in finer.items() if value is not None}
+        mesh = {'ke_cutoff_hartree': self.ke_cutoff, **chosen, 'precision': DFT_PRECISION}
         return {**mesh, 'functional': FUNCTIONALS[method]}
 
 

@@ -55,12 +55,12 @@ def test_dft_forces_are_the_slope_of_the_energy(method: str) -> None:
     assert np.abs(forces.sum(axis=0)).max() < 1e-12
 
 
-def test_a_finer_mesh_of_exchange_and_correlation_makes_energies_smooth() -> None:
+def test_finer_meshes_make_energies_smooth() -> None:
     """Where fluorine lies between the points of the mesh changes the energy by a tenth of what it does without."""
     crystal = bulk('LiF', 'rocksalt', a=3.93)
 
-    def change(factor: int | None) -> float:
-        settings = PyscfForces.of({**ENGINE, 'method': 'LDA', 'ke_cutoff': 250.0, 'xc_mesh_factor': factor})
+    def change(**meshes: float) -> float:
+        settings = PyscfForces.of({**ENGINE, 'method': 'LDA', 'ke_cutoff': 250.0, **meshes})
         energies = []
         for shift in (0.0, 0.04):
             moved = crystal.copy()
@@ -68,7 +68,7 @@ def test_a_finer_mesh_of_exchange_and_correlation_makes_energies_smooth() -> Non
             energies.append(density_functional(moved, settings, 'LDA').e_tot * Hartree)
         return abs(energies[1] - energies[0])
 
-    assert change(2) < 0.1 * change(None)
+    assert change(xc_mesh_factor=2, ke_ratio=2.0) < 0.1 * change()
 
 
 @pytest.mark.nightly
@@ -249,11 +249,11 @@ def test_labels_of_another_mesh_of_exchange_and_correlation_are_not_mixed_with_t
 
 @pytest.mark.parametrize('factor', [None, 2])
 def test_hartree_fock_does_not_depend_on_a_mesh(factor: int | None) -> None:
-    given = {**PyscfForces.defaults(), 'method': 'HF', 'xc_mesh_factor': factor, 'ke_cutoff': 100.0}
+    given = {**PyscfForces.defaults(), 'method': 'HF', 'xc_mesh_factor': factor, 'ke_cutoff': 100.0, 'ke_ratio': 2.5}
     engine, source = force_engine(given), PyscfForces.of(given).source('HF')
     for other in (given, {**given, 'xc_mesh_factor': 3, 'ke_cutoff': 200.0}):
         assert engine.refuse_other_settings(other, engine.like('HF', source, other)) is None
-        assert not {'xc_mesh_factor', 'ke_cutoff_hartree'} & set(engine.source_of(other))
+        assert not {'xc_mesh_factor', 'ke_ratio', 'ke_cutoff_hartree'} & set(engine.source_of(other))
 
 
 def test_an_unknown_setting_is_named(tmp_path: Any) -> None:
