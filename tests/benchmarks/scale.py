@@ -6,8 +6,8 @@ seconds at half the size, and the ratio of the two times (2 where the cost is li
 
 - ``import``: a data set of 20,000 frames of 64 atoms with forces, from an extended XYZ file.
 - ``fit``: force constants of a base, fitted to the forces of 2000 frames of 64 atoms.
-- ``curves``: the harmonic curves of 5 members in a supercell of 512 atoms, with the force constants of each; at half the
-  size it is the cubic supercell next to 256 atoms, of 250.
+- ``curves``: the harmonic curves of 5 members in a supercell of 512 atoms, with their force constants; half of it is
+  the supercell of 250.
 - ``page``: the page of a run with 5 methods of 5 members; its size counts the energies that it names, and ``page_mb``
   is that of the file.
 - ``status``: a run with 200 points that wait for their jobs.

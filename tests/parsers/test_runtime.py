@@ -43,10 +43,26 @@ def test_a_truncated_result_is_unreadable_and_not_an_exception(verdict):
     assert code.status == EvaluateCalculation.exit_codes.ERROR_UNREADABLE_RESULT.status
 
 
-def test_a_killed_job_is_told_with_the_scheduler_s_reason(verdict, monkeypatch):
+CANCELLED = 'slurmstepd: error: *** JOB 7 ON c1 CANCELLED AT 2026-11-30T10:00:00 ***'
+OUT_OF_TIME = 'slurmstepd: error: *** JOB 7 ON c1 CANCELLED AT 2026-11-30T10:00:00 DUE TO TIME LIMIT ***'
+STOPPED = {'final': False, 'reason': 'signal'}
+"""Of a job that SIGTERM asked to stop: by ``scancel``, or at the end of its time."""
+
+
+@pytest.mark.parametrize(
+    ('output', 'lines', 'name', 'told'),
+    [
+        (None, CANCELLED, 'ERROR_INTERRUPTED', 'cancelled by hand, as scancel does'),
+        (STOPPED, CANCELLED, 'ERROR_INTERRUPTED', 'cancelled by hand, as scancel does'),
+        (STOPPED, '', 'ERROR_INTERRUPTED', 'stopped by SIGTERM'),
+        (None, OUT_OF_TIME, 'ERROR_OUT_OF_WALLTIME', 'Out of time after nothing'),
+        (STOPPED, OUT_OF_TIME, 'ERROR_OUT_OF_WALLTIME', 'Out of time after nothing'),
+    ],
+    ids=['killed', 'stopped', 'unknown', 'killed late', 'stopped late'],
+)
+def test_a_job_cut_short_is_told_with_the_scheduler_s_reason(verdict, monkeypatch, output, lines, name, told):
     """Slurm without accounting tells a cancelled job from one out of time on its standard error alone."""
-    lines = 'slurmstepd: error: *** JOB 7 ON c1 CANCELLED AT 2026-11-30T10:00:00 ***'
     monkeypatch.setattr(orm.CalcJobNode, 'get_scheduler_stderr', lambda self: lines)
-    code = verdict(None)
-    assert code.status == EvaluateCalculation.exit_codes.ERROR_INTERRUPTED.status
-    assert code.message == 'The job ended without its final marker (cancelled by hand, as scancel does) after nothing.'
+    code = verdict(output)
+    assert code.status == EvaluateCalculation.exit_codes[name].status
+    assert told in code.message
