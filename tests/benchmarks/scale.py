@@ -88,11 +88,13 @@ def fit_case(n_frames: int, folder: Path) -> Callable[[], dict[str, Any]]:
 def curves_case(n_atoms: int, folder: Path) -> Callable[[], dict[str, Any]]:
     """Calculate the curves of 5 members, from forces on the displaced atoms of a polar crystal."""
     from aiida import orm
-    from aiida_phonopy.data.phonopy import PhonopyData
     from aiida_phonopy.data.preprocess import PreProcessData
 
+    from aiida_mlcc.calculations.functions.phonon_from_forces import phonon_from_forces
+    from aiida_mlcc.calculations.runtime_source import science_hash
+    from aiida_mlcc.data.snapshots import SnapshotsData
     from aiida_mlcc.science.crystal import from_phonopy
-    from aiida_mlcc.science.force_field.kinds import models_of
+    from aiida_mlcc.science.force_field.evaluate import energies_and_forces
     from aiida_mlcc.science.phonon_settings import PhononSettings
     from tests.crystals import rocksalt, springs
     from tests.curve_sources import drawn, phonons
@@ -102,19 +104,18 @@ def curves_case(n_atoms: int, folder: Path) -> Callable[[], dict[str, Any]]:
     matrix = min(_cubic_supercells(), key=lambda found: abs(2 * round(abs(np.linalg.det(found))) - n_atoms))
     preprocess = PreProcessData(structure=primitive, supercell_matrix=matrix.tolist())
     preprocess.set_displacements(distance=0.01)
-    preprocess.store()
     phonon = preprocess.get_phonopy_instance()
-    cells = [from_phonopy(cell) for cell in phonon.supercells_with_displacements]
+    cells = Snapshots.from_atoms(
+        [from_phonopy(cell) for cell in (phonon.supercell, *phonon.supercells_with_displacements)]
+    )
+    charges = orm.ArrayData({'born_charges': np.array([np.eye(3), -np.eye(3)]), 'dielectric': 2.0 * np.eye(3)})
     members = {}
     for number in range(5):
-        (model,) = models_of(springs(rocksalt(), stiffness=3.0 + 0.05 * number).terms)
-        bound = model.bind(from_phonopy(phonon.supercell))
-        data = PhonopyData(preprocess_data=preprocess)
-        data.set_forces(np.array([bound.energy_forces(cell.positions)[1] for cell in cells]))
-        data.set_residual_forces(np.zeros((len(phonon.supercell), 3)))
-        data.set_array('born_charges', np.array([np.eye(3), -np.eye(3)]))
-        data.set_dielectric(2.0 * np.eye(3))
-        members[f'seed_{number}'] = data.store()
+        terms = springs(rocksalt(), stiffness=3.0 + 0.05 * number).terms
+        evaluated = SnapshotsData(cells.with_label('LDA', Label(*energies_and_forces(terms, cells))))
+        members[f'seed_{number}'] = phonon_from_forces(
+            preprocess, evaluated, orm.Int(0), science_hash(phonon_from_forces), nac=charges
+        )
     inputs = {'parameters': orm.Dict(PhononSettings.defaults()), 'force_fields': {}}
     source = phonons(inputs=inputs, primitive=primitive, volumes={'at_rest': members})
 
@@ -123,7 +124,7 @@ def curves_case(n_atoms: int, folder: Path) -> Callable[[], dict[str, Any]]:
         missing = [line for line in told if line.startswith('no ')]
         if missing:
             raise SystemExit('; '.join(missing))
-        return {'n_atoms': len(phonon.supercell), 'n_curves': sum(map(len, made.values()))}
+        return {'n_atoms': len(cells.symbols), 'n_curves': sum(map(len, made.values()))}
 
     return measure
 
