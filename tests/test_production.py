@@ -239,7 +239,7 @@ def test_status_gives_the_words_of_a_scheduler_that_refuses_a_job(site: Site) ->
 
 
 def test_processes_that_the_broker_has_lost_are_named_and_come_back_by_repair(site: Site) -> None:
-    pk = site.submit('md(100)', 'cpu', custom_scheduler_commands='#SBATCH --begin=now+90')
+    pk = site.submit('md(100)', 'cpu', custom_scheduler_commands='#SBATCH --begin=now+240')
     site.wait(pk, lambda state: state[2] and state[2][0][1] is not None)
     site.verdi('daemon', 'stop')
     assert 'The daemon is not running' in site.status(pk)
@@ -256,7 +256,10 @@ def test_processes_that_the_broker_has_lost_are_named_and_come_back_by_repair(si
         'asyncio.run(purge())'
     )
     site.verdi('daemon', 'start', '1')
-    assert 'and the broker has no task for them' in site.status(pk)
+    ends = time.monotonic() + 200
+    while 'and the broker has no task for them' not in (shown := site.status(pk)):
+        assert time.monotonic() < ends, shown
+        time.sleep(5)
     site.verdi('daemon', 'stop')
     site.verdi('process', 'repair')
     site.verdi('daemon', 'start', '2')
