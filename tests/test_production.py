@@ -27,8 +27,8 @@ PATIENCE_S = 1500.0
 ROOT = Path(__file__).parents[1]
 HOW_TO = ROOT / 'docs' / 'howto' / 'cluster'
 GPU = {'custom_scheduler_commands': '#SBATCH --gres=gpu:1'}
-N_STEPS, N_FRAMES, N_EPOCHS = 60_000, 50, 400
-"""Each takes a quiet computer 40 s or more, longer than :attr:`Site.short`."""
+N_STEPS, N_FRAMES, N_EPOCHS = 40_000, 30, 150
+"""Each takes a quiet computer 25 s or more, longer than :attr:`Site.short`."""
 
 SUBMIT = """
 from aiida import load_profile, orm
@@ -111,7 +111,7 @@ class Site:
         self.set_up_the_cluster()
         started = time.monotonic()
         self.python('import aiida_mlcc.runtime.train')
-        self.short = round(20 + 3 * (time.monotonic() - started))
+        self.short = round(8 + 2 * (time.monotonic() - started))
         """A time limit (s) in which a job starts, but does not end: on a busy computer, to start takes longer."""
 
     def set_up_the_cluster(self) -> None:
