@@ -32,7 +32,7 @@ _IN_STDERR = (
     (re.compile(r'oom[-_ ]kill|exceeded memory limit|memory limit exceeded', re.IGNORECASE), 'OUT_OF_MEMORY'),
     (re.compile(r'DUE TO NODE FAILURE'), 'NODE_FAIL'),
     (re.compile(r'DUE TO PREEMPTION'), 'PREEMPTED'),
-    (re.compile(r'slurmstepd: error: \*\*\* (?:JOB|STEP) .* CANCELLED AT'), 'CANCELLED'),
+    (re.compile(r'slurmstepd\S*: error: \*\*\* (?:JOB|STEP) .* CANCELLED AT'), 'CANCELLED'),
 )
 """Phrases of Slurm and PBS Pro → Slurm's name of the state; the first that is found."""
 
