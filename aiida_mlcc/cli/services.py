@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,10 @@ _LEAST_ROOM = 500 * 10**6
 """Bytes below which a disk counts as full."""
 
 _ANSWER_WITHIN_S = 5.0
-_SECOND_LOOK_AFTER_S = 3.0
+_LOOKS, _BETWEEN_LOOKS_S = 5, 3.0
+_ON_ITS_WAY_S = 60.0
+"""A busy computer takes this long to load a process that a worker has taken from the queue."""
+
 _NOT_FOUND = 'Recipient not found'
 _MOST_NAMED = 10
 
@@ -55,25 +59,33 @@ def lost_processes(
 ) -> list[int]:
     """Return the processes that no worker has while the broker has no task left to give out.
 
-    A process between the queue and its worker is in neither for a moment, so those are asked twice.
+    A process between the queue and its worker is in neither: those made in the last minute are not lost, and the
+    others are asked several times.
 
     :param ask: returns which of the given processes no worker answers for.
     :param waiting: how many tasks wait with the broker for a worker.
-    :param pause: seconds between the two times.
+    :param pause: seconds between two of these times.
     """
-    silent = ask(processes)
-    if not silent or waiting():
-        return []
-    time.sleep(_SECOND_LOOK_AFTER_S if pause is None else pause)
-    again = ask(silent)
-    return [] if waiting() else _unfinished(again)
+    silent = _unfinished(processes)
+    for look in range(_LOOKS):
+        if look:
+            time.sleep(_BETWEEN_LOOKS_S if pause is None else pause)
+        silent = ask(silent)
+        if not silent or waiting():
+            return []
+    return _unfinished(silent)
 
 
 def _unfinished(processes: list[int]) -> list[int]:
-    """Return those that have not ended meanwhile."""
+    """Return those that have not ended meanwhile and were not made just now."""
     from aiida import orm
+    from aiida.common import timezone
 
-    filters = {'id': {'in': processes}, 'attributes.process_state': {'in': ['created', 'running', 'waiting']}}
+    filters = {
+        'id': {'in': processes},
+        'attributes.process_state': {'in': ['created', 'running', 'waiting']},
+        'ctime': {'<': timezone.now() - timedelta(seconds=_ON_ITS_WAY_S)},
+    }
     query = orm.QueryBuilder().append(orm.ProcessNode, filters=filters, project='id')
     return sorted(query.all(flat=True)) if processes else []
 

@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from aiida_mlcc.calculations.base import RuntimeCalculation
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.parsers.parse_raw.scheduler import how_it_ended
-from aiida_mlcc.runtime.task import COMPUTER, DAMAGED, RESOURCES
+from aiida_mlcc.parsers.parse_raw.scheduler import OUT_OF_TIME, UNKNOWN, how_it_ended
+from aiida_mlcc.runtime.task import COMPUTER, DAMAGED, RESOURCES, SIGNAL, WALLTIME
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -55,14 +55,23 @@ class RuntimeParser(Parser):
         """Say how the job ended: a killed process arrives here as finished, without its final marker."""
         done = describe_progress(last_progress(self.retrieved))
         if output is None:
-            why = how_it_ended(self.node.get_detailed_job_info(), self.node.get_scheduler_stderr())
-            return self.exit_codes.ERROR_INTERRUPTED.format(why=why, done=done)
+            return self._cut_short(done, UNKNOWN)
         if output.get('final'):
             return None
-        if output.get('reason') == 'walltime':
+        reason = output.get('reason')
+        if reason == WALLTIME:
             return self.exit_codes.ERROR_OUT_OF_WALLTIME.format(done=done)
-        code = _CODES.get(str(output.get('reason')), 'ERROR_TASK_FAILED')
+        if reason == SIGNAL:
+            return self._cut_short(done, 'stopped by SIGTERM')
+        code = _CODES.get(str(reason), 'ERROR_TASK_FAILED')
         return self.exit_codes[code].format(message=output.get('message', 'The task gave no reason.'))
+
+    def _cut_short(self, done: str, otherwise: str) -> ExitCode:
+        """Say why the scheduler ended the job, `otherwise` where it does not say."""
+        why = how_it_ended(self.node.get_detailed_job_info(), self.node.get_scheduler_stderr(), otherwise)
+        if why == OUT_OF_TIME:
+            return self.exit_codes.ERROR_OUT_OF_WALLTIME.format(done=done)
+        return self.exit_codes.ERROR_INTERRUPTED.format(why=why, done=done)
 
 
 def last_progress(retrieved: orm.FolderData) -> dict[str, Any] | None:

@@ -14,9 +14,10 @@ Every task is a module with a function ``run(job: Job) -> None``. It reads ``job
         job.finish(epochs_done=n_epochs, errors=errors)   # output.json: final true; exit code 0
 
 or by raising :class:`JobError` with one sentence for the person who can act (``output.json``: ``final`` false, reason
-``error``; exit code 1). The reason is ``computer`` where a package or a GPU is missing (:class:`ComputerError`), and
-``resources`` where a disk or the memory is full. ``output.json`` is the last file a job writes and the only one that
-says ``final``: a job that was killed has none, and whatever else it left is a checkpoint or partial.
+``error``; exit code 1). A job that pauses because of SIGTERM has the reason ``signal``. The reason of an error is
+``computer`` where a package or a GPU is missing (:class:`ComputerError`), and ``resources`` where a disk or the memory
+is full. ``output.json`` is the last file a job writes and the only one that says ``final``: a job that was killed has
+none, and whatever else it left is a checkpoint or partial.
 
 ``checkpoint/`` of an earlier job is copied into the folder of its successor before that starts. Write there
 atomically (:func:`aiida_mlcc.science.npz.write_npz`, :func:`~aiida_mlcc.science.npz.write_json`, :func:`replacing`).
@@ -56,6 +57,9 @@ DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFil
 
 ERROR, COMPUTER, RESOURCES = 'error', 'computer', 'resources'
 """Why a job failed: by its input, by what its computer lacks, or because a disk or the memory was full."""
+
+WALLTIME, SIGNAL = 'walltime', 'signal'
+"""Why a job paused: its time is up, or it was told to stop by SIGTERM, as ``scancel`` does."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _OUT_OF_MEMORY = ('MemoryError', 'OutOfMemoryError')
@@ -212,6 +216,9 @@ class Job:
         """
         if self._stop_signal is not None:
             return True
+        return self._time_is_up(reserve)
+
+    def _time_is_up(self, reserve: float = 0.0) -> bool:
         return self._max_seconds is not None and self.seconds + reserve >= self._max_seconds
 
     @contextmanager
@@ -247,7 +254,8 @@ class Job:
 
     def pause(self, **results: Any) -> None:
         """Say that the job stopped in good order and can be resumed from its checkpoint."""
-        self._end(final=False, reason='walltime', **results)
+        told_to_stop = self._stop_signal == signal.SIGTERM and not self._time_is_up()
+        self._end(final=False, reason=SIGNAL if told_to_stop else WALLTIME, **results)
 
     def fail(self, message: str, reason: str = ERROR, **results: Any) -> None:
         """Say in one sentence why the job cannot go on. A task raises :class:`JobError` instead of calling this.

@@ -13,6 +13,7 @@ from scipy import constants
 
 from aiida_mlcc.science.crystal import CrystalError, multiples_of_standard, standard_path
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
+from aiida_mlcc.science.mesh_modes import MeshModes, atoms_of_elements, divisions_of, modes_on_mesh
 from aiida_mlcc.science.symmetry import remembers_crystals
 from aiida_mlcc.science.units import CM1_PER_THZ
 
@@ -185,7 +186,7 @@ def band_group_velocities(phonon: Any, path: BandPath) -> NDArray[np.float64]:
 
 def mesh_breaks_symmetry(primitive: Atoms, mesh: ArrayLike, symprec: float = 1e-5) -> bool:
     """Tell whether some operation of the crystal takes a mesh of q-points to another one."""
-    divisions = np.array(_divisions(mesh), dtype=float)
+    divisions = np.array(divisions_of(mesh), dtype=float)
     for rotation in symmetry_operations(primitive, symprec)[0]:
         # What is n/N of the reciprocal vectors goes to R⁻ᵀ·n/N.
         image = divisions[:, None] * np.linalg.inv(rotation).T / divisions
@@ -227,22 +228,38 @@ def density_of_states(
     steps = np.diff(points)
     if len(points) < 2 or np.ptp(steps) > 1e-6 * abs(steps).max() or steps[0] <= 0:
         raise ValueError('the density of states is computed on an even, ascending grid of frequencies')
-    phonon.run_mesh(_divisions(mesh), with_eigenvectors=True, is_mesh_symmetry=False, is_gamma_center=True)
+    atoms = atoms_of_elements(phonon)
+    if sigma_cm1 is None:
+        by_atom = _by_tetrahedra(phonon, mesh, points)
+        elements = {symbol: by_atom[numbers].sum(axis=0) for symbol, numbers in atoms.items()}
+    else:
+        elements = _by_gaussians(modes_on_mesh(phonon, mesh), atoms, points, sigma_cm1)
+    return DensityOfStates(points, np.sum(list(elements.values()), axis=0), elements)
+
+
+def _by_gaussians(
+    modes: MeshModes, atoms: Mapping[str, NDArray[np.int64]], points: NDArray[np.float64], sigma_cm1: float
+) -> dict[str, NDArray[np.float64]]:
+    elements = {symbol: np.zeros(len(points)) for symbol in atoms}
+    height = 1 / (np.sqrt(2 * np.pi) * sigma_cm1)
+    for weight, frequencies_cm1, shares in zip(modes.weights, modes.frequencies_cm1, modes.shares, strict=True):
+        away = (points - frequencies_cm1[:, None]) / sigma_cm1
+        gaussians = weight * height * np.exp(-(away**2) / 2)
+        for symbol, numbers in atoms.items():
+            elements[symbol] += shares[numbers].sum(axis=0) @ gaussians
+    return elements
+
+
+def _by_tetrahedra(phonon: Any, mesh: ArrayLike, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    phonon.run_mesh(divisions_of(mesh), with_eigenvectors=True, is_mesh_symmetry=False, is_gamma_center=True)
     phonon.run_projected_dos(
-        sigma=None if sigma_cm1 is None else sigma_cm1 / CM1_PER_THZ,
         freq_min=points[0] / CM1_PER_THZ,
         freq_max=points[-1] / CM1_PER_THZ,
-        freq_pitch=steps.mean() / CM1_PER_THZ,
-        use_tetrahedron_method=sigma_cm1 is None,
+        freq_pitch=np.diff(points).mean() / CM1_PER_THZ,
+        use_tetrahedron_method=True,
     )
     # phonopy may add a point at the end of the grid by rounding.
-    by_atom = np.asarray(phonon.projected_dos.projected_dos)[:, : len(points)] / CM1_PER_THZ
-    symbols = list(phonon.primitive.symbols)
-    elements = {
-        symbol: by_atom[[number for number, other in enumerate(symbols) if other == symbol]].sum(axis=0)
-        for symbol in dict.fromkeys(symbols)
-    }
-    return DensityOfStates(points, by_atom.sum(axis=0), elements)
+    return np.asarray(phonon.projected_dos.projected_dos)[:, : len(points)] / CM1_PER_THZ
 
 
 def spread(members: ArrayLike) -> dict[str, NDArray[np.float64]]:
@@ -280,12 +297,5 @@ def imaginary_modes(
 
 
 def _mesh_frequencies(phonon: Any, mesh: ArrayLike) -> NDArray[np.float64]:
-    phonon.run_mesh(_divisions(mesh), is_gamma_center=True)
+    phonon.run_mesh(divisions_of(mesh), is_gamma_center=True)
     return np.asarray(phonon.mesh.frequencies, dtype=float) * CM1_PER_THZ
-
-
-def _divisions(mesh: ArrayLike) -> list[int]:
-    divisions = np.asarray(mesh)
-    if divisions.shape != (3,) or not np.issubdtype(divisions.dtype, np.integer) or divisions.min() < 1:
-        raise ValueError(f'a mesh is three whole numbers of divisions, not {divisions.tolist()}')
-    return [int(n) for n in divisions]

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import constants
 
 from aiida_mlcc.science.dispersion import at_gamma, three_acoustic
+from aiida_mlcc.science.mesh_modes import atoms_of_elements, modes_on_mesh
 
 
 def temperature_grid(start: float, stop: float, step: float) -> NDArray[np.float64]:
@@ -45,16 +47,21 @@ def mean_square_displacements(
     :param mesh: as in :func:`~aiida_mlcc.science.thermal_properties.thermal_properties`; a coarse one leaves out the
         longest waves.
     """
-    phonon.run_mesh(
-        [int(n) for n in np.asarray(mesh)], with_eigenvectors=True, is_mesh_symmetry=False, is_gamma_center=True
-    )
-    phonon.run_thermal_displacements(
-        temperatures=np.asarray(temperatures_K, dtype=float), freq_min=0.0, exclude_gamma_acoustic=True
-    )
-    by_component = np.asarray(phonon.thermal_displacements.thermal_displacements)
-    by_atom = by_component.reshape(len(by_component), -1, 3).sum(axis=2)
-    symbols = list(phonon.primitive.symbols)
-    return {
-        symbol: by_atom[:, [number for number, other in enumerate(symbols) if other == symbol]].mean(axis=1)
-        for symbol in dict.fromkeys(symbols)
-    }
+    modes = modes_on_mesh(phonon, mesh)
+    counts = modes.frequencies_cm1 > 0
+    for index in np.flatnonzero(at_gamma(modes.qpoints)):
+        counts[index, three_acoustic(modes.frequencies_cm1[index])] = False
+    omega = 200 * np.pi * constants.c * modes.frequencies_cm1[counts]
+    by_mode = constants.hbar / 2 * np.broadcast_to(modes.weights[:, None], counts.shape)[counts] / omega
+    occupied = [by_mode * (1 + 2 * _quanta(omega, T)) for T in np.asarray(temperatures_K, dtype=float)]
+    masses = constants.atomic_mass * np.asarray(phonon.primitive.masses, dtype=float)
+    by_mass = (modes.shares / masses[:, None]).transpose(1, 0, 2)[:, counts]
+    squares = np.array(occupied) @ by_mass.T / constants.angstrom**2
+    return {symbol: squares[:, numbers].mean(axis=1) for symbol, numbers in atoms_of_elements(phonon).items()}
+
+
+def _quanta(omega: NDArray[np.float64], temperature_K: float) -> NDArray[np.float64]:
+    """Return the mean number of quanta of oscillators of these angular frequencies (1/s)."""
+    if temperature_K == 0:
+        return np.zeros_like(omega)
+    return np.asarray(1 / np.expm1(constants.hbar * omega / (constants.k * temperature_K)))

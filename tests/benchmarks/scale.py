@@ -6,6 +6,8 @@ seconds at half the size, and the ratio of the two times (2 where the cost is li
 
 - ``import``: a data set of 20,000 frames of 64 atoms with forces, from an extended XYZ file.
 - ``fit``: force constants of a base, fitted to the forces of 2000 frames of 64 atoms.
+- ``curves``: the harmonic curves of 5 members in a supercell of 512 atoms, with their force constants; half of it is
+  the supercell of 250.
 - ``page``: the page of a run with 5 methods of 5 members; its size counts the energies that it names, and ``page_mb``
   is that of the file.
 - ``status``: a run with 200 points that wait for their jobs.
@@ -81,6 +83,56 @@ def fit_case(n_frames: int, folder: Path) -> Callable[[], dict[str, Any]]:
 
     snapshots, primitive = frames(n_frames), bulk('NaCl', 'rocksalt', a=5.64)
     return lambda: {'n_parameters': fit_base(snapshots, primitive, 'LDA').errors['n_parameters']}
+
+
+def curves_case(n_atoms: int, folder: Path) -> Callable[[], dict[str, Any]]:
+    """Calculate the curves of 5 members, from forces on the displaced atoms of a polar crystal."""
+    from aiida import orm
+    from aiida_phonopy.data.preprocess import PreProcessData
+
+    from aiida_mlcc.calculations.functions.phonon_from_forces import phonon_from_forces
+    from aiida_mlcc.calculations.runtime_source import science_hash
+    from aiida_mlcc.data.snapshots import SnapshotsData
+    from aiida_mlcc.science.crystal import from_phonopy
+    from aiida_mlcc.science.force_field.evaluate import energies_and_forces
+    from aiida_mlcc.science.phonon_settings import PhononSettings
+    from tests.crystals import rocksalt, springs
+    from tests.curve_sources import drawn, phonons
+
+    _load_profile()
+    primitive = orm.StructureData(ase=rocksalt()).store()
+    matrix = min(_cubic_supercells(), key=lambda found: abs(2 * round(abs(np.linalg.det(found))) - n_atoms))
+    preprocess = PreProcessData(structure=primitive, supercell_matrix=matrix.tolist())
+    preprocess.set_displacements(distance=0.01)
+    phonon = preprocess.get_phonopy_instance()
+    cells = Snapshots.from_atoms(
+        [from_phonopy(cell) for cell in (phonon.supercell, *phonon.supercells_with_displacements)]
+    )
+    charges = orm.ArrayData({'born_charges': np.array([np.eye(3), -np.eye(3)]), 'dielectric': 2.0 * np.eye(3)})
+    members = {}
+    for number in range(5):
+        terms = springs(rocksalt(), stiffness=3.0 + 0.05 * number).terms
+        evaluated = SnapshotsData(cells.with_label('LDA', Label(*energies_and_forces(terms, cells))))
+        members[f'seed_{number}'] = phonon_from_forces(
+            preprocess, evaluated, orm.Int(0), science_hash(phonon_from_forces), nac=charges
+        )
+    inputs = {'parameters': orm.Dict(PhononSettings.defaults()), 'force_fields': {}}
+    source = phonons(inputs=inputs, primitive=primitive, volumes={'at_rest': members})
+
+    def measure() -> dict[str, Any]:
+        made, told = drawn('harmonic_phonon', source)
+        missing = [line for line in told if line.startswith('no ')]
+        if missing:
+            raise SystemExit('; '.join(missing))
+        return {'n_atoms': len(cells.symbols), 'n_curves': sum(map(len, made.values()))}
+
+    return measure
+
+
+def _cubic_supercells() -> list[NDArray[np.int64]]:
+    """Return matrices from the primitive cell of a face-centred lattice to its own multiples and to cubes."""
+    primitive, cube = np.eye(3, dtype=int), np.ones((3, 3), dtype=int) - 2 * np.eye(3, dtype=int)
+    return [n * matrix for n in range(1, 9) for matrix in (primitive, cube)]
 
 
 def page_case(n_energies: int, folder: Path) -> Callable[[], dict[str, Any]]:
@@ -186,6 +238,7 @@ def export_case(n_nodes: int, folder: Path) -> Callable[[], dict[str, Any]]:
 CASES: dict[str, tuple[Callable[[int, Path], Callable[[], dict[str, Any]]], int]] = {
     'import': (import_case, 20_000),
     'fit': (fit_case, 2000),
+    'curves': (curves_case, 512),
     'page': (page_case, 200),
     'status': (status_case, 200),
     'export': (export_case, 5000),

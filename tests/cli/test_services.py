@@ -20,8 +20,9 @@ from aiida_mlcc.cli import daemon, services
 
 
 @pytest.fixture
-def process(aiida_profile) -> orm.WorkChainNode:
-    """Return a process that is not over."""
+def process(aiida_profile, monkeypatch) -> orm.WorkChainNode:
+    """Return a process that is not over and not on its way to a worker."""
+    monkeypatch.setattr(services, '_ON_ITS_WAY_S', 0.0)
     node = orm.WorkChainNode()
     node.set_process_state(ProcessState.WAITING)
     return node.store()
@@ -113,8 +114,13 @@ def test_a_process_that_ended_meanwhile_is_not_lost(process):
     assert services.lost_processes([process.pk], lambda pks: pks, lambda: 0, pause=0.0) == []
 
 
+def test_a_process_that_was_made_just_now_is_not_lost(process, monkeypatch):
+    monkeypatch.setattr(services, '_ON_ITS_WAY_S', 3600.0)
+    assert services.lost_processes([process.pk], lambda pks: pks, lambda: 0, pause=0.0) == []
+
+
 def test_a_process_on_its_way_from_the_queue_to_a_worker_is_not_lost(process):
-    answers = iter([[process.pk], []])
+    answers = iter([[process.pk], [process.pk], []])
     assert services.lost_processes([process.pk], lambda pks: next(answers), lambda: 0, pause=0.0) == []
 
 

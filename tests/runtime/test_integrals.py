@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
@@ -157,6 +158,21 @@ def test_a_killed_job_is_resumed_and_all_tensors_are_in_the_last_folder(tmp_path
     assert list(output['tensors']) == ['0', '1', '2', '3']
 
 
+def test_one_damaged_snapshot_file_costs_that_snapshot_alone(tmp_path: Path) -> None:
+    images = [hydrogen(0.75), hydrogen(0.8)]
+    first = job(tmp_path / 'first', *images)
+    whole = run(first)
+    good, bad = ((first / 'checkpoint' / f'snapshot_0000{number}.json') for number in range(2))
+    written = good.read_text()
+    bad.write_text(bad.read_text()[:20])
+    second = job(tmp_path / 'second', *images, previous=first)
+    output = run(second)
+    assert (output['final'], output['tensors'].keys()) == (True, whole['tensors'].keys())
+    assert len(output['remarks']) == 1
+    assert output['remarks'][0].startswith('snapshot_00001.json of the checkpoint is damaged')
+    assert (second / 'checkpoint' / good.name).read_text() == written
+
+
 def test_tensors_that_are_gone_are_made_again(tmp_path: Path) -> None:
     first = job(tmp_path / 'first', lithium_hydride())
     run(first)
@@ -237,7 +253,7 @@ def test_full_disk_is_said_and_what_was_finished_is_kept(tmp_path: Path, monkeyp
 
     def write(folder: Path, *arguments: Any) -> None:
         if '0001' in folder.name:
-            raise OSError('No space left on device')
+            raise OSError(errno.ENOSPC, 'No space left on device')
         original(folder, *arguments)
 
     monkeypatch.setattr(integrals, 'write_coulomb_vertex', write)
@@ -246,7 +262,7 @@ def test_full_disk_is_said_and_what_was_finished_is_kept(tmp_path: Path, monkeyp
     assert 'snapshot 1' in output['message']
     assert 'No space left' in output['message']
     assert list(output['tensors']) == ['0']
-    assert output_of(folder)['final'] is False
+    assert (output_of(folder)['final'], output['reason']) == (False, 'resources')
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_sigterm_ends_a_run_in_good_order(tmp_path: Path) -> None:
     folder = job(tmp_path, n_steps=10**6, record_every=1)
     assert interrupt(folder, lambda: checkpointed_step(folder) > 0, signal.SIGTERM) == 0
     output = output_of(folder)
-    assert output['reason'] == 'walltime'
+    assert output['reason'] == 'signal'
     assert output['steps_done'] == checkpointed_step(folder)
     assert trajectory(folder).n_frames == output['steps_done']
 

@@ -156,8 +156,17 @@ def test_a_signal_asks_for_a_stop(run_as_md: Any) -> None:
             job.pause()
 
     before = signal.getsignal(signal.SIGTERM)
-    assert run_as_md(task)[1]['reason'] == 'walltime'
+    assert run_as_md(task)[1]['reason'] == 'signal'
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_signal_that_announces_the_end_of_the_time_is_no_other_reason(run_as_md: Any) -> None:
+    def task(job: Job) -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        if job.must_stop():
+            job.pause()
+
+    assert run_as_md(task)[1]['reason'] == 'walltime'
 
 
 def test_the_reserve_counts_towards_the_time_limit(run_as_md: Any) -> None:

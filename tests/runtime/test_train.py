@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aiida_mlcc.runtime.__main__ import main as run_task
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.task import Job, JobError
-from aiida_mlcc.runtime.train import run
+from aiida_mlcc.runtime.train import CHECKPOINT_FILE, run
 from aiida_mlcc.runtime.training_data import Target, labelled_frames
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.snapshots import Label, Snapshots
@@ -220,6 +221,35 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path, monkeypatch: 
     prepare(tmp_path, seed=1)
     assert main_in(folder) == 1
     assert 'other settings or snapshots' in output_of(folder)['message']
+
+
+@pytest.mark.parametrize('n_bytes', [0, 4, 2000], ids=['empty', 'length', 'cut'])
+def test_a_damaged_checkpoint_is_set_aside_and_the_training_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_bytes: int
+) -> None:
+    folder = prepare(tmp_path, training={**TRAINING, 'epochs': 2})
+    with monkeypatch.context() as patch:
+        asked = iter([False, True])
+        patch.setattr(Job, 'must_stop', lambda *_, **__: next(asked))
+        assert main_in(folder) == 0
+    assert output_of(folder)['epochs_done'] == 1
+    checkpoint = folder / 'checkpoint' / CHECKPOINT_FILE
+    checkpoint.write_bytes(checkpoint.read_bytes()[:n_bytes])
+    assert main_in(folder) == 0
+    output = output_of(folder)
+    assert (output['final'], [line['epoch'] for line in history_of(folder)]) == (True, [1, 2])
+    assert output['remarks'][0].startswith(f'{CHECKPOINT_FILE} of the checkpoint is damaged and was set aside')
+
+
+def test_a_computer_without_the_gpu_that_is_asked_for_is_at_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    folder = prepare(tmp_path, device='cuda')
+    assert run_task(['train'], folder) == 1
+    output = output_of(folder)
+    assert output['reason'] == 'computer'
+    assert 'PyTorch finds no GPU' in output['message']
 
 
 def test_a_loss_that_is_no_number_stops_with_a_sentence(tmp_path: Path) -> None:

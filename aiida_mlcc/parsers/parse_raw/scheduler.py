@@ -18,10 +18,11 @@ OUT_OF_MEMORY = re.compile(
 """What they, the kernel and programs write where there was not memory enough."""
 
 UNKNOWN = 'killed, out of memory, disk full?'
+OUT_OF_TIME = 'out of the wall time that it was given'
 
 _OF_STATES = {
     'CANCELLED': 'cancelled by hand, as scancel does',
-    'TIMEOUT': 'out of the wall time that it was given',
+    'TIMEOUT': OUT_OF_TIME,
     'OUT_OF_MEMORY': 'out of the memory that it was given',
     'NODE_FAIL': 'its node failed',
     'PREEMPTED': 'preempted by another job',
@@ -31,19 +32,19 @@ _IN_STDERR = (
     (re.compile(r'oom[-_ ]kill|exceeded memory limit|memory limit exceeded', re.IGNORECASE), 'OUT_OF_MEMORY'),
     (re.compile(r'DUE TO NODE FAILURE'), 'NODE_FAIL'),
     (re.compile(r'DUE TO PREEMPTION'), 'PREEMPTED'),
-    (re.compile(r'slurmstepd: error: \*\*\* (?:JOB|STEP) .* CANCELLED AT'), 'CANCELLED'),
+    (re.compile(r'slurmstepd\S*: error: \*\*\* (?:JOB|STEP) .* CANCELLED AT'), 'CANCELLED'),
 )
 """Phrases of Slurm and PBS Pro → Slurm's name of the state; the first that is found."""
 
 
-def how_it_ended(accounting: Mapping[str, Any] | None, stderr: str | None) -> str:
-    """Say in words why a job was ended, :data:`UNKNOWN` where the scheduler does not say.
+def how_it_ended(accounting: Mapping[str, Any] | None, stderr: str | None, otherwise: str = UNKNOWN) -> str:
+    """Say in words why a job was ended, `otherwise` where the scheduler does not say.
 
     :param accounting: ``stdout`` and ``retval`` of ``sacct --parsable``, as AiiDA keeps them.
     :param stderr: the scheduler's standard error of the job.
     """
     state = _state_of(accounting or {}) or next((s for phrase, s in _IN_STDERR if phrase.search(stderr or '')), '')
-    return _OF_STATES.get(state, UNKNOWN)
+    return _OF_STATES.get(state, otherwise)
 
 
 def _state_of(accounting: Mapping[str, Any]) -> str:

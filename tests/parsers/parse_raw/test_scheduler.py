@@ -31,6 +31,7 @@ def test_the_accounting_says_why(state: str, told: str) -> None:
     [
         ('slurmstepd: error: *** JOB 7 ON c1 CANCELLED AT 2026-11-30T10:00:00 DUE TO TIME LIMIT ***', 'wall time'),
         ('slurmstepd: error: *** JOB 7 ON c1 CANCELLED AT 2026-11-30T10:00:00 ***', 'scancel'),
+        ('slurmstepd-c1: error: *** JOB 7 ON c1 CANCELLED AT 2026-11-30T10:00:00 ***', 'scancel'),
         ('slurmstepd: error: *** JOB 7 ON c1 CANCELLED AT 2026-11-30T10:00:00 DUE TO PREEMPTION ***', 'preempted'),
         ('slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch.', 'memory that it was given'),
     ],
