@@ -153,8 +153,8 @@ class PyscfForces(PyscfSettings):
         required=False,
     )
     ke_ratio: float | None = setting(
-        'Ratio of the cutoffs of successive levels of the multigrid: a smaller one puts fewer Gaussian functions on a mesh '
-        "that is too coarse for them; null: PySCF's.",
+        'Ratio of the cutoffs of successive levels of the multigrid: with a smaller one fewer Gaussian functions are '
+        "put on a mesh that is too coarse for them; null: PySCF's.",
         default=2.0,
         above=1,
         at_most=3,
