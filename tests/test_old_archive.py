@@ -19,8 +19,8 @@ from aiida.tools.archive import import_archive
 from aiida_mlcc.cli.known_labels import find_known_labels
 from aiida_mlcc.data import process_types
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.report.data.results import results_of
 from aiida_mlcc.report.page import write_report
-from aiida_mlcc.report.results import results_of
 from aiida_mlcc.report.trace import curves_of, trace
 from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 

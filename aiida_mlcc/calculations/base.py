@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from aiida import orm
 from aiida.common.datastructures import CalcInfo, CodeInfo
@@ -16,12 +16,45 @@ from aiida.engine.processes.ports import PortNamespace
 from aiida_mlcc.calculations.runtime_source import RUNTIME_SOURCE_FILE, runtime_source
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.runtime.task_records import Cell, Polarity
 from aiida_mlcc.science.force_field import DESCRIPTION_FILE, WEIGHTS_FILE
 from aiida_mlcc.science.labelling import common_source
 from aiida_mlcc.science.snapshots import SnapshotsError
 
 DEVICES = ('cpu', 'cuda')
 _MARGIN_OF_WALLTIME = 0.05
+
+
+class JobInputs(TypedDict, total=False):
+    """The inputs of a job of the runtime that a check reads; each job has some of them."""
+
+    code: orm.AbstractCode
+    parent_folder: orm.RemoteData
+    snapshots: SnapshotsData
+    structure: orm.StructureData
+    primitive: orm.StructureData
+    born_charges: orm.ArrayData
+    reference: SnapshotsData
+    engine: orm.Dict
+    force_field: ForceFieldData
+    force_fields: Mapping[str, ForceFieldData]
+    start: SnapshotsData
+    base: ForceFieldData
+    start_from: ForceFieldData
+    base_method: orm.Str
+    method: orm.Str
+    minus: orm.Str
+    methods: orm.List
+    role: orm.Str
+    kind: orm.Str
+    parameters: orm.Dict
+    network: orm.Dict
+    training: orm.Dict
+    correction: orm.Dict
+    force_constants: orm.Dict
+    forces: orm.Bool
+    seed: orm.Int
+    device: orm.Str
 
 
 class RuntimeCalculation(CalcJob):
@@ -83,7 +116,7 @@ class RuntimeCalculation(CalcJob):
         )
 
     @classmethod
-    def _validate_inputs(cls, inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+    def _validate_inputs(cls, inputs: JobInputs, namespace: PortNamespace) -> str | None:
         """Refuse what the task could not run; a subclass says it in :meth:`refuse`.
 
         A WorkChain that exposes these inputs may leave some out, to fill them in later: then there is nothing to say.
@@ -96,11 +129,11 @@ class RuntimeCalculation(CalcJob):
         return cls.refuse(inputs)
 
     @classmethod
-    def refuse(cls, inputs: Mapping[str, Any]) -> str | None:
+    def refuse(cls, inputs: JobInputs) -> str | None:
         """Return why `inputs` cannot run, in a sentence, or None."""
         return None
 
-    def write_task(self, folder: Folder) -> dict[str, Any]:
+    def write_task(self, folder: Folder) -> Mapping[str, object]:
         """Write the task's files into `folder` and return the content of ``input.json``."""
         raise TypeError(f'{type(self).__name__} does not say what its task is')
 
@@ -151,7 +184,7 @@ def write_force_field(folder: Folder, node: ForceFieldData, name: str) -> str:
     return path
 
 
-def describe_primitive(node: orm.StructureData) -> dict[str, Any]:
+def describe_primitive(node: orm.StructureData) -> Cell:
     """Return a primitive cell as the runtime's tasks read it: symbols, cell and positions in Å."""
     atoms = node.get_ase()
     return {
@@ -173,9 +206,10 @@ def born_charges_port(spec: CalcJobProcessSpec) -> None:
     )
 
 
-def describe_polarity(node: orm.ArrayData) -> dict[str, Any]:
+def describe_polarity(node: orm.ArrayData) -> Polarity:
     """Return Born charges and dielectric tensor as the runtime's tasks read them."""
-    return {name: node.get_array(name).tolist() for name in ('born_charges', 'dielectric')}
+    charges, dielectric = (node.get_array(name).tolist() for name in ('born_charges', 'dielectric'))
+    return {'born_charges': charges, 'dielectric': dielectric}
 
 
 def reference_port(spec: CalcJobProcessSpec) -> None:
@@ -189,14 +223,14 @@ def reference_port(spec: CalcJobProcessSpec) -> None:
     )
 
 
-def refuse_reference(inputs: Mapping[str, Any], method: str) -> str | None:
+def refuse_reference(reference: SnapshotsData | None, snapshots: SnapshotsData, method: str) -> str | None:
     """Refuse reference displacements without the forces of `method`, or made with other settings than `snapshots`."""
-    if 'reference' not in inputs:
+    if reference is None:
         return None
-    label = inputs['reference'].get_snapshots().labels.get(method)
+    label = reference.get_snapshots().labels.get(method)
     if label is None or label.forces is None:
         return f'`reference` has no {method} forces'
-    of_frames = inputs['snapshots'].get_snapshots().labels.get(method)
+    of_frames = snapshots.get_snapshots().labels.get(method)
     if of_frames is None:
         return None
     try:
@@ -206,7 +240,7 @@ def refuse_reference(inputs: Mapping[str, Any], method: str) -> str | None:
     return None
 
 
-def describe_reference(folder: Folder, inputs: Mapping[str, Any]) -> str | None:
+def describe_reference(folder: Folder, inputs: JobInputs) -> str | None:
     """Write the reference displacements, if there are any, and return the name of the file."""
     return write_snapshots(folder, inputs['reference'], 'reference.npz') if 'reference' in inputs else None
 

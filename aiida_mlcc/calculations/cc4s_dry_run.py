@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from aiida import orm
@@ -14,27 +12,14 @@ from aiida.engine import CalcJob
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 
 from aiida_mlcc.calculations.cc4s import Cc4sCalculation, refuse_code
-from aiida_mlcc.calculations.cc4s_input import CCSD, refuse_parameters, render_dry_run
+from aiida_mlcc.calculations.cc4s_input import CCSD, Dimensions, refuse_parameters, render_dry_run
 from aiida_mlcc.calculations.ports import settings_port
-from aiida_mlcc.science.settings import Settings, setting
 
 ASSUMED_GFLOPS_PER_CORE = 10.0
 """Billions of operations a core and second, as Cc4s assumes them in its own estimate."""
 
 EXPECTED_ITERATIONS = 15
 """Of CCSD with DIIS: the recorded runs of insulators took 10 to 12 to 1e-8."""
-
-
-@dataclass(frozen=True)
-class Dimensions(Settings):
-    """The size of a calculation with Cc4s."""
-
-    TITLE = 'dimensions'
-
-    n_occupied: int = setting('Occupied orbitals.', at_least=1)
-    n_virtual: int = setting('Virtual orbitals.', at_least=1)
-    n_fields: int = setting('Field variables of the Coulomb vertex.', at_least=1)
-    real: bool = setting('Whether the integrals are real.', default=True)
 
 
 class Cc4sDryRunCalculation(CalcJob):
@@ -86,7 +71,9 @@ class Cc4sDryRunCalculation(CalcJob):
         spec.exit_code(300, 'ERROR_NO_ESTIMATE', invalidates_cache=True, message='{message}')
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
-        text = render_dry_run(self.inputs.parameters.get_dict(), self.inputs.dimensions.get_dict(), EXPECTED_ITERATIONS)
+        text = render_dry_run(
+            self.inputs.parameters.get_dict(), Dimensions.of(self.inputs.dimensions.get_dict()), EXPECTED_ITERATIONS
+        )
         folder.create_file_from_filelike(io.BytesIO(text.encode()), Cc4sCalculation.INPUT_FILE, mode='wb')
         code_info = CodeInfo()
         code_info.code_uuid = self.inputs.code.uuid
@@ -110,7 +97,7 @@ def _refuse_ranks(node: orm.Int, _: Any) -> str | None:
 
 
 def _refuse_parameters(node: orm.Dict, _: Any) -> str | None:
-    parameters: Mapping[str, Any] = node.get_dict()
+    parameters = node.get_dict()
     if CCSD not in parameters:
         return 'only the cost of `ccsd` is worth a forecast: the parameters do not ask for it'
     return refuse_parameters(parameters)

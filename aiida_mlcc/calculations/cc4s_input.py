@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple, TypeVar
 
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.settings import Settings, setting
 
 MP2, CCSD, TRIPLES = 'mp2', 'ccsd', 'triples'
@@ -49,7 +50,7 @@ class Ccsd(Settings):
         required=False,
     )
     level_shift: float = setting('Added to every energy difference.', default=0.0, at_least=0, required=False)
-    mixer: dict[str, Any] = setting(
+    mixer: dict[str, str | int | float] = setting(
         'How the next amplitudes are made.', default={'type': 'diis', 'max_residua': 4}, required=False
     )
 
@@ -101,11 +102,10 @@ class Restart(Settings):
     checkpoint: bool = setting('Whether (T) goes on from the checkpoint of the parent.', default=False, required=False)
     write: str | None = setting('Name under which the amplitudes are written.', default=None, required=False)
 
-    @classmethod
-    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+    def refuse_together(self) -> str | None:
         """Refuse to write over what is read."""
-        if given.get('read') is not None and given.get('read') == given.get('write'):
-            return f'`restart.write` is {given["write"]!r}, as is `restart.read`: give another name'
+        if self.read is not None and self.read == self.write:
+            return f'`restart.write` is {self.write!r}, as is `restart.read`: give another name'
         return None
 
 
@@ -121,7 +121,7 @@ SECTIONS: dict[str, type[Settings]] = {
 written into ``cc4s.in``. The level shift and the thresholds are in the unit of the tensors' orbital energies: Hartree
 from PySCF, eV from VASP."""
 
-_MIXER_DEFAULTS: dict[str, dict[str, Any]] = {'diis': {'max_residua': 4}, 'linear': {'ratio': 1.0}}
+_MIXER_DEFAULTS: dict[str, dict[str, int | float]] = {'diis': {'max_residua': 4}, 'linear': {'ratio': 1.0}}
 _NEED_CCSD = (TRIPLES, BASIS_SET_CORRECTION, FINITE_SIZE_CORRECTION, RESTART)
 _INITIAL, _AMPLITUDES = 'InitialAmplitudes', 'Amplitudes'
 _AMPLITUDES_PARTS = ('yaml', 'components.ph.elements', 'components.pphh.elements')
@@ -130,11 +130,63 @@ _PAIR_ENERGIES = 'Mp2PairEnergies'
 _TENSORS_OF_BASIS_SET = ('DeltaIntegralsHH', 'DeltaIntegralsPPHH', _PAIR_ENERGIES)
 _TENSORS_OF_FINITE_SIZE = ('CoulombVertexSingularVectors', 'GridVectors', 'CoulombPotential')
 
-Step = tuple[str, dict[str, Any], dict[str, str]]
-"""Algorithm, its input, and which of its results is kept under which name."""
+Given = Mapping[str, str | int | float | Mapping[str, str | int | float]]
+"""The input of an algorithm: tensors by their names, and settings."""
 
 
-def refuse_parameters(parameters: Mapping[str, Any]) -> str | None:
+@dataclass(frozen=True)
+class Dimensions(Settings):
+    """The size of a calculation with Cc4s."""
+
+    TITLE = 'dimensions'
+
+    n_occupied: int = setting('Occupied orbitals.', at_least=1)
+    n_virtual: int = setting('Virtual orbitals.', at_least=1)
+    n_fields: int = setting('Field variables of the Coulomb vertex.', at_least=1)
+    real: bool = setting('Whether the integrals are real.', default=True)
+
+
+class Step(NamedTuple):
+    """A step of ``cc4s.in``: the algorithm, its input, and which of its results is kept under which name."""
+
+    algorithm: str
+    given: Given
+    kept: Mapping[str, str]
+
+
+Part = TypeVar('Part', bound=Settings)
+
+
+@dataclass(frozen=True)
+class Calculation:
+    """A described calculation: the parts that are asked for, with every setting of them."""
+
+    mp2: Mp2 | None = None
+    ccsd: Ccsd | None = None
+    triples: Triples | None = None
+    basis_set_correction: BasisSet | None = None
+    finite_size_correction: FiniteSize | None = None
+    restart: Restart = Restart()
+
+    @classmethod
+    def of(cls, parameters: Json) -> Calculation:
+        """Read what :func:`refuse_parameters` lets pass."""
+        filled = with_defaults(parameters)
+
+        def part(name: str, group: type[Part]) -> Part | None:
+            return group.of(filled[name]) if name in filled else None
+
+        return cls(
+            part(MP2, Mp2),
+            part(CCSD, Ccsd),
+            part(TRIPLES, Triples),
+            part(BASIS_SET_CORRECTION, BasisSet),
+            part(FINITE_SIZE_CORRECTION, FiniteSize),
+            part(RESTART, Restart) or Restart(),
+        )
+
+
+def refuse_parameters(parameters: Json) -> str | None:
     """Return what is wrong with a described calculation, in a sentence, or None."""
     if unknown := [name for name in parameters if name not in SECTIONS]:
         return f'unknown part `{unknown[0]}` of a Cc4s calculation: choose from {", ".join(SECTIONS)}'
@@ -151,14 +203,14 @@ def refuse_parameters(parameters: Mapping[str, Any]) -> str | None:
     return _refuse_mixer(parameters.get(CCSD, {}).get('mixer', {}))
 
 
-def _refuse_section(name: str, settings: Mapping[str, Any]) -> str | None:
+def _refuse_section(name: str, settings: Json) -> str | None:
     section = SECTIONS[name]
     if settings and not section.rules():
         return f'unknown setting `{next(iter(settings))}` of `{name}`: there is nothing to set'
     return section.refuse(settings)
 
 
-def _refuse_mixer(mixer: Mapping[str, Any]) -> str | None:
+def _refuse_mixer(mixer: Json) -> str | None:
     if (reason := Mixer.refuse(mixer)) is not None:
         return reason
     kind = mixer.get('type', 'diis')
@@ -168,17 +220,19 @@ def _refuse_mixer(mixer: Mapping[str, Any]) -> str | None:
     return None
 
 
-def with_defaults(parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def with_defaults(parameters: Json) -> dict[str, Json]:
     """Return a described calculation with every setting of its parts."""
-    filled = {name: {**SECTIONS[name].defaults(), **parameters[name]} for name in SECTIONS if name in parameters}
+    filled: dict[str, Json] = {
+        name: {**SECTIONS[name].defaults(), **parameters[name]} for name in SECTIONS if name in parameters
+    }
     if CCSD in filled:
         mixer = filled[CCSD]['mixer']
         kind = mixer.get('type', 'diis')
-        filled[CCSD]['mixer'] = {'type': kind, **_MIXER_DEFAULTS[kind], **mixer}
+        filled[CCSD] = {**filled[CCSD], 'mixer': {'type': kind, **_MIXER_DEFAULTS[kind], **mixer}}
     return filled
 
 
-def tensor_names(parameters: Mapping[str, Any]) -> list[str]:
+def tensor_names(parameters: Json) -> list[str]:
     """Return the tensors that a calculation reads, in the order in which it does; each is a .yaml and an .elements."""
     names = list(_TENSORS)
     if FINITE_SIZE_CORRECTION in parameters:
@@ -195,94 +249,88 @@ def amplitudes_files(name: str) -> list[str]:
     return [f'{name}.{part}' for part in _AMPLITUDES_PARTS]
 
 
-def steps_of(parameters: Mapping[str, Any]) -> list[Step]:
+def steps_of(parameters: Json) -> list[Step]:
     """Return the steps of a calculation in the order in which Cc4s runs them.
 
     With a level shift or with amplitudes to begin with, the first energy of CCSD is not that of second order, which
     then takes a step of its own. Amplitudes that solve the equations take no iteration, but their energy is computed.
     """
-    reading: list[Step] = [('Read', {'fileName': f'"{n}.yaml"'}, {'destination': n}) for n in tensor_names(parameters)]
-    if (name := parameters.get(RESTART, {}).get('read')) is not None:
-        reading.append(('Read', {'fileName': f'"{name}.yaml"'}, {'destination': _INITIAL}))
-    return reading + _calculating(parameters)
+    calculation = Calculation.of(parameters)
+    reading = [Step('Read', {'fileName': f'"{n}.yaml"'}, {'destination': n}) for n in tensor_names(parameters)]
+    if (name := calculation.restart.read) is not None:
+        reading.append(Step('Read', {'fileName': f'"{name}.yaml"'}, {'destination': _INITIAL}))
+    return reading + _calculating(calculation)
 
 
-def _calculating(parameters: Mapping[str, Any]) -> list[Step]:
-    asked = with_defaults(parameters)
+def _calculating(asked: Calculation) -> list[Step]:
     energies, integrals = {'slicedEigenEnergies': 'EigenEnergies'}, {'coulombIntegrals': 'CoulombIntegrals'}
     vertex, amplitudes = {'slicedCoulombVertex': 'CoulombVertex'}, {'amplitudes': 'Amplitudes'}
-    steps: list[Step] = [
-        ('DefineHolesAndParticles', {'eigenEnergies': 'EigenEnergies'}, energies),
-        ('SliceOperator', {**energies, 'operator': 'CoulombVertex'}, {'slicedOperator': 'CoulombVertex'}),
-        ('VertexCoulombIntegrals', vertex, integrals),
+    steps = [
+        Step('DefineHolesAndParticles', {'eigenEnergies': 'EigenEnergies'}, energies),
+        Step('SliceOperator', {**energies, 'operator': 'CoulombVertex'}, {'slicedOperator': 'CoulombVertex'}),
+        Step('VertexCoulombIntegrals', vertex, integrals),
     ]
-    restart = asked.get(RESTART, Restart.defaults())
-    if MP2 in asked or asked.get(CCSD, {}).get('level_shift', 0) > 0 or restart['read'] is not None:
-        steps.append(('SecondOrderPerturbationTheory', {**integrals, **energies}, {}))
-    if CCSD in asked:
-        solver = _solver(asked[CCSD])
-        if restart['read'] is not None:
+    restart, ccsd = asked.restart, asked.ccsd
+    shifted = ccsd is not None and ccsd.level_shift > 0
+    if asked.mp2 is not None or shifted or restart.read is not None:
+        steps.append(Step('SecondOrderPerturbationTheory', {**integrals, **energies}, {}))
+    if ccsd is not None:
+        solver = dict(_solver(ccsd))
+        if restart.read is not None:
             solver['initialAmplitudes'] = _INITIAL
-        if restart['converged']:
+        if restart.converged:
             solver['maxIterations'] = 0
-        steps.append(('CoupledCluster', {'method': 'Ccsd', **energies, **integrals, **vertex, **solver}, amplitudes))
-    if restart['write'] is not None:
-        written = {'fileName': f'"{restart["write"]}.yaml"', 'source': _AMPLITUDES, 'binary': 1}
-        steps.append(('Write', written, {}))
-    if FINITE_SIZE_CORRECTION in asked:
-        on_grid = {
+        given: Given = {'method': 'Ccsd', **energies, **integrals, **vertex, **solver}
+        steps.append(Step('CoupledCluster', given, amplitudes))
+    if restart.write is not None:
+        written: Given = {'fileName': f'"{restart.write}.yaml"', 'source': _AMPLITUDES, 'binary': 1}
+        steps.append(Step('Write', written, {}))
+    if asked.finite_size_correction is not None:
+        on_grid: Given = {
             'coulombVertexSingularVectors': 'CoulombVertexSingularVectors',
             'coulombPotential': 'CoulombPotential',
             'gridVectors': 'GridVectors',
-            'interpolationGridSize': asked[FINITE_SIZE_CORRECTION]['interpolation_grid_size'],
+            'interpolationGridSize': asked.finite_size_correction.interpolation_grid_size,
         }
-        steps.append(('FiniteSizeCorrection', {**vertex, **amplitudes, **on_grid}, {}))
+        steps.append(Step('FiniteSizeCorrection', {**vertex, **amplitudes, **on_grid}, {}))
     pair_energies = {'mp2PairEnergies': _PAIR_ENERGIES}
-    if BASIS_SET_CORRECTION in asked:
+    if asked.basis_set_correction is not None:
         delta = {'deltaIntegralsHH': 'DeltaIntegralsHH', 'deltaIntegralsPPHH': 'DeltaIntegralsPPHH'}
-        steps.append(('BasisSetCorrection', {**energies, **amplitudes, **integrals, **pair_energies, **delta}, {}))
-    if TRIPLES in asked:
-        settings = asked[TRIPLES]
-        triples: dict[str, Any] = {**integrals, **amplitudes, **energies}
-        if settings['star']:
-            triples.update(pair_energies)
-        if settings['algorithm'] == REFERENCE:
-            steps.append(('PerturbativeTriplesReference', triples, {}))
+        steps.append(Step('BasisSetCorrection', {**energies, **amplitudes, **integrals, **pair_energies, **delta}, {}))
+    if (settings := asked.triples) is not None:
+        triples: Given = {**integrals, **amplitudes, **energies, **(pair_energies if settings.star else {})}
+        if settings.algorithm == REFERENCE:
+            steps.append(Step('PerturbativeTriplesReference', triples, {}))
         else:
-            triples['checkpointAtPercentage'] = float(settings['checkpoint_at_percentage'])
-            steps.append(('PerturbativeTriples', triples, {}))
+            percentage = float(settings.checkpoint_at_percentage)
+            steps.append(Step('PerturbativeTriples', {**triples, 'checkpointAtPercentage': percentage}, {}))
     return steps
 
 
-def _solver(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _solver(settings: Ccsd) -> Given:
     """Return the settings of the amplitude equations under Cc4s' names."""
-    mixer = settings['mixer']
-    of_mixer: dict[str, Any] = {'type': MIXERS[mixer['type']]}
-    if mixer['type'] == 'diis':
-        of_mixer['maxResidua'] = mixer['max_residua']
-    else:
-        of_mixer['ratio'] = float(mixer['ratio'])
-    solver: dict[str, Any] = {
-        'integralsSliceSize': settings['integrals_slice_size'],
-        'maxIterations': settings['max_iterations'],
-        'energyConvergence': float(settings['energy_convergence']),
-        'amplitudesConvergence': float(settings['amplitudes_convergence']),
+    mixer = settings.mixer
+    kind = str(mixer['type'])
+    own = {'maxResidua': mixer['max_residua']} if kind == 'diis' else {'ratio': float(mixer['ratio'])}
+    return {
+        'integralsSliceSize': settings.integrals_slice_size,
+        'maxIterations': settings.max_iterations,
+        'energyConvergence': float(settings.energy_convergence),
+        'amplitudesConvergence': float(settings.amplitudes_convergence),
+        **({'levelShift': float(settings.level_shift)} if settings.level_shift else {}),
+        'mixer': {'type': MIXERS[kind], **own},
     }
-    if settings['level_shift']:
-        solver['levelShift'] = float(settings['level_shift'])
-    return {**solver, 'mixer': of_mixer}
 
 
-def render(parameters: Mapping[str, Any]) -> str:
+def render(parameters: Json) -> str:
     """Return the text of ``cc4s.in``."""
     return _text_of(steps_of(parameters))
 
 
-def render_dry_run(parameters: Mapping[str, Any], dimensions: Mapping[str, Any], iterations: int) -> str:
+def render_dry_run(parameters: Json, dimensions: Dimensions, iterations: int) -> str:
     """Return the text of ``cc4s.in`` for a dry run of CCSD and, where it is asked for, (T).
 
-    :param dimensions: ``n_occupied``, ``n_virtual``, ``n_fields`` and ``real``; the tensors are those of an electron
-        gas, of which a dry run makes nothing but the sizes.
+    :param dimensions: the tensors are those of an electron gas, of which a dry run makes nothing but the sizes.
     :param iterations: of CCSD, all of which are counted; never more than the calculation allows.
     """
     asked = {name: dict(parameters[name]) for name in (CCSD, TRIPLES) if name in parameters}
@@ -290,15 +338,15 @@ def render_dry_run(parameters: Mapping[str, Any], dimensions: Mapping[str, Any],
     asked[CCSD]['max_iterations'] = min(filled[CCSD]['max_iterations'], iterations)
     if TRIPLES in asked:
         asked[TRIPLES]['star'] = False
-    gas = {
-        'No': dimensions['n_occupied'],
-        'Nv': dimensions['n_virtual'],
-        'NF': dimensions['n_fields'],
-        'halfGrid': int(dimensions['real']),
+    gas: Given = {
+        'No': dimensions.n_occupied,
+        'Nv': dimensions.n_virtual,
+        'NF': dimensions.n_fields,
+        'halfGrid': int(dimensions.real),
         'rs': 2.0,
     }
     tensors = {'eigenEnergies': 'EigenEnergies', 'coulombVertex': 'CoulombVertex'}
-    return _text_of([('UegVertexGenerator', gas, tensors), *_calculating(asked)])
+    return _text_of([Step('UegVertexGenerator', gas, tensors), *_calculating(Calculation.of(asked))])
 
 
 def _text_of(steps: Sequence[Step]) -> str:
@@ -309,7 +357,7 @@ def _text_of(steps: Sequence[Step]) -> str:
     return '\n'.join(lines)
 
 
-def _lines_of(mapping: Mapping[str, Any], indent: int) -> list[str]:
+def _lines_of(mapping: Given, indent: int) -> list[str]:
     lines = []
     for key, value in mapping.items():
         if isinstance(value, Mapping):

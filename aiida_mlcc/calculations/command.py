@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 from aiida import orm
 from aiida.common.datastructures import CalcInfo, CodeInfo
@@ -13,6 +12,7 @@ from aiida.engine import CalcJob
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 from aiida.engine.processes.ports import PortNamespace
 
+from aiida_mlcc.calculations.base import JobInputs
 from aiida_mlcc.calculations.command_settings import (
     LABELS_FILE,
     SETTINGS_FILE,
@@ -25,6 +25,7 @@ from aiida_mlcc.calculations.correlate import validate_names
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.extxyz import to_extxyz
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import slug_of
 
 
@@ -80,12 +81,19 @@ class CommandCalculation(CalcJob):
         return calc_info
 
 
-def task_of(methods: list[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+class CommandTask(TypedDict):
+    """The content of ``settings.json``."""
+
+    methods: dict[str, str]
+    settings: Json
+
+
+def task_of(methods: list[str], settings: Json) -> CommandTask:
     """Return the content of ``settings.json``: method → slug, which names its energies, and the program's settings."""
     return {'methods': {method: slug_of(method) for method in methods}, 'settings': settings['settings']}
 
 
-def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+def _refuse(inputs: JobInputs, namespace: PortNamespace) -> str | None:
     if 'snapshots' not in namespace or 'snapshots' not in inputs:
         return None
     return None if inputs['snapshots'].n_frames else '`snapshots` holds no frame'

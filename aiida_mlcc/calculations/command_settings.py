@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Final
 
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.settings import Settings, setting
 
-NAME = 'command'
+NAME: Final = 'command'
 SNAPSHOTS_FILE, LABELS_FILE = 'snapshots.extxyz', 'labels.extxyz'
 SETTINGS_FILE, STDOUT_FILE, STDERR_FILE = 'settings.json', 'command.out', 'command.err'
 _OWN_FILES = (SNAPSHOTS_FILE, LABELS_FILE, SETTINGS_FILE, STDOUT_FILE, STDERR_FILE)
@@ -21,7 +22,7 @@ def _texts(value: list[Any]) -> str | None:
     return f'{wrong[0]!r} is not text: put numbers in quotation marks' if wrong else None
 
 
-def _files(value: Mapping[str, Any]) -> str | None:
+def _files(value: Mapping[str, str]) -> str | None:
     for name, text in value.items():
         if not isinstance(name, str) or PurePosixPath(name).name != name or name.startswith(('.', '_')):
             return f'{name!r} is not a plain file name'
@@ -41,15 +42,15 @@ class CommandEnergies(Settings):
     name: str = setting('The engine.', default=NAME, choices=(NAME,))
     program: str = setting('What the labels call the program, such as “PySCF, RPA@PBE”.', default='a program')
     arguments: list[str] = setting('What stands behind the program on its command line.', default=[], check=_texts)
-    files: dict[str, Any] = setting(
+    files: dict[str, str] = setting(
         'Files that the program reads, such as a script: name → text; labels keep their SHA-256.',
         default={},
         check=_files,
     )
-    settings: dict[str, Any] = setting(f'What the program reads as `settings` in {SETTINGS_FILE}.', default={})
+    settings: Json = setting(f'What the program reads as `settings` in {SETTINGS_FILE}.', default={})
 
 
-def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+def source_of(settings: Json) -> Json:
     """Return what the labels say of their source: all settings, of files their SHA-256."""
     hashes = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(settings['files'].items())}
     kept = {name: settings[name] for name in ('program', 'arguments', 'settings')}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
 from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 
-from aiida_mlcc.calculations.base import RuntimeCalculation, write_snapshots
+from aiida_mlcc.calculations.base import JobInputs, RuntimeCalculation, write_snapshots
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime import programs
+from aiida_mlcc.runtime.task_records import CorrelateTask
 from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS, refuse_name
 
 
@@ -54,10 +54,10 @@ class CorrelateCalculation(RuntimeCalculation):
         spec.exit_code(330, 'ERROR_ALL_FAILED', message='No snapshot could be labelled. The first: {reason}')
 
     @classmethod
-    def refuse(cls, inputs: Mapping[str, Any]) -> str | None:
+    def refuse(cls, inputs: JobInputs) -> str | None:
         return None if inputs['snapshots'].n_frames else '`snapshots` holds no frame'
 
-    def write_task(self, folder: Folder) -> dict[str, Any]:
+    def write_task(self, folder: Folder) -> CorrelateTask:
         return {
             'snapshots': write_snapshots(folder, self.inputs.snapshots, 'snapshots.npz'),
             'methods': self.inputs.methods.get_list(),

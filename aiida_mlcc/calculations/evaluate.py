@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from aiida import orm
 from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 
-from aiida_mlcc.calculations.base import RuntimeCalculation, validate_device, write_snapshots
+from aiida_mlcc.calculations.base import JobInputs, RuntimeCalculation, validate_device, write_snapshots
 from aiida_mlcc.calculations.md import engine_calculator, force_field_calculator
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime import programs
 from aiida_mlcc.runtime.evaluate_settings import Evaluate
+from aiida_mlcc.runtime.task_records import EvaluateTask
 
 
 class EvaluateCalculation(RuntimeCalculation):
@@ -46,13 +44,13 @@ class EvaluateCalculation(RuntimeCalculation):
         )
 
     @classmethod
-    def refuse(cls, inputs: Mapping[str, Any]) -> str | None:
+    def refuse(cls, inputs: JobInputs) -> str | None:
         engine, force_fields = inputs.get('engine'), inputs.get('force_fields')
         if (engine is None) == (not force_fields):
             return 'give one of `engine` and `force_fields`'
         return programs.refuse(programs.FORCES, engine.get_dict()) if engine is not None else None
 
-    def write_task(self, folder: Folder) -> dict[str, Any]:
+    def write_task(self, folder: Folder) -> EvaluateTask:
         parameters = self.inputs.parameters.get_dict()
         if 'engine' in self.inputs:
             calculators = {self.ENGINE: engine_calculator(self.inputs.engine)}

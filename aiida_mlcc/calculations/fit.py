@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from aiida import orm
 from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 
 from aiida_mlcc.calculations.base import (
+    JobInputs,
     RuntimeCalculation,
     born_charges_port,
     describe_polarity,
@@ -22,9 +20,10 @@ from aiida_mlcc.calculations.base import (
     write_snapshots,
 )
 from aiida_mlcc.calculations.correlate import validate_names
-from aiida_mlcc.data.force_field import ForceFieldData
+from aiida_mlcc.data.force_field import ForceFieldData, Origin
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, Kind, fitted_kinds
+from aiida_mlcc.runtime.task_records import FitTask
 from aiida_mlcc.science.force_field.kinds import kind_of
 
 
@@ -111,7 +110,7 @@ class FitCalculation(RuntimeCalculation):
         )
 
     @classmethod
-    def refuse(cls, inputs: Mapping[str, Any]) -> str | None:
+    def refuse(cls, inputs: JobInputs) -> str | None:
         role = _role_of(inputs)
         if (reason := _refuse_kind(role, inputs)) is not None:
             return reason
@@ -127,7 +126,7 @@ class FitCalculation(RuntimeCalculation):
         return None
 
     @staticmethod
-    def origin_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def origin_of(inputs: JobInputs) -> Origin:
         """Return what the force fields of a job are, as :meth:`ForceFieldData.say_origin` takes it."""
         role, base_method = _role_of(inputs), inputs['base_method'].value
         return {
@@ -137,7 +136,7 @@ class FitCalculation(RuntimeCalculation):
             'base_method': None if role == BASE else base_method,
         }
 
-    def write_task(self, folder: Folder) -> dict[str, Any]:
+    def write_task(self, folder: Folder) -> FitTask:
         base_method = self.inputs.base_method.value
         return {
             'role': _role_of(self.inputs),
@@ -155,11 +154,11 @@ class FitCalculation(RuntimeCalculation):
         }
 
 
-def _role_of(inputs: Mapping[str, Any]) -> str:
+def _role_of(inputs: JobInputs) -> str:
     return str(inputs['role'].value) if 'role' in inputs else DELTA
 
 
-def _refuse_kind(role: str, inputs: Mapping[str, Any]) -> str | None:
+def _refuse_kind(role: str, inputs: JobInputs) -> str | None:
     if role not in (BASE, DELTA):
         return f'`role` is {role!r}: choose from {BASE}, {DELTA}'
     kinds, name = fitted_kinds(role), inputs['kind'].value
@@ -171,11 +170,13 @@ def _refuse_kind(role: str, inputs: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _refuse_needs(kind: Kind, inputs: Mapping[str, Any]) -> str | None:
+def _refuse_needs(kind: Kind, inputs: JobInputs) -> str | None:
     """Refuse what a kind lacks, or what it would not look at."""
     if 'reference' in inputs and not kind.holds_force_constants:
         return f'`reference` is for a base with force constants: Δ of kind {kind.name} needs none'
-    if (reason := refuse_reference(inputs, inputs['base_method'].value)) is not None:
+    if (
+        reason := refuse_reference(inputs.get('reference'), inputs['snapshots'], inputs['base_method'].value)
+    ) is not None:
         return reason
     polar = 'born_charges' in inputs
     for name, is_needed in (('structure', kind.needs_crystal or polar), ('base', kind.needs_network)):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from aiida import orm
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 from ase import Atoms
 
-from aiida_mlcc.calculations.base import RuntimeCalculation, write_snapshots
+from aiida_mlcc.calculations.base import JobInputs, RuntimeCalculation, write_snapshots
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime.pyscf_settings import PyscfIntegrals
+from aiida_mlcc.runtime.task_records import IntegralsTask
 
 
 class IntegralsCalculation(RuntimeCalculation):
@@ -57,7 +55,7 @@ class IntegralsCalculation(RuntimeCalculation):
         spec.exit_code(330, 'ERROR_ALL_FAILED', message='No snapshot has integrals. The first: {reason}')
 
     @classmethod
-    def refuse(cls, inputs: Mapping[str, Any]) -> str | None:
+    def refuse(cls, inputs: JobInputs) -> str | None:
         if not inputs['snapshots'].n_frames:
             return '`snapshots` holds no frame'
         return refuse_open_shell(inputs['snapshots'].get_ase())
@@ -67,7 +65,7 @@ class IntegralsCalculation(RuntimeCalculation):
         """The tensors are in no repository, and their folder may be gone: never take an earlier job for this one."""
         return False
 
-    def write_task(self, folder: Folder) -> dict[str, Any]:
+    def write_task(self, folder: Folder) -> IntegralsTask:
         return {
             'snapshots': write_snapshots(folder, self.inputs.snapshots, 'snapshots.npz'),
             'label_hf': self.inputs.label_hf.value,

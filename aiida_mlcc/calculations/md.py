@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from aiida import orm
 from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 
 from aiida_mlcc.calculations.base import (
+    JobInputs,
     RuntimeCalculation,
     describe_primitive,
     validate_device,
@@ -21,6 +19,8 @@ from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime import programs
 from aiida_mlcc.runtime.md_settings import MD
+from aiida_mlcc.runtime.task_records import MdTask
+from aiida_mlcc.science.json_values import Json
 
 
 class MdCalculation(RuntimeCalculation):
@@ -64,7 +64,7 @@ class MdCalculation(RuntimeCalculation):
         spec.exit_code(320, 'ERROR_NO_FRAMES', message='The dynamics recorded nothing.')
 
     @classmethod
-    def refuse(cls, inputs: Mapping[str, Any]) -> str | None:
+    def refuse(cls, inputs: JobInputs) -> str | None:
         engine, force_field = inputs.get('engine'), inputs.get('force_field')
         if (engine is None) == (force_field is None):
             return 'give one of `engine` and `force_field`'
@@ -72,26 +72,28 @@ class MdCalculation(RuntimeCalculation):
             return '`parameters.time_step_fs` is null: a dynamics needs its time step'
         return programs.refuse(programs.FORCES, engine.get_dict()) if engine is not None else None
 
-    def write_task(self, folder: Folder) -> dict[str, Any]:
+    def write_task(self, folder: Folder) -> MdTask:
         parameters = self.inputs.parameters.get_dict()
-        return {
+        task: MdTask = {
             'calculator': write_calculator(folder, self.inputs, parameters['dtype']),
             'start': write_snapshots(folder, self.inputs.start, 'start.npz'),
             'frame': 0,
             'seed': self.inputs.seed.value,
             'parameters': parameters,
-            **({'primitive': describe_primitive(self.inputs.primitive)} if 'primitive' in self.inputs else {}),
         }
+        if 'primitive' in self.inputs:
+            task['primitive'] = describe_primitive(self.inputs.primitive)
+        return task
 
 
-def write_calculator(folder: Folder, inputs: Mapping[str, Any], dtype: str) -> dict[str, Any]:
+def write_calculator(folder: Folder, inputs: JobInputs, dtype: str) -> Json:
     """Describe the calculator of a task: the force field in `inputs`, whose files are written, or the engine."""
     if 'force_field' in inputs:
         return force_field_calculator(folder, inputs['force_field'], 'force_field', inputs['device'].value, dtype)
     return engine_calculator(inputs['engine'])
 
 
-def force_field_calculator(folder: Folder, node: ForceFieldData, name: str, device: str, dtype: str) -> dict[str, Any]:
+def force_field_calculator(folder: Folder, node: ForceFieldData, name: str, device: str, dtype: str) -> Json:
     """Write a force field into the job's folder and describe it as the calculator of a task."""
     return {
         'kind': 'force-field',
@@ -102,7 +104,7 @@ def force_field_calculator(folder: Folder, node: ForceFieldData, name: str, devi
     }
 
 
-def engine_calculator(engine: orm.Dict) -> dict[str, Any]:
+def engine_calculator(engine: orm.Dict) -> Json:
     """Describe an engine as the calculator of a task."""
     settings = engine.get_dict()
     return {'kind': settings.pop('name'), **settings}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from aiida import orm
 from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 from ase.data import chemical_symbols
 
 from aiida_mlcc.calculations.base import (
+    JobInputs,
     RuntimeCalculation,
     born_charges_port,
     describe_polarity,
@@ -23,13 +21,15 @@ from aiida_mlcc.calculations.base import (
     write_snapshots,
 )
 from aiida_mlcc.calculations.ports import settings_port
-from aiida_mlcc.data.force_field import ForceFieldData
+from aiida_mlcc.data.force_field import ForceFieldData, Origin
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime.delta_kinds import BASE, CONTROL, DELTA
+from aiida_mlcc.runtime.task_records import TrainTask
 from aiida_mlcc.runtime.training_settings import Network, Training
 from aiida_mlcc.science.fit.base import BaseForceConstants
 from aiida_mlcc.science.fit.base_correction import Correction
 from aiida_mlcc.science.force_field.kinds import kind_of
+from aiida_mlcc.science.json_values import Json
 
 
 class TrainCalculation(RuntimeCalculation):
@@ -119,10 +119,10 @@ class TrainCalculation(RuntimeCalculation):
         spec.output('history', valid_type=orm.ArrayData, required=False, help='Losses and errors epoch by epoch.')
 
     @classmethod
-    def refuse(cls, inputs: Mapping[str, Any]) -> str | None:
-        wanted = [inputs[name].value for name in ('method', 'minus') if inputs.get(name) is not None]
-        for method in wanted:
-            if method not in inputs['snapshots'].methods:
+    def refuse(cls, inputs: JobInputs) -> str | None:
+        for node in (inputs.get('method'), inputs.get('minus')):
+            method = None if node is None else node.value
+            if method is not None and method not in inputs['snapshots'].methods:
                 there = ', '.join(inputs['snapshots'].methods) or 'none'
                 return f'`snapshots` have no {method} labels to learn from; their methods: {there}'
         is_delta, forces = 'minus' in inputs, inputs.get('forces')
@@ -138,19 +138,21 @@ class TrainCalculation(RuntimeCalculation):
                 return '`reference` teaches the harmonic forces of a base, but `forces` is false'
             if 'structure' not in inputs:
                 return '`reference` needs `structure`, the primitive cell of the crystal'
-        if (reason := refuse_reference(inputs, inputs['method'].value)) is not None:
+        if (
+            reason := refuse_reference(inputs.get('reference'), inputs['snapshots'], inputs['method'].value)
+        ) is not None:
             return reason
         if 'start_from' in inputs:
             if (reason := _refuse_start(inputs)) is not None:
                 return reason
-        elif (reason := refuse_frozen(inputs)) is not None:
+        elif (reason := refuse_frozen(inputs.get('training'), None)) is not None:
             return reason
         if 'correction' in inputs and not learns_forces:
             return '`correction` is fitted to forces, but `forces` is false'
         return None
 
     @staticmethod
-    def origin_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def origin_of(inputs: JobInputs) -> Origin:
         """Return what the force field of a job is, as :meth:`ForceFieldData.say_origin` takes it."""
         minus = inputs['minus'].value if 'minus' in inputs else None
         forces = inputs['forces'].value if 'forces' in inputs else minus is None
@@ -161,7 +163,7 @@ class TrainCalculation(RuntimeCalculation):
             'base_method': minus,
         }
 
-    def write_task(self, folder: Folder) -> dict[str, Any]:
+    def write_task(self, folder: Folder) -> TrainTask:
         minus = self.inputs.minus.value if 'minus' in self.inputs else None
         forces = self.inputs.forces.value if 'forces' in self.inputs else minus is None
         return {
@@ -182,7 +184,7 @@ class TrainCalculation(RuntimeCalculation):
         }
 
 
-def network_of(node: ForceFieldData) -> dict[str, Any]:
+def network_of(node: ForceFieldData) -> Json:
     """Return the settings of the only network of a force field, as :class:`Network` has them, and its elements.
 
     :raises ValueError: where it is not a single network.
@@ -194,14 +196,14 @@ def network_of(node: ForceFieldData) -> dict[str, Any]:
     return dict(terms[0]['settings'])
 
 
-def refuse_frozen(inputs: Mapping[str, Any]) -> str | None:
+def refuse_frozen(training: orm.Dict | None, start_from: ForceFieldData | None) -> str | None:
     """Refuse parts that stay as they are in a network of random weights."""
-    if 'start_from' in inputs or not (frozen := inputs['training'].get_dict().get('frozen')):
+    if start_from is not None or training is None or not (frozen := training.get_dict().get('frozen')):
         return None
     return f'`training.frozen` keeps {", ".join(frozen)} of the network in `start_from`, which is missing'
 
 
-def _refuse_start(inputs: Mapping[str, Any]) -> str | None:
+def _refuse_start(inputs: JobInputs) -> str | None:
     """Refuse a force field that is not one network of the elements and the architecture asked for."""
     for name, energy in (('force_constants', 'the force constants leave'), ('born_charges', 'the dipoles leave')):
         if name in inputs:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aiida_mlcc.cli.nodes import describe, profile_suffix
+from aiida_mlcc.science.json_values import Json
 
 if TYPE_CHECKING:
     from aiida.orm import StructureData
@@ -82,8 +83,8 @@ def structure_of(node: SnapshotsData) -> StructureData | None:
         return None
 
 
-def report_of(node: SnapshotsData) -> dict[str, Any]:
-    """Return the report of a data set; for snapshots from elsewhere, what can be said without their files.
+def report_of(node: SnapshotsData) -> Json:
+    """Return the report of a data set as plain JSON; for other snapshots, what can be said without their files.
 
     :raises click.ClickException: for snapshots without DFT energies.
     """
@@ -99,7 +100,7 @@ def report_of(node: SnapshotsData) -> dict[str, Any]:
     return describe_snapshots(node.get_snapshots(), base_method)[0].plain()
 
 
-def content_of(node: SnapshotsData) -> dict[str, Any]:
+def content_of(node: SnapshotsData) -> Json:
     """Return what there is to say about a data set as plain JSON, the same in every database."""
     structure = structure_of(node)
     return {

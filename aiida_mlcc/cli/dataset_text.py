@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +13,8 @@ from aiida_mlcc.cli.nodes import describe
 
 if TYPE_CHECKING:
     from aiida_mlcc.data.snapshots import SnapshotsData
+    from aiida_mlcc.science.dataset_energies import Difference
+    from aiida_mlcc.science.dataset_report import DatasetReport
 
 _SHOWN = 5
 _FEW = 10
@@ -29,22 +31,24 @@ _FORCES = {
 
 def print_dataset(node: SnapshotsData, as_json: bool = False) -> None:
     """Print what is known about a data set, and the line that starts a run from it."""
+    from aiida_mlcc.science.dataset_report import DatasetReport
+
     if as_json:
         click.echo(json.dumps(content_of(node), indent=2, ensure_ascii=False))
         return
     structure = structure_of(node)
     crystal = '' if structure is None else f', crystal {describe(structure)}'
     click.echo(f'{node.label or "snapshots"}: {describe(node)} {node.uuid}{crystal}')
-    for line in lines(report_of(node)):
+    for line in lines(DatasetReport.read(report_of(node))):
         click.echo(line)
     click.echo(f'\nStart from it with:\n  {launch_line(node)}')
 
 
-def lines(report: Mapping[str, Any]) -> list[str]:
-    """Return a report, as :meth:`~aiida_mlcc.science.dataset_report.DatasetReport.plain` gives it, as text."""
-    labels = ', '.join(f'{method} {n}' for method, n in report['n_labelled'].items())
+def lines(report: DatasetReport) -> list[str]:
+    """Return a report as text."""
+    labels = ', '.join(f'{method} {n}' for method, n in report.n_labelled.items())
     return [
-        f'{report["n_frames"]} frames of {report["formula"]}; labels: {labels}',
+        f'{report.n_frames} frames of {report.formula}; labels: {labels}',
         '',
         *_table(report),
         '',
@@ -54,117 +58,117 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _table(report: Mapping[str, Any]) -> Iterator[str]:
-    base, files, differences = report['base_method'], report['files'], report['differences']
+def _table(report: DatasetReport) -> Iterator[str]:
+    base, files, differences = report.base_method, report.files, report.differences
     if files:
         yield (
             f'  {"method":<8}{"read":>6}{"paired":>8}{"left over":>11}{"merged":>8}{"dropped":>9}{"decimals":>10}  '
             f'{"forces":<11}{"spread":>8}{"slope":>8}  file'
         )
         for method, account in files.items():
-            counts = [len(account[key]) for key in ('left_over', 'merged', 'dropped')]
+            counts = [len(found) for found in (account.left_over, account.merged, account.dropped)]
             yield (
-                f'  {method:<8}{account["frames_read"]:>6}{account["paired"]:>8}'
-                f'{counts[0]:>11}{counts[1]:>8}{counts[2]:>9}{account["decimals"]:>10}  '
-                f'{_FORCES[account["forces"]]:<11}{_spread(differences.get(method))}  {account["file"]}'
+                f'  {method:<8}{account.frames_read:>6}{account.paired:>8}'
+                f'{counts[0]:>11}{counts[1]:>8}{counts[2]:>9}{account.decimals:>10}  '
+                f'{_FORCES[account.forces]:<11}{_spread(differences.get(method))}  {account.file}'
             )
     else:
         yield f'  {"method":<8}{"labels":>8}{"spread":>8}{"slope":>8}'
-        for method, n_labelled in report['n_labelled'].items():
+        for method, n_labelled in report.n_labelled.items():
             yield f'  {method:<8}{n_labelled:>8}{_spread(differences.get(method))}'
     if differences:
         yield f'  spread: standard deviation of E − E({base}) in meV/atom; slope: of E over E({base})'
 
 
-def _spread(difference: Mapping[str, Any] | None) -> str:
+def _spread(difference: Difference | None) -> str:
     if difference is None:
         return ' ' * 16
-    slope = '–' if difference['slope'] is None else f'{difference["slope"]:.3f}'
-    return f'{difference["spread_mev_atom"]:>8.3f}{slope:>8}'
+    slope = '–' if difference.slope is None else f'{difference.slope:.3f}'
+    return f'{difference.spread_mev_atom:>8.3f}{slope:>8}'
 
 
-def _about_files(report: Mapping[str, Any]) -> Iterator[str]:
-    base, files = report['base_method'], report['files']
+def _about_files(report: DatasetReport) -> Iterator[str]:
+    base, files = report.base_method, report.files
     for method, account in files.items():
-        if account['dropped']:
-            yield f'{method}, dropped: {_some([f"frame {f}: {why}" for f, why in account["dropped"].items()], "; ")}.'
-        if account['merged']:
-            pairs = [f'{frame} as {other}' for frame, other in account['merged'].items()]
+        if account.dropped:
+            yield f'{method}, dropped: {_some([f"frame {f}: {why}" for f, why in account.dropped.items()], "; ")}.'
+        if account.merged:
+            pairs = [f'{frame} as {other}' for frame, other in account.merged.items()]
             yield f'{method}, merged, for structure and energy are those of an earlier frame: {_some(pairs)}.'
-        if account['left_over']:
-            yield f'{method}, left over, for the base has no such structure: frames {_some(account["left_over"])}.'
-    foreign = [method for method, account in files.items() if account['forces'] == 'base']
+        if account.left_over:
+            yield f'{method}, left over, for the base has no such structure: frames {_some(account.left_over)}.'
+    foreign = [method for method, account in files.items() if account.forces == 'base']
     if foreign:
         yield (
             f'{", ".join(foreign)}: the forces in the file equal those of {base} to the decimals written, so they are '
             'not those of the method: not stored.'
         )
     for method, account in files.items():
-        if account['forces'] == 'own' and method != base:
+        if account.forces == 'own' and method != base:
             yield f'{method}: the forces in the file differ from those of {base}; they are stored as those of {method}.'
-        if account['forces'] == 'own and base':
+        if account.forces == 'own and base':
             yield f'{method}: only the forces that are not those of {base} are stored as those of {method}.'
-        if account['forces'] == 'zero':
+        if account.forces == 'zero':
             yield f'{method}: the forces in the file are all zero, a placeholder: not stored.'
     for method, account in files.items():
-        for remark in account.get('remarks', ()):
+        for remark in account.remarks:
             yield f'{method}: {remark}.'
-    for decimals in sorted({account['decimals'] for account in files.values() if account['decimals'] < 5}):
-        rounded = [method for method, account in files.items() if account['decimals'] == decimals]
+    for decimals in sorted({account.decimals for account in files.values() if account.decimals < 5}):
+        rounded = [method for method, account in files.items() if account.decimals == decimals]
         yield f'{", ".join(rounded)}: energies are written to {10.0 ** (3 - decimals):g} meV per cell.'
 
 
-def _about_differences(report: Mapping[str, Any]) -> Iterator[str]:
-    base = report['base_method']
-    for method, difference in report['differences'].items():
-        slope = difference['slope']
+def _about_differences(report: DatasetReport) -> Iterator[str]:
+    base = report.base_method
+    for method, difference in report.differences.items():
+        slope = difference.slope
         if slope is not None and not _SENSIBLE_SLOPES[0] < slope < _SENSIBLE_SLOPES[1]:
             yield (
                 f'{method}: its energies change by {slope:.3g} eV for each eV of {base}. Are they eV per cell? '
-                f'Hartree would give about 0.037, energies per atom about {1 / report["n_atoms"]:.2g}.'
+                f'Hartree would give about 0.037, energies per atom about {1 / report.n_atoms:.2g}.'
             )
-        for outlier in difference['outliers']:
+        for outlier in difference.outliers:
             yield (
-                f'{method}: frame {outlier["frame"]} is an outlier, {outlier["residual_mev_atom"]:+.3g} meV/atom from '
-                f'a fit to all other frames ({outlier["deviations"]:.1f} median absolute deviations).'
+                f'{method}: frame {outlier.frame} is an outlier, {outlier.residual_mev_atom:+.3g} meV/atom from '
+                f'a fit to all other frames ({outlier.deviations:.1f} median absolute deviations).'
             )
 
 
-def _about_motion(report: Mapping[str, Any]) -> Iterator[str]:
-    crystal, motion = report['crystal'], report['motion']
+def _about_motion(report: DatasetReport) -> Iterator[str]:
+    crystal, motion = report.crystal, report.motion
     if crystal is None:
-        few = f', of {report["n_frames"]} frames only' if report['n_frames'] < _FEW else ''
+        few = f', of {report.n_frames} frames only' if report.n_frames < _FEW else ''
         yield f'No crystal was found in the mean structure{few}: name it with --structure.'
     else:
-        how = 'as given' if crystal['given'] else 'found in the mean structure'
+        how = 'as given' if crystal.given else 'found in the mean structure'
         yield (
-            f'Crystal: {crystal["formula"]}, {crystal["space_group"]}, {how}; mean positions are within '
-            f'{crystal["moved_onto_sites_angstrom"]:.3f} Å of its sites.'
+            f'Crystal: {crystal.formula}, {crystal.space_group}, {how}; mean positions are within '
+            f'{crystal.moved_onto_sites_angstrom:.3f} Å of its sites.'
         )
-        if not crystal['given'] and report['n_frames'] < _FEW:
+        if not crystal.given and report.n_frames < _FEW:
             yield (
-                f'The crystal is the mean of {report["n_frames"]} frames only, which may hide a lower symmetry: '
+                f'The crystal is the mean of {report.n_frames} frames only, which may hide a lower symmetry: '
                 'compare it with yours, or name yours with --structure.'
             )
     yield (
-        f'Displacements: {motion["rms_displacement_angstrom"]:.3f} Å (root mean square), at most '
-        f'{motion["largest_displacement_angstrom"]:.3f} Å in frame {motion["largest_in_frame"]}; the centre of mass '
-        f'drifts by up to {motion["drift_angstrom"]:.3f} Å (frame {motion["drift_in_frame"]}), which they are free of.'
+        f'Displacements: {motion.rms_displacement_angstrom:.3f} Å (root mean square), at most '
+        f'{motion.largest_displacement_angstrom:.3f} Å in frame {motion.largest_in_frame}; the centre of mass '
+        f'drifts by up to {motion.drift_angstrom:.3f} Å (frame {motion.drift_in_frame}), which they are free of.'
     )
-    if motion['off_site']:
+    if motion.off_site:
         yield (
             'Frames with an atom far from its site, through diffusion or another arrangement of the atoms: '
-            f'{_some(motion["off_site"])}.'
+            f'{_some(motion.off_site)}.'
         )
-    if motion['successive_distance_angstrom'] is not None:
+    if motion.successive_distance_angstrom is not None:
         verdict = (
             'looks like a trajectory, in which neighbours tell little of each other'
-            if motion['looks_like_trajectory']
+            if motion.looks_like_trajectory
             else 'does not look like a trajectory'
         )
         yield (
-            f'Order: atoms are {motion["successive_distance_angstrom"]:.3f} Å apart between successive frames and '
-            f'{motion["random_distance_angstrom"]:.3f} Å between random ones: it {verdict}.'
+            f'Order: atoms are {motion.successive_distance_angstrom:.3f} Å apart between successive frames and '
+            f'{motion.random_distance_angstrom:.3f} Å between random ones: it {verdict}.'
         )
 
 

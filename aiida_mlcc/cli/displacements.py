@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aiida_mlcc.cli.nodes import find
+from aiida_mlcc.science.label_keys import read_number
 
 if TYPE_CHECKING:
     from aiida_mlcc.data.snapshots import SnapshotsData
@@ -48,7 +49,7 @@ def read_displacements(source: str, snapshots: SnapshotsData | None) -> Snapshot
     try:
         cells = Snapshots.from_atoms([frame.atoms for frame in frames])
         label = Label(
-            np.array([float(frame.entries.get('energy', np.nan)) for frame in frames]),
+            np.array([read_number(frame.entries, 'energy')[0] for frame in frames]),
             np.array([frame.columns['forces'] for frame in frames]),
             snapshots.get_snapshots().labels[method].source,
         )

@@ -58,7 +58,7 @@ def find_process(identifier: str) -> ProcessNode:
     """Return the process a person means by its own identifier, or by that of one of its outputs."""
     from aiida.orm import ProcessNode
 
-    from aiida_mlcc.report.outputs import returned_by
+    from aiida_mlcc.report.data.outputs import returned_by
 
     node = find(identifier)
     if isinstance(node, ProcessNode):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from aiida_mlcc.cli.plan_details import detail_lines
 
 if TYPE_CHECKING:
-    from aiida_mlcc.engines.engine import ForceEngine
+    from aiida_mlcc.engines.engine import ForceEngine, Inputs
+    from aiida_mlcc.parsers.parse_raw.cc4s_dry_run import Forecast
+    from aiida_mlcc.science.json_values import Json
+    from aiida_mlcc.workflows.run_inputs import RunInputs
 
 
-def plan(inputs: Mapping[str, Any]) -> list[tuple[str, int, str]]:
+def plan(inputs: RunInputs) -> list[tuple[str, int, str]]:
     """Return (stage, number of jobs, what they do) for the valid inputs of the master WorkChain."""
     methods = inputs['methods'].get_list()
     stages: list[tuple[str, int, str]] = []
@@ -33,7 +36,7 @@ def plan(inputs: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     return stages
 
 
-def lines(inputs: Mapping[str, Any], forecast: Mapping[str, Any] | None = None) -> list[str]:
+def lines(inputs: RunInputs, forecast: Forecast | None = None) -> list[str]:
     """Return the plan as text.
 
     :param forecast: what a point of the energies will cost, as a dry run of Cc4s says it.
@@ -47,7 +50,7 @@ def lines(inputs: Mapping[str, Any], forecast: Mapping[str, Any] | None = None) 
     return [head, *rows] if forecast is None else [head, *rows, *_cost_lines(inputs, forecast)]
 
 
-def _cost_lines(inputs: Mapping[str, Any], forecast: Mapping[str, Any]) -> list[str]:
+def _cost_lines(inputs: RunInputs, forecast: Forecast) -> list[str]:
     from aiida_mlcc.workflows.expected_frames import expected_frames
     from aiida_mlcc.workflows.forecast import describe_campaign, describe_point
 
@@ -55,7 +58,7 @@ def _cost_lines(inputs: Mapping[str, Any], forecast: Mapping[str, Any]) -> list[
     return [f'  cost: {describe_point(forecast)};', f'  {describe_campaign(forecast, groups, budget)}']
 
 
-def _crystal(inputs: Mapping[str, Any]) -> str:
+def _crystal(inputs: RunInputs) -> str:
     from aiida_mlcc.science.crystal import primitive_cell
     from aiida_mlcc.science.formula import formula_of
     from aiida_mlcc.science.symmetry import space_group
@@ -68,7 +71,7 @@ def _crystal(inputs: Mapping[str, Any]) -> str:
     return f'Phonons of {formula_of(crystal.symbols)}, {len(crystal)} atoms{primitive}, {group}:'
 
 
-def _sampling(inputs: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
+def _sampling(inputs: RunInputs) -> Iterator[tuple[str, int, str]]:
     """Give the stages that make structures with DFT forces."""
     from aiida_mlcc.engines.table import force_engine
 
@@ -93,7 +96,7 @@ def _sampling(inputs: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
     )
 
 
-def _displaced_cells(inputs: Mapping[str, Any]) -> tuple[int, int]:
+def _displaced_cells(inputs: RunInputs) -> tuple[int, int]:
     """Return how many cells the reference displacements are, and of how many atoms."""
     from aiida_mlcc.science.displacements import Displacements, displaced_cells
 
@@ -104,7 +107,7 @@ def _displaced_cells(inputs: Mapping[str, Any]) -> tuple[int, int]:
     return found.n_frames, found.n_atoms
 
 
-def _dynamics(inputs: Mapping[str, Any]) -> tuple[int, str]:
+def _dynamics(inputs: Inputs) -> tuple[int, str]:
     from aiida_mlcc.engines.table import force_engine
 
     parameters, engine = inputs['md']['parameters'].get_dict(), inputs['engine'].get_dict()
@@ -114,12 +117,12 @@ def _dynamics(inputs: Mapping[str, Any]) -> tuple[int, str]:
     )
 
 
-def _time_step(parameters: Mapping[str, Any]) -> str:
+def _time_step(parameters: Json) -> str:
     step = parameters['time_step_fs']
     return 'as many fs as the stiffest mode allows' if step is None else f'{step:g} fs'
 
 
-def _trainings(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]:
+def _trainings(inputs: RunInputs, methods: list[str]) -> tuple[int, str]:
     from aiida_mlcc.workflows.trainings import plan_trainings
 
     training = inputs['delta_train']
@@ -132,7 +135,7 @@ def _trainings(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]
     return len(jobs), f'{len(seeds)} members, base of kind {base}, Δ of kind {kind} for {", ".join(methods)}{others}'
 
 
-def _energies(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]:
+def _energies(inputs: RunInputs, methods: list[str]) -> tuple[int, str]:
     from aiida_mlcc.engines.table import correlation_engine
     from aiida_mlcc.workflows.expected_frames import expected_frames
 
@@ -153,7 +156,7 @@ def _energies(inputs: Mapping[str, Any], methods: list[str]) -> tuple[int, str]:
     return n_jobs, f'{new}{"at most " if expected.at_most else ""}{what}{reused}'
 
 
-def _base_engine(inputs: Mapping[str, Any]) -> ForceEngine:
+def _base_engine(inputs: RunInputs) -> ForceEngine:
     """Return the engine of the DFT energies of new structures, which are made like those of the snapshots."""
     from aiida_mlcc.engines.table import force_engine, force_engine_of
     from aiida_mlcc.workflows.selections import base_method_of

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aiida_mlcc.engines.engine import Inputs
+    from aiida_mlcc.science.json_values import Json
+    from aiida_mlcc.workflows.run_inputs import RunInputs
 
 _SHOWN = 6
 
 
-def detail_lines(inputs: Mapping[str, Any]) -> Iterator[str]:
+def detail_lines(inputs: RunInputs) -> Iterator[str]:
     """Give a line on each of the things that decide what comes out, as far as the inputs hold it."""
     from aiida_mlcc.workflows.feasibility import symprec_of
 
@@ -36,13 +41,13 @@ def detail_lines(inputs: Mapping[str, Any]) -> Iterator[str]:
         yield _cost_of_models(inputs, len(cell), crystal, symprec)
 
 
-def _engine(settings: Mapping[str, Any]) -> str:
+def _engine(settings: Json) -> str:
     names = ('method', 'basis', 'pseudo', 'potential_family', 'encut', 'kpoints', 'hf_kpoints')
     said = [f'{name} {settings[name]}' for name in names if settings.get(name) is not None]
     return ', '.join([str(settings['name']), *said])
 
 
-def _training_cell(inputs: Mapping[str, Any], crystal: Any) -> Any:
+def _training_cell(inputs: RunInputs, crystal: Any) -> Any:
     from aiida_mlcc.science.crystal import expand_matrix, supercell
 
     if inputs.get('snapshots') is not None:
@@ -68,16 +73,17 @@ def _wave_vectors(crystal: Any, cell: Any, symprec: float) -> tuple[str, int]:
     return f'{", ".join(named[:_SHOWN])}{" …" if len(named) > _SHOWN else ""}', len(held)
 
 
-def _atoms(inputs: Mapping[str, Any], stage: str, crystal: Any, symprec: float) -> int:
+def _atoms(inputs: RunInputs, stage: str, crystal: Any, symprec: float) -> int:
     import numpy as np
 
     from aiida_mlcc.science.crystal import expand_matrix, primitive_cell
+    from aiida_mlcc.workflows.run_inputs import stage_inputs
 
-    matrix = expand_matrix(inputs[stage]['supercell_matrix'].get_list())
+    matrix = expand_matrix(stage_inputs(inputs, stage)['supercell_matrix'].get_list())
     return len(primitive_cell(crystal, symprec)) * round(float(np.linalg.det(matrix)))
 
 
-def _cost(inputs: Mapping[str, Any], cell: Any) -> str | None:
+def _cost(inputs: RunInputs, cell: Any) -> str | None:
     """Say what the costliest energy takes, and all of them together, as far as that is known."""
     from aiida_mlcc.engines.table import correlation_engine
     from aiida_mlcc.workflows.expected_frames import expected_frames
@@ -100,7 +106,7 @@ def _cost(inputs: Mapping[str, Any], cell: Any) -> str | None:
     )
 
 
-def _cost_of_models(inputs: Mapping[str, Any], n_atoms: int, crystal: Any, symprec: float) -> str:
+def _cost_of_models(inputs: RunInputs, n_atoms: int, crystal: Any, symprec: float) -> str:
     """Say what trainings, phonons and dynamics take, by times that were measured on one core."""
     from aiida_mlcc.science.model_cost import force_hours
 
@@ -125,11 +131,11 @@ def _cost_of_models(inputs: Mapping[str, Any], n_atoms: int, crystal: Any, sympr
     return f'  core hours: {", ".join(said)} (a rough estimate, by times of one core)'
 
 
-def _networks(trained: Mapping[str, Any]) -> list[Any]:
+def _networks(trained: Inputs) -> list[Any]:
     """Return the networks of base and Δ, None for a kind without one."""
     from aiida_mlcc.science.model_cost import Network
 
-    def network(settings: Mapping[str, Any], has_network: bool) -> Network | None:
+    def network(settings: Json, has_network: bool) -> Network | None:
         if not has_network:
             return None
         training = settings['training'].get_dict()
@@ -142,13 +148,13 @@ def _networks(trained: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-def _kinds(trained: Mapping[str, Any]) -> tuple[Any, Any]:
+def _kinds(trained: Inputs) -> tuple[Any, Any]:
     from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, kinds_for
 
     return kinds_for(BASE)[trained['base']['kind'].value], kinds_for(DELTA)[trained['delta']['kind'].value]
 
 
-def _training_hours(inputs: Mapping[str, Any], n_atoms: int) -> float:
+def _training_hours(inputs: RunInputs, n_atoms: int) -> float:
     """Return the core hours of the bases and of Δ, without kinds that are only compared and without the control."""
     from aiida_mlcc.science.model_cost import training_hours
     from aiida_mlcc.workflows.expected_frames import expected_frames, frames_to_come
@@ -169,7 +175,7 @@ def _training_hours(inputs: Mapping[str, Any], n_atoms: int) -> float:
     return total + sum(n_each * training_hours(labelled.get(method, 0), n_atoms, of_delta) for method in methods)
 
 
-def _n_displacements(crystal: Any, phonons: Mapping[str, Any], symprec: float) -> int:
+def _n_displacements(crystal: Any, phonons: Inputs, symprec: float) -> int:
     """Return how many displaced cells the phonons need, at all volumes."""
     import numpy as np
     from phonopy import Phonopy

@@ -133,8 +133,8 @@ def runs_and_groups(identifiers: Sequence[str]) -> tuple[list[ProcessNode], list
 
 def title_of(runs: Sequence[ProcessNode]) -> str:
     """Return the title where a person gives none."""
-    from aiida_mlcc.report.arrays import curves_of_run
     from aiida_mlcc.report.curve_table import listed
+    from aiida_mlcc.report.data.arrays import curves_of_run
     from aiida_mlcc.report.page_provenance import formula_of
 
     crystals = listed(list(dict.fromkeys(formula_of(run) or 'a crystal' for run in runs)))

@@ -14,6 +14,8 @@ from aiida_mlcc.cli.root import reading_option
 if TYPE_CHECKING:
     from aiida.orm import ProcessNode
 
+    from aiida_mlcc.report.data.records import Results
+
 
 @click.command()
 @click.argument('identifier', metavar='ID')
@@ -28,7 +30,7 @@ def results(identifier: str, as_json: bool, profile: str | None) -> None:
     """
     load_to_read(profile)
     process = find_process(identifier)
-    from aiida_mlcc.report.results import results_of, to_json
+    from aiida_mlcc.report.data.results import results_of, to_json
 
     found = results_of(process)
     if as_json:
@@ -38,21 +40,26 @@ def results(identifier: str, as_json: bool, profile: str | None) -> None:
         raise click.ClickException(
             f'{describe(process)} has no frequencies: `aiida-mlcc status {process.pk}` tells how far it came.'
         )
-    print_results(process)
+    print_found(found)
 
 
 def print_results(process: ProcessNode, points: Sequence[str] | None = None) -> None:
     """Print the results of a run as text, with the frequencies at `points` only where these are given."""
-    from aiida_mlcc.report.delta_verdicts import undetermined_lines, verdict_lines
-    from aiida_mlcc.report.imaginary import imaginary_lines
-    from aiida_mlcc.report.results import results_of
+    from aiida_mlcc.report.data.results import results_of
+
+    print_found(results_of(process), points)
+
+
+def print_found(found: Results, points: Sequence[str] | None = None) -> None:
+    """Print results as text."""
+    from aiida_mlcc.report.data.delta_verdicts import undetermined_lines, verdict_lines
+    from aiida_mlcc.report.data.imaginary import imaginary_lines
     from aiida_mlcc.report.text import error_lines, failure_lines, table
 
-    found = results_of(process)
     if found['methods']:
         click.echo('Frequencies in cm⁻¹, mean over the members ± sd; acoustic modes at Γ are left out.\n')
         click.echo(table(found, points))
-    for line in (*verdict_lines(found), *undetermined_lines(found), *imaginary_lines(process), *error_lines(found)):
+    for line in (*verdict_lines(found), *undetermined_lines(found), *imaginary_lines(found), *error_lines(found)):
         click.echo(line)
     for line in failure_lines(found['failed']):
         click.echo(f'missing: {line}')

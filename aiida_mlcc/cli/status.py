@@ -71,7 +71,7 @@ def line_of(step: Step) -> str:
 
 
 def _print_failures(process: ProcessNode) -> None:
-    from aiida_mlcc.report.outputs import plain
+    from aiida_mlcc.report.data.outputs import plain
     from aiida_mlcc.report.text import failure_lines
 
     failed = plain(process, 'failures').get('failed', [])

@@ -5,15 +5,25 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from aiida import orm
 
 from aiida_mlcc.science.force_field import DESCRIPTION_FILE, WEIGHTS_FILE, ForceField
+from aiida_mlcc.science.force_field.sum import Description
 from aiida_mlcc.science.methods import control_of, predicted
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
+
+
+class Origin(TypedDict):
+    """What a force field is, see :meth:`ForceFieldData.say_origin`."""
+
+    role: str
+    kind: str
+    seed: int
+    base_method: str | None
 
 
 class ForceFieldData(orm.Data):
@@ -31,7 +41,10 @@ class ForceFieldData(orm.Data):
             for name in (DESCRIPTION_FILE, WEIGHTS_FILE):
                 self.base.repository.put_object_from_file(Path(folder) / name, name)
         described = force_field.describe()
-        terms = [{key: term[key] for key in ('kind', 'weight', 'trained_on')} for term in described['terms']]
+        terms = [
+            {'kind': term['kind'], 'weight': term['weight'], 'trained_on': term['trained_on']}
+            for term in described['terms']
+        ]
         self.base.attributes.set_many(
             {
                 'terms': terms,
@@ -76,9 +89,9 @@ class ForceFieldData(orm.Data):
         description = repository.get_object_content(DESCRIPTION_FILE, mode='rb')
         return ForceField.read(description, repository.get_object_content(WEIGHTS_FILE, mode='rb'))
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Description:
         """Return all but the weights, as :meth:`ForceField.describe` gives it."""
-        described: dict[str, Any] = json.loads(self.base.repository.get_object_content(DESCRIPTION_FILE))
+        described: Description = json.loads(self.base.repository.get_object_content(DESCRIPTION_FILE))
         return described
 
     def get_calculator(self, device: str = 'cpu', dtype: str = 'float64') -> Calculator:

@@ -38,7 +38,7 @@ class SnapshotsData(orm.ArrayData):
     def get_snapshots(self) -> Snapshots:
         """Return the content as :class:`~aiida_mlcc.science.snapshots.Snapshots`."""
         attributes = self.base.attributes.all
-        description = {key: attributes[key] for key in ('symbols', 'sources', 'named') if key in attributes}
+        description: Any = {key: attributes[key] for key in ('symbols', 'sources', 'named') if key in attributes}
         return Snapshots.from_arrays(description, {name: self.get_array(name) for name in self.get_arraynames()})
 
     def get_ase(self, frame: int = 0) -> Atoms:

@@ -15,6 +15,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, LabelMaker, Step
 from aiida_mlcc.engines.runtime_jobs import OPTIONAL
 from aiida_mlcc.jobs.inputs import Options, job_inputs
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import COSTLY, usual_kind
 
 
@@ -40,22 +41,22 @@ class CommandEngine(CorrelationEngine):
                 namespace_options=dict(OPTIONAL),
             )
 
-    def fill(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
+    def fill(self, inputs: Mapping[str, Any], codes: Codes, options: Options) -> dict[str, Any]:
         """Return `command` with its code, by default the Python of the jobs, which runs a script."""
         code = codes.get(NAME) or codes['code']
         assert code is not None
         return {NAME: job_inputs(inputs[NAME], code, options)}
 
-    def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def source_of(self, settings: Json) -> Json:
         """Return what the labels say of their source: all settings."""
         return source_of(settings)
 
     def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
         """Return the job that labels a batch."""
         job = {**inputs[NAME], 'snapshots': snapshots, 'methods': methods, 'engine': inputs['engine']}
-        return CommandCalculation, job
+        return Step(CommandCalculation, job)
 
-    def n_jobs(self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int) -> int:
+    def n_jobs(self, settings: Json, groups: Mapping[tuple[str, ...], Sequence[int]], size: int) -> int:
         """Return the number of batches."""
         return sum(ceil(len(frames) / size) for frames in groups.values())
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
 
 from aiida import orm
 
@@ -14,7 +15,36 @@ from aiida_mlcc.jobs.wall_time import cores_of, wall_seconds
 _SECONDS_PER_HOUR = 3600.0
 
 
-def cost_of(processes: Iterable[orm.ProcessNode]) -> dict[str, Any]:
+class Cost(TypedDict):
+    """What jobs cost; the memory is that of the largest job, None where no program says it."""
+
+    core_hours: float
+    n_jobs: int
+    n_jobs_of_unknown_cost: int
+    largest_memory_gb: float | None
+
+
+class JobSummary(TypedDict, total=False):
+    """What the output `summary` of a job says of its cost."""
+
+    mpi_ranks: int
+    threads: int
+    core_hours: float
+    wall_seconds: float
+    finished: bool
+    memory_gb: float
+
+
+@dataclass(frozen=True)
+class JobCost:
+    """What a job cost, at least; `is_known`: whether that is all."""
+
+    core_hours: float
+    is_known: bool
+    memory_gb: float | None
+
+
+def cost_of(processes: Iterable[orm.ProcessNode]) -> Cost:
     """Return what all jobs below `processes` cost together; those taken from the cache cost nothing.
 
     A job that died is charged with the wall time that the scheduler gives. Where there is none, it is charged with what
@@ -26,11 +56,11 @@ def cost_of(processes: Iterable[orm.ProcessNode]) -> dict[str, Any]:
     found = [job for job in _jobs_below(processes) if not job.base.caching.is_created_from_cache]
     summaries = _summaries_of(found)
     jobs = [_cost_of_job(job, summaries.get(job.pk, {})) for job in found]
-    memory = [job['memory_gb'] for job in jobs if job['memory_gb'] is not None]
+    memory = [job.memory_gb for job in jobs if job.memory_gb is not None]
     return {
-        'core_hours': float(sum(job['core_hours'] for job in jobs)),
+        'core_hours': float(sum(job.core_hours for job in jobs)),
         'n_jobs': len(jobs),
-        'n_jobs_of_unknown_cost': sum(not job['is_known'] for job in jobs),
+        'n_jobs_of_unknown_cost': sum(not job.is_known for job in jobs),
         'largest_memory_gb': max(memory, default=None),
     }
 
@@ -41,17 +71,20 @@ def ran_anew(process: orm.ProcessNode) -> bool:
     return bool(jobs) and not any(job.base.caching.is_created_from_cache for job in jobs)
 
 
-def add_costs(costs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def add_costs(costs: Iterable[Cost]) -> Cost:
     """Return the cost of all together."""
     all_costs = list(costs)
-    names = ('core_hours', 'n_jobs', 'n_jobs_of_unknown_cost')
     memory = [cost['largest_memory_gb'] for cost in all_costs if cost['largest_memory_gb'] is not None]
-    total: dict[str, Any] = {name: sum(cost[name] for cost in all_costs) for name in names}
-    return {**total, 'largest_memory_gb': max(memory, default=None)}
+    return {
+        'core_hours': sum(cost['core_hours'] for cost in all_costs),
+        'n_jobs': sum(cost['n_jobs'] for cost in all_costs),
+        'n_jobs_of_unknown_cost': sum(cost['n_jobs_of_unknown_cost'] for cost in all_costs),
+        'largest_memory_gb': max(memory, default=None),
+    }
 
 
 def forecast(
-    finished: Sequence[tuple[Sequence[str], int, Mapping[str, Any]]],
+    finished: Sequence[tuple[Sequence[str], int, Cost]],
     left: Sequence[tuple[Sequence[str], Sequence[int]]],
 ) -> float:
     """Return the core hours of what is left: a frame costs what those before it cost on average.
@@ -87,7 +120,7 @@ def _jobs_below(processes: Iterable[orm.ProcessNode]) -> list[orm.CalcJobNode]:
     return [node for _, node in sorted(found.items())]
 
 
-def _summaries_of(jobs: Sequence[orm.CalcJobNode]) -> dict[int, dict[str, Any]]:
+def _summaries_of(jobs: Sequence[orm.CalcJobNode]) -> dict[int, JobSummary]:
     """Return job → its output `summary`, for those that have one."""
     query = orm.QueryBuilder()
     query.append(orm.CalcJobNode, filters={'id': {'in': [job.pk for job in jobs]}}, tag='job', project='id')
@@ -95,16 +128,15 @@ def _summaries_of(jobs: Sequence[orm.CalcJobNode]) -> dict[int, dict[str, Any]]:
     return dict(query.all()) if jobs else {}
 
 
-def _cost_of_job(job: orm.CalcJobNode, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``core_hours``, at least; ``is_known``, whether these are all; and ``memory_gb``."""
+def _cost_of_job(job: orm.CalcJobNode, summary: JobSummary) -> JobCost:
     said = _said_by_summary(job, summary) if summary else _said_by_program(job)
     hours, is_known = said.core_hours or 0.0, said.is_complete
     if not is_known and (seconds := wall_seconds(job)) is not None:
         hours, is_known = max(hours, (said.cores or cores_of(job)) * seconds / _SECONDS_PER_HOUR), True
-    return {'core_hours': hours, 'is_known': is_known, 'memory_gb': said.memory_gb}
+    return JobCost(hours, is_known, said.memory_gb)
 
 
-def _said_by_summary(job: orm.CalcJobNode, summary: Mapping[str, Any]) -> SaidCost:
+def _said_by_summary(job: orm.CalcJobNode, summary: JobSummary) -> SaidCost:
     cores = summary['mpi_ranks'] * summary.get('threads', 1) if 'mpi_ranks' in summary else cores_of(job)
     hours = summary.get('core_hours')
     if hours is None and 'wall_seconds' in summary:

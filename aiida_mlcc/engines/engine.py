@@ -10,21 +10,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, TypedDict, cast
 
 from aiida import orm
-from aiida.engine import WorkChain
+from aiida.engine import Process
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from ase import Atoms
 
+from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.pyscf_cost import EnergyCost
 from aiida_mlcc.jobs.inputs import Options
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import calculated
 from aiida_mlcc.science.settings import Settings
 
-Step = tuple[type[WorkChain], dict[str, Any]]
-"""A process and its inputs, to be submitted."""
+
+class Step(NamedTuple):
+    """A process and its inputs, to be submitted."""
+
+    process: type[Process]
+    inputs: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,102 @@ class SaidCost:
     memory_gb: float | None = None
 
 
-Inputs = Mapping[str, Any]
+class JobOptions(TypedDict, total=False):
+    """Scheduler options of a job that are asked for here, as in ``metadata.options``."""
+
+    max_memory_kb: int
+    max_wallclock_seconds: int
+    resources: Mapping[str, int]
+
+
+class Metadata(TypedDict, total=False):
+    """What AiiDA is told of a job."""
+
+    options: JobOptions
+
+
+class Place(TypedDict, total=False):
+    """What an input namespace holds that says where jobs run, and how."""
+
+    code: orm.AbstractCode
+    metadata: Metadata
+    parameters: orm.Dict
+    device: orm.Str
+    gflops_per_core: orm.Float
+    segment_steps: orm.Int
+
+
+class BaseInputs(Place, total=False):
+    """How a base is trained."""
+
+    kind: orm.Str
+    network: orm.Dict
+    training: orm.Dict
+    force_constants: orm.Dict
+    correction: orm.Dict
+    start_from: ForceFieldData
+
+
+class Inputs(TypedDict, total=False):
+    """The inputs of a WorkChain that checks, engines and forecasts read; each WorkChain has some of them.
+
+    ``delta``: ``kind``, ``compare``, and for each kind of Δ its inputs.
+    """
+
+    structure: orm.StructureData
+    snapshots: SnapshotsData
+    reference: SnapshotsData
+    frames: orm.List
+    methods: orm.List
+    base_method: orm.Str
+    engine: orm.Dict
+    base_engine: orm.Dict
+    selection: orm.Dict
+    rounds: orm.Dict
+    known_labels: Mapping[str, SnapshotsData]
+    max_core_hours: orm.Float
+    forecast: orm.Dict
+    batch_size: orm.Int
+    max_concurrent: orm.Int
+    supercell_matrix: orm.List
+    symprec: orm.Float
+    parameters: orm.Dict
+    spectrum: orm.Dict
+    n_trajectories: orm.Int
+    seed: orm.Int
+    seeds: orm.List
+    control: orm.Bool
+    nac: orm.ArrayData
+    nac_other: orm.ArrayData
+    force_fields: Mapping[str, ForceFieldData]
+    alternatives: Mapping[str, Mapping[str, ForceFieldData]]
+    delta_samples: orm.ArrayData
+    training_snapshots: SnapshotsData
+    training_errors: orm.Dict
+    clean_tensors: orm.Bool
+    finished_steps: Mapping[str, orm.RemoteData]
+    base: BaseInputs
+    delta: Mapping[str, Any]
+    evaluate: Place
+    md: Place
+    correlate: Place
+    command: Place
+    integrals: Place
+    cc4s: Place
+    vasp: Place
+
+
+def given(inputs: Inputs, *names: str) -> dict[str, orm.Data | Place]:
+    """Return of the inputs those that are there."""
+    found = cast(Mapping[str, orm.Data | Place], inputs)
+    return {name: found[name] for name in names if name in found}
+
+
+def at(inputs: Inputs, place: str) -> Place:
+    """Return what is at a place, empty where the inputs have none of this name."""
+    return cast(Mapping[str, Place], inputs).get(place, {})
+
+
 Codes = Mapping[str, orm.AbstractCode | None]
 
 
@@ -56,7 +157,7 @@ class LabelMaker:
     """
 
     entry_point: str
-    input_of: Callable[[orm.CalcFunctionNode, Mapping[str, Any], str, int], str | None] | None = None
+    input_of: Callable[[orm.CalcFunctionNode, Mapping[str, orm.Data], str, int], str | None] | None = None
 
 
 class Engine(ABC):
@@ -78,7 +179,7 @@ class Engine(ABC):
     setting_of_cores: ClassVar[str | None] = None
     """The setting that says which electrons belong to the core of an atom."""
 
-    def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def source_of(self, settings: Json) -> Json:
         """Return what the labels of an engine with these settings say of their source."""
         counted = {name: value for name, value in settings.items() if name not in ('name', *self.uncounted)}
         return {'engine': self.name, **counted}
@@ -110,7 +211,7 @@ class ForceEngine(Engine):
         """Declare the place of the labels, or of the dynamics, unless it is there."""
 
     @abstractmethod
-    def fill(self, inputs: Inputs, codes: Codes, options: Options, dynamics: bool = False) -> dict[str, Any]:
+    def fill(self, inputs: Mapping[str, Any], codes: Codes, options: Options, dynamics: bool = False) -> dict[str, Any]:
         """Return the inputs of a protocol with what the jobs need, and without the places that are not needed.
 
         :param codes: namespace of a place → its code; ``code``: the Python of the jobs, or the engine's own program.
@@ -140,13 +241,13 @@ class ForceEngine(Engine):
         place = self.place_of_dynamics if dynamics else self.place
         if place is None:
             return f'the engine is {self.title}, which has no dynamics here: give `snapshots`'
-        if 'code' not in inputs.get(place, {}):
+        if 'code' not in at(inputs, place):
             return f'the engine is {self.title}, but `{place}.code` is missing: give the code to run it'
         return None
 
     def at_place(self, inputs: Inputs) -> Any:
         """Return what is at the place where it labels structures, without what other jobs have there."""
-        return inputs[self.place]
+        return at(inputs, self.place)
 
     def refuse_dynamics(self, parameters: orm.Dict) -> str | None:
         """Return why a dynamics with these parameters cannot be run, in a sentence, or None."""
@@ -257,7 +358,7 @@ class CorrelationEngine(Engine):
         """Declare the places, and what else the jobs need, unless it is there."""
 
     @abstractmethod
-    def fill(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
+    def fill(self, inputs: Mapping[str, Any], codes: Codes, options: Options) -> dict[str, Any]:
         """Return the inputs at the places, from those of a protocol: place → inputs."""
 
     def refuse_jobs(self, inputs: Inputs) -> str | None:
@@ -266,7 +367,7 @@ class CorrelationEngine(Engine):
         :param inputs: of the WorkChain: `snapshots`, `engine` and the places.
         """
         for place in self.places:
-            if not inputs.get(place, {}).get('code'):
+            if not at(inputs, place).get('code'):
                 return f'the engine is {self.name}, but `{place}.code` is missing'
         return None
 

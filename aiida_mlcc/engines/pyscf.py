@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import Any
+from typing import Any, Final
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -28,9 +28,10 @@ from aiida_mlcc.runtime.pyscf_settings import (
     refuse_forces,
     sampling,
 )
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.kpoint_mesh import refuse_mesh, refuse_mesh_of_frames
 
-CORRELATE = 'correlate'
+CORRELATE: Final = 'correlate'
 
 CITE = {
     'pyscf': (
@@ -93,7 +94,7 @@ class PyscfForces(RuntimeForces):
         """Return the electrons that the pseudopotentials leave."""
         return valence(symbols, pseudopotential(settings.get('pseudo'), method))
 
-    def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def source_of(self, settings: Json) -> Json:
         """Return what the labels say of their source."""
         left_out = (AUXILIARY,) if settings['method'] in FUNCTIONALS else _OF_FUNCTIONALS
         return source_of({name: value for name, value in settings.items() if name not in left_out})
@@ -149,12 +150,12 @@ class PyscfEnergies(CorrelationEngine):
             namespace_options=dict(OPTIONAL),
         )
 
-    def fill(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
+    def fill(self, inputs: Mapping[str, Any], codes: Codes, options: Options) -> dict[str, Any]:
         """Return `correlate` with the code and options of the job."""
         assert codes['code'] is not None
         return {CORRELATE: job_inputs(inputs[CORRELATE], codes['code'], options)}
 
-    def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def source_of(self, settings: Json) -> Json:
         """Return what the labels say of their source."""
         return source_of(settings)
 
@@ -176,7 +177,7 @@ class PyscfEnergies(CorrelationEngine):
     def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
         """Return the job that labels a batch."""
         job = {**inputs[CORRELATE], 'snapshots': snapshots, 'methods': methods, 'engine': inputs['engine']}
-        return CorrelateRestartWorkChain, {'job': job}
+        return Step(CorrelateRestartWorkChain, {'job': job})
 
     def n_jobs(self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int) -> int:
         """Return the number of batches."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 from aiida_mlcc.engines.pyscf_elements import n_functions, valence
 from aiida_mlcc.runtime.pyscf_settings import pseudopotential, sampling
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import CONTRIBUTIONS
 
 _HF_SECONDS = 5e-4
@@ -68,7 +68,7 @@ class OrbitalNumbers:
     n_auxiliary: int
 
 
-def orbital_numbers(settings: Mapping[str, Any], symbols: Sequence[str]) -> OrbitalNumbers | None:
+def orbital_numbers(settings: Json, symbols: Sequence[str]) -> OrbitalNumbers | None:
     """Return how many orbitals a cell has; None for a basis or pseudopotentials that are not known."""
     functions = n_functions(symbols, settings['basis'])
     electrons = valence(symbols, pseudopotential(settings.get('pseudo'), 'HF'))
@@ -79,7 +79,7 @@ def orbital_numbers(settings: Mapping[str, Any], symbols: Sequence[str]) -> Orbi
     return OrbitalNumbers(occupied, max(functions - occupied, 0), functions, auxiliary)
 
 
-def energy_cost(settings: Mapping[str, Any], symbols: Sequence[str], methods: Sequence[str]) -> EnergyCost | None:
+def energy_cost(settings: Json, symbols: Sequence[str], methods: Sequence[str]) -> EnergyCost | None:
     """Return what the energies of one structure cost; None for a basis or pseudopotentials that are not known."""
     if (numbers := orbital_numbers(settings, symbols)) is None:
         return None

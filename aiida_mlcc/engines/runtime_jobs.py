@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.evaluate import EvaluateCalculation
 from aiida_mlcc.calculations.md import MdCalculation
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, Step
+from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, Step, at
 from aiida_mlcc.jobs.inputs import Options, job_inputs
 from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain, MdRestartWorkChain
 from aiida_mlcc.runtime import programs
@@ -19,7 +19,8 @@ from aiida_mlcc.runtime import programs
 OPTIONAL = {'required': False, 'populate_defaults': False}
 """Of the namespace of a job that not every engine runs."""
 
-EVALUATE, MD = 'evaluate', 'md'
+EVALUATE: Final = 'evaluate'
+MD: Final = 'md'
 
 
 def evaluate_port(spec: WorkChainSpec, required: bool) -> None:
@@ -64,7 +65,7 @@ class RuntimeForces(ForceEngine):
         elif not dynamics and EVALUATE not in spec.inputs:
             evaluate_port(spec, required=False)
 
-    def fill(self, inputs: Inputs, codes: Codes, options: Options, dynamics: bool = False) -> dict[str, Any]:
+    def fill(self, inputs: Mapping[str, Any], codes: Codes, options: Options, dynamics: bool = False) -> dict[str, Any]:
         """Return the inputs with the code and options of the job."""
         place = MD if dynamics else EVALUATE
         assert codes['code'] is not None
@@ -73,21 +74,16 @@ class RuntimeForces(ForceEngine):
     def refuse_places(self, inputs: Inputs, dynamics: bool = False) -> str | None:
         """Return that the Python is missing."""
         place = MD if dynamics else EVALUATE
-        if 'code' in inputs.get(place, {}):
+        if 'code' in at(inputs, place):
             return None
         return f'`{place}.code` is missing: a Python that has ASE and {self.title}'
 
     def labels(self, inputs: Inputs, snapshots: SnapshotsData) -> Step:
         """Return the job that evaluates all snapshots."""
         job = {**inputs[EVALUATE], 'snapshots': snapshots, 'engine': inputs['engine']}
-        return EvaluateRestartWorkChain, {'job': job}
+        return Step(EvaluateRestartWorkChain, {'job': job})
 
     def dynamics(self, inputs: Inputs, start: SnapshotsData) -> Step:
         """Return the job that runs the dynamics."""
-        job: Mapping[str, Any] = {
-            **inputs[MD],
-            'start': start,
-            'engine': inputs['engine'],
-            'seed': inputs['seed'],
-        }
-        return MdRestartWorkChain, {'job': job}
+        job = {**inputs[MD], 'start': start, 'engine': inputs['engine'], 'seed': inputs['seed']}
+        return Step(MdRestartWorkChain, {'job': job})

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from aiida import orm
-from aiida.engine import ExitCode, Process, ToContext, WorkChain, while_
+from aiida.engine import ExitCode, ToContext, WorkChain, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.functions.merge_labels import merge_labels
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import Inputs, Step
 from aiida_mlcc.jobs.inputs import batches
 from aiida_mlcc.jobs.ports import count_port
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.labelling import common_source
 
 
@@ -56,7 +58,7 @@ class SinglePointsWorkChain(WorkChain):
         """Return ``frame_N`` → the structure of frame N, taken by a calcfunction with this call link label."""
 
     @abstractmethod
-    def single_point(self, structure: orm.StructureData, label: str) -> tuple[type[Process], dict[str, Any]]:
+    def single_point(self, structure: orm.StructureData, label: str) -> Step:
         """Return the job of one structure and its inputs, with this call link label."""
 
     @staticmethod
@@ -129,12 +131,12 @@ class SinglePointsWorkChain(WorkChain):
         return None
 
 
-def chosen_frames(inputs: Mapping[str, Any]) -> list[int]:
+def chosen_frames(inputs: Inputs) -> list[int]:
     """Return the indices of the frames that are to be labelled."""
     return inputs['frames'].get_list() if 'frames' in inputs else list(range(inputs['snapshots'].n_frames))
 
 
-def refuse_frames(inputs: Mapping[str, Any], source: Mapping[str, Any]) -> str | None:
+def refuse_frames(inputs: Inputs, source: Json) -> str | None:
     """Return why the frames cannot be labelled, in a sentence, or None.
 
     :param inputs: `snapshots`, `engine` and perhaps `frames`.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aiida import orm
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-    from aiida_mlcc.engines.engine import CorrelationEngine, Engine, ForceEngine
+    from aiida_mlcc.engines.engine import CorrelationEngine, Engine, ForceEngine, Inputs
     from aiida_mlcc.jobs.inputs import Options
 
 RUNTIME = 'aiida_mlcc.engines.runtime_jobs:RuntimeForces'
@@ -133,7 +133,7 @@ def correlation_ports(spec: WorkChainSpec) -> None:
         engine.declare_ports(spec)
 
 
-def refuse_jobs(inputs: Mapping[str, Any]) -> str | None:
+def refuse_jobs(inputs: Inputs) -> str | None:
     """Return why the jobs that the correlation engine asks for cannot run on the snapshots, in a sentence, or None."""
     return correlation_engine(inputs['engine']).refuse_jobs(inputs)
 
@@ -180,7 +180,7 @@ def codes_by_place(code: orm.AbstractCode, codes: Mapping[str, orm.AbstractCode 
     return {'code': code, **{place: codes.get(f'{place}_code') for place in CODES}}
 
 
-def places_of_labels(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def places_of_labels(inputs: Inputs) -> dict[str, Any]:
     """Return of the inputs of a WorkChain those that say where engines label structures."""
     return {engine.place: engine.at_place(inputs) for engine in force_engines() if engine.place in inputs}
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from aiida import orm
+
+from aiida_mlcc.parsers.parse_raw.scheduler import Accounting
 
 _ELAPSED = re.compile(r'(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>\d+):(?P<seconds>\d+)')
 _OF_CPU_TIME = 'core.direct'
@@ -21,8 +21,7 @@ def wall_seconds(job: orm.CalcJobNode) -> float | None:
     """
     if job.computer is not None and job.computer.scheduler_type == _OF_CPU_TIME:
         return None
-    detailed = _seconds_of_accounting(job.get_detailed_job_info() or {})
-    if detailed is not None:
+    if (detailed := _seconds_of_accounting(job.get_detailed_job_info())) is not None:
         return detailed
     if (info := job.get_last_job_info()) is None:
         return None
@@ -41,8 +40,9 @@ def cores_of(job: orm.CalcJobNode) -> int:
     return per_machine * machines if per_machine else ranks * resources.get('num_cores_per_mpiproc', 1)
 
 
-def _seconds_of_accounting(detailed: Mapping[str, Any]) -> float | None:
+def _seconds_of_accounting(accounting: Accounting | None) -> float | None:
     """Return the elapsed time in the output of ``sacct --parsable``: a head, and the job itself in the first line."""
+    detailed: Accounting = accounting or {}
     lines = str(detailed.get('stdout') or '').splitlines()
     if detailed.get('retval') or len(lines) < 2:
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from aiida_mlcc.calculations.base import RuntimeCalculation
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.parsers.parse_raw.scheduler import OUT_OF_TIME, UNKNOWN, how_it_ended
-from aiida_mlcc.runtime.task import COMPUTER, DAMAGED, RESOURCES, SIGNAL, WALLTIME
+from aiida_mlcc.runtime.task import COMPUTER, DAMAGED, RESOURCES, SIGNAL, WALLTIME, Progress
+from aiida_mlcc.runtime.task_records import TaskOutput
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -40,18 +40,18 @@ class RuntimeParser(Parser):
             reason = None
         return self.verdict(output) or reason
 
-    def parse_results(self, folder: Path, output: Mapping[str, Any]) -> ExitCode | None:
+    def parse_results(self, folder: Path, output: TaskOutput) -> ExitCode | None:
         """Turn the files in `folder` into output nodes; return an exit code where they are not a success."""
         raise TypeError(f'{type(self).__name__} does not say what its results are')
 
-    def read_output(self) -> dict[str, Any] | None:
+    def read_output(self) -> TaskOutput | None:
         """Return the content of ``output.json``, or None where the job did not come to write it."""
         try:
             return json.loads(self.retrieved.base.repository.get_object_content(RuntimeCalculation.OUTPUT_FILE))
         except (FileNotFoundError, json.JSONDecodeError):
             return None
 
-    def verdict(self, output: Mapping[str, Any] | None) -> ExitCode | None:
+    def verdict(self, output: TaskOutput | None) -> ExitCode | None:
         """Say how the job ended: a killed process arrives here as finished, without its final marker."""
         done = describe_progress(last_progress(self.retrieved))
         if output is None:
@@ -74,7 +74,7 @@ class RuntimeParser(Parser):
         return self.exit_codes.ERROR_INTERRUPTED.format(why=why, done=done)
 
 
-def last_progress(retrieved: orm.FolderData) -> dict[str, Any] | None:
+def last_progress(retrieved: orm.FolderData) -> Progress | None:
     """Return the last whole line of ``progress.jsonl``, or None."""
     try:
         lines = retrieved.base.repository.get_object_content(RuntimeCalculation.PROGRESS_FILE).splitlines()
@@ -88,7 +88,7 @@ def last_progress(retrieved: orm.FolderData) -> dict[str, Any] | None:
     return None
 
 
-def describe_progress(progress: Mapping[str, Any] | None) -> str:
+def describe_progress(progress: Progress | None) -> str:
     """Say in words how far a task came."""
     if progress is None:
         return 'nothing'

@@ -11,7 +11,7 @@ from aiida.parsers import Parser
 
 from aiida_mlcc.calculations.cc4s import Cc4sCalculation
 from aiida_mlcc.calculations.cc4s_input import CCSD, RESTART, steps_of
-from aiida_mlcc.parsers.parse_raw.cc4s_outcome import RecordedRun, judge, summarise
+from aiida_mlcc.parsers.parse_raw.cc4s_outcome import CheckReport, RecordedRun, judge, summarise
 
 _SCHEDULER = {
     'ERROR_SCHEDULER_OUT_OF_MEMORY': 'memory',
@@ -53,7 +53,7 @@ class Cc4sParser(Parser):
             return ''
         return content.decode('utf-8', errors='replace')
 
-    def check(self) -> dict[str, Any] | None:
+    def check(self) -> CheckReport | None:
         """Return what the check of the tensors found."""
         try:
             return json.loads(self.text(Cc4sCalculation.CHECK_REPORT))

@@ -10,6 +10,7 @@ from aiida.parsers import Parser
 
 from aiida_mlcc.calculations.cc4s import Cc4sCalculation
 from aiida_mlcc.calculations.cc4s_dry_run import Cc4sDryRunCalculation
+from aiida_mlcc.calculations.cc4s_input import Dimensions
 from aiida_mlcc.parsers.parse_raw.cc4s_dry_run import forecast_of
 
 
@@ -21,7 +22,7 @@ class Cc4sDryRunParser(Parser):
         inputs = self.node.inputs
         ranks, speed = inputs.ranks.value, inputs.gflops_per_core.value
         try:
-            forecast = forecast_of(output, stdout, inputs.dimensions.get_dict(), ranks, speed)
+            forecast = forecast_of(output, stdout, Dimensions.of(inputs.dimensions.get_dict()), ranks, speed)
         except ValueError as error:
             return self.exit_codes.ERROR_NO_ESTIMATE.format(message=f'{error}.')
         self.out('forecast', orm.Dict(forecast))

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode
 
 from aiida_mlcc.calculations.correlate import CorrelateCalculation
 from aiida_mlcc.parsers.base import RuntimeParser, read_snapshots
+from aiida_mlcc.runtime.task_records import TaskOutput
 
 
 class CorrelateParser(RuntimeParser):
     """A snapshot that failed is named; only where none succeeded has the job failed."""
 
-    def parse_results(self, folder: Path, output: Mapping[str, Any]) -> ExitCode | None:
+    def parse_results(self, folder: Path, output: TaskOutput) -> ExitCode | None:
         node = read_snapshots(folder / CorrelateCalculation.LABELLED_FILE)
         self.out('labelled', node)
         failures = output.get('failures', [])

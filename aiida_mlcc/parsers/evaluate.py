@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from aiida_mlcc.parsers.base import RuntimeParser, read_snapshots
+from aiida_mlcc.runtime.task_records import TaskOutput
 
 _PREFIX = 'evaluated_'
 
@@ -14,6 +13,6 @@ _PREFIX = 'evaluated_'
 class EvaluateParser(RuntimeParser):
     """One SnapshotsData per calculator, under its name."""
 
-    def parse_results(self, folder: Path, output: Mapping[str, Any]) -> None:
+    def parse_results(self, folder: Path, output: TaskOutput) -> None:
         for path in sorted(folder.glob(f'{_PREFIX}*.npz')):
             self.out(f'evaluated.{path.stem.removeprefix(_PREFIX)}', read_snapshots(path))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from aiida import orm
 
 from aiida_mlcc.calculations.fit import FitCalculation
 from aiida_mlcc.parsers.base import RuntimeParser, read_force_field
+from aiida_mlcc.runtime.task_records import TaskOutput
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.npz import read_npz
 
@@ -20,7 +19,7 @@ class FitParser(RuntimeParser):
     """A base is the output ``force_field``; each ``delta_SLUG`` folder is ``delta.SLUG``, each ``samples_SLUG.npz``
     ``samples.SLUG``."""
 
-    def parse_results(self, folder: Path, output: Mapping[str, Any]) -> None:
+    def parse_results(self, folder: Path, output: TaskOutput) -> None:
         origin = FitCalculation.origin_of(self.node.inputs)
         if (path := folder / _BASE).is_dir():
             self.out(_BASE, read_force_field(path).say_origin(**origin))

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode
 
 from aiida_mlcc.calculations.integrals import IntegralsCalculation
 from aiida_mlcc.parsers.base import RuntimeParser, read_snapshots
+from aiida_mlcc.runtime.task_records import TaskOutput
 
 
 class IntegralsParser(RuntimeParser):
     """A snapshot that failed is named; only where none succeeded has the job failed."""
 
-    def parse_results(self, folder: Path, output: Mapping[str, Any]) -> ExitCode | None:
+    def parse_results(self, folder: Path, output: TaskOutput) -> ExitCode | None:
         if self.node.inputs.label_hf.value:
             self.out('labelled', read_snapshots(folder / IntegralsCalculation.LABELLED_FILE))
         tensors, failures = output.get('tensors', {}), output.get('failures', [])

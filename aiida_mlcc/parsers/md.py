@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode
 
 from aiida_mlcc.calculations.md import MdCalculation
 from aiida_mlcc.parsers.base import RuntimeParser, read_snapshots
+from aiida_mlcc.runtime.task_records import TaskOutput
 from aiida_mlcc.science.npz import read_npz
 
 
 class MdParser(RuntimeParser):
     """Keep the frames that there are, also of a dynamics that blew up or ran out of time."""
 
-    def parse_results(self, folder: Path, output: Mapping[str, Any]) -> ExitCode | None:
+    def parse_results(self, folder: Path, output: TaskOutput) -> ExitCode | None:
         trajectory, vacf = folder / MdCalculation.TRAJECTORY_FILE, folder / MdCalculation.VACF_FILE
         if trajectory.is_file():
             self.out('trajectory', read_snapshots(trajectory))

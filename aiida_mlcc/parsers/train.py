@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from aiida import orm
@@ -13,6 +11,7 @@ from aiida.engine import ExitCode
 
 from aiida_mlcc.calculations.train import TrainCalculation
 from aiida_mlcc.parsers.base import RuntimeParser, read_force_field
+from aiida_mlcc.runtime.task_records import TaskOutput
 
 
 class TrainParser(RuntimeParser):
@@ -21,7 +20,7 @@ class TrainParser(RuntimeParser):
     A Δ that is no better than rescaling the base is kept, but the training has not succeeded.
     """
 
-    def parse_results(self, folder: Path, output: Mapping[str, Any]) -> ExitCode | None:
+    def parse_results(self, folder: Path, output: TaskOutput) -> ExitCode | None:
         history = folder / TrainCalculation.HISTORY_FILE
         if history.is_file():
             self.out('history', history_arrays(history.read_text()))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from aiida_mlcc.report.arrays import AlongPath, Curve, Density, over_temperature
 from aiida_mlcc.report.curve_table import Content
+from aiida_mlcc.report.data.arrays import AlongPath, Curve, Density, over_temperature
+from aiida_mlcc.report.data.records import Results
+from aiida_mlcc.science.vdos_of_runs import TrajectorySampling
+from aiida_mlcc.science.vdos_peaks import Peak
 
 
 def along_path(curve: AlongPath) -> Content:
@@ -50,9 +54,9 @@ def of_density(curve: Density) -> Content:
     return over(curve, 'frequency_cm1', **curve.more)
 
 
-def of_temperature(results: Mapping[str, Any], kind: str, name: str) -> dict[str, Content]:
+def of_temperature(results: Results, kind: str, name: str) -> dict[str, Content]:
     """Return method → temperatures with the spread of every quantity beside them."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, NDArray[np.float64]]] = {}
     for quantity, curves in over_temperature(results, kind).items():
         for method, curve in curves.items():
             named = found.setdefault(method, {'temperature_K': curve.x})
@@ -60,7 +64,13 @@ def of_temperature(results: Mapping[str, Any], kind: str, name: str) -> dict[str
     return {method: (list(named), zip(*named.values(), strict=True)) for method, named in found.items()}
 
 
-def of_rows(rows: Sequence[Mapping[str, Any]]) -> Content:
+class TrajectoryRow(TrajectorySampling):
+    """How well a trajectory samples, with its name."""
+
+    trajectory: str
+
+
+def of_rows(rows: Sequence[Peak | TrajectoryRow]) -> Content:
     """Return a table whose rows name their cells; empty cells where something is not known."""
     return list(rows[0]), [['' if cell is None else _text(cell) for cell in row.values()] for row in rows]
 
@@ -82,7 +92,7 @@ def _text(cell: Any) -> Any:
     return safe(cell) if isinstance(cell, str) else cell
 
 
-def _spread(curve: Curve) -> dict[str, Any]:
+def _spread(curve: Curve) -> dict[str, NDArray[np.float64]]:
     named = {'mean': curve.mean, 'min': curve.low, 'max': curve.high, 'sd': curve.sd}
     return named | {safe(name): values for name, values in curve.members.items()}
 

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     from matplotlib.figure import Figure
 
-    from aiida_mlcc.report.arrays import Curves
+    from aiida_mlcc.report.data.run import Findings
     from aiida_mlcc.report.page_tables import Table
-    from aiida_mlcc.report.references import Residual
 
 LAST = 1000
 """The place of what does not mind its place: after all that has one."""
@@ -31,21 +30,6 @@ SHOWN = 'SHOWN'
 
 Content = tuple[list[str], Iterable[Sequence[Any]]]
 """The header and the rows of a CSV file."""
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What a run found.
-
-    :param curves: its curves as arrays.
-    :param results: the same and all else as plain data, which ``results --json`` prints.
-    :param residuals: the comparison with references.
-    """
-
-    process: orm.ProcessNode
-    curves: Curves
-    results: Mapping[str, Any]
-    residuals: Sequence[Residual] = ()
 
 
 @dataclass(frozen=True)
@@ -121,7 +105,7 @@ class Shown:
 
     part: str
     outputs: tuple[str, ...]
-    read: Callable[[Mapping[str, Any]], dict[str, Any]]
+    read: Callable[[Mapping[str, orm.Data]], Mapping[str, object]]
     units: Mapping[str, str]
     figures: Callable[[Findings], list[Drawn]] = nothing
     tables: Callable[[Findings], list[Placed]] = nothing

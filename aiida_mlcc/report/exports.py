@@ -6,18 +6,23 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from aiida import orm
 from aiida_phonopy.data.phonopy import PhonopyData
 
-from aiida_mlcc.report.arrays import Curves, Dispersion
 from aiida_mlcc.report.csv_files import safe, write
-from aiida_mlcc.report.curve_table import Findings, in_place
+from aiida_mlcc.report.curve_table import in_place
+from aiida_mlcc.report.data.arrays import Curves, Dispersion
+from aiida_mlcc.report.data.records import Results
+from aiida_mlcc.report.data.references import Residual
+from aiida_mlcc.report.data.run import Findings
 from aiida_mlcc.report.page_tables import error_rows
-from aiida_mlcc.report.references import Residual
 from aiida_mlcc.science.methods import slug_of
+
+if TYPE_CHECKING:
+    from phonopy import Phonopy
 
 
 def write_csv(found: Findings, folder: Path) -> list[Path]:
@@ -29,7 +34,7 @@ def write_csv(found: Findings, folder: Path) -> list[Path]:
     ]
 
 
-def mean_phonons(curves: Curves) -> tuple[dict[str, Any], dict[str, str]]:
+def mean_phonons(curves: Curves) -> tuple[dict[str, Phonopy], dict[str, str]]:
     """Return phonopy's phonons by method, and which are missing and why.
 
     The force constants are the mean of the members': a mean of frequencies has no eigenvectors.
@@ -50,7 +55,7 @@ def mean_phonons(curves: Curves) -> tuple[dict[str, Any], dict[str, str]]:
     return found, missing
 
 
-def write_phonopy_files(curves: Curves, phonons: Mapping[str, Any], folder: Path) -> list[Path]:
+def write_phonopy_files(curves: Curves, phonons: Mapping[str, Phonopy], folder: Path) -> list[Path]:
     """Write ``phonopy_params_METHOD.yaml`` and ``band_METHOD.yaml`` of every method; return the files.
 
     The first has cells, mean force constants and Born charges, for ``phonopy-load``; the second the dispersion with
@@ -69,7 +74,7 @@ def write_phonopy_files(curves: Curves, phonons: Mapping[str, Any], folder: Path
     return written
 
 
-def write_errors(results: Mapping[str, Any], folder: Path) -> Path | None:
+def write_errors(results: Results, folder: Path) -> Path | None:
     """Write the errors of the force fields, a row a member; return the file, None where there are none."""
     if not (found := error_rows(results)):
         return None
@@ -81,7 +86,9 @@ def write_errors(results: Mapping[str, Any], folder: Path) -> Path | None:
         'forces': 'forces_mev_angstrom',
         'spread': 'spread_mev_atom',
     }
-    rows = [['' if row[name] is None else _safe_cell(row[name]) for name in columns] for row in found]
+    rows = [
+        ['' if cell is None else _safe_cell(cell) for cell in (getattr(row, name) for name in columns)] for row in found
+    ]
     return write(folder / 'errors.csv', list(columns.values()), rows)
 
 
@@ -112,7 +119,7 @@ def _safe_cell(cell: Any) -> Any:
     return safe(cell) if isinstance(cell, str) else cell
 
 
-def _mean_phonon(nodes: Sequence[PhonopyData], nac: orm.ArrayData | None) -> Any:
+def _mean_phonon(nodes: Sequence[PhonopyData], nac: orm.ArrayData | None) -> Phonopy:
     from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
 
     instances = PhonopyInstances()
@@ -122,7 +129,7 @@ def _mean_phonon(nodes: Sequence[PhonopyData], nac: orm.ArrayData | None) -> Any
     return mean
 
 
-def run_along(phonon: Any, curve: Dispersion) -> None:
+def run_along(phonon: Phonopy, curve: Dispersion) -> None:
     """Run the band structure of phonopy, with eigenvectors, along the path of a dispersion."""
     segments = curve.path.segments
     ends = [part.indices(len(curve.qpoints))[:2] for part in segments]

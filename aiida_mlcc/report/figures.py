@@ -12,7 +12,7 @@ from aiida_mlcc.report.publication.make_figures import COLOURS, Path1D, colour_o
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from aiida_mlcc.report.arrays import Curves
+    from aiida_mlcc.report.data.arrays import Curves, Density, Dispersion
 
 __all__ = ('COLOURS', 'NothingToPlot', 'Path1D', 'colour_of', 'figure_of', 'is_dashed', 'panels_of', 'path_of', 'save')
 
@@ -41,7 +41,7 @@ def figure_of(process: orm.ProcessNode, title: str | None = None) -> Figure:
 
     :raises NothingToPlot: where there is no curve of any kind.
     """
-    from aiida_mlcc.report.arrays import curves_of_run
+    from aiida_mlcc.report.data.arrays import curves_of_run
 
     figure = main_figure(*panels_of(curves_of_run(process)), title)
     if figure is None:
@@ -49,6 +49,6 @@ def figure_of(process: orm.ProcessNode, title: str | None = None) -> Figure:
     return figure
 
 
-def panels_of(curves: Curves) -> tuple[dict[str, object], dict[str, dict[str, object]]]:
+def panels_of(curves: Curves) -> tuple[dict[str, Dispersion], dict[str, dict[str, Density]]]:
     """Return what ``main_figure`` draws: the dispersion, and the densities of states by the names of their panels."""
     return dict(curves.dispersion), {'harmonic DOS': dict(curves.dos), 'VDOS from dynamics': dict(curves.vdos)}

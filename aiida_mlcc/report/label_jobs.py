@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,7 +13,7 @@ from aiida.tools.graph.graph_traversers import traverse_graph
 
 from aiida_mlcc.data.process_types import entry_point_of
 from aiida_mlcc.engines.table import engines
-from aiida_mlcc.report.remembered import remembered
+from aiida_mlcc.report.data.remembered import remembered
 from aiida_mlcc.science.pairing import pair_by_geometry
 
 _BACKWARD = [LinkType.CREATE, LinkType.INPUT_CALC]
@@ -114,6 +114,6 @@ def _inputs_of_makers() -> dict[str, Callable[..., str | None]]:
     return {maker.entry_point: maker.input_of for maker in makers if maker.input_of is not None}
 
 
-def _inputs_of(process: orm.ProcessNode) -> Mapping[str, Any]:
+def _inputs_of(process: orm.ProcessNode) -> dict[str, orm.Data]:
     links = process.base.links.get_incoming(link_type=LinkType.INPUT_CALC).all()
     return {link.link_label: link.node for link in links}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
 
-from aiida_mlcc.report.arrays import Curves, Dispersion
+from aiida_mlcc.report.data.arrays import Curves, Dispersion
 from aiida_mlcc.report.text import PRETTY
 from aiida_mlcc.science.crystal import from_phonopy
 from aiida_mlcc.science.dispersion import at_gamma
 from aiida_mlcc.science.units import CM1_PER_THZ
+
+if TYPE_CHECKING:
+    from phonopy import Phonopy
 
 MOST_ATOMS = 16
 """Atoms in the cell of the phonons, above which the page would grow by megabytes."""
@@ -21,8 +24,35 @@ MOST_ATOMS = 16
 _SHOWN_ATOMS = 64
 
 
-def motions_of(curves: Curves, phonons: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the crystal and, method by method, the modes at the special points; empty where there are none.
+class MovingMode(TypedDict):
+    """A mode: its frequency (cm⁻¹), and real and imaginary parts of the displacement of each atom."""
+
+    frequency: float
+    u: list[list[float]]
+
+
+class MovingPoint(TypedDict):
+    """The modes at a special point."""
+
+    label: str
+    q: list[float]
+    modes: list[MovingMode]
+
+
+class Motions(TypedDict):
+    """The crystal and, method by method, the modes at the special points; see :func:`motions_of`."""
+
+    cell: list[list[float]]
+    scaled: list[list[float]]
+    symbols: list[str]
+    colours: list[str]
+    radii: list[float]
+    repeats: int
+    methods: dict[str, list[MovingPoint]]
+
+
+def motions_of(curves: Curves, phonons: Mapping[str, Phonopy]) -> Motions | None:
+    """Return the crystal and, method by method, the modes at the special points; None where there are none.
 
     ``cell`` (Å), ``scaled`` (fractional positions), ``symbols``, ``colours``, ``radii`` (Å), ``repeats``, and
     ``methods`` → METHOD → points: ``label``, ``q``, and ``modes``: ``frequency`` (cm⁻¹) and ``u``, real and imaginary
@@ -35,10 +65,10 @@ def motions_of(curves: Curves, phonons: Mapping[str, Any]) -> dict[str, Any]:
         method: _points(phonons[method], curve) for method, curve in curves.dispersion.items() if method in phonons
     }
     if not methods:
-        return {}
+        return None
     atoms = from_phonopy(next(iter(phonons.values())).primitive)
     if len(atoms) > MOST_ATOMS:
-        return {}
+        return None
     repeats = max(n for n in (1, 2, 3) if n == 1 or n**3 * len(atoms) <= _SHOWN_ATOMS)
     return {
         'cell': np.round(atoms.cell.array, 5).tolist(),
@@ -51,8 +81,8 @@ def motions_of(curves: Curves, phonons: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _points(phonon: Any, curve: Dispersion) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+def _points(phonon: Phonopy, curve: Dispersion) -> list[MovingPoint]:
+    found: dict[str, MovingPoint] = {}
     for index, label in curve.labels:
         if label in found or len(phonon.primitive) > MOST_ATOMS:
             continue
@@ -61,8 +91,9 @@ def _points(phonon: Any, curve: Dispersion) -> list[dict[str, Any]]:
         neighbour = curve.qpoints[index + 1 if index + 1 < len(curve.qpoints) else index - 1]
         direction = neighbour - q if at_gamma(q)[0] else None
         phonon.run_qpoints([q], with_eigenvectors=True, nac_q_direction=direction)
-        frequencies, vectors = phonon.qpoints.frequencies[0] * CM1_PER_THZ, phonon.qpoints.eigenvectors[0]
-        modes = []
+        found_there: Any = phonon.qpoints
+        frequencies, vectors = found_there.frequencies[0] * CM1_PER_THZ, found_there.eigenvectors[0]
+        modes: list[MovingMode] = []
         for mode, frequency in enumerate(frequencies):
             moved = vectors[:, mode].reshape(-1, 3) / np.sqrt(phonon.primitive.masses)[:, None]
             moved = moved / np.linalg.norm(moved, axis=1).max()

@@ -6,21 +6,24 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiida import orm
 
 from aiida_mlcc import __version__
-from aiida_mlcc.report.arrays import Curves, curves_of_run
-from aiida_mlcc.report.curve_table import Drawn, Findings, listed
-from aiida_mlcc.report.delta_verdicts import undetermined_lines, verdict_lines
+from aiida_mlcc.report.curve_table import Drawn, listed
+from aiida_mlcc.report.data.arrays import Curves
+from aiida_mlcc.report.data.delta_verdicts import undetermined_lines, verdict_lines
+from aiida_mlcc.report.data.imaginary import imaginary_lines, imaginary_summary
+from aiida_mlcc.report.data.records import Results
+from aiida_mlcc.report.data.references import References, Residual
+from aiida_mlcc.report.data.run import Findings, read_run
 from aiida_mlcc.report.exports import mean_phonons, write_csv, write_phonopy_files, write_residuals
 from aiida_mlcc.report.figures import NothingToPlot, colour_of, is_dashed
-from aiida_mlcc.report.imaginary import imaginary_lines, imaginary_summary
-from aiida_mlcc.report.motion import motions_of
+from aiida_mlcc.report.motion import Motions, motions_of
 from aiida_mlcc.report.page_contents import figures_of, missing_from, tables_of
 from aiida_mlcc.report.page_figures import readout_data
 from aiida_mlcc.report.page_provenance import (
@@ -29,16 +32,16 @@ from aiida_mlcc.report.page_provenance import (
     cost_lines,
     crystal_line,
     formula_of,
-    minimal_bases,
     provenance_of,
     settings_of,
     versions_of,
 )
 from aiida_mlcc.report.page_tables import budget_tables
 from aiida_mlcc.report.print_figures import brillouin_zone, write_figures
-from aiida_mlcc.report.references import References, Residual, crystal_of, residuals, shipped_references
-from aiida_mlcc.report.results import results_of
 from aiida_mlcc.report.text import failure_lines
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 PAGE = 'index.html'
 
@@ -58,14 +61,11 @@ def write_report(process: orm.ProcessNode, folder: Path, references: Sequence[Re
     :param references: a person's own, beside those that come with the package for the crystal.
     :raises NothingToPlot: where the run has no curve of any kind.
     """
-    curves, results = curves_of_run(process), results_of(process)
+    found = read_run(process, references)
+    curves, residuals = found.curves, list(found.residuals)
     if not curves.methods:
         raise NothingToPlot(f'{process.process_label}<{process.pk}> has no curve to report')
     folder.mkdir(parents=True, exist_ok=True)
-    shipped = None if minimal_bases(process) else shipped_references(crystal_of(process))
-    known = [*([shipped] if shipped else []), *references]
-    residuals = references_found(curves, results, known)
-    found = Findings(process, curves, results, residuals)
     files = write_csv(found, folder)
     phonons, without = mean_phonons(curves)
     files += write_phonopy_files(curves, phonons, folder)
@@ -85,7 +85,7 @@ def render(
     found: Findings,
     files: Sequence[str] = (),
     not_written: Sequence[str] = (),
-    motions: Mapping[str, Any] | None = None,
+    motions: Motions | None = None,
 ) -> str:
     """Return the page as HTML.
 
@@ -114,8 +114,8 @@ def render(
         subtitle=_subtitle(process),
         crystal=crystal_line(process),
         notices=_notices(process, results),
-        imaginary=imaginary_lines(process),
-        imaginary_summary=imaginary_summary(process),
+        imaginary=imaginary_lines(results),
+        imaginary_summary=imaginary_summary(results),
         missing=_missing(found),
         not_written=not_written,
         methods=[{'name': m, 'colour': colour_of(m), 'dashed': is_dashed(m)} for m in curves.methods],
@@ -139,26 +139,27 @@ def render(
     )
 
 
-def references_found(curves: Curves, results: Mapping[str, Any], known: Sequence[References]) -> list[Residual]:
-    """Return the residuals of all references, with the sd of the error budgets where there are any."""
-    special = {method: entry['special_points_cm1'] for method, entry in results['methods'].items()}
-    return residuals(curves.dispersion, [point for references in known for point in references.points], special)
+@dataclass(frozen=True)
+class Embedded:
+    """A figure as the template takes it; `alt` is read aloud."""
+
+    id: str
+    title: str
+    json: Markup
+    caption: str
+    alt: str
+    readout: int
 
 
-def _embedded(drawn: Drawn) -> dict[str, Any]:
+def _embedded(drawn: Drawn) -> Embedded:
     from markupsafe import Markup
 
-    return {
-        'id': drawn.name,
-        'title': drawn.title,
-        'json': Markup(_escaped(drawn.figure.to_json(validate=False))),
-        'caption': drawn.caption,
-        'alt': f'{drawn.title}: interactive figure',
-        'readout': drawn.readout,
-    }
+    content = Markup(_escaped(drawn.figure.to_json(validate=False)))
+    alt = f'{drawn.title}: interactive figure'
+    return Embedded(drawn.name, drawn.title, content, drawn.caption, alt, drawn.readout)
 
 
-def _notices(process: orm.ProcessNode, results: Mapping[str, Any]) -> list[str]:
+def _notices(process: orm.ProcessNode, results: Results) -> list[str]:
     notices = []
     if not process.is_terminated:
         notices.append('The run is not over: this is what there is by now.')

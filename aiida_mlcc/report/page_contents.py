@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aiida_mlcc.report.curve_table import Drawn, Findings, Placed, all_shown, in_place
+from aiida_mlcc.report.curve_table import Drawn, Placed, all_shown, in_place
+from aiida_mlcc.report.data.run import Findings
 from aiida_mlcc.report.page_figures import error_figure, learning_figure
 from aiida_mlcc.report.page_tables import (
     Table,

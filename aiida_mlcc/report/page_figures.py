@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from aiida_mlcc.report.arrays import ERROR_BUDGET, Curves
+from aiida_mlcc.report.data.arrays import ERROR_BUDGET, Curves
+from aiida_mlcc.report.data.records import LearningCurve
+from aiida_mlcc.report.data.references import Residual
 from aiida_mlcc.report.figures import colour_of
+from aiida_mlcc.report.page_tables import ErrorRow
 from aiida_mlcc.report.page_traces import (
     CM1,
     DASHES,
@@ -24,7 +27,6 @@ from aiida_mlcc.report.page_traces import (
     rounded,
     wave_vector,
 )
-from aiida_mlcc.report.references import Residual
 from aiida_mlcc.report.text import PRETTY
 
 if TYPE_CHECKING:
@@ -58,21 +60,21 @@ def dispersion_figure(curves: Curves, references: Iterable[Residual] = ()) -> go
     return figure
 
 
-def learning_figure(learning_curve: Mapping[str, Any]) -> go.Figure | None:
+def learning_figure(learning_curve: LearningCurve) -> go.Figure | None:
     """Return the largest sd over the labels spent, a line a q-point; None where no round says any."""
     import plotly.graph_objects as go
 
-    rounds = [entry for entry in learning_curve.get('rounds', []) if entry.get('sd_cm1')]
+    rounds = [(entry, sd) for entry in learning_curve.get('rounds', []) if (sd := entry.get('sd_cm1'))]
     if not rounds:
         return None
     figure = go.Figure(layout=layout(height=360))
-    lines = dict.fromkeys((str(entry.get('method', '')), label) for entry in rounds for label in entry['sd_cm1'])
+    lines = dict.fromkeys((str(entry.get('method', '')), label) for entry, sd in rounds for label in sd)
     for number, (method, label) in enumerate(lines):
-        chosen = [entry for entry in rounds if entry.get('method', '') == method and label in entry['sd_cm1']]
+        chosen = [(entry, sd[label]) for entry, sd in rounds if entry.get('method', '') == method and label in sd]
         name = f'{method} {PRETTY.get(label, label)}'.strip()
         figure.add_scatter(
-            x=[entry['n_labels'] for entry in chosen],
-            y=[max(entry['sd_cm1'][label]) for entry in chosen],
+            x=[entry['n_labels'] for entry, _ in chosen],
+            y=[max(sd) for _, sd in chosen],
             mode='lines+markers',
             name=escape(name),
             line={'color': colour_of(method), 'width': 1.8, 'dash': ('solid', *DASHES)[number % 6]},
@@ -88,39 +90,56 @@ def learning_figure(learning_curve: Mapping[str, Any]) -> go.Figure | None:
     return figure
 
 
-def error_figure(rows: Sequence[Mapping[str, Any]]) -> go.Figure | None:
+def error_figure(rows: Sequence[ErrorRow]) -> go.Figure | None:
     """Return the errors of the energies per method and member (meV/atom); None where none is known."""
     import plotly.graph_objects as go
 
-    known = [row for row in rows if row['energy'] is not None]
+    known = [row for row in rows if row.energy is not None]
     if not known:
         return None
     figure = go.Figure(layout=layout(height=320))
-    symbols = {name: number for number, name in enumerate(dict.fromkeys(row['member'] for row in known))}
+    symbols = {name: number for number, name in enumerate(dict.fromkeys(row.member for row in known))}
     for row in known:
-        name = escape(f'{row["method"]} {row["member"]}')
+        name = escape(f'{row.method} {row.member}')
         figure.add_scatter(
-            x=[row['method']],
-            y=[row['energy']],
+            x=[row.method],
+            y=[row.energy],
             mode='markers',
             name=name,
             marker={
-                'color': colour_of(row['method']),
+                'color': colour_of(row.method),
                 'size': 11,
-                'symbol': symbols[row['member']] % 20,
+                'symbol': symbols[row.member] % 20,
                 'line': {'color': '#fff', 'width': 1},
             },
-            meta={'role': 'line', 'method': row['method']},
-            hovertemplate=f'<b>{name}</b><br>%{{y:.3f}} meV/atom, {row["kind"]}<extra></extra>',
+            meta={'role': 'line', 'method': row.method},
+            hovertemplate=f'<b>{name}</b><br>%{{y:.3f}} meV/atom, {row.kind}<extra></extra>',
         )
-    order = list(dict.fromkeys(row['method'] for row in known))
+    order = list(dict.fromkeys(row.method for row in known))
     axis = {**framed(), 'categoryorder': 'array', 'categoryarray': order, 'title': {'text': 'method'}}
     figure.update_layout(xaxis=axis)
     figure.update_yaxes(title={'text': 'RMSE (meV/atom)'}, rangemode='tozero')
     return figure
 
 
-def readout_data(curves: Curves) -> dict[str, Any]:
+class ReadOut(TypedDict):
+    """The branches of a method, cm⁻¹, and what their sd is the standard deviation of."""
+
+    mean: list[Any]
+    sd: list[Any] | None
+    sd_of: str
+
+
+class PathReadOut(TypedDict, total=False):
+    """What the slider under the dispersion reads: the q-points of its path, and every method's branches there."""
+
+    distances: list[Any]
+    qpoints: list[Any]
+    labels: dict[int, str]
+    methods: dict[str, ReadOut]
+
+
+def readout_data(curves: Curves) -> PathReadOut:
     """Return what the slider under the dispersion reads out: each q-point, and every method's branches there."""
     if not curves.dispersion:
         return {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,14 @@ from aiida.plugins import DataFactory
 
 from aiida_mlcc.engines.cost import cost_of
 from aiida_mlcc.engines.table import CORRELATION_ENGINES, correlation_engine, programs_of
-from aiida_mlcc.report.arrays import Curves
+from aiida_mlcc.report.data.arrays import Curves, Density, Dispersion
+from aiida_mlcc.report.data.references import label_sources
+from aiida_mlcc.report.data.remembered import remembered
 from aiida_mlcc.report.label_jobs import ancestors_of
 from aiida_mlcc.report.page_tables import Table
-from aiida_mlcc.report.remembered import remembered
 from aiida_mlcc.report.trace import trace
 from aiida_mlcc.science.force_field.kinds import kind_of
+from aiida_mlcc.science.force_field.sum import TermDescription
 from aiida_mlcc.science.formula import formula_of as chemical_formula
 from aiida_mlcc.science.symmetry import SymmetryError, fitting_tolerance, space_group
 
@@ -80,7 +81,7 @@ class Provenance:
 
 def provenance_of(curves: Curves) -> list[Provenance]:
     """Return the provenance of every curve; dispersion and density of states of a method come from the same forces."""
-    kinds: dict[str, Mapping[str, Any]] = {
+    kinds: dict[str, Mapping[str, Dispersion | Density]] = {
         'dispersion and density of states': {**curves.dos, **curves.dispersion},
         'spectrum from dynamics': curves.vdos,
     }
@@ -154,7 +155,7 @@ def _programs_of_jobs(process: orm.ProcessNode) -> set[str]:
     return {program for terms in query.all(flat=True) for program in _programs_of(terms)}
 
 
-def _programs_of(terms: list[dict[str, Any]]) -> set[str]:
+def _programs_of(terms: list[TermDescription]) -> set[str]:
     return {program for term in terms for program in kind_of(term['kind']).cites}
 
 
@@ -241,29 +242,10 @@ def crystal_line(process: orm.ProcessNode) -> str:
     return ' · '.join([*said, *_engines(process)])
 
 
-_MINIMAL = re.compile(r'szv|sto-?\dg|minao|mini\b', re.IGNORECASE)
-
-
-def minimal_bases(process: orm.ProcessNode) -> list[str]:
-    """Return the minimal basis sets among those of the labels of a run: what they give is not to be compared with
-    measured frequencies."""
-    bases = dict.fromkeys(str(source.get('basis') or '') for source in _sources(process).values())
-    return [basis for basis in bases if _MINIMAL.search(basis)]
-
-
-def _sources(process: orm.ProcessNode) -> dict[str, Mapping[str, Any]]:
-    """Return method → source of the labels of a run."""
-    for links in (process.base.links.get_outgoing, process.base.links.get_incoming):
-        nodes = links(link_label_filter='snapshots').all_nodes()
-        if nodes and isinstance(nodes[0], DataFactory('mlcc.snapshots')):
-            return {method: label.source for method, label in nodes[0].get_snapshots().labels.items()}
-    return {}
-
-
 def _engines(process: orm.ProcessNode) -> list[str]:
     """Return engine and basis of the labels of a run, each with its methods."""
     by_engine: dict[str, list[str]] = {}
-    for method, source in _sources(process).items():
+    for method, source in label_sources(process).items():
         words = [str(source[name]) for name in ('engine', 'basis', 'potential_family') if source.get(name)]
         if words:
             by_engine.setdefault(', '.join(words), []).append(method)

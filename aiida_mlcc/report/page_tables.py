@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from aiida_mlcc.report.delta_verdicts import MARK, judged_fits, marked_methods, undetermined_of, verdict_of
-from aiida_mlcc.report.modes import label_at_gamma, qpoint_text
-from aiida_mlcc.report.references import Residual
+from aiida_mlcc.report.data.delta_verdicts import MARK, judged_fits, marked_methods, undetermined_of, verdict_of
+from aiida_mlcc.report.data.modes import label_at_gamma, qpoint_text
+from aiida_mlcc.report.data.records import LearningCurve, Results, SpecialPoint
+from aiida_mlcc.report.data.references import Residual
 from aiida_mlcc.report.text import (
     PRETTY,
     error_number,
@@ -21,6 +22,7 @@ from aiida_mlcc.report.text import (
     sd_remarks,
 )
 from aiida_mlcc.science.error_budget import CONTRIBUTIONS
+from aiida_mlcc.science.fit.fit_errors import DipoleWeight, FitErrors, SuspiciousEnergy
 
 _NONE = '–'
 _CAUSES = {
@@ -59,7 +61,24 @@ class Table:
     folded: bool = False
 
 
-def special_points_table(results: Mapping[str, Any]) -> Table | None:
+@dataclass(frozen=True)
+class ErrorRow:
+    """The errors of one force field: `energy` and `spread` in meV/atom, `forces` in meV/Å, None where not known.
+
+    :param kind: on which frames the energies were judged.
+    :param shift: the largest error of a frequency by the residual forces, in words.
+    """
+
+    method: str
+    member: str
+    energy: float | None
+    kind: str
+    forces: float | None
+    spread: float | None
+    shift: str
+
+
+def special_points_table(results: Results) -> Table | None:
     """Return the frequencies at the special points, mean ± sd, a column a method."""
     methods = list(results['methods'])
     groups, extrapolated = [], False
@@ -117,7 +136,7 @@ def residual_table(residuals: Iterable[Residual]) -> Table | None:
     )
 
 
-def error_rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+def error_rows(results: Results) -> list[ErrorRow]:
     """Return the errors of every force field: of one member, with the kinds of Δ that were only compared."""
     rows = []
     for method, entry in results['methods'].items():
@@ -128,27 +147,31 @@ def error_rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def error_table(rows: Sequence[Mapping[str, Any]]) -> Table | None:
+def error_table(rows: Sequence[ErrorRow]) -> Table | None:
     """Return the errors of the force fields, a row a member; None where there are none."""
     if not rows:
         return None
     groups: dict[str, list[list[str]]] = {}
     for row in rows:
-        cells = [row['member'], number_text(row['energy'], 3), row['kind'], number_text(row['forces'], 1)]
-        groups.setdefault(row['method'], []).append([*cells, number_text(row['spread'], 2), row['shift']])
+        cells = [row.member, number_text(row.energy, 3), row.kind, number_text(row.forces, 1)]
+        groups.setdefault(row.method, []).append([*cells, number_text(row.spread, 2), row.shift])
     header = ['member', 'energies (meV/atom)', 'on', 'forces (meV/Å)', 'spread of what is learnt (meV/atom)']
     header.append('largest frequency error by residual forces (cm⁻¹)')
     note = 'Root mean square errors. An energy error means little without the spread of what is learnt.'
     return Table('Errors of the force fields', header, list(groups.items()), note, group_methods=list(groups))
 
 
-def verdict_table(results: Mapping[str, Any]) -> Table | None:
+def verdict_table(results: Results) -> Table | None:
     """Return what every Δ is worth, a row for all members of the same fit; None where none was judged."""
     groups: dict[str, list[list[str]]] = {}
     for method, members, errors in judged_fits(results):
         numbers = [
-            number_text(errors.get(name), 3)
-            for name in ('predicted_rmse_mev_atom', 'predicted_rescaling_mev_atom', 'spread_mev_atom')
+            number_text(value, 3)
+            for value in (
+                errors.get('predicted_rmse_mev_atom'),
+                errors.get('predicted_rescaling_mev_atom'),
+                errors.get('spread_mev_atom'),
+            )
         ]
         judged_by = _BY.get(errors.get('judged_by', ''), '')
         gain = number_text(errors.get('evidence_gain'), 1)
@@ -164,7 +187,7 @@ def verdict_table(results: Mapping[str, Any]) -> Table | None:
     return Table('What each Δ is worth', header, list(groups.items()), note, group_methods=list(groups))
 
 
-def undetermined_table(results: Mapping[str, Any]) -> Table | None:
+def undetermined_table(results: Results) -> Table | None:
     """Return the modes that the labels of a method do not determine, a row a mode; None where there are none."""
     groups = [
         (
@@ -184,11 +207,11 @@ def undetermined_table(results: Mapping[str, Any]) -> Table | None:
     return Table('Modes that the labels do not determine', header, groups, note, group_methods=methods)
 
 
-def suspicious_table(results: Mapping[str, Any]) -> Table | None:
+def suspicious_table(results: Results) -> Table | None:
     """Return the energies that all others of their method contradict, a row an energy; None where there are none."""
     groups: dict[str, list[list[str]]] = {}
     for method, entry in results['methods'].items():
-        found: dict[int, Mapping[str, Any]] = {}
+        found: dict[int, SuspiciousEnergy] = {}
         for members in (entry['errors'], *entry['alternatives'].values()):
             for errors in members.values():
                 for label in errors.get('suspicious_labels', ()) if isinstance(errors, Mapping) else ():
@@ -214,7 +237,7 @@ def suspicious_table(results: Mapping[str, Any]) -> Table | None:
     return Table('Suspicious energies', header, list(groups.items()), note, group_methods=list(groups))
 
 
-def budget_tables(results: Mapping[str, Any]) -> dict[str, Table]:
+def budget_tables(results: Results) -> dict[str, Table]:
     """Return for each method the sd at the special points and what it is made of (cm⁻¹)."""
     tables = {}
     for method, content in results['methods'].items():
@@ -237,7 +260,7 @@ def budget_tables(results: Mapping[str, Any]) -> dict[str, Table]:
     return tables
 
 
-def long_range_table(results: Mapping[str, Any]) -> Table | None:
+def long_range_table(results: Results) -> Table | None:
     """Return how strong the dipoles of every method are beside the base's, a row for all members of the same fit."""
     groups = []
     for method, entry in results['methods'].items():
@@ -258,17 +281,17 @@ def long_range_table(results: Mapping[str, Any]) -> Table | None:
     return Table('Dipole–dipole interaction', header, groups, note, group_methods=methods, folded=True)
 
 
-def _long_range_cells(far: Mapping[str, Any]) -> list[str]:
+def _long_range_cells(far: DipoleWeight) -> list[str]:
     strength = _NONE
     if 'c_total' in far:
         error = float(np.hypot(far['c_statistical'], far['c_systematic']))
         strength = f'{far["c_total"]:.3f} ± {error:.3f}'
     doubt = '' if far['determined'] else ' (may be zero)'
-    numbers = [f'{far[name]:.3f}' for name in ('statistical', 'systematic')]
+    numbers = [f'{value:.3f}' for value in (far['statistical'], far['systematic'])]
     return [f'{far["weight"]:.3f}{doubt}', *numbers, strength, f'{far["evidence"]:.1f}']
 
 
-def learning_table(learning_curve: Mapping[str, Any]) -> Table | None:
+def learning_table(learning_curve: LearningCurve) -> Table | None:
     """Return the rounds of labelling with the largest sd at each q-point; None without rounds."""
     rounds = learning_curve.get('rounds') or []
     labels = list(dict.fromkeys(label for entry in rounds for label in entry.get('sd_cm1') or {}))
@@ -289,7 +312,7 @@ def number_text(value: float | None, digits: int) -> str:
     return _NONE if value is None else f'{value:.{digits}f}'
 
 
-def _labels(results: Mapping[str, Any]) -> list[str]:
+def _labels(results: Results) -> list[str]:
     points = (content['special_points_cm1'] for content in results['methods'].values())
     return list(dict.fromkeys(label for found in points for label in found))
 
@@ -298,7 +321,9 @@ def _point_text(label: str, qpoint: Sequence[float], marked: bool) -> str:
     return f'{PRETTY.get(label, label)} ({qpoint_text(qpoint)}){" *" if marked else ""}'
 
 
-def _point_row(results: Mapping[str, Any], found: Mapping[str, Any], label: str, first: int, last: int) -> list[str]:
+def _point_row(
+    results: Results, found: Mapping[str, SpecialPoint | None], label: str, first: int, last: int
+) -> list[str]:
     """Return the row of a group of modes; its label at Γ stands beside them, or in each cell if not all share it."""
     cells = [frequency_text(entry, first, last) for entry in found.values()]
     labels = [
@@ -326,7 +351,7 @@ def _largest(values: Sequence[float] | None, first: int, last: int) -> str:
     return _NONE if values is None else f'{max(values[first : last + 1]):.1f}'
 
 
-def _error_row(method: str, member: str, errors: Mapping[str, Any]) -> dict[str, Any]:
+def _error_row(method: str, member: str, errors: FitErrors) -> ErrorRow:
     crossed = error_number(errors, 'cv_rmse_mev_atom')
     energy = error_number(errors, 'energy_rmse_mev_atom') if crossed is None else crossed
     held_out = 'valid' in errors or any(str(name).startswith('valid') for name in errors)
@@ -336,12 +361,12 @@ def _error_row(method: str, member: str, errors: Mapping[str, Any]) -> dict[str,
         worst = max(residuals, key=lambda mode: abs(mode['shift_cm1']))
         where = qpoint_text(worst['qpoint'])
         shift = f'{-worst["shift_cm1"]:+.1f} ± {worst["standard_error_cm1"]:.1f} at ({where})'
-    return {
-        'method': method,
-        'member': member,
-        'energy': energy,
-        'kind': _NONE if energy is None else kind,
-        'forces': error_number(errors, 'forces_rmse_mev_angstrom'),
-        'spread': error_number(errors, 'spread_mev_atom'),
-        'shift': shift,
-    }
+    return ErrorRow(
+        method,
+        member,
+        energy,
+        _NONE if energy is None else kind,
+        error_number(errors, 'forces_rmse_mev_angstrom'),
+        error_number(errors, 'spread_mev_atom'),
+        shift,
+    )

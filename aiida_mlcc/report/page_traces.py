@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_mlcc.report.arrays import AlongPath, Curve
+from aiida_mlcc.report.data.arrays import AlongPath, Curve
 from aiida_mlcc.report.figures import colour_of, is_dashed
 
 if TYPE_CHECKING:
@@ -118,19 +118,15 @@ def curve_traces(
         traces.append(_shade(shade, curve.method, role, **axes))
     for number, (member, values) in enumerate(curve.members.items()):
         traces.append(_member(*laid(values), curve.method, member, number, **axes))
-    look: dict[str, Any] = {
-        'digits': digits,
-        'dash': dash,
-        'width': width,
-        'sideways': sideways,
-        'sd_digits': sd_digits,
-    }
-    traces.append(mean_trace(curve, name, told, **look, **axes))
+    mean = mean_trace(
+        curve, name, told, digits=digits, dash=dash, width=width, sideways=sideways, sd_digits=sd_digits, **axes
+    )
+    traces.append(mean)
     for number, (element, values) in enumerate(curve.elements.items()):
         if len(curve.elements) < 2 or sideways:
             continue
         label = escape(f'{name}, {element}')
-        look = {'dash': DASHES[number % len(DASHES)], 'width': 1.4, 'role': 'element', 'visible': False}
+        look = _Look(dash=DASHES[number % len(DASHES)], width=1.4, role='element', visible=False)
         x, y = laid(values)
         traces.append(_line(x, y, curve.method, hover=_hover(label, told), name=label, **look, **axes))
     return traces
@@ -153,7 +149,7 @@ def mean_trace(
     laid = (rounded(curve.x), rounded(curve.mean, digits))
     x, y = laid[::-1] if sideways else laid
     name = escape(name)
-    look: dict[str, Any] = {'dash': dash, 'width': width, 'role': role, 'visible': role == 'line'}
+    look = _Look(dash=dash, width=width, role=role, visible=role == 'line')
     if sd_digits is None or len(curve.members) < 2:
         return _line(x, y, curve.method, hover=_hover(name, told), name=name, **look, **axes)
     hover = _hover(name, f'{told}, sd %{{customdata:.{sd_digits}f}}')
@@ -246,6 +242,13 @@ def _hover(name: str, told: str) -> str:
     return f'<b>{name}</b><br>{told}<extra></extra>'
 
 
+class _Look(TypedDict):
+    dash: str | None
+    width: float
+    role: str
+    visible: bool
+
+
 def _line(
     x: Any,
     y: Any,
@@ -276,11 +279,11 @@ def _line(
 
 def _member(x: Any, y: Any, method: str, member: str, number: int, **axes: Any) -> go.Scatter:
     name = escape(f'{method} {member}')
-    look: dict[str, Any] = {'dash': DASHES[number % len(DASHES)], 'width': 0.9, 'role': 'member', 'visible': False}
+    look = _Look(dash=DASHES[number % len(DASHES)], width=0.9, role='member', visible=False)
     return _line(x, y, method, hover=f'<b>{name}</b><extra></extra>', name=name, **look, **axes)
 
 
-def _shade(shade: Mapping[str, Any], method: str, role: str, **axes: Any) -> go.Scatter:
+def _shade(shade: Mapping[str, Sequence[float | None]], method: str, role: str, **axes: Any) -> go.Scatter:
     import plotly.graph_objects as go
 
     colour = colour_of(method)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from aiida import orm
 
-from aiida_mlcc.report.arrays import Curves
-from aiida_mlcc.report.curve_table import Findings, Printed, in_place
+from aiida_mlcc.report.curve_table import Printed, in_place
+from aiida_mlcc.report.data.arrays import Curves
+from aiida_mlcc.report.data.references import Residual
+from aiida_mlcc.report.data.run import Findings
 from aiida_mlcc.report.figures import panels_of
 from aiida_mlcc.report.page_tables import error_rows
 from aiida_mlcc.report.publication import make_figures
 from aiida_mlcc.report.publication.make_figures import ENDINGS, save
-from aiida_mlcc.report.references import Residual
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from aiida import orm
 from aiida.common.exceptions import AiidaException
 from aiida.common.links import LinkType
+
+from aiida_mlcc.runtime.task import Progress
 
 PROGRESS_FILE = 'progress.jsonl'
 _CALLS = [LinkType.CALL_CALC.value, LinkType.CALL_WORK.value]
@@ -111,7 +113,7 @@ _PROJECTED = {
 def survey(process: orm.ProcessNode) -> Step:
     """Return the tree of processes below `process`, by one query a level."""
     query = orm.QueryBuilder().append(orm.ProcessNode, filters={'id': process.pk}, project=list(_PROJECTED))
-    root = _step(dict(zip(_PROJECTED.values(), query.first(), strict=True)), process.label or process.process_label)
+    root = _step(query.first(), process.label or process.process_label)
     level = {root.pk: root}
     while level:
         query = orm.QueryBuilder()
@@ -128,7 +130,7 @@ def survey(process: orm.ProcessNode) -> Step:
         query.order_by({'called': ['ctime', 'id']})
         below = {}
         for caller, *values, label in query.all():
-            step = _step(dict(zip(_PROJECTED.values(), values, strict=True)), label)
+            step = _step(values, label)
             parts = [level[caller].place, '' if label.startswith('iteration_') else label]
             step.place = '/'.join(part for part in parts if part)
             level[caller].children.append(step)
@@ -165,9 +167,10 @@ def _complaint(message: str) -> str:
     return ' '.join(text.split())
 
 
-def _step(values: Mapping[str, Any], name: str) -> Step:
-    known = {**values, 'paused': bool(values['paused']), 'cached': values['cached'] is not None}
-    return Step(name=name, **{**known, 'state': values['state'] or 'created', 'process': values['process'] or ''})
+def _step(values: Sequence[Any], name: str) -> Step:
+    known = dict(zip(_PROJECTED.values(), values, strict=True))
+    known |= {'paused': bool(known['paused']), 'cached': known['cached'] is not None}
+    return Step(name=name, **{**known, 'state': known['state'] or 'created', 'process': known['process'] or ''})
 
 
 def stage(root: Step) -> Step:
@@ -211,7 +214,7 @@ def _on_the_way(step: Step) -> str:
     return f'{words_of_it}; the last try failed{why}' if why else words_of_it
 
 
-def job_progress(step: Step) -> dict[str, Any] | None:
+def job_progress(step: Step) -> Progress | None:
     """Return the last whole line of a running job's progress file, from the computer it runs on; None without one."""
     if step.workdir is None:
         return None
@@ -235,7 +238,7 @@ def _tail(path: Path) -> str:
         return stream.read().decode(errors='replace')
 
 
-def last_line(text: str) -> dict[str, Any] | None:
+def last_line(text: str) -> Progress | None:
     """Return the last line of `text` that is a whole JSON object, or None."""
     for line in reversed(text.splitlines()):
         try:
@@ -243,14 +246,14 @@ def last_line(text: str) -> dict[str, Any] | None:
         except json.JSONDecodeError:
             continue
         if isinstance(content, dict):
-            return content
+            return cast(Progress, content)
     return None
 
 
 _NOT_SHOWN = ('done', 'total', 'unit', 'seconds')
 
 
-def words(progress: Mapping[str, Any] | None) -> str:
+def words(progress: Progress | None) -> str:
     """Say a line of a progress file in words."""
     if progress is None:
         return 'waiting to start'

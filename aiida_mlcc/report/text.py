@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from aiida_mlcc.report.delta_verdicts import MARK, marked_methods
-from aiida_mlcc.report.modes import DEGENERATE_CM1, qpoint_text, undetermined_modes
+from aiida_mlcc.report.data.delta_verdicts import MARK, marked_methods
+from aiida_mlcc.report.data.modes import DEGENERATE_CM1, qpoint_text, undetermined_modes
+from aiida_mlcc.report.data.records import Failure, Results, SpecialPoint
 from aiida_mlcc.report.publication import make_figures
 from aiida_mlcc.science.dispersion import three_acoustic
+from aiida_mlcc.science.fit.fit_errors import FitErrors, PhononErrors
 
 _MARK = '*'
 UNDETERMINED = '†'
@@ -20,7 +21,7 @@ PRETTY = make_figures.PRETTY
 """Labels of q-points as a person writes them."""
 
 
-def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> str:
+def table(results: Results, labels: Sequence[str] | None = None) -> str:
     """Return the frequencies at the special points as text: a row a mode, a column a method; mean ± sd.
 
     A point that is not commensurate with the training cell is marked, with a line at the end that says what that means.
@@ -61,7 +62,7 @@ def table(results: Mapping[str, Any], labels: Sequence[str] | None = None) -> st
     return '\n'.join(lines)
 
 
-def lo_missing(results: Mapping[str, Any]) -> str:
+def lo_missing(results: Results) -> str:
     """Return what to say of a polar crystal without Born charges, empty of any other."""
     methods = [method for method, entry in results['methods'].items() if entry.get('long_range', {}).get('lo_missing')]
     if not methods:
@@ -69,7 +70,7 @@ def lo_missing(results: Mapping[str, Any]) -> str:
     return 'No Born charges were given: at Γ all infrared active modes are TO, and LO is missing.'
 
 
-def lo_remarks(results: Mapping[str, Any]) -> list[str]:
+def lo_remarks(results: Results) -> list[str]:
     """Return why the modes that are marked are not determined, a line for all methods with the same reason."""
     reasons: dict[str, list[str]] = {}
     for method, entry in results['methods'].items():
@@ -81,7 +82,7 @@ def lo_remarks(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def sd_remarks(results: Mapping[str, Any]) -> list[str]:
+def sd_remarks(results: Results) -> list[str]:
     """Return a line on the methods whose sd is over the members alone, where others have an error budget."""
     without = [
         method
@@ -93,7 +94,7 @@ def sd_remarks(results: Mapping[str, Any]) -> list[str]:
     return [f'{", ".join(without)}: without an error budget; ± is the sd over the members only.']
 
 
-def kind_at_gamma(results: Mapping[str, Any], found: Mapping[str, Any], first: int, last: int) -> str:
+def kind_at_gamma(results: Results, found: Mapping[str, SpecialPoint | None], first: int, last: int) -> str:
     """Return ``TO`` for infrared active modes at Γ without Born charges, else ``optical``."""
     for method, entry in found.items():
         of_method = results['methods'][method]
@@ -106,7 +107,7 @@ def kind_at_gamma(results: Mapping[str, Any], found: Mapping[str, Any], first: i
     return 'optical'
 
 
-def mode_groups(found: Mapping[str, Any], label: str) -> list[tuple[int, int]]:
+def mode_groups(found: Mapping[str, SpecialPoint | None], label: str) -> list[tuple[int, int]]:
     """Group modes that are degenerate, to 0.5 cm⁻¹, by every method; what is acoustic by all at Γ is left out."""
     means = [entry['mean'] for entry in found.values() if entry]
     n_modes = max(map(len, means))
@@ -127,7 +128,7 @@ def _acoustic(means: Sequence[float]) -> set[int]:
     return set(three_acoustic(np.asarray(means)).tolist())
 
 
-def frequency_text(entry: Mapping[str, Any] | None, first: int, last: int) -> str:
+def frequency_text(entry: SpecialPoint | None, first: int, last: int) -> str:
     """Write mean ± sd (cm⁻¹) of a group of modes, a dash where the method has no such point."""
     if not entry:
         return '–'
@@ -146,7 +147,7 @@ _TOLD = {
 """Errors worth a place in the text, by the last part of their name."""
 
 
-def error_lines(results: Mapping[str, Any]) -> list[str]:
+def error_lines(results: Results) -> list[str]:
     """Return one line a method on the errors of its force field, with members of the same errors together."""
     members: dict[tuple[str, str], list[str]] = {}
     for method, entry in results['methods'].items():
@@ -169,22 +170,21 @@ def error_lines(results: Mapping[str, Any]) -> list[str]:
     return [f'{method} {", ".join(names)}: {told}' for (method, told), names in members.items()]
 
 
-def phonon_text(phonons: Mapping[str, Any]) -> str:
+def phonon_text(phonons: PhononErrors) -> str:
     """Write how far the phonons of a base are from those of its reference displacements."""
     base, reference = phonons['base'], phonons['reference']
-    shares = {
-        'F': ('free_energy_kJ_mol', 'kJ/mol'),
-        'S': ('entropy_J_K_mol', 'J/K/mol'),
-        'C_V': ('heat_capacity_J_K_mol', 'J/K/mol'),
-    }
-    thermal = ', '.join(f'{name} {base[key]:.2f} ({reference[key]:.2f}) {unit}' for name, (key, unit) in shares.items())
+    thermal = (
+        f'F {base["free_energy_kJ_mol"]:.2f} ({reference["free_energy_kJ_mol"]:.2f}) kJ/mol, '
+        f'S {base["entropy_J_K_mol"]:.2f} ({reference["entropy_J_K_mol"]:.2f}) J/K/mol, '
+        f'C_V {base["heat_capacity_J_K_mol"]:.2f} ({reference["heat_capacity_J_K_mol"]:.2f}) J/K/mol'
+    )
     return (
         f'phonons (reference displacements): {phonons["frequencies_mae_cm1"]:.1f} cm⁻¹ off on average, highest '
         f'{base["highest_cm1"]:.0f} ({reference["highest_cm1"]:.0f}) cm⁻¹, at {phonons["kelvin"]:.0f} K {thermal}'
     )
 
 
-def failure_lines(failed: Sequence[Mapping[str, Any]]) -> list[str]:
+def failure_lines(failed: Sequence[Failure]) -> list[str]:
     """Return one line for each thing that is missing: where, what, and why."""
     lines = []
     for entry in failed:
@@ -194,12 +194,14 @@ def failure_lines(failed: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def error_number(errors: Mapping[str, Any], name: str) -> float | None:
+def error_number(errors: FitErrors, name: str) -> float | None:
     """Find a number by its name, among the validation errors before those of the training set."""
     for part in ('valid', 'train'):
-        if isinstance(errors.get(part), Mapping) and name in errors[part]:
-            return errors[part][name]
-        if f'{part}_{name}' in errors:
-            return errors[f'{part}_{name}']
+        # Runs of early versions nested them.
+        nested = errors.get(part)
+        own = nested.get(name) if isinstance(nested, Mapping) else None
+        for value in (own, errors.get(f'{part}_{name}')):
+            if isinstance(value, int | float):
+                return value
     value = errors.get(name)
-    return value if isinstance(value, (int, float)) else None
+    return value if isinstance(value, int | float) else None

@@ -11,9 +11,10 @@ from aiida.common.links import LinkType
 from aiida.plugins import DataFactory
 
 from aiida_mlcc.data.process_types import process_types
+from aiida_mlcc.report.data.outputs import by_method
+from aiida_mlcc.report.data.remembered import remembered
 from aiida_mlcc.report.label_jobs import LabelJobs, ancestors_of, is_source
-from aiida_mlcc.report.outputs import by_method
-from aiida_mlcc.report.remembered import remembered
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.pairing import pair_by_geometry
 
 _TRAINING = process_types(*(f'aiida.calculations:mlcc.{task}' for task in ('train', 'fit')))
@@ -50,7 +51,7 @@ class Trace:
     training_sets: list[str]
     energies: list[Energy]
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> Json:
         """Return everything as plain JSON."""
         return asdict(self)
 
@@ -64,7 +65,7 @@ def trace(curve: orm.Data) -> Trace:
     ancestors = ancestors_of(curve)
     force_fields = _among(ancestors, DataFactory('mlcc.force_field'))
     methods = list(dict.fromkeys(node.method for node in force_fields))
-    trainings = _among(ancestors, orm.CalcJobNode, {'process_type': {'in': _TRAINING}})
+    trainings = _among(ancestors, orm.CalcJobNode, _TRAINING)
     training_sets = list({job.inputs.snapshots.uuid: job.inputs.snapshots for job in trainings}.values())
     seeds = sorted({job.inputs.seed.value for job in trainings})
     sources = [node for node in _among(ancestors, DataFactory('mlcc.snapshots')) if is_source(node)]
@@ -86,9 +87,11 @@ def curves_of(node: orm.Node) -> dict[str, orm.Data]:
     return {'': node}
 
 
-def _among(pks: Sequence[int], node_class: Any, filters: dict[str, Any] | None = None) -> list[Any]:
-    query = orm.QueryBuilder()
-    query.append(node_class, filters={'id': {'in': pks}, **(filters or {})}, tag='node', project='*')
+def _among(pks: Sequence[int], node_class: Any, process_types: Sequence[str] | None = None) -> list[Any]:
+    filters: dict[str, dict[str, Sequence[Any]]] = {'id': {'in': pks}}
+    if process_types is not None:
+        filters['process_type'] = {'in': process_types}
+    query = orm.QueryBuilder().append(node_class, filters=filters, tag='node', project='*')
     return query.order_by({'node': 'id'}).all(flat=True)
 
 

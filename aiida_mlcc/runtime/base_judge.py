@@ -10,18 +10,18 @@ the frames), those of the network alone are ``projected_residuals_uncorrected``,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.fit import primitive_cell
 from aiida_mlcc.runtime.task import JobError
+from aiida_mlcc.runtime.task_records import TrainTask
 from aiida_mlcc.runtime.training_data import Known, Labelled, Target
 from aiida_mlcc.science.fit.base_correction import Correction, VibratingFrames
-from aiida_mlcc.science.force_field import Term
+from aiida_mlcc.science.fit.fit_errors import FitErrors
+from aiida_mlcc.science.force_field import Term, TrainedOn
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,7 @@ class BaseJudge:
     correction: Correction | None
 
     @classmethod
-    def of(
-        cls, content: Mapping[str, Any], data: Labelled, target: Target, known: Known | None = None
-    ) -> BaseJudge | None:
+    def of(cls, content: TrainTask, data: Labelled, target: Target, known: Known | None = None) -> BaseJudge | None:
         """Read ``primitive`` and ``correction`` of a job; None where it names no primitive cell.
 
         The modes are those of the whole forces, and the network is judged by what dipoles and force constants leave of
@@ -69,8 +67,8 @@ class BaseJudge:
         return cls(vibrations, forces, None if correction is None else Correction.of(correction))
 
     def judge(
-        self, pulls: NDArray[np.float64], train: NDArray[np.int64], trained_on: Mapping[str, Any]
-    ) -> tuple[Term | None, dict[str, Any]]:
+        self, pulls: NDArray[np.float64], train: NDArray[np.int64], trained_on: TrainedOn
+    ) -> tuple[Term | None, FitErrors]:
         """Return the correction, if one is asked for, and what to tell under ``errors``.
 
         :param pulls: forces of the network, eV/Å, shape (n_frames, n_atoms, 3).
@@ -79,7 +77,7 @@ class BaseJudge:
         """
         left = self.forces - pulls
         alone = self.vibrations.residuals(left)
-        told = {'projected_residuals': alone, 'residuals_at_rest': self.vibrations.reach_rest}
+        told: FitErrors = {'projected_residuals': alone, 'residuals_at_rest': self.vibrations.reach_rest}
         if self.correction is None:
             return None, told
         cutoff = self.correction.cutoff

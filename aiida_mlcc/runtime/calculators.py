@@ -7,7 +7,6 @@ checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,12 @@ from aiida_mlcc.runtime.programs import FORCES, EngineError, names, run_of, sett
 from aiida_mlcc.runtime.task import JobError
 from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import predicted
 from aiida_mlcc.science.settings import SettingsError
 
 
-def build_calculator(spec: Mapping[str, Any], folder: Path) -> Any:
+def build_calculator(spec: Json, folder: Path) -> Any:
     """Make the calculator that `spec` describes: an ASE calculator with a label.
 
     ``{"kind": "force-field", "path", "label", "device", "dtype"}``: `path` in `folder`, `label` the method the force
@@ -60,7 +60,7 @@ def energy_and_forces(
     return energy, np.array(calculator.results['forces'], dtype=float) if with_forces else None
 
 
-def _force_field_calculator(settings: dict[str, Any], folder: Path) -> Calculator:
+def _force_field_calculator(settings: Json, folder: Path) -> Calculator:
     from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 
     known = ('path', 'label', 'device', 'dtype')

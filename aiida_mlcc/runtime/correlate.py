@@ -14,12 +14,14 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.programs import ENERGIES, EngineError, run_of, settings_of
 from aiida_mlcc.runtime.task import Job, JobError, read_result
+from aiida_mlcc.runtime.task_records import CorrelateOutput, EnergiesOfFrame, SnapshotFailure
 from aiida_mlcc.science.labelling import label_by_contributions
 from aiida_mlcc.science.methods import CONTRIBUTIONS, WAVEFUNCTION_METHODS
 from aiida_mlcc.science.npz import write_json
@@ -34,7 +36,7 @@ def run(job: Job) -> None:
     snapshots = Snapshots.load(job.path_of('snapshots')).without_labels()
     methods = _methods(job)
     settings = _settings(job)
-    results: list[dict[str, Any] | None] = []
+    results: list[EnergiesOfFrame | None] = []
     longest = 0.0
     for frame in range(snapshots.n_frames):
         path = job.checkpoint / f'snapshot_{frame:05d}.json'
@@ -58,20 +60,20 @@ def run(job: Job) -> None:
     end(**output)
 
 
-def _read(path: Path, identity: str) -> dict[str, Any] | None:
+def _read(path: Path, identity: str) -> EnergiesOfFrame | None:
     """Return the result of one snapshot.
 
     :raises ValueError: where it is not one.
     """
-    found = read_result(path, identity, 'contributions', 'missing', 'error')
+    found = cast(EnergiesOfFrame | None, read_result(path, identity, 'contributions', 'missing', 'error'))
     if found is not None and not all(isinstance(value, float) for value in dict(found['contributions']).values()):
         raise ValueError('an energy is not a number')
     return found
 
 
 def _write_output(
-    job: Job, snapshots: Snapshots, methods: Sequence[str], settings: Any, results: Sequence[dict[str, Any] | None]
-) -> dict[str, Any]:
+    job: Job, snapshots: Snapshots, methods: Sequence[str], settings: Any, results: Sequence[EnergiesOfFrame | None]
+) -> CorrelateOutput:
     """Write the labels there are, and return what ``output.json`` says of them."""
     reached = [*results, *[None] * (snapshots.n_frames - len(results))]
     labelled, failures = assemble(snapshots, methods, settings, reached)
@@ -81,18 +83,18 @@ def _write_output(
 
 
 def assemble(
-    snapshots: Snapshots, methods: Sequence[str], settings: Any, results: Sequence[dict[str, Any] | None]
-) -> tuple[Snapshots, list[dict[str, Any]]]:
+    snapshots: Snapshots, methods: Sequence[str], settings: Any, results: Sequence[EnergiesOfFrame | None]
+) -> tuple[Snapshots, list[SnapshotFailure]]:
     """Make labels of the contributions of each snapshot, and say of each that lacks one why.
 
     :param results: one of each snapshot, as the checkpoint files hold them; None where it was not reached.
     """
-    contributions: dict[str, Any] = {}
+    contributions: dict[str, NDArray[np.float64]] = {}
     for name in ('hf', 'mp2', 'ccsd', 'triples'):
         values = [np.nan if r is None else r['contributions'].get(name, np.nan) for r in results]
         contributions[name] = np.array(values, dtype=float)
     labelled = label_by_contributions(snapshots, methods, contributions, settings.source)
-    failures = []
+    failures: list[SnapshotFailure] = []
     for frame, result in enumerate(results):
         if result is None:
             continue
@@ -122,7 +124,7 @@ def _settings(job: Job) -> Any:
         raise JobError(str(error)) from error
 
 
-def _compute(snapshots: Snapshots, frame: int, settings: Any, methods: Sequence[str]) -> dict[str, Any]:
+def _compute(snapshots: Snapshots, frame: int, settings: Any, methods: Sequence[str]) -> EnergiesOfFrame:
     try:
         found = run_of(ENERGIES, settings.name)(snapshots.atoms(frame), settings, methods)
     except EngineError as error:

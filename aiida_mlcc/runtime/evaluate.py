@@ -30,6 +30,8 @@ from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.relax import relaxed
 from aiida_mlcc.runtime.side_by_side import Here, SideBySide, result_of
 from aiida_mlcc.runtime.task import Job, JobError
+from aiida_mlcc.runtime.task_records import SnapshotFailure
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.npz import read_npz, write_npz
 from aiida_mlcc.science.snapshots import Label, Snapshots
 
@@ -79,7 +81,7 @@ class Evaluation:
         self,
         path: Path,
         snapshots: Snapshots,
-        spec: Mapping[str, Any],
+        spec: Json,
         settings: Evaluate,
     ) -> None:
         self.path = path
@@ -192,7 +194,7 @@ def _evaluate(
     return True
 
 
-def _failures(evaluations: Mapping[str, Evaluation]) -> list[dict[str, Any]]:
+def _failures(evaluations: Mapping[str, Evaluation]) -> list[SnapshotFailure]:
     return [
         {'calculator': name, 'snapshot': frame, 'reason': reason}
         for name, evaluation in evaluations.items()

@@ -10,8 +10,7 @@ goes to ``force_field/`` instead. A fit takes seconds to minutes: nothing is kep
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 import numpy as np
 from ase import Atoms
@@ -19,9 +18,11 @@ from ase import Atoms
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, fitted_kinds
 from aiida_mlcc.runtime.phonon_errors import ReferencePhonons
 from aiida_mlcc.runtime.task import Job, JobError, replacing
+from aiida_mlcc.runtime.task_records import Cell, FitTask, TrainTask
 from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.fit.delta import FitError, FitInput
 from aiida_mlcc.science.fit.dipole import dipole_beside
+from aiida_mlcc.science.fit.fit_errors import FitErrors
 from aiida_mlcc.science.fit.ridge import RidgeError
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError
 from aiida_mlcc.science.force_field.dipole import DipoleModel
@@ -48,11 +49,11 @@ def run(job: Job) -> None:
         primitive=None if primitive is None else primitive_cell(primitive),
         base=None if job.input.get('base') is None else ForceField.load(job.path_of('base')),
         device=str(job.require('device')),
-        dipole=dipole_of(job.input, snapshots),
+        dipole=dipole_of(cast(FitTask, job.input), snapshots),
         reference=reference_of(job),
     )
     methods, fit_method = list(job.require('methods')), kind.load_fitter()(given)
-    errors: dict[str, dict[str, Any]] = {}
+    errors: dict[str, FitErrors] = {}
     failures: list[dict[str, str]] = []
     for number, method in enumerate(methods):
         if job.must_stop():
@@ -82,7 +83,7 @@ def reference_of(job: Job) -> Snapshots | None:
     return None if job.input.get('reference') is None else Snapshots.load(job.path_of('reference'))
 
 
-def dipole_of(content: Mapping[str, Any], snapshots: Snapshots) -> DipoleModel | None:
+def dipole_of(content: FitTask | TrainTask, snapshots: Snapshots) -> DipoleModel | None:
     """Return the dipole–dipole energy of a job with ``polarity``: ``born_charges`` and ``dielectric``.
 
     Both belong to the cell ``primitive`` of the job; the charges are in e.
@@ -92,21 +93,23 @@ def dipole_of(content: Mapping[str, Any], snapshots: Snapshots) -> DipoleModel |
     polarity = content.get('polarity')
     if polarity is None:
         return None
-    if content.get('primitive') is None:
+    primitive = content.get('primitive')
+    if primitive is None:
         raise JobError('Born charges need the primitive cell that they belong to')
     try:
-        charges, dielectric = (np.array(polarity[name], dtype=float) for name in ('born_charges', 'dielectric'))
-        return dipole_beside(primitive_cell(content['primitive']), charges, dielectric, snapshots.atoms(0))
+        charges = np.array(polarity['born_charges'], dtype=float)
+        dielectric = np.array(polarity['dielectric'], dtype=float)
+        return dipole_beside(primitive_cell(primitive), charges, dielectric, snapshots.atoms(0))
     except KeyError as error:
         raise JobError(f'input.json lacks polarity.{error.args[0]}') from None
     except (ForceFieldError, CrystalError) as error:
         raise JobError(str(error)) from None
 
 
-def primitive_cell(description: Mapping[str, Any]) -> Atoms:
+def primitive_cell(description: Cell) -> Atoms:
     """Return the primitive cell from its ``symbols``, ``cell`` (Å) and Cartesian ``positions`` (Å)."""
     try:
-        symbols, cell, positions = (description[name] for name in ('symbols', 'cell', 'positions'))
+        symbols, cell, positions = description['symbols'], description['cell'], description['positions']
     except KeyError as error:
         raise JobError(f'input.json lacks primitive.{error.args[0]}') from None
     return Atoms(symbols, cell=cell, positions=positions, pbc=True)

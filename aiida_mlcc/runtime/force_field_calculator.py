@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError
 from aiida_mlcc.science.force_field.kinds import BoundModel, models_of
+from aiida_mlcc.science.json_values import Json
 
 _LARGEST_STEP = 1.0
 """Å; an atom that is further from where it was at the last call has jumped: another structure, not the next step."""
@@ -49,7 +49,7 @@ class ForceFieldCalculator(Calculator):
         self.force_field = force_field
         self.dtype = dtype
         self.label_method = label
-        self.label_source: dict[str, Any] = {'force_field': force_field.content_hash(), 'dtype': dtype}
+        self.label_source: Json = {'force_field': force_field.content_hash(), 'dtype': dtype}
         self._models = models_of(force_field.terms, device, dtype)
         self._bound: list[BoundModel] = []
         self._bound_to: Atoms | None = None

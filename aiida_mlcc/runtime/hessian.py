@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -11,12 +10,13 @@ from ase import Atoms
 
 from aiida_mlcc.runtime.calculators import energy_and_forces
 from aiida_mlcc.runtime.programs import EngineError
+from aiida_mlcc.runtime.task_records import Cell
 from aiida_mlcc.science.commensurate import NormalModes, normal_modes
 from aiida_mlcc.science.crystal import SiteMap
 from aiida_mlcc.science.finite_displacements import rows_at_rest
 
 
-def primitive_atoms(primitive: Mapping[str, Any]) -> Atoms:
+def primitive_atoms(primitive: Cell) -> Atoms:
     """Return the primitive cell of an input: ``symbols``, ``cell`` and ``positions`` (Å)."""
     return Atoms(primitive['symbols'], cell=primitive['cell'], positions=primitive['positions'], pbc=True)
 

@@ -16,9 +16,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from ase import Atoms
@@ -31,6 +31,7 @@ from aiida_mlcc.runtime.programs import INTEGRALS, EngineError, settings_of
 from aiida_mlcc.runtime.pyscf_engine import build_cell, failures_in_a_sentence, hartree_fock
 from aiida_mlcc.runtime.pyscf_settings import NATURAL_ORBITALS, PyscfIntegrals, PyscfSettings
 from aiida_mlcc.runtime.task import Job, JobError, read_result, replacing
+from aiida_mlcc.runtime.task_records import IntegralsOfFrame, IntegralsOutput, SnapshotFailure, WrittenTensors
 from aiida_mlcc.science.npz import write_json
 from aiida_mlcc.science.settings import SettingsError
 from aiida_mlcc.science.snapshots import Label, Snapshots
@@ -49,7 +50,7 @@ def run(job: Job) -> None:
     label_hf = bool(job.require('label_hf'))
     settings, per_occupied = _settings(job)
     _refuse_more_orbitals_than_there_are(snapshots, settings, per_occupied)
-    results: list[dict[str, Any] | None] = [None] * snapshots.n_frames
+    results: list[IntegralsOfFrame | None] = [None] * snapshots.n_frames
     longest = 0.0
     for frame in range(snapshots.n_frames):
         path = job.checkpoint / f'snapshot_{frame:05d}.json'
@@ -87,15 +88,15 @@ def _write_output(
     snapshots: Snapshots,
     settings: PyscfSettings,
     label_hf: bool,
-    results: Sequence[Mapping[str, Any] | None],
-) -> dict[str, Any]:
+    results: Sequence[IntegralsOfFrame | None],
+) -> IntegralsOutput:
     energies = np.array([np.nan if r is None or r['hf'] is None else r['hf'] for r in results], dtype=float)
     labelled = snapshots
     if label_hf and np.isfinite(energies).any():
         labelled = snapshots.with_label('HF', Label(energies, None, settings.source('HF'), {'hf': energies}))
     labelled.save(job.folder / LABELLED_FILE)
     tensors = {str(n): r['tensors'] for n, r in enumerate(results) if r is not None and r['tensors'] is not None}
-    failures = []
+    failures: list[SnapshotFailure] = []
     for frame, result in enumerate(results):
         if result is not None and result['error'] is not None:
             without = ['HF'] if label_hf and result['hf'] is None else []
@@ -105,7 +106,7 @@ def _write_output(
         'failures': failures,
         'n_tensors': len(tensors),
         'n_snapshots': snapshots.n_frames,
-        'bytes': sum(record['bytes'] for record in tensors.values()),
+        'bytes': sum(record['bytes'] or 0 for record in tensors.values()),
     }
 
 
@@ -149,17 +150,18 @@ def _n_kept(n_occupied: int, n_virtual: int, per_occupied: float | None) -> int:
 
 def _compute(
     atoms: Atoms, settings: PyscfIntegrals, per_occupied: float | None, folder: Path, name: str
-) -> dict[str, Any]:
+) -> IntegralsOfFrame:
     started = time.monotonic()
-    result: dict[str, Any] = {'hf': None, 'tensors': None, 'error': None}
+    result: IntegralsOfFrame = {'hf': None, 'tensors': None, 'error': None}
     try:
         mean_field = hartree_fock(atoms, settings)
         on_mesh = hartree_fock(atoms, settings, mesh=settings.hf_mesh) if settings.hf_mesh else mean_field
-        result['hf'] = float(on_mesh.e_tot) * Hartree
+        energy = float(on_mesh.e_tot) * Hartree
+        result['hf'] = energy
         with failures_in_a_sentence('the integrals'):
             result['tensors'] = {
                 'folder': name,
-                'hf': result['hf'],
+                'hf': energy,
                 **write_tensors(mean_field, per_occupied, folder / name),
                 'seconds': round(time.monotonic() - started, 3),
             }
@@ -168,7 +170,7 @@ def _compute(
     return result
 
 
-def write_tensors(mean_field: Any, per_occupied: float | None, target: Path) -> dict[str, Any]:
+def write_tensors(mean_field: Any, per_occupied: float | None, target: Path) -> WrittenTensors:
     """Write the integrals over the orbitals of a converged Hartree–Fock into the folder `target`.
 
     :returns: how many electrons, orbitals, auxiliary functions and bytes there are, and MP2's correlation energy (eV
@@ -224,9 +226,10 @@ def _identity(snapshots: Snapshots, frame: int, settings: PyscfSettings, per_occ
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _finished(job: Job, path: Path, identity: str) -> dict[str, Any] | None:
+def _finished(job: Job, path: Path, identity: str) -> IntegralsOfFrame | None:
     """Return what an earlier job found of a frame, its tensors now being in the folder of this one."""
-    result = job.kept(path, lambda kept: read_result(kept, identity, 'hf', 'tensors', 'error'))
+    kept = job.kept(path, lambda kept: read_result(kept, identity, 'hf', 'tensors', 'error'))
+    result = cast(IntegralsOfFrame | None, kept)
     if result is None:
         return None
     folder, tensors = job.folder, result['tensors']

@@ -13,7 +13,7 @@ import argparse
 import hashlib
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -23,16 +23,19 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
+from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.graphs import neighbour_graph
 from aiida_mlcc.runtime.mace_model import KIND, Architecture, build, import_mace, model_of, packed
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError, Term
+from aiida_mlcc.science.force_field.sum import Probe
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.settings import SettingsError
 
 _MODEL = 'ScaleShiftMACE'
 _TOLERANCE = 1e-10
 _INTERACTION = 'RealAgnosticResidualInteractionBlock'
-_EXPECTED: dict[str, Any] = {
+_EXPECTED: dict[str, str | bool | list[int] | None] = {
     'radial_type': 'bessel',
     'distance_transform': None,
     'pair_repulsion': False,
@@ -126,7 +129,7 @@ def _term(model: Any) -> Term:
     given = model.state_dict()
     if different := sorted(set(expected) ^ set(given)):
         raise ForceFieldError(f'the model is not of this version of MACE: {different[0]!r} is only in one of the two')
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for name, tensor in expected.items():
         found = torch.zeros_like(tensor) if name.startswith('atomic_energies_fn.') else given[name]
         if found.numel() != tensor.numel():
@@ -141,7 +144,7 @@ def _term(model: Any) -> Term:
 def _architecture(model: Any) -> Architecture:
     from mace.tools.scripts_utils import extract_config_mace_model
 
-    config: Mapping[str, Any] = extract_config_mace_model(model)
+    config: Json = extract_config_mace_model(model)
     for name, wanted in _EXPECTED.items():
         found = config.get(name, wanted)
         if found != wanted and not (wanted is None and str(found) == 'None'):
@@ -203,7 +206,7 @@ def _checked(field: ForceField, model: Any, head: int) -> ForceField:
                 f'the converted network gives {energy:.9f} eV where the model gives {expected:.9f} eV: it was made '
                 'with a version of MACE that computes something else'
             )
-    probe = {
+    probe: Probe = {
         'symbols': atoms.get_chemical_symbols(),
         'cell': atoms.cell.array.tolist(),
         'positions': atoms.positions.tolist(),

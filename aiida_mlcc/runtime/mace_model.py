@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.graphs import DTYPES
 from aiida_mlcc.runtime.training_settings import Network
-from aiida_mlcc.science.force_field import ForceFieldError, Term
+from aiida_mlcc.science.force_field import ForceFieldError, Term, TrainedOn
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.settings import SettingsError, setting
 
 KIND = 'mace'
@@ -50,7 +51,7 @@ class Architecture(Network):
         super().__post_init__()
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> Architecture:
+    def from_settings(cls, settings: Json) -> Architecture:
         """Rebuild what :meth:`settings` gave.
 
         :raises ForceFieldError: naming a setting that is unknown, missing or not allowed.
@@ -60,7 +61,7 @@ class Architecture(Network):
         except SettingsError as error:
             raise ForceFieldError(str(error)) from None
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Json:
         """Return the architecture as plain JSON."""
         return self.to_dict()
 
@@ -98,7 +99,7 @@ def term_of(
     architecture: Architecture,
     parameters: Mapping[str, torch.Tensor],
     weight: float = 1.0,
-    trained_on: Mapping[str, Any] | None = None,
+    trained_on: TrainedOn | None = None,
     start: Term | None = None,
 ) -> Term:
     """Return the network with these trained `parameters` (by name) as a term, in float64 throughout.
@@ -120,7 +121,7 @@ def term_of(
     arrays: dict[str, NDArray[Any]] = {}
     for name, tensor in model.state_dict().items():
         arrays.update(packed(name, tensor.numpy()))
-    return Term(KIND, architecture.settings(), arrays, weight, dict(trained_on or {}))
+    return Term(KIND, architecture.settings(), arrays, weight, trained_on or {})
 
 
 def shifted(term: Term, shift: float) -> Term:

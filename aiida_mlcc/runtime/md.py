@@ -42,6 +42,7 @@ from aiida_mlcc.runtime.md_state import STATE_FILE, MDState, Recording
 from aiida_mlcc.runtime.md_vacf import VelocityRecord
 from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.task import Job, JobError
+from aiida_mlcc.runtime.task_records import MdSummary
 from aiida_mlcc.science.commensurate import NormalModes
 from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal
 from aiida_mlcc.science.snapshots import Label, Snapshots
@@ -390,15 +391,17 @@ class MolecularDynamics:
         calculator = build_calculator({**spec, **double}, self.job.folder)
         return modes_at_rest(calculator, self.start.atoms(0), site_map)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> MdSummary:
         """Return what ``output.json`` says of the run."""
         state, parameters = self.state, self.parameters
         slope = state.averages.energy_slope if parameters.ensemble == 'nve' else None
-        return {
+        summary: MdSummary = {
             'steps_done': max(state.step - parameters.equilibration_steps, 0),
             'n_steps': parameters.n_steps,
             'equilibration_steps_done': min(state.step, parameters.equilibration_steps),
             'mean_temperature_K': state.averages.mean_temperature,
             'energy_drift_mev_per_atom_ps': None if slope is None else 1000 * slope / len(self.masses),
-            **({} if self.no_modes is None else {'no_harmonic_modes_because': self.no_modes}),
         }
+        if self.no_modes is not None:
+            summary['no_harmonic_modes_because'] = self.no_modes
+        return summary

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.npz import read_npz, write_npz
 
 STATE_FILE = 'md.npz'
@@ -70,7 +71,7 @@ class MDState:
     velocities: NDArray[np.float64]
     forces: NDArray[np.float64]
     energy: float
-    random: Mapping[str, Any]
+    random: Json
     step: int = 0
     n_recorded: int = 0
     averages: Averages = field(default_factory=Averages)

@@ -48,7 +48,9 @@ class VelocityRecord:
         """Take in the velocities of one step, in ASE's units."""
         self.correlator.add(velocities * units.fs)
 
-    def write(self, folder: Path, description: Mapping[str, Any], harmonic: tuple[NormalModes, float] | None) -> None:
+    def write(
+        self, folder: Path, description: Mapping[str, object], harmonic: tuple[NormalModes, float] | None
+    ) -> None:
         """Write all there is to know for a spectrum, and the harmonic modes of the same supercell, if any.
 
         :param harmonic: the modes, and the largest force on the crystal at rest (eV/Å).

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.science.crystal import map_onto_crystal, supercell
 from aiida_mlcc.science.finite_displacements import rows_at_rest
+from aiida_mlcc.science.fit.fit_errors import PhononErrors
 from aiida_mlcc.science.fit.reference import ReferenceForces, fit_reference
 from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.phonon_errors import phonon_errors, phonopy_from_rows
@@ -41,7 +42,7 @@ class ReferencePhonons:
         term = fit_reference(reference, primitive, method, dipoles).term
         return cls(ReferenceForces.of(reference, primitive, method), primitive, term, tuple(dipoles))
 
-    def errors_of(self, force_field: ForceField, device: str = 'cpu') -> dict[str, Any]:
+    def errors_of(self, force_field: ForceField, device: str = 'cpu') -> PhononErrors:
         """Return :func:`~aiida_mlcc.science.phonon_errors.phonon_errors` of a base, in the cell of the reference."""
         expected = ForceField((self.term, *self.dipoles), force_field.constants)
         multiples = self.forces.site_map.multiples
@@ -50,7 +51,7 @@ class ReferencePhonons:
         return against_force_field(*calculators, self.primitive, matrix)
 
 
-def against_force_field(found: Any, expected: Any, primitive: Atoms, matrix: ArrayLike) -> dict[str, Any]:
+def against_force_field(found: Any, expected: Any, primitive: Atoms, matrix: ArrayLike) -> PhononErrors:
     """Return :func:`~aiida_mlcc.science.phonon_errors.phonon_errors` of one ASE calculator against another.
 
     :param matrix: supercell of `primitive`, as phonopy reads it.

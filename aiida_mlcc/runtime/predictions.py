@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.graphs import Graph, join
+from aiida_mlcc.science.fit.fit_errors import NetworkErrors
 
 _MEV = 1000.0
 
@@ -51,19 +52,19 @@ def missing_height(predicted: Prediction, labels: Prediction, train: NDArray[np.
 
 def root_mean_square_errors(
     predicted: Prediction, labels: Prediction, parts: Mapping[str, NDArray[np.int64]], n_atoms: int
-) -> dict[str, Any]:
+) -> NetworkErrors:
     """Return ``PART_energy_rmse_mev_atom`` and, where there are forces, ``PART_forces_rmse_mev_angstrom``.
 
     :param parts: name → frames.
     """
-    errors = {}
+    errors: dict[str, float] = {}
     for part, frames in parts.items():
         wrong = predicted.energies[frames] - labels.energies[frames]
         errors[f'{part}_energy_rmse_mev_atom'] = _MEV * _root_mean_square(wrong) / n_atoms
         if predicted.forces is not None and labels.forces is not None:
             pull = predicted.forces[frames] - labels.forces[frames]
             errors[f'{part}_forces_rmse_mev_angstrom'] = _MEV * _root_mean_square(pull)
-    return errors
+    return cast(NetworkErrors, errors)
 
 
 def _root_mean_square(values: NDArray[np.float64]) -> float:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import DFT_METHODS
 from aiida_mlcc.science.settings import Settings, setting, three_counts
 
@@ -90,7 +91,7 @@ class PyscfSettings(Settings):
     )
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
+    def of(cls, given: Json) -> Self:
         """Build the settings of a job, in which a setting that is left out is null, not what a protocol starts from.
 
         :raises aiida_mlcc.science.settings.SettingsError: naming the first setting that is not allowed.
@@ -98,7 +99,7 @@ class PyscfSettings(Settings):
         nulls = {name: None for name, rule in cls.rules().items() if not rule.required}
         return super().of({'name': 'pyscf', **nulls, **given})
 
-    def source(self, method: str) -> dict[str, Any]:
+    def source(self, method: str) -> Json:
         """Return what is stored with a label of `method`: program, version, and every setting that counts."""
         import pyscf
 
@@ -113,7 +114,7 @@ class PyscfSettings(Settings):
             **self.source_of_method(method),
         }
 
-    def source_of_method(self, method: str) -> dict[str, Any]:
+    def source_of_method(self, method: str) -> Json:
         """Return the part of a source that the method decides."""
         named = {} if self.auxbasis is None else {'auxbasis': self.auxbasis, **LEFT_OUT}
         return {'exxdiv': self.exxdiv, 'two_electron_integrals': 'Gaussian density fitting', **named}
@@ -173,7 +174,7 @@ class PyscfForces(PyscfSettings):
         """The mesh of k-points of all energies, None for the Γ point."""
         return sampling(self.kpoints)
 
-    def source_of_method(self, method: str) -> dict[str, Any]:
+    def source_of_method(self, method: str) -> Json:
         """Return the part of a source that the method decides."""
         if method not in FUNCTIONALS:
             return super().source_of_method(method)
@@ -204,12 +205,12 @@ class PyscfCorrelation(PyscfSettings):
         """The mesh of k-points of the Hartree–Fock energy, None for the Γ point."""
         return sampling(self.hf_kpoints)
 
-    def source_of_method(self, method: str) -> dict[str, Any]:
+    def source_of_method(self, method: str) -> Json:
         """Return the part of a source that the method decides; of a Γ point alone it says nothing more."""
         return {**super().source_of_method(method), **({'hf_kpoints': self.hf_mesh} if self.hf_mesh else {})}
 
     @classmethod
-    def refuse(cls, given: Mapping[str, Any], at: str = '') -> str | None:
+    def refuse(cls, given: Json, at: str = '') -> str | None:
         """Return why `given` is not a complete and valid group, in a sentence, or None."""
         if asked := [name for name in _NAMES_OF_A_MESH if name in given]:
             return (

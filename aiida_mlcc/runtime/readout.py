@@ -18,7 +18,7 @@ from aiida_mlcc.runtime.task import ComputerError, JobError
 from aiida_mlcc.science.fit.delta import DeltaFit, FitInput
 from aiida_mlcc.science.fit.dipole import dipole_energies_and_forces, otherwise_damped
 from aiida_mlcc.science.fit.readout import Dipoles, Readout, ReadoutLabels, fit_readout
-from aiida_mlcc.science.force_field import ForceField, Term
+from aiida_mlcc.science.force_field import ForceField, Term, TrainedOn
 from aiida_mlcc.science.force_field.dipole import DipoleModel
 from aiida_mlcc.science.force_field.kinds import kind_of
 from aiida_mlcc.science.force_field.readout import readout_term
@@ -125,7 +125,7 @@ class ReadoutFitter:
                 difference_forces=difference_forces,
             )
         fit = fit_readout(labels, labelled.n_atoms, settings, seed)
-        trained_on = {
+        trained_on: TrainedOn = {
             'method': method,
             'minus': self._base_method,
             'labels': fit.errors['labels'],

@@ -6,13 +6,14 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
 
 from aiida_mlcc.runtime.calculators import build_calculator
+from aiida_mlcc.science.json_values import Json
 
 T = TypeVar('T')
 
@@ -42,7 +43,7 @@ class Here:
 class SideBySide:
     """Computes in several processes, each with a calculator of its own."""
 
-    def __init__(self, n_processes: int, spec: Mapping[str, Any], folder: Path) -> None:
+    def __init__(self, n_processes: int, spec: Json, folder: Path) -> None:
         self._pool = ProcessPoolExecutor(
             n_processes,
             # A fork of a process in which OpenMP has begun hangs.
@@ -73,7 +74,7 @@ def result_of(future: Future[T]) -> T:
         ) from None
 
 
-def _begin(parent: int, spec: Mapping[str, Any], folder: Path) -> None:
+def _begin(parent: int, spec: Json, folder: Path) -> None:
     global _calculator
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _calculator = build_calculator(spec, folder)

@@ -36,8 +36,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.npz import write_json
 from aiida_mlcc.science.settings import Settings, SettingsError
 
@@ -63,6 +64,15 @@ WALLTIME, SIGNAL = 'walltime', 'signal'
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _OUT_OF_MEMORY = ('MemoryError', 'OutOfMemoryError')
+
+
+class Progress(TypedDict, total=False):
+    """A line of ``progress.jsonl``; a task may say more under further names."""
+
+    done: int
+    total: int
+    unit: str
+    seconds: float
 
 
 class JobError(Exception):
@@ -122,7 +132,7 @@ class Job:
         self.input = self._read_input(task)
         self._max_seconds = self._read_time_limit()
 
-    def _read_input(self, task: str | None) -> dict[str, Any]:
+    def _read_input(self, task: str | None) -> Json:
         path = self.folder / INPUT_FILE
         try:
             content = json.loads(path.read_text())
@@ -271,7 +281,7 @@ class Job:
         self.ended = True
 
 
-def read_result(path: Path, identity: str, *keys: str) -> dict[str, Any] | None:
+def read_result(path: Path, identity: str, *keys: str) -> Json | None:
     """Return what a file of the checkpoint says of a finished piece of work; None where it is that of another.
 
     :param identity: hash of what fixes the result, which the file names.

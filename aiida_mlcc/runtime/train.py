@@ -22,7 +22,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ from aiida_mlcc.runtime.mace_model import KIND, Architecture, build, model_of, s
 from aiida_mlcc.runtime.phonon_errors import ReferencePhonons
 from aiida_mlcc.runtime.predictions import Prediction, missing_height, predict, root_mean_square_errors
 from aiida_mlcc.runtime.task import ComputerError, Job, JobError, replacing
+from aiida_mlcc.runtime.task_records import TrainTask
 from aiida_mlcc.runtime.training_data import (
     Known,
     Labelled,
@@ -52,9 +53,12 @@ from aiida_mlcc.runtime.training_settings import PARTS, Network, Training
 from aiida_mlcc.science.crystal import CrystalError
 from aiida_mlcc.science.fit.base import BaseForceConstants, fit_base
 from aiida_mlcc.science.fit.delta import FitError
+from aiida_mlcc.science.fit.fit_errors import FitErrors, NetworkErrors
 from aiida_mlcc.science.fit.hessian_columns import HessianColumns
 from aiida_mlcc.science.fit.ridge import RidgeError
-from aiida_mlcc.science.force_field import ForceField, Term
+from aiida_mlcc.science.force_field import ForceField, Term, TrainedOn
+from aiida_mlcc.science.force_field.sum import Probe
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.modes import hotter_half
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
@@ -84,11 +88,12 @@ def run(job: Job) -> None:
         )
     snapshots = Snapshots.load(job.path_of('snapshots'))
     data = labelled_frames(snapshots, target, training.valid_fraction, seed)
+    task = cast(TrainTask, job.input)
     reference = reference_of(job)
-    known = known_before(job.input, data, target, reference)
-    judge = BaseJudge.of(job.input, data, target, known)
-    phonons = phonons_of(job.input, target, reference, known)
-    columns = columns_of(job.input, phonons)
+    known = known_before(task, data, target, reference)
+    judge = BaseJudge.of(task, data, target, known)
+    phonons = phonons_of(task, target, reference, known)
+    columns = columns_of(task, phonons)
     data = known.left_of(data)
     start = None if job.input.get('start_from') is None else start_of(ForceField.load(job.path_of('start_from')), data)
     constants = constants_of(data, target) if start is None else dict(start.constants)
@@ -111,9 +116,9 @@ def run(job: Job) -> None:
     if columns is not None and reference is not None:
         trained_on['reference'] = reference.content_hash()
     if first is not None:
-        trained_on['start_from'] = {'content_hash': first.content_hash, 'trained_on': dict(first.trained_on)}
+        trained_on['start_from'] = {'content_hash': first.content_hash, 'trained_on': first.trained_on.copy()}
 
-    def finished(parameters: Mapping[str, torch.Tensor]) -> tuple[ForceField, dict[str, Any]]:
+    def finished(parameters: Mapping[str, torch.Tensor]) -> tuple[ForceField, FitErrors]:
         # What was not trained keeps its digits, also where the training was in float32.
         kept = {} if first is None else parameters_of(model_of(first), training.frozen)
         term = term_of(architecture, {**parameters, **kept}, trained_on=trained_on, start=first)
@@ -126,7 +131,8 @@ def run(job: Job) -> None:
     force_field, errors = finished(trainer.best_parameters)
     if trainer.untuned_parameters is not None:
         before = finished(trainer.untuned_parameters)[1]
-        errors['before_fine_tuning'] = {name: before[name] for name in (*_JUDGED, 'phonons') if name in before}
+        judged = {name: value for name, value in before.items() if name in (*_JUDGED, 'phonons')}
+        errors['before_fine_tuning'] = cast(NetworkErrors, judged)
     with replacing(job.folder / FORCE_FIELD_FOLDER) as folder:
         with_probe(force_field, data.snapshots).save(folder)
     if target.minus is not None:
@@ -135,9 +141,7 @@ def run(job: Job) -> None:
     return job.finish(errors=errors, epochs_done=trainer.epoch, best_epoch=trainer.best_epoch)
 
 
-def known_before(
-    content: Mapping[str, Any], data: Labelled, target: Target, reference: Snapshots | None = None
-) -> Known:
+def known_before(content: TrainTask, data: Labelled, target: Target, reference: Snapshots | None = None) -> Known:
     """Return what a base has before its network is trained: the dipoles of ``polarity``, and ``force_constants``.
 
     Force constants are fitted to the training frames and to reference displacements alone.
@@ -149,10 +153,11 @@ def known_before(
         if dipole is None:
             return Known.nothing(data.snapshots)
         return Known.of((dipole.term(),), data.snapshots, dipole.primitive)
-    if content.get('primitive') is None:
+    cell = content.get('primitive')
+    if cell is None:
         raise JobError('force constants need the primitive cell of the crystal')
     try:
-        primitive, chosen = primitive_cell(content['primitive']), BaseForceConstants.of(settings)
+        primitive, chosen = primitive_cell(cell), BaseForceConstants.of(settings)
         frames = data.snapshots.select(data.train)
         fitted = fit_base(frames, primitive, target.method, dipole, chosen, reference=reference)
     except (SnapshotsError, CrystalError, FitError, RidgeError) as error:
@@ -161,7 +166,7 @@ def known_before(
 
 
 def phonons_of(
-    content: Mapping[str, Any], target: Target, reference: Snapshots | None, known: Known
+    content: TrainTask, target: Target, reference: Snapshots | None, known: Known
 ) -> ReferencePhonons | None:
     """Return the force constants of reference displacements, if there are any.
 
@@ -169,17 +174,18 @@ def phonons_of(
     """
     if reference is None:
         return None
-    if content.get('primitive') is None:
+    cell = content.get('primitive')
+    if cell is None:
         raise JobError('force constants of a reference need the primitive cell of the crystal')
     if target.minus is not None or not target.forces:
         raise JobError('reference displacements are for a base that learns forces: leave them out')
     try:
-        return ReferencePhonons.of(reference, primitive_cell(content['primitive']), target.method, known.dipoles)
+        return ReferencePhonons.of(reference, primitive_cell(cell), target.method, known.dipoles)
     except (SnapshotsError, CrystalError, RidgeError) as error:
         raise JobError(str(error)) from None
 
 
-def columns_of(content: Mapping[str, Any], phonons: ReferencePhonons | None) -> HessianColumns | None:
+def columns_of(content: TrainTask, phonons: ReferencePhonons | None) -> HessianColumns | None:
     """Return the force constants that a network is to learn: those of the reference, less those of the dipoles.
 
     None where there is no reference, or force constants of its own hold what it shows.
@@ -296,7 +302,7 @@ def finish(
     judge: BaseJudge | None,
     batch_size: int,
     device: str,
-) -> tuple[ForceField, dict[str, Any]]:
+) -> tuple[ForceField, FitErrors]:
     """Return the force field of a trained network, corrected where that is asked for, and its errors.
 
     Forces fix the shape of a surface; its height is set to where the training frames have it.
@@ -307,7 +313,7 @@ def finish(
         parts['valid_hot'] = hotter_half(data.forces, data.valid)
     graphs = graphs_of(data.snapshots, float(term.settings['r_max']), 'float64', device)
     predicted = predict(model_of(term, device), graphs, batch_size, labels.forces is not None)
-    errors: dict[str, Any] = {
+    errors: FitErrors = {
         'n_train': len(data.train),
         'n_valid': len(data.valid),
         'spread_mev_atom': _MEV * data.spread,
@@ -321,7 +327,7 @@ def finish(
         errors['uncorrected'] = root_mean_square_errors(centred, labels, parts, n_atoms)
         predicted = predicted.plus(*judge.vibrations.energies_and_forces(correction))
     height = missing_height(predicted, labels, data.train)
-    errors.update(root_mean_square_errors(predicted.shifted(height), labels, parts, n_atoms))
+    errors = {**errors, **root_mean_square_errors(predicted.shifted(height), labels, parts, n_atoms)}
     network = shifted(term, float(term.settings['shift']) + height / n_atoms)
     terms = (network,) if correction is None else (network, correction)
     return ForceField(terms, dict(constants), method=str(term.trained_on['method'])), errors
@@ -330,7 +336,7 @@ def finish(
 def with_probe(force_field: ForceField, snapshots: Snapshots) -> ForceField:
     """Return the force field with the energy it gives for the first frame, to be checked whenever it is loaded."""
     energy = ForceFieldCalculator(force_field).get_potential_energy(snapshots.atoms(0))
-    probe = {
+    probe: Probe = {
         'symbols': list(snapshots.symbols),
         'cell': snapshots.cells[0].tolist(),
         'positions': snapshots.positions[0].tolist(),
@@ -383,7 +389,7 @@ def _resume(trainer: Trainer, checkpoint: Path, identity: str) -> None:
 
 
 def _identity(
-    settings: Mapping[str, Any],
+    settings: Json,
     snapshots: Snapshots,
     reference: Snapshots | None = None,
     first: Term | None = None,
@@ -398,7 +404,7 @@ def _identity(
     return hashlib.sha256(json.dumps([content, *hashes], sort_keys=True).encode()).hexdigest()
 
 
-def _origin(target: Target, snapshots: Snapshots, data: Labelled, seed: int) -> dict[str, Any]:
+def _origin(target: Target, snapshots: Snapshots, data: Labelled, seed: int) -> TrainedOn:
     """What a term tells about where it comes from."""
     return {
         'method': target.method,

@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -79,6 +79,17 @@ class _Errors:
         if self.n_components:
             values['forces_rmse_mev_angstrom'] = _MEV * math.sqrt(self.forces / self.n_components)
         return values
+
+
+class TrainerNumbers(TypedDict):
+    """What a resumed training needs besides tensors."""
+
+    epoch: int
+    best_epoch: int
+    best_loss: float
+    n_steps: int
+    tuned_from: int | None
+    history: list[dict[str, float]]
 
 
 class Trainer:
@@ -282,12 +293,12 @@ class Trainer:
             for name, parameter in self._parameters.items():
                 parameter.copy_(values[name])
 
-    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, torch.Tensor], TrainerNumbers]:
         """Return all that a resumed training needs: tensors by name, and plain JSON."""
         tensors = {f'{kind}/{name}': tensor for kind, group in self._tensors() for name, tensor in group.items()}
         for index, entry in self._optimizer.state_dict()['state'].items():
             tensors.update({f'optimizer/{index}/{name}': torch.as_tensor(value) for name, value in entry.items()})
-        numbers = {
+        numbers: TrainerNumbers = {
             'epoch': self.epoch,
             'best_epoch': self.best_epoch,
             'best_loss': self.best_loss,
@@ -297,7 +308,7 @@ class Trainer:
         }
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, numbers
 
-    def restore(self, tensors: Mapping[str, torch.Tensor], numbers: Mapping[str, Any]) -> None:
+    def restore(self, tensors: Mapping[str, torch.Tensor], numbers: TrainerNumbers) -> None:
         """Go back to what :meth:`state` gave."""
         self._load({name: tensors[f'weights/{name}'] for name in self._parameters})
         with torch.no_grad():

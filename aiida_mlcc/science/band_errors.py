@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
@@ -15,9 +15,13 @@ from aiida_mlcc.science.crystal import same_points
 from aiida_mlcc.science.dispersion import at_gamma, three_acoustic
 from aiida_mlcc.science.error_budget import base_errors, spread_on_branches
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
+from aiida_mlcc.science.fit.fit_errors import FitErrors
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 from aiida_mlcc.science.modes import star
 from aiida_mlcc.science.symmetry import SYMPREC
+
+if TYPE_CHECKING:
+    from phonopy import Phonopy
 
 _SAME = 1e-4
 _LEAST_CM1 = 1.0
@@ -25,8 +29,8 @@ _LEAST_SQUARE = 1e-8
 
 
 def path_spreads(
-    members: Mapping[str, Any],
-    alternatives: Mapping[str, Mapping[str, Any]],
+    members: Mapping[str, Phonopy],
+    alternatives: Mapping[str, Mapping[str, Phonopy]],
     samples: DeltaSamples | None,
     qpoints: NDArray[np.float64],
     segments: Sequence[Sequence[int]],
@@ -63,7 +67,7 @@ def _along(
 
 
 def base_errors_along(
-    members: Sequence[Mapping[str, Any]],
+    members: Sequence[FitErrors],
     frequencies: NDArray[np.float64],
     qpoints: NDArray[np.float64],
     primitive: Atoms,
@@ -114,7 +118,7 @@ def base_errors_along(
     return found
 
 
-def _measured(members: Sequence[Mapping[str, Any]]) -> list[tuple[float, ...]]:
+def _measured(members: Sequence[FitErrors]) -> list[tuple[float, ...]]:
     """Return the wave vectors at which the errors of a base name modes."""
     named = (
         entry['qpoint']

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from ase import Atoms
@@ -34,6 +34,15 @@ class BornError(ValueError):
     """Charges or a dielectric tensor that cannot belong to this crystal."""
 
 
+class NacParams(TypedDict):
+    """The non-analytical correction as phonopy takes it."""
+
+    born: NDArray[np.float64]
+    dielectric: NDArray[np.float64]
+    factor: float
+    method: str
+
+
 @dataclass(frozen=True)
 class BornCharges:
     """What the non-analytical correction needs, with the symmetry of the crystal and no net charge.
@@ -55,7 +64,7 @@ class BornCharges:
     dielectric_asymmetry: float
     remark: str = ''
 
-    def nac_params(self) -> dict[str, Any]:
+    def nac_params(self) -> NacParams:
         """Return phonopy's ``nac_params``: the correction of Gonze and Lee, Phys. Rev. B 55, 10355."""
         return {'born': self.charges, 'dielectric': self.dielectric, 'factor': self.factor, 'method': 'gonze'}
 

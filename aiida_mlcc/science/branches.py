@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
-from aiida_mlcc.science.units import CM1_PER_THZ
+from aiida_mlcc.science.units import frequencies_of_squares
 
 _DEGENERATE = 1e-3
 """Of the largest ω²: 0.5 ‰ in frequency at the top of the spectrum."""
@@ -68,7 +68,7 @@ class Branches:
     def frequencies_cm1(self, matrices: NDArray[np.complex128]) -> NDArray[np.float64]:
         """Return the frequencies of a member in the order of the branches, cm⁻¹, shape (n_points, n_modes)."""
         squares, vectors = np.linalg.eigh(matrices)
-        return np.take_along_axis(_frequencies(squares), self._order(squares, vectors), axis=1)
+        return np.take_along_axis(frequencies_of_squares(squares), self._order(squares, vectors), axis=1)
 
 
 def branches_of(members: ArrayLike) -> Branches:
@@ -186,11 +186,7 @@ def point_matrices(
 
 def frequencies_of(matrices: NDArray[np.complex128]) -> NDArray[np.float64]:
     """Return the frequencies of dynamical matrices (THz²), cm⁻¹, ascending, imaginary ones negative."""
-    return _frequencies(np.asarray(np.linalg.eigvalsh(matrices), dtype=float))
-
-
-def _frequencies(squares: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.sign(squares) * np.sqrt(np.abs(squares)) * CM1_PER_THZ)
+    return frequencies_of_squares(np.asarray(np.linalg.eigvalsh(matrices), dtype=float))
 
 
 def _sets_of(squares: NDArray[np.float64], tolerance: float | NDArray[np.float64]) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
 from aiida_mlcc.science.crystal import SiteMap, commensurate_qpoints
+from aiida_mlcc.science.units import frequencies_of_squares
 from aiida_mlcc.science.vdos import FS_TO_CM, verlet_frequencies
 
 _CM1_PER_ROOT = (
@@ -100,7 +101,7 @@ def normal_modes(
         if not qpoint.any():
             moving = np.sort(np.argsort(np.abs(squares))[3:])
             squares, of_mode = squares[moving], of_mode[:, :, moving]
-        frequencies.append(np.sign(squares) * np.sqrt(np.abs(squares)) * _CM1_PER_ROOT)
+        frequencies.append(frequencies_of_squares(squares, _CM1_PER_ROOT))
         weights.append(np.einsum('es,sam->eam', members, of_mode))
     found = np.concatenate(frequencies)
     order = np.argsort(found, kind='stable')

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from ase import Atoms
@@ -350,7 +350,17 @@ def _standardised(atoms: Atoms, symprec: float) -> NDArray[np.float64]:
     return np.asarray(np.linalg.inv(multiples_of_standard(atoms, found, symprec)).T)
 
 
-def standard_path(atoms: Atoms, symprec: float) -> dict[str, Any]:
+class StandardPath(TypedDict):
+    """A path through reciprocal space: label → point, and pairs of labels; of seekpath also its primitive cell."""
+
+    point_coords: dict[str, list[float]]
+    path: list[tuple[str, str]]
+    primitive_transformation_matrix: NotRequired[NDArray[np.float64]]
+    primitive_lattice: NotRequired[NDArray[np.float64]]
+    rotation_matrix: NotRequired[NDArray[np.float64]]
+
+
+def standard_path(atoms: Atoms, symprec: float) -> StandardPath:
     """Return what ``seekpath.get_path`` says of a crystal (Hinuma et al., Comp. Mat. Sci. 128, 140).
 
     :raises Exception: where seekpath or spglib find no symmetry; each version has errors of its own.
@@ -361,11 +371,11 @@ def standard_path(atoms: Atoms, symprec: float) -> dict[str, Any]:
     with warnings.catch_warnings():
         # seekpath 1.9 reads the results of spglib as a dictionary.
         warnings.simplefilter('ignore', DeprecationWarning)
-        found: dict[str, Any] = seekpath.get_path(cell, symprec=symprec)
+        found: StandardPath = seekpath.get_path(cell, symprec=symprec)
     return found
 
 
-def multiples_of_standard(atoms: Atoms, found: Mapping[str, Any], symprec: float) -> NDArray[np.float64]:
+def multiples_of_standard(atoms: Atoms, found: StandardPath, symprec: float) -> NDArray[np.float64]:
     """Return the whole numbers that lead from the primitive lattice vectors of seekpath to those of `atoms` (3, 3).
 
     :param found: what ``seekpath.get_path`` returned for `atoms`.

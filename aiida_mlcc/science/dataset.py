@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -16,6 +16,7 @@ from aiida_mlcc.science.dataset_forces import OwnForces, check_base, own_forces
 from aiida_mlcc.science.dataset_labels import check_label
 from aiida_mlcc.science.dataset_report import Account, DatasetReport, describe
 from aiida_mlcc.science.free_pairing import pair_freely, same_lattice
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import COSTLY, DFT, in_order, refuse_name
 from aiida_mlcc.science.pairing import distance_to_nearest, repeated_frames
 from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
@@ -72,6 +73,9 @@ def read_dataset(
         snapshots, accounts[method] = _add_labels(snapshots, base_method, file, method, account.file, tolerance)
     report, found = describe(snapshots, base_method, primitive, accounts)
     return Dataset(snapshots, report, found)
+
+
+T = TypeVar('T')
 
 
 def _take_base(file: LabelledFile, method: str, tolerance: float) -> tuple[Snapshots, Account]:
@@ -222,10 +226,10 @@ def _unpaired(
     )
 
 
-def _source(file: LabelledFile) -> dict[str, Any]:
+def _source(file: LabelledFile) -> Json:
     return {'engine': 'imported', 'file': file.name, 'sha256': file.sha256, **file.how}
 
 
-def _plain(file: LabelledFile, frames: Mapping[int, Any]) -> dict[str, Any]:
+def _plain(file: LabelledFile, frames: Mapping[int, T]) -> dict[str, T]:
     """Return a mapping by frame with the keys that JSON has, the frames as numbered in the file, ascending."""
     return {str(file.numbers[frame]): frames[frame] for frame in sorted(frames)}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 from ase import Atoms
 
 from aiida_mlcc.science.dataset_crystal import CrystalReport, describe_crystal, find_sites
-from aiida_mlcc.science.dataset_energies import Difference, describe_difference
+from aiida_mlcc.science.dataset_energies import Difference, Outlier, describe_difference
 from aiida_mlcc.science.dataset_motion import Motion, describe_motion
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import near_miss
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -62,9 +62,28 @@ class DatasetReport:
     differences: Mapping[str, Difference] = field(default_factory=dict)
     files: Mapping[str, Account] = field(default_factory=dict)
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> Json:
         """Return the report as plain JSON."""
         return asdict(self)
+
+    @classmethod
+    def read(cls, content: Json) -> DatasetReport:
+        """Read what :meth:`plain` gave, also as JSON has it."""
+        crystal, differences = content['crystal'], content['differences']
+        return cls(
+            content['formula'],
+            content['n_frames'],
+            content['n_atoms'],
+            content['base_method'],
+            content['n_labelled'],
+            None if crystal is None else CrystalReport(**crystal),
+            Motion(**content['motion']),
+            {
+                method: Difference(**{**found, 'outliers': tuple(Outlier(**one) for one in found['outliers'])})
+                for method, found in differences.items()
+            },
+            {method: Account(**account) for method, account in content['files'].items()},
+        )
 
 
 def describe(

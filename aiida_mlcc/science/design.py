@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -24,6 +23,7 @@ from aiida_mlcc.science.fit.harmonic_model import (
 )
 from aiida_mlcc.science.fit.mapped_frames import frame_displacements, mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
+from aiida_mlcc.science.labelling_plan import Selection
 from aiida_mlcc.science.modes import Mode, curvature_of, star
 from aiida_mlcc.science.settings import Settings, SettingsError, setting
 from aiida_mlcc.science.snapshots import Snapshots
@@ -168,7 +168,7 @@ def _asked(modes: list[Mode], primitive: Atoms, qpoints: Sequence[ArrayLike] | N
     return found
 
 
-def design_frozen_phonons(snapshots: Snapshots, primitive: Atoms, selection: Mapping[str, Any]) -> Snapshots:
+def design_frozen_phonons(snapshots: Snapshots, primitive: Atoms, selection: Selection) -> Snapshots:
     """Return new structures in the cell of `snapshots`: undisplaced references, then one commensurate mode each.
 
     Modes come from the harmonic part of the DFT forces. A mode is frozen in at one wave vector, along one of its
@@ -208,7 +208,7 @@ def design_frozen_phonons(snapshots: Snapshots, primitive: Atoms, selection: Map
     return Snapshots(snapshots.symbols, cells, np.array(positions))
 
 
-def frozen_phonon_settings(selection: Mapping[str, Any]) -> FrozenPhonon:
+def frozen_phonon_settings(selection: Selection) -> FrozenPhonon:
     """Return the settings of a frozen-phonon design; those that are not given have their defaults.
 
     :raises DesignError: naming the setting that is unknown or not allowed.

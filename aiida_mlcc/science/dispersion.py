@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
-from aiida_mlcc.science.crystal import CrystalError, multiples_of_standard, standard_path
+from aiida_mlcc.science.crystal import CrystalError, StandardPath, multiples_of_standard, standard_path
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 from aiida_mlcc.science.mesh_modes import MeshModes, atoms_of_elements, divisions_of, modes_on_mesh
 from aiida_mlcc.science.symmetry import remembers_crystals
@@ -53,9 +53,14 @@ class DensityOfStates:
     elements: dict[str, NDArray[np.float64]]
 
 
-def band_path(
-    primitive: Atoms, points: int = 51, symprec: float = 1e-5, given: Mapping[str, Any] | None = None
-) -> BandPath:
+class GivenPath(TypedDict):
+    """A path of a person's own: label → q-point in units of the reciprocal vectors, and pairs of labels."""
+
+    points: dict[str, list[float]]
+    path: list[list[str]]
+
+
+def band_path(primitive: Atoms, points: int = 51, symprec: float = 1e-5, given: GivenPath | None = None) -> BandPath:
     """Return the standard path (Hinuma et al., Comp. Mat. Sci. 128, 140) of a primitive cell as it lies, or another.
 
     :param primitive: the cell whose reciprocal vectors count: that of the phonopy instances, in any orientation.
@@ -93,7 +98,7 @@ def band_path(
 
 
 @remembers_crystals
-def _standard_path(primitive: Atoms, symprec: float) -> dict[str, Any]:
+def _standard_path(primitive: Atoms, symprec: float) -> StandardPath:
     found = standard_path(primitive, symprec)
     # seekpath before 2.1 gives the points for its own cell only.
     multiples = multiples_of_standard(primitive, found, symprec)
@@ -106,7 +111,7 @@ def _standard_path(primitive: Atoms, symprec: float) -> dict[str, Any]:
     return {**found, 'point_coords': points}
 
 
-def _given_path(given: Mapping[str, Any]) -> dict[str, Any]:
+def _given_path(given: GivenPath) -> StandardPath:
     points, path = given.get('points'), given.get('path')
     if not isinstance(points, Mapping) or not path or set(given) != {'points', 'path'}:
         raise CrystalError('a given path has `points` (label → q-point) and `path` (pairs of labels)')
@@ -115,7 +120,7 @@ def _given_path(given: Mapping[str, Any]) -> dict[str, Any]:
     for pair in path:
         if len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(points):
             raise CrystalError(f'the path goes along {pair!r}: give two labels of its `points`, {", ".join(points)}')
-    return {'point_coords': dict(points), 'path': [tuple(pair) for pair in path]}
+    return {'point_coords': dict(points), 'path': [(start, end) for start, end in path]}
 
 
 def directions_at_gamma(path: BandPath) -> dict[str, list[float]]:
@@ -276,9 +281,17 @@ def spread(members: ArrayLike) -> dict[str, NDArray[np.float64]]:
     }
 
 
+class ImaginaryMode(TypedDict):
+    """A mode below zero: ``qpoint`` in units of the reciprocal vectors, ``mode`` counted from 0."""
+
+    qpoint: list[float]
+    mode: int
+    frequency_cm1: float
+
+
 def imaginary_modes(
     qpoints: ArrayLike, frequencies_cm1: ArrayLike, threshold_cm1: float = IMAGINARY_THRESHOLD_CM1
-) -> list[dict[str, Any]]:
+) -> list[ImaginaryMode]:
     """Return the modes below −`threshold_cm1`, the worst first; the three acoustic modes at Γ do not count.
 
     :param qpoints: shape (n_points, 3).
@@ -289,7 +302,7 @@ def imaginary_modes(
     values = np.array(frequencies_cm1, dtype=float)
     for index in np.flatnonzero(at_gamma(points)):
         values[index, three_acoustic(values[index])] = 0.0
-    found = [
+    found: list[ImaginaryMode] = [
         {'qpoint': points[index].tolist(), 'mode': int(mode), 'frequency_cm1': float(values[index, mode])}
         for index, mode in np.argwhere(values < -threshold_cm1)
     ]

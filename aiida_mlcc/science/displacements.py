@@ -48,6 +48,7 @@ def displaced_cells(
     :raises CrystalError: for a distance of more than a tenth of the shortest distance between atoms.
     """
     from phonopy import Phonopy
+    from phonopy.structure.atoms import PhonopyAtoms
 
     limit = LARGEST_SHARE * shortest_distance(crystal)
     if settings.distance > limit:
@@ -62,7 +63,7 @@ def displaced_cells(
         phonon = Phonopy(
             to_phonopy(crystal), supercell_matrix=expand_matrix(matrix), primitive_matrix=to_primitive, symprec=symprec
         )
-    cells = [phonon.supercell]
+    cells: list[PhonopyAtoms] = [phonon.supercell]
     for factor in (1.0,) if settings.second_amplitude is None else (1.0, settings.second_amplitude):
         phonon.generate_displacements(distance=factor * settings.distance)
         cells += phonon.supercells_with_displacements or ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from ase import Atoms
@@ -14,6 +14,7 @@ from aiida_mlcc.science.branches import Branches, branches_of, point_matrices
 from aiida_mlcc.science.crystal import commensurate as multiples_of
 from aiida_mlcc.science.crystal import from_phonopy, map_onto_crystal, same_points, supercell
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
+from aiida_mlcc.science.fit.fit_errors import FitErrors, ModeShift, ReferenceMode
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 from aiida_mlcc.science.modes import star
 
@@ -180,7 +181,7 @@ def _imitated(samples: DeltaSamples) -> NDArray[np.float64]:
 
 
 def base_errors(
-    members: Sequence[Mapping[str, Any]],
+    members: Sequence[FitErrors],
     frequencies: Mapping[str, ArrayLike],
     qpoints: Mapping[str, ArrayLike],
     primitive: Atoms,
@@ -208,19 +209,20 @@ def base_errors(
 
 
 def _base_error(
-    member: Mapping[str, Any], images: NDArray[np.float64], frequencies: NDArray[np.float64]
+    member: FitErrors, images: NDArray[np.float64], frequencies: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
     """Return the errors of the modes at a wave vector by one member, shape of `frequencies`, if it knows them all."""
-    of_reference = member.get('reference', {}).get('modes')
-    entries = of_reference or member.get('projected_residuals') or []
+    entries: list[tuple[ReferenceMode | ModeShift, float]] = [
+        (mode, mode['standard_error_cm1']) for mode in member.get('reference', {}).get('modes', ())
+    ]
+    entries = entries or [
+        (shift, float(np.sqrt(max(shift['shift_cm1'] ** 2 - shift['standard_error_cm1'] ** 2, 0.0))))
+        for shift in member.get('projected_residuals', ())
+    ]
     rows: list[tuple[float, float]] = []
-    for entry in entries:
-        if 'degeneracy' not in entry or not same_points(images, entry['qpoint'], _WHOLE).any():
-            continue
-        error = entry['standard_error_cm1']
-        if of_reference is None:
-            error = float(np.sqrt(max(entry['shift_cm1'] ** 2 - error**2, 0.0)))
-        rows += [(entry['frequency_cm1'], error)] * entry['degeneracy']
+    for entry, error in entries:
+        if 'degeneracy' in entry and same_points(images, entry['qpoint'], _WHOLE).any():
+            rows += [(entry['frequency_cm1'], error)] * entry['degeneracy']
     # The entries leave out the three rigid shifts at Γ, and modes along which no frame moves.
     n_shifts = 3 if same_points(images, np.zeros(3), _WHOLE).any() else 0
     if not rows or len(rows) + n_shifts != len(frequencies):
@@ -230,12 +232,19 @@ def _base_error(
     return np.asarray(errors * np.minimum(ratio, _LARGEST_RATIO))
 
 
+class Budget(TypedDict):
+    """The standard deviation of each frequency (cm⁻¹), and cause → its part of it, None where it was not estimated."""
+
+    sd: NDArray[np.float64]
+    contributions: dict[str, NDArray[np.float64] | None]
+
+
 def budget(
     members: ArrayLike,
     alternatives: Mapping[str, ArrayLike] | None = None,
     delta: Mapping[str, NDArray[np.float64]] | None = None,
     base: NDArray[np.float64] | None = None,
-) -> dict[str, Any]:
+) -> Budget:
     """Return the standard deviation of each frequency, and its :data:`CONTRIBUTIONS`.
 
     The total is the root of the sum of squares of those :data:`COUNTED`; the others are parts of the bootstrap and not

@@ -16,6 +16,7 @@ from ase.io import read
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.file_content import ContentError, read_content
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import METHODS, slug_of
 from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
 
@@ -111,9 +112,7 @@ def from_extxyz(text: str) -> Snapshots:
     return Snapshots(snapshots.symbols, snapshots.cells, snapshots.positions, labels)
 
 
-def from_labelled_atoms(
-    images: Sequence[Atoms], method: str, source: Mapping[str, Any], forces: bool = True
-) -> Snapshots:
+def from_labelled_atoms(images: Sequence[Atoms], method: str, source: Json, forces: bool = True) -> Snapshots:
     """Take structures and the energies (and forces) that their calculators hold as labels of `method`.
 
     :param source: engine and settings the labels come from, plain JSON.
@@ -152,9 +151,9 @@ def _frame_lines(snapshots: Snapshots, frame: int) -> list[str]:
             columns.append((f'{_FORCES}{slug}', label.forces[frame]))
     if frame == 0 and snapshots.labels:
         described = snapshots.describe()
-        for name, key in ((SOURCES, 'sources'), (NAMED, 'named')):
-            if key in described:
-                entries.append(f'{name}="{_escape(json.dumps(described[key], sort_keys=True))}"')
+        entries.append(f'{SOURCES}="{_escape(json.dumps(described["sources"], sort_keys=True))}"')
+        if 'named' in described:
+            entries.append(f'{NAMED}="{_escape(json.dumps(described["named"], sort_keys=True))}"')
     return _lines(snapshots, frame, entries, columns)
 
 
@@ -171,7 +170,7 @@ def _lines(
     return [str(snapshots.n_atoms), comment, *rows]
 
 
-def _read_label(images: Sequence[Atoms], slug: str, source: Mapping[str, Any], kind: str) -> Label:
+def _read_label(images: Sequence[Atoms], slug: str, source: Json, kind: str) -> Label:
     def collect(key: str) -> NDArray[np.float64]:
         return np.array([_number(atoms.info.get(key)) for atoms in images])
 
@@ -188,7 +187,7 @@ def _read_label(images: Sequence[Atoms], slug: str, source: Mapping[str, Any], k
     return Label(collect(f'{_ENERGY}{slug}'), forces, source, contributions, known, kind)
 
 
-def _json_entry(atoms: Atoms, name: str) -> dict[str, Any]:
+def _json_entry(atoms: Atoms, name: str) -> Json:
     given = atoms.info.get(name, {})
     # ASE turns text that looks like JSON into what it says, in some versions.
     found = json.loads(given) if isinstance(given, str) else given

@@ -41,6 +41,13 @@ _SIMPLE = re.compile(rf'\s*(?:{_SIMPLE_ENTRY.pattern}(?:\s+|$))+')
 """A comment of nothing but names with plain or quoted values."""
 
 
+Entry = str | bool | int | float | list[Any] | NDArray[Any]
+"""What ASE's reader makes of the value of an entry."""
+
+Entries = Mapping[str, Entry]
+"""Name → value of the comment of a frame."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """One frame of a file.
@@ -52,7 +59,7 @@ class Frame:
     """
 
     atoms: Atoms
-    entries: Mapping[str, Any]
+    entries: Entries
     columns: Mapping[str, NDArray[np.float64]]
     repeated: tuple[str, ...] = field(default=())
 
@@ -174,14 +181,14 @@ def _xyz_frame(where: str, n_atoms: int, comment: str, rows: list[str]) -> Frame
     return Frame(_structure(atoms), _other_entries(entries), _columns(atoms), _repeated(names))
 
 
-def _entries(comment: str) -> tuple[dict[str, Any], list[str]]:
+def _entries(comment: str) -> tuple[dict[str, Entry], list[str]]:
     """Return the entries of a frame, and all names that stand there.
 
     :raises ValueError: where they cannot be read.
     """
     if _SIMPLE.fullmatch(comment):
         # Entry by entry: most of them are those of the frame before.
-        found: dict[str, Any] = {}
+        found: dict[str, Entry] = {}
         names = []
         for each in _SIMPLE_ENTRY.finditer(comment):
             found.update(_entry(each[0]))
@@ -194,12 +201,12 @@ def _entries(comment: str) -> tuple[dict[str, Any], list[str]]:
 
 
 @lru_cache(maxsize=64)
-def _entry(text: str) -> dict[str, Any]:
-    parsed: dict[str, Any] = key_val_str_to_dict(text)
+def _entry(text: str) -> dict[str, Entry]:
+    parsed: dict[str, Entry] = key_val_str_to_dict(text)
     return parsed
 
 
-def _other_entries(entries: Mapping[str, Any]) -> dict[str, Any]:
+def _other_entries(entries: Entries) -> dict[str, Entry]:
     """Return the entries that do not describe the structure."""
     return {key: value for key, value in entries.items() if key not in ('Properties', 'Lattice', 'pbc')}
 
@@ -213,7 +220,7 @@ _PLAIN = re.compile(r'species:S:1:pos:R:3((?::(?:forces?|forces?_\w+|\w+_forces?
 
 
 def _plain_frame(
-    n_atoms: int, properties: str, entries: Mapping[str, Any], rows: list[str]
+    n_atoms: int, properties: str, entries: Entries, rows: list[str]
 ) -> tuple[Atoms, dict[str, NDArray[np.float64]]] | None:
     """Read a frame of symbols, positions and forces in a periodic cell, as nearly all are, at a tenth of ASE's cost.
 

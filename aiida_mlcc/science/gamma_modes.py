@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,9 @@ from scipy.optimize import linear_sum_assignment
 from aiida_mlcc.science.born import allowed_charges
 from aiida_mlcc.science.branches import dynamical_matrices
 from aiida_mlcc.science.crystal import from_phonopy
-from aiida_mlcc.science.units import CM1_PER_THZ
+from aiida_mlcc.science.units import frequencies_of_squares, steps_of
 
 _NO_DIPOLE = 1e-4
-_DEGENERATE_CM1 = 0.05
-"""Where symmetry is not known, modes that differ by more than rounding are two."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ def gamma_sets(phonon: Any) -> list[GammaSet]:
     found = []
     for label, dimension, basis in images or [(None, 0, np.eye(len(matrix), dtype=complex))]:
         squares, vectors = np.linalg.eigh(basis.conj().T @ matrix @ basis)
-        values = _cm1(squares)
-        edges = np.arange(dimension, len(values), dimension) if dimension else _steps(values)
+        values = frequencies_of_squares(squares)
+        edges = np.arange(dimension, len(values), dimension) if dimension else steps_of(values)
         for members in np.split(np.arange(len(values)), edges):
             found.append(GammaSet(label, float(values[members].mean()), basis @ vectors[:, members]))
     return sorted(found, key=lambda entry: entry.frequency_cm1)
@@ -68,6 +66,19 @@ def infrared_active(sets: Sequence[GammaSet], phonon: Any) -> list[bool]:
     # With a row for each direction of the field: the dipole of a displacement e/√m.
     moments = (charges / np.sqrt(primitive.get_masses())[:, None, None]).transpose(1, 0, 2).reshape(3, -1)
     return [bool(np.abs(moments @ entry.vectors).max() > _NO_DIPOLE) for entry in sets]
+
+
+class GammaMode(TypedDict):
+    """Degenerate modes at Γ with one irreducible label, None where it is not known, and their frequency (cm⁻¹)."""
+
+    label: str | None
+    infrared: bool
+    modes: list[int]
+    members: list[float]
+    mean: float
+    min: float
+    max: float
+    sd: float
 
 
 def gamma_frequencies(sets: Sequence[GammaSet], phonon: Any) -> NDArray[np.float64]:
@@ -87,7 +98,7 @@ def gamma_frequencies(sets: Sequence[GammaSet], phonon: Any) -> NDArray[np.float
         by_set = np.array([overlaps[owners == owner].sum(axis=0) for owner in owners])
         _, modes = linear_sum_assignment(by_set, maximize=True)
         for number in alike:
-            frequencies[number] = _cm1(squares)[modes[owners == number]].mean()
+            frequencies[number] = frequencies_of_squares(squares)[modes[owners == number]].mean()
     return frequencies
 
 
@@ -129,12 +140,3 @@ def _symbol(rotation: NDArray[np.int64], mapping_table: Any) -> str | None:
         if any(np.array_equal(rotation, listed) for listed in rotations):
             return str(symbol)
     return None
-
-
-def _cm1(squares: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.sign(squares) * np.sqrt(np.abs(squares)) * CM1_PER_THZ)
-
-
-def _steps(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return where ascending frequencies (cm⁻¹) are no longer equal."""
-    return np.flatnonzero(np.diff(values) > _DEGENERATE_CM1) + 1

@@ -6,13 +6,10 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.units import CM1_PER_THZ
+from aiida_mlcc.science.units import frequencies_of_squares, steps_of
 
 SMALLEST_CM1 = 1.0
 """A mode without a frequency has no Grüneisen parameter: it is NaN there."""
-
-DEGENERATE_CM1 = 0.05
-"""Rounding and the finite displacements split degenerate modes by less."""
 
 
 def strained(primitive: Atoms, strain: float) -> Atoms:
@@ -40,10 +37,9 @@ def mode_gruneisen(
     gammas = np.full(at_rest.shape[:2], np.nan)
     for point, change in enumerate(expanded - compressed):
         squares, vectors = np.linalg.eigh(at_rest[point])
-        frequencies_cm1 = np.sign(squares) * np.sqrt(np.abs(squares)) * CM1_PER_THZ
+        frequencies_cm1 = frequencies_of_squares(squares)
         slopes = np.empty(len(squares))
-        edges = np.flatnonzero(np.diff(frequencies_cm1) > DEGENERATE_CM1) + 1
-        for together in np.split(np.arange(len(squares)), edges):
+        for together in np.split(np.arange(len(squares)), steps_of(frequencies_cm1)):
             within = vectors[:, together].conj().T @ change @ vectors[:, together]
             slopes[together] = np.linalg.eigvalsh(within)
         moving = np.abs(frequencies_cm1) > SMALLEST_CM1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from aiida_mlcc.science.frame_files import Frame
+from aiida_mlcc.science.frame_files import Entries, Frame
 from aiida_mlcc.science.methods import slug_of
 
 ENERGY_KEY, FORCES_KEY = 'energy', 'forces'
@@ -89,7 +89,7 @@ def force_columns(frames: Sequence[Frame]) -> list[str]:
     return [name for name in frames[0].columns if _FORCE_LIKE.search(name)]
 
 
-def read_number(entries: Mapping[str, Any], key: str) -> tuple[float, str | None]:
+def read_number(entries: Entries, key: str) -> tuple[float, str | None]:
     """Return the number of an entry in the unit of the file, and the reason where it is NaN.
 
     An entry that is missing, empty, not a number or not finite gives NaN.
@@ -104,7 +104,7 @@ def read_number(entries: Mapping[str, Any], key: str) -> tuple[float, str | None
     return (number, None) if np.isfinite(number) else (np.nan, f'the energy is {number}')
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import CONTRIBUTIONS, compose_energy, is_optional
 from aiida_mlcc.science.pairing import pair_by_geometry
 from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
@@ -43,7 +43,7 @@ def label_by_contributions(
     snapshots: Snapshots,
     methods: Sequence[str],
     contributions: Mapping[str, NDArray[np.float64]],
-    source_of: Callable[[str], Mapping[str, Any]],
+    source_of: Callable[[str], Json],
     corrections: Collection[str] = (),
 ) -> Snapshots:
     """Give each frame the energies of `methods`, as far as the contributions go.
@@ -105,7 +105,7 @@ def missing_labels(snapshots: Snapshots, methods: Sequence[str]) -> list[int]:
     return np.flatnonzero(~complete).tolist()
 
 
-def made_with(source: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+def made_with(source: Json, settings: Json) -> bool:
     """Tell whether labels of `source` were made with `settings`, a part of what a source says.
 
     A setting that is null and one of which the source says nothing are the same. Labels with the Hartree–Fock part of
@@ -116,7 +116,7 @@ def made_with(source: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
     return all(source.get(name) == value for name, value in settings.items())
 
 
-def common_source(method: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+def common_source(method: str, first: Json, second: Json) -> Json:
     """Return the source of labels that come together: the versions of the program may differ, settings may not.
 
     :raises SnapshotsError: naming a setting in which they differ.

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Final, TypedDict, cast
 
 from aiida_mlcc.science.methods import in_order
 from aiida_mlcc.science.settings import Settings, setting
 
-PER_METHOD = 'per_method'
+PER_METHOD: Final = 'per_method'
 """The key of a selection under which methods have a selection of their own."""
 
 
-def _named_qpoints(value: dict[str, Any]) -> str | None:
+def _named_qpoints(value: dict[str, list[float]]) -> str | None:
     if not value:
         return 'give at least one, such as GAMMA: [0, 0, 0]'
     for label, qpoint in value.items():
@@ -31,28 +31,44 @@ class Rounds(Settings):
     TITLE = 'rounds'
 
     target_sd_cm1: float = setting('Standard deviation that all modes must reach.', above=0, unit='cm⁻¹')
-    qpoints: dict[str, Any] = setting('Whose modes: label → three fractions.', check=_named_qpoints)
+    qpoints: dict[str, list[float]] = setting('Whose modes: label → three fractions.', check=_named_qpoints)
     first: int = setting('Frames in the first round.', at_least=1)
     step: int = setting('Frames that each further round adds.', at_least=1)
     most: int = setting('Frames after which labelling ends.', at_least=1)
 
-    @classmethod
-    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+    def refuse_together(self) -> str | None:
         """Refuse fewer frames in all than in the first round."""
-        if given['most'] < given['first']:
-            return f'`most` is {given["most"]}, fewer than the {given["first"]} of the first round'
+        if self.most < self.first:
+            return f'`most` is {self.most}, fewer than the {self.first} of the first round'
         return None
 
 
-def selections_of(methods: Sequence[str], selection: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+class Selection(TypedDict, total=False):
+    """Which frames a method labels, as the input `selection` holds it: the ``kind`` and the settings of that kind.
+
+    ``per_method``: selections of their own for some methods.
+    """
+
+    kind: str
+    n: int
+    seed: int
+    qpoints: list[list[float]] | None
+    energy_mev_atom: float
+    second_amplitude: float | None
+    largest_displacement: float
+    references: int
+    per_method: dict[str, Selection]
+
+
+def selections_of(methods: Sequence[str], selection: Selection) -> dict[str, Selection]:
     """Return method → its selection: its own one under ``per_method``, or else the common one."""
     own = selection.get(PER_METHOD) or {}
-    return {method: dict(own.get(method, common_selection(selection))) for method in methods}
+    return {method: own.get(method, common_selection(selection)) for method in methods}
 
 
-def common_selection(selection: Mapping[str, Any]) -> dict[str, Any]:
+def common_selection(selection: Selection) -> Selection:
     """Return the selection of the methods that have none of their own."""
-    return {key: value for key, value in selection.items() if key != PER_METHOD}
+    return cast(Selection, {key: value for key, value in selection.items() if key != PER_METHOD})
 
 
 def costliest(methods: Sequence[str]) -> str:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from ase import Atoms, units
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import SiteMap, commensurate_qpoints, same_points, wrapped
+from aiida_mlcc.science.fit.fit_errors import ModeShift
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
+from aiida_mlcc.science.units import frequencies_of_squares, steps_of
 
 CM1_PER_ROOT_CURVATURE = float(np.sqrt(units._e / units._amu) * 1e10 / (2 * np.pi * units._c * 100))
 """cm⁻¹ per √(eV/Å²/amu)."""
 
-_DEGENERATE_CM1 = 0.05
 _GAMMA = np.zeros(3)
 _BLOCKS = 20
 _LARGEST_SHARE = 20.0
@@ -47,7 +47,7 @@ class Mode:
 
 def frequency_of(curvature: float) -> float:
     """Return the frequency (cm⁻¹) of a mass-weighted curvature ω² in eV/Å²/amu, negative where imaginary."""
-    return float(np.sign(curvature) * np.sqrt(abs(curvature)) * CM1_PER_ROOT_CURVATURE)
+    return float(frequencies_of_squares(curvature, CM1_PER_ROOT_CURVATURE))
 
 
 def curvature_of(frequency_cm1: float) -> float:
@@ -92,7 +92,7 @@ def _modes_of_star(
         waves = np.linalg.svd(waves - shifts @ (shifts.T @ waves), full_matrices=False)[0][:, : waves.shape[1] - 3]
     values, vectors = np.linalg.eigh(waves.T @ dynamical @ waves)
     frequencies = np.array([frequency_of(value) for value in values])
-    edges = np.flatnonzero(np.diff(frequencies) > _DEGENERATE_CM1) + 1
+    edges = steps_of(frequencies)
     representative = min(qpoints.tolist(), key=lambda q: (sum(q), q[::-1]))
     modes = []
     for members in np.split(np.arange(len(values)), edges) if len(values) else []:
@@ -128,7 +128,7 @@ def projected_residuals(
     residual_forces: NDArray[np.float64],
     frame_weights: NDArray[np.float64] | None = None,
     heat: NDArray[np.float64] | None = None,
-) -> list[dict[str, Any]]:
+) -> list[ModeShift]:
     """Return by how much residual forces say each mode's frequency is wrong, with its standard error.
 
     The residual force along a mode is regressed on the mode's amplitude: its slope is −δ(ω²). The standard error is
@@ -147,7 +147,7 @@ def projected_residuals(
     hotness = np.zeros(len(displacements)) if heat is None else heat / heat.mean()
     roots = np.sqrt(masses)[:, None]
     stretches = np.arange(len(displacements)) * min(_BLOCKS, len(displacements)) // len(displacements)
-    found = []
+    found: list[ModeShift] = []
     for mode in modes:
         amplitudes = np.einsum('dia,fia->fd', mode.vectors, displacements * roots)
         pulls = np.einsum('dia,fia->fd', mode.vectors, residual_forces / roots)

@@ -9,9 +9,10 @@ from ase import Atoms
 from ase.geometry import minkowski_reduce
 from numpy.typing import ArrayLike, NDArray
 
+from aiida_mlcc.science.born import NacParams
 from aiida_mlcc.science.branches import Branches
 from aiida_mlcc.science.crystal import expand_matrix
-from aiida_mlcc.science.units import CM1_PER_THZ
+from aiida_mlcc.science.units import frequencies_of_squares
 
 SHORTEST_PERIOD = 8.0
 """Å: of a supercell whose force constants the correction by Gonze and Lee leaves right, to 0.1 cm⁻¹."""
@@ -50,18 +51,14 @@ def moved_modes(
     """
     vectors = branches.vectors
     found = [
-        _frequencies(np.einsum('pai,pab,pbi->pi', vectors.conj(), matrices, vectors, optimize=True).real)
+        frequencies_of_squares(np.einsum('pai,pab,pbi->pi', vectors.conj(), matrices, vectors, optimize=True).real)
         for matrices in (corrected, uncorrected)
     ]
     return np.asarray(np.abs(found[0] - found[1]) > MOVED_CM1)
 
 
-def without_correction(phonon: Any) -> dict[str, Any] | None:
+def without_correction(phonon: Any) -> NacParams | None:
     """Switch the correction of a phonopy instance off and return what switches it on again."""
-    parameters: dict[str, Any] | None = phonon.nac_params
+    parameters: NacParams | None = phonon.nac_params
     phonon.nac_params = None
     return parameters
-
-
-def _frequencies(squares: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.sign(squares) * np.sqrt(np.abs(squares)) * CM1_PER_THZ)

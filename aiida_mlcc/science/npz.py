@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_mlcc.science.json_values import Json
+
 _DESCRIPTION = 'description'
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write_npz(
-    path: Path | str, arrays: Mapping[str, NDArray[Any]], description: Mapping[str, Any] | None = None
-) -> None:
+def write_npz(path: Path | str, arrays: Mapping[str, NDArray[Any]], description: Json | None = None) -> None:
     """Write `arrays` and a plain-JSON `description` to `path`, atomically and deterministically."""
     text = json.dumps(description or {}, sort_keys=True)
     entries = {**arrays, _DESCRIPTION: np.frombuffer(text.encode(), dtype=np.uint8)}
@@ -33,7 +33,7 @@ def write_npz(
     os.replace(scratch, target)
 
 
-def read_npz(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def read_npz(path: Path | str) -> tuple[dict[str, NDArray[Any]], Json]:
     """Return the arrays and the description that :func:`write_npz` wrote.
 
     :raises ValueError: where the file holds pickled objects.

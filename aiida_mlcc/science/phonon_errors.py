@@ -12,6 +12,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import SiteMap, to_phonopy
+from aiida_mlcc.science.fit.fit_errors import HarmonicProperties, PhononErrors
 from aiida_mlcc.science.thermal_properties import QUANTITIES, thermal_properties
 from aiida_mlcc.science.units import CM1_PER_THZ
 
@@ -42,20 +43,35 @@ def phonopy_from_rows(rows: Mapping[int, NDArray[np.float64]], primitive: Atoms,
     return phonon
 
 
-def phonon_errors(found: Any, expected: Any) -> dict[str, Any]:
+def phonon_errors(found: Any, expected: Any) -> PhononErrors:
     """Compare two phonopy instances of the same cells on a mesh, without the non-analytical correction.
 
     :returns: ``kelvin``, ``mesh``, ``frequencies_mae_cm1`` (mean absolute error over all modes of the mesh), and under
         ``base`` and ``reference`` ``highest_cm1`` and the thermal properties at that temperature, of one mole of
         primitive cells.
     """
-    sides, frequencies = {}, []
-    for name, phonon in (('base', found), ('reference', expected)):
+    sides: list[HarmonicProperties] = []
+    frequencies = []
+    for phonon in (found, expected):
         thermal = thermal_properties(phonon, MESH, [KELVIN])
         on_mesh = np.asarray(phonon.mesh.frequencies) * CM1_PER_THZ
         weights = np.asarray(phonon.mesh.weights, dtype=float)
         frequencies.append(on_mesh)
-        sides[name] = {'highest_cm1': float(on_mesh.max()), **{key: float(thermal[key][0]) for key in QUANTITIES}}
+        free_energy, entropy, heat_capacity = (float(thermal[key][0]) for key in QUANTITIES)
+        sides.append(
+            {
+                'highest_cm1': float(on_mesh.max()),
+                'free_energy_kJ_mol': free_energy,
+                'entropy_J_K_mol': entropy,
+                'heat_capacity_J_K_mol': heat_capacity,
+            }
+        )
     apart = np.abs(frequencies[0] - frequencies[1]).mean(axis=1)
     mean = float(weights @ apart / weights.sum())
-    return {'kelvin': KELVIN, 'mesh': list(MESH), 'frequencies_mae_cm1': mean, **sides}
+    return {
+        'kelvin': KELVIN,
+        'mesh': list(MESH),
+        'frequencies_mae_cm1': mean,
+        'base': sides[0],
+        'reference': sides[1],
+    }

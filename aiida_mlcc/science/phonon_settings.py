@@ -24,17 +24,16 @@ class Temperatures(Settings):
     stop: float = setting('The highest temperature, included where `step` leads to it.', default=1000, unit='K')
     step: float = setting('Spacing.', default=10, above=0, unit='K')
 
-    @classmethod
-    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+    def refuse_together(self) -> str | None:
         """Refuse an end below the start."""
         try:
-            temperature_grid(**given)
+            temperature_grid(self.start, self.stop, self.step)
         except ValueError as error:
             return str(error)
         return None
 
 
-def _points_of_three(value: Mapping[str, Any]) -> str | None:
+def _points_of_three(value: Mapping[str, Sequence[float]]) -> str | None:
     points = list(value.values())
     valid = all(isinstance(point, list | tuple) and len(point) == 3 for point in points)
     valid = valid and all(isinstance(x, Real) and not isinstance(x, bool) and isfinite(x) for p in points for x in p)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +10,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.design import DesignError, FrozenPhonon, optimal_frames
-from aiida_mlcc.science.labelling_plan import PER_METHOD
+from aiida_mlcc.science.labelling_plan import PER_METHOD, Selection
 from aiida_mlcc.science.settings import Choice, Settings, setting
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -82,7 +81,7 @@ class SelectionError(ValueError):
     """A selection that cannot be made."""
 
 
-def select(snapshots: Snapshots, selection: Mapping[str, Any], primitive: Atoms | None = None) -> NDArray[np.int64]:
+def select(snapshots: Snapshots, selection: Selection, primitive: Atoms | None = None) -> NDArray[np.int64]:
     """Return the indices of the selected frames, in ascending order.
 
     :param selection: one of those of :func:`chosen_frames`, or ``{'kind': 'optimal', 'n': 25, 'seed': 7}``, with
@@ -105,7 +104,7 @@ def select(snapshots: Snapshots, selection: Mapping[str, Any], primitive: Atoms 
     return np.sort(chosen)
 
 
-def chosen_frames(n_frames: int, selection: Mapping[str, Any]) -> NDArray[np.int64]:
+def chosen_frames(n_frames: int, selection: Selection) -> NDArray[np.int64]:
     """Return which of `n_frames` frames are selected by a kind that looks at none of them, in ascending order.
 
     :param selection: one of
@@ -129,7 +128,7 @@ def chosen_frames(n_frames: int, selection: Mapping[str, Any]) -> NDArray[np.int
     return np.sort(np.random.default_rng(selection['seed']).permutation(n_frames)[: selection['n']])
 
 
-def refuse_selection(n_frames: int, selection: Mapping[str, Any]) -> None:
+def refuse_selection(n_frames: int, selection: Selection) -> None:
     """Check all of a selection that can be known without the structures.
 
     :raises SelectionError: for an unknown kind or key, a missing one, a value that makes no sense, or more frames than

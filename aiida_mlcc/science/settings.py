@@ -22,6 +22,8 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self, cast
 
+from aiida_mlcc.science.json_values import Json
+
 _RULE = 'rule'
 
 
@@ -106,7 +108,7 @@ class Settings:
             raise SettingsError(reason)
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
+    def of(cls, given: Json) -> Self:
         """Build the group from plain values.
 
         :raises SettingsError: naming the first setting that is unknown, missing or not allowed.
@@ -121,7 +123,7 @@ class Settings:
         return cls(**values)
 
     @classmethod
-    def refuse(cls, given: Mapping[str, Any], at: str = '') -> str | None:
+    def refuse(cls, given: Json, at: str = '') -> str | None:
         """Return why `given` is not a complete and valid group, in a sentence, or None.
 
         :param at: path of the group among the inputs, such as ``md.parameters``: the sentence then names the path of
@@ -139,13 +141,20 @@ class Settings:
                 reason = rules[name].refuse(where, value)
             if reason is not None:
                 return f'{start}{reason}'
-        reason = cls.refuse_together({**cls.defaults(), **given})
+        reason = cls._unchecked({**cls.defaults(), **given}).refuse_together()
         return None if reason is None else f'{at or cls.TITLE}: {reason}'
 
-    @classmethod
-    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+    def refuse_together(self) -> str | None:
         """Return why settings that are valid one by one do not go together, in a sentence, or None."""
         return None
+
+    @classmethod
+    def _unchecked(cls, values: Json) -> Self:
+        """Return the group before its settings are held against one another; what is missing has no attribute."""
+        made = object.__new__(cls)
+        for name, value in values.items():
+            object.__setattr__(made, name, value)
+        return made
 
     @classmethod
     def rules(cls) -> dict[str, Rule]:
@@ -163,13 +172,13 @@ class Settings:
         return dict(_groups(cls))
 
     @classmethod
-    def starting_values(cls) -> dict[str, Any]:
+    def starting_values(cls) -> Json:
         """Return what a protocol starts from: the defaults that are to be written."""
         rules = cls.rules()
         return {name: value for name, value in cls.defaults().items() if rules[name].written}
 
     @classmethod
-    def defaults(cls) -> dict[str, Any]:
+    def defaults(cls) -> Json:
         """Return the default of every setting that has one, as plain JSON."""
         found = {}
         for item in fields(cls):
@@ -189,9 +198,9 @@ class Settings:
             default = _written(defaults[name]) if name in defaults else ''
             yield name, kind, rule.allowed, default, rule.help
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return the group as plain JSON."""
-        found: dict[str, Any] = _plain(asdict(self))
+        found: Json = _plain(asdict(self))
         return found
 
 
@@ -210,7 +219,7 @@ class Choice:
     groups: Mapping[str, type[Settings]]
     beside: tuple[str, ...] = ()
 
-    def refuse(self, given: Mapping[str, Any], at: str = '') -> str | None:
+    def refuse(self, given: Json, at: str = '') -> str | None:
         """Return why `given` is not one of the groups, in a sentence, or None; `at` as for :meth:`Settings.refuse`."""
         if (reason := self.refuse_name(given.get(self.key), at)) is not None:
             return reason
@@ -225,11 +234,11 @@ class Choice:
         start, path = ('', f'{at}.') if at else (f'{self.title}: ', '')
         return f'{start}`{path}{self.key}` is {name!r}: choose from {", ".join(self.groups)}'
 
-    def starting_values(self, name: str) -> dict[str, Any]:
+    def starting_values(self, name: str) -> Json:
         """Return what a protocol starts from where `name` is chosen."""
         return {**self.groups[name].starting_values(), self.key: name}
 
-    def switched(self, given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    def switched(self, given: Json, name: str) -> Json:
         """Return the settings of another group, `name`, in the place of `given`.
 
         What is `beside` is kept, and so is what the other group inherits from the group of `given`.

@@ -7,12 +7,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import COSTLY, DFT, METHODS, in_order, method_of, slug_of, usual_kind
 from aiida_mlcc.science.npz import read_npz, write_npz
 
@@ -38,7 +39,7 @@ class Label:
 
     energies: NDArray[np.float64]
     forces: NDArray[np.float64] | None = None
-    source: Mapping[str, Any] = field(default_factory=dict)
+    source: Json = field(default_factory=dict)
     contributions: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     sigma: NDArray[np.float64] | None = None
     kind: str = ''
@@ -59,6 +60,21 @@ class Label:
             sigma=None if self.sigma is None else self.sigma[chosen],
             kind=self.kind,
         )
+
+
+class NamedMethod(TypedDict):
+    """A method that the table of methods does not hold, or holds as another kind."""
+
+    name: str
+    kind: str
+
+
+class SnapshotsDescription(TypedDict):
+    """What of snapshots is not an array; ``sources`` and ``named`` by the slug of the method."""
+
+    symbols: list[str]
+    sources: dict[str, Json]
+    named: NotRequired[dict[str, NamedMethod]]
 
 
 @dataclass(frozen=True)
@@ -172,20 +188,18 @@ class Snapshots:
         digest.update(json.dumps(self.describe(), sort_keys=True).encode())
         return digest.hexdigest()
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> SnapshotsDescription:
         """Return what is not an array, as plain JSON: symbols, the source of each method's labels, and in ``named`` the
         name and kind of the methods that the table of methods does not hold so."""
         kinds = self.kinds
-        named = {
+        named: dict[str, NamedMethod] = {
             slug_of(method): {'name': method, 'kind': kinds[method]}
             for method in self.methods
             if usual_kind(method) != kinds[method] or slug_of(method) not in METHODS
         }
-        return {
-            'symbols': list(self.symbols),
-            'sources': {slug_of(method): dict(self.labels[method].source) for method in self.methods},
-            **({'named': named} if named else {}),
-        }
+        sources: dict[str, Json] = {slug_of(method): dict(self.labels[method].source) for method in self.methods}
+        described: SnapshotsDescription = {'symbols': list(self.symbols), 'sources': sources}
+        return {**described, 'named': named} if named else described
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return all arrays by fixed names: ``cells``, ``positions``, ``energies_SLUG``, ``forces_SLUG``,
@@ -203,7 +217,7 @@ class Snapshots:
         return arrays
 
     @classmethod
-    def from_arrays(cls, description: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]]) -> Snapshots:
+    def from_arrays(cls, description: SnapshotsDescription, arrays: Mapping[str, NDArray[np.float64]]) -> Snapshots:
         """Rebuild what :meth:`describe` and :meth:`to_arrays` gave."""
         labels = {}
         named = description.get('named', {})
@@ -227,7 +241,7 @@ class Snapshots:
     def load(cls, path: Path | str) -> Snapshots:
         """Read a file that :meth:`save` wrote; no pickle is ever loaded."""
         arrays, description = read_npz(path)
-        return cls.from_arrays(description, arrays)
+        return cls.from_arrays(cast(SnapshotsDescription, description), arrays)
 
     @classmethod
     def from_atoms(cls, images: Sequence[Atoms]) -> Snapshots:

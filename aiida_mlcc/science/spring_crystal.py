@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from ase import Atoms
 from ase.neighborlist import neighbor_list
@@ -13,6 +10,7 @@ from aiida_mlcc.science.crystal import map_onto_crystal, shortest_distance
 from aiida_mlcc.science.design import frozen_pattern, frozen_phonon_settings, is_even
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, force_constants_term
+from aiida_mlcc.science.labelling_plan import Selection
 from aiida_mlcc.science.symmetry import remembers_crystals
 
 _REACH = 2.5
@@ -45,7 +43,7 @@ def spring_model(primitive: Atoms, cell: Atoms) -> HarmonicModel:
     return HarmonicModel(ForceConstantsModel(term), map_onto_crystal(primitive, cell))
 
 
-def count_frozen_phonons(primitive: Atoms, cell: Atoms, selection: Mapping[str, Any]) -> int:
+def count_frozen_phonons(primitive: Atoms, cell: Atoms, selection: Selection) -> int:
     """Return how many structures a frozen-phonon design in `cell` has, before there are forces to make it from.
 
     It is right unless two modes have the same frequency by chance, which make one structure.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from ase import Atoms, units
@@ -55,6 +55,13 @@ class ThermalStructures(Settings):
         return np.random.default_rng([seed, self.n_structures]).permutation(sweep)
 
 
+class LeftOutMode(TypedDict):
+    """A mode along which structures do not move as the harmonic crystal does."""
+
+    qpoint: list[float]
+    frequency_cm1: float
+
+
 @dataclass(frozen=True)
 class Drawn:
     """Structures that were drawn.
@@ -64,8 +71,8 @@ class Drawn:
     """
 
     snapshots: Snapshots
-    left_out: list[dict[str, Any]]
-    held_back: list[dict[str, Any]]
+    left_out: list[LeftOutMode]
+    held_back: list[LeftOutMode]
 
     @property
     def remarks(self) -> list[str]:
@@ -159,11 +166,11 @@ def thermal_energy(
     return np.asarray(half / np.tanh(half / classical))
 
 
-def _described(mode: Mode) -> dict[str, Any]:
+def _described(mode: Mode) -> LeftOutMode:
     return {'qpoint': list(mode.qpoint), 'frequency_cm1': mode.frequency_cm1}
 
 
-def _named(modes: list[dict[str, Any]]) -> str:
+def _named(modes: list[LeftOutMode]) -> str:
     each = [
         f'{mode["frequency_cm1"]:.0f} cm⁻¹ at ({" ".join(f"{component:.3g}" for component in mode["qpoint"])})'
         for mode in modes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,53 @@ _ROOM_ABOVE = 1.1
 """How far a spectrum reaches above the highest harmonic mode, besides two resolutions."""
 
 
+class RunDescription(TypedDict):
+    """What a molecular-dynamics job says of the autocorrelations that it wrote."""
+
+    n_atoms: int
+    counts: dict[str, int]
+    elements: list[str]
+    time_step_fs: float
+    integrator_step_fs: float
+    n_steps: int
+    steps_of_a_block: int
+    seed: int
+    mean_temperature_K: float | None
+    energy_drift_mev_per_atom_ps: float | None
+    harmonic_elements: NotRequired[list[str]]
+    residual_force_eV_A: NotRequired[float]
+    no_harmonic_modes_because: NotRequired[str]
+
+
+class TrajectorySampling(TypedDict):
+    """How well a trajectory samples its spectrum."""
+
+    member: str
+    seed: int
+    time_ps: float
+    n_recorded: int
+    block_ps: float
+    n_blocks: int
+    n_independent_blocks: float
+    correlation_time_ps: float | None
+    correlation_time_is_a_lower_bound: bool
+    mean_temperature_K: float | None
+    energy_drift_mev_per_atom_ps: float | None
+    residual_force_eV_A: NotRequired[float | None]
+    no_harmonic_modes_because: NotRequired[str | None]
+    n_imaginary_modes: NotRequired[int | None]
+
+
+class SpectrumSampling(TypedDict, total=False):
+    """How well the trajectories of a method sample its spectrum, by their names and together."""
+
+    runs: dict[str, TrajectorySampling]
+    n_independent_blocks: float
+    modes_per_primitive_cell: float
+    share_of_modes_cut_off: float | None
+    no_peaks_because: str | None
+
+
 @dataclass(frozen=True)
 class Run:
     """What a molecular-dynamics job wrote: see :mod:`aiida_mlcc.runtime.md`.
@@ -34,7 +81,7 @@ class Run:
     """
 
     arrays: Mapping[str, NDArray[Any]]
-    description: Mapping[str, Any]
+    description: RunDescription
 
     @property
     def spacing_fs(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,13 +47,23 @@ class PeakCurves:
     n_cells: int
 
 
+class Peak(TypedDict):
+    """A peak of the harmonic crystal in the spectrum from dynamics, and how many members have it."""
+
+    harmonic_cm1: float
+    vacf_cm1: float | None
+    shift_cm1: float | None
+    error_cm1: float | None
+    n_members: int
+
+
 def compare_peaks(
     grid: NDArray[np.float64],
     members: Sequence[PeakCurves],
     resolution_cm1: float,
     window: str,
     longest_lag_fs: float,
-) -> list[dict[str, Any]]:
+) -> list[Peak]:
     """Return where the peaks of the harmonic crystal are in the spectrum from dynamics.
 
     Peaks are paired one to one and in order. A peak in dynamics that is nearer to another harmonic peak than to its own
@@ -93,7 +103,7 @@ def compare_peaks(
     ]
 
 
-def _entry(about: float, positions: NDArray[np.float64], errors: NDArray[np.float64]) -> dict[str, Any]:
+def _entry(about: float, positions: NDArray[np.float64], errors: NDArray[np.float64]) -> Peak:
     if not len(positions):
         return {'harmonic_cm1': about, 'vacf_cm1': None, 'shift_cm1': None, 'error_cm1': None, 'n_members': 0}
     shifts = positions[:, 1] - positions[:, 0]

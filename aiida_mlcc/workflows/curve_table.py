@@ -18,6 +18,8 @@ from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_phonopy.data.phonopy import PhonopyData
 
+from aiida_mlcc.engines.engine import Inputs, Place
+
 CURVE = 'CURVE'
 """The name that a file of the table gives its entry."""
 
@@ -39,6 +41,10 @@ class Output:
     always: bool = True
 
 
+Arguments = Mapping[str, orm.Data | Place | Mapping[str, PhonopyData] | Mapping[str, Mapping[str, PhonopyData]]]
+"""What a calcfunction is called with: name → node, or a namespace of nodes."""
+
+
 @dataclass(frozen=True)
 class Phonons:
     """What the curves of the harmonic crystal are calculated from.
@@ -50,7 +56,7 @@ class Phonons:
     :param made: the curves calculated so far.
     """
 
-    inputs: Mapping[str, Any]
+    inputs: Inputs
     primitive: orm.StructureData
     volumes: Mapping[str, Mapping[str, PhonopyData]]
     alternatives: Mapping[str, Mapping[str, PhonopyData]] = field(default_factory=dict)
@@ -75,7 +81,7 @@ class Dynamics:
     :param autocorrelations: trajectory → its velocity autocorrelation, of those that can be trusted.
     """
 
-    inputs: Mapping[str, Any]
+    inputs: Inputs
     primitive: orm.StructureData
     autocorrelations: Mapping[str, orm.ArrayData]
     made: Mapping[str, orm.Data] = field(default_factory=dict)
@@ -99,8 +105,8 @@ class Curve:
     step: str
     calculate: Any
     outputs: Mapping[str, Output]
-    arguments: Callable[[Any], Mapping[str, Any] | None] | None
-    told: Callable[[Mapping[str, Any]], list[str]] = lambda made: []
+    arguments: Callable[[Any], Arguments | None] | None
+    told: Callable[[Mapping[str, orm.Data]], list[str]] = lambda made: []
     needs: tuple[str, ...] = ()
 
 

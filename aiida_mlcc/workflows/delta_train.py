@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiida import orm
 from aiida.common.exceptions import MultipleObjectsError, NotExistent
@@ -20,6 +20,7 @@ from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.calculations.train import TrainCalculation, network_of, refuse_frozen
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import Inputs, Step
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge, refuse_mismatch, refuse_seeds, seed_label
 from aiida_mlcc.jobs.ports import count_port, symprec_port
 from aiida_mlcc.jobs.restart import FitRestartWorkChain, RuntimeRestartWorkChain, TrainRestartWorkChain
@@ -27,12 +28,23 @@ from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, Kind, kinds_for
 from aiida_mlcc.runtime.training_settings import Network
 from aiida_mlcc.science.fit.base_correction import Correction
 from aiida_mlcc.science.fit.dipole import LEAST_CHARGE, is_polar
+from aiida_mlcc.science.fit.fit_errors import FitErrors, MemberErrors
 from aiida_mlcc.science.methods import control_of, refuse_name, slug_of
 from aiida_mlcc.workflows.polarity import checked_charges, nac_port
 from aiida_mlcc.workflows.protocol import ProtocolError, ProtocolMixin
 from aiida_mlcc.workflows.trainings import Training, base_name, plan_trainings
 
 _BASES, _KINDS = kinds_for(BASE), kinds_for(DELTA)
+
+
+class TrainedDelta(NamedTuple):
+    """A Δ that was trained, and its errors."""
+
+    kind: Kind
+    method: str
+    seed: int
+    force_field: ForceFieldData
+    errors: FitErrors
 
 
 class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
@@ -245,7 +257,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             jobs[name] = self.submit(workchain, job=job, metadata={'call_link_label': name})
         return ToContext(**jobs)
 
-    def job_of(self, training: Training) -> tuple[type[RuntimeRestartWorkChain], dict[str, Any]]:
+    def job_of(self, training: Training) -> Step:
         """Return what runs a training, and its inputs."""
         inputs, kind = self.inputs, training.kind
         calculation, workchain = _JOBS[kind.is_trained]
@@ -259,7 +271,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             job.update(structure=self.ctx.primitive, born_charges=self.ctx.born_charges)
         if kind.needs_network:
             job['base'] = self.ctx.trained[training.needs].outputs.force_field
-        return workchain, job
+        return Step(workchain, job)
 
     def base_job(self, training: Training) -> dict[str, Any]:
         """Return the inputs of the job of a base or of its control that `base` gives."""
@@ -339,7 +351,8 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
 
     def gather_errors(self) -> None:
         """Gather the errors of every fit, and what failed."""
-        errors: dict[str, Any] = {}
+        errors: dict[str, MemberErrors] = {}
+        alternatives: dict[str, dict[str, MemberErrors]] = {}
         for training in self.trainings.values():
             if training.role != DELTA and training.name in self.ctx.trained:
                 assert training.method is not None
@@ -351,7 +364,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
                     if remark := told_by.get('remark'):
                         self.report(f'{training.name}: {remark}')
                 errors.setdefault(method, {})[seed_label(training.seed)] = found
-        told = set()
+        told: set[tuple[str, int | str | None]] = set()
         for kind, method, seed, _, found in self.deltas():
             for label in found.get('suspicious_labels', ()):
                 if (method, label['frame']) not in told:
@@ -372,12 +385,13 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
                 told.add((method, remark))
                 self.report(f'Δ of {method}: {remark}')
             is_chosen = kind.name == self.inputs.delta.kind.value
-            of_kind = errors if is_chosen else errors.setdefault('alternatives', {}).setdefault(kind.name, {})
+            of_kind = errors if is_chosen else alternatives.setdefault(kind.name, {})
             of_kind.setdefault(method, {})[seed_label(seed)] = found
-        self.out('errors', orm.Dict(errors).store())
+        compared = {'alternatives': alternatives} if alternatives else {}
+        self.out('errors', orm.Dict({**errors, **compared}).store())
         self.out('failures', orm.Dict({'failed': self.ctx.failed}).store())
 
-    def deltas(self) -> Iterator[tuple[Kind, str, int, ForceFieldData, dict[str, Any]]]:
+    def deltas(self) -> Iterator[TrainedDelta]:
         """Give kind, method, seed, Δ and its errors of all Δ that there are."""
         for training in self.trainings.values():
             node = self.ctx.trained.get(training.name)
@@ -388,12 +402,13 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             if training.kind.is_trained:
                 assert training.method is not None
                 assert training.seed is not None
-                yield training.kind, training.method, training.seed, node.outputs.force_field, errors
+                yield TrainedDelta(training.kind, training.method, training.seed, node.outputs.force_field, errors)
                 continue
             for method in self.inputs.methods if training.method is None else [training.method]:
                 if slug_of(method) in node.outputs.delta:
                     for seed in seeds:
-                        yield training.kind, method, seed, node.outputs.delta[slug_of(method)], errors[method]
+                        delta = node.outputs.delta[slug_of(method)]
+                        yield TrainedDelta(training.kind, method, seed, delta, errors[method])
 
     def judge(self) -> ExitCode | None:
         """Say whether there are members, and whether all there should be."""
@@ -429,7 +444,7 @@ def start_with_network(base: dict[str, Any], overrides: Mapping[str, Any]) -> No
     base['network'] = {**{name: settings[name] for name in Network.rules()}, **asked}
 
 
-def not_worth_it(errors: Mapping[str, Any], methods: Sequence[str]) -> list[str]:
+def not_worth_it(errors: Mapping[str, MemberErrors], methods: Sequence[str]) -> list[str]:
     """Return the methods of which some Δ predicts no better than the rescaled energy of the base, or a constant.
 
     :param errors: those of a DeltaTrainWorkChain.
@@ -507,12 +522,13 @@ def _refuse_kinds(delta: Mapping[str, Any]) -> str | None:
     for name in (kind, *compare):
         if (slug := _KINDS[name].slug) not in delta:
             return f'Δ of kind {name} is asked for, but `delta.{slug}` says nothing about it'
-        if 'training' in delta[slug] and (reason := refuse_frozen(delta[slug])) is not None:
+        job = delta[slug]
+        if (reason := refuse_frozen(job.get('training'), job.get('start_from'))) is not None:
             return f'`delta.{slug}`: {reason}'
     return None
 
 
-def _refuse_base(inputs: Mapping[str, Any]) -> str | None:
+def _refuse_base(inputs: Inputs) -> str | None:
     """Refuse a base without the settings of its kind, and a readout of a base that has no network."""
     base, delta = inputs['base'], inputs['delta']
     kind = _BASES[base['kind'].value]
@@ -527,7 +543,7 @@ def _refuse_base(inputs: Mapping[str, Any]) -> str | None:
                 f'Δ of kind {readers[0]} reads the network of the base, and a base of kind {kind.name} has none: '
                 'choose another kind, or set `base.kind` to mace or force-constants+mace'
             )
-    elif (reason := refuse_frozen(base)) is not None:
+    elif (reason := refuse_frozen(base.get('training'), base.get('start_from'))) is not None:
         return f'`base`: {reason}'
     if 'start_from' in base:
         if 'force_constants' in kind.settings:
@@ -544,7 +560,7 @@ def _refuse_base_method(node: orm.Str, _: Any) -> str | None:
     return refuse_name(node.value)
 
 
-def _refuse_labels(inputs: Mapping[str, Any], _: Any) -> str | None:
+def _refuse_labels(inputs: Inputs, _: Any) -> str | None:
     """Refuse snapshots that lack a label, or belong to another crystal."""
     if 'delta' in inputs and (reason := _refuse_kinds(inputs['delta'])) is not None:
         return reason
@@ -558,7 +574,9 @@ def _refuse_labels(inputs: Mapping[str, Any], _: Any) -> str | None:
     for method in (inputs['base_method'].value, *inputs['methods']):
         if method not in snapshots.methods:
             return f'`snapshots` have no {method} labels; their methods: {", ".join(snapshots.methods) or "none"}'
-    if (reason := refuse_reference(inputs, inputs['base_method'].value)) is not None:
+    if (
+        reason := refuse_reference(inputs.get('reference'), inputs['snapshots'], inputs['base_method'].value)
+    ) is not None:
         return reason
     base = snapshots.get_snapshots().labels[inputs['base_method'].value]
     if base.forces is None:

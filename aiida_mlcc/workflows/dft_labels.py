@@ -12,9 +12,11 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.evaluate import EvaluateCalculation
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.engines.table import codes_by_place, force_engine, label_ports, with_label_job
 from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.runtime.evaluate_settings import Evaluate
+from aiida_mlcc.runtime.task_records import SnapshotFailure
 from aiida_mlcc.science.settings import Group
 from aiida_mlcc.workflows.dft_supercell import dft_supercell_ports, refuse_cell
 from aiida_mlcc.workflows.protocol import ProtocolMixin
@@ -61,7 +63,7 @@ class DFTLabelsWorkChain(ProtocolMixin, WorkChain):
         return ToContext(evaluated=self.submit(process, **inputs, metadata={'call_link_label': label}))
 
 
-def labels_of(node: orm.ProcessNode) -> tuple[SnapshotsData | None, list[dict[str, Any]]]:
+def labels_of(node: orm.ProcessNode) -> tuple[SnapshotsData | None, list[SnapshotFailure]]:
     """Return the labelled snapshots, None where there are none, and entries of what failed (`snapshot`, `reason`)."""
     if 'snapshots' in node.outputs:
         return node.outputs.snapshots, node.outputs.failures['failed']
@@ -70,7 +72,7 @@ def labels_of(node: orm.ProcessNode) -> tuple[SnapshotsData | None, list[dict[st
     return None, []
 
 
-def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+def _refuse(inputs: Inputs, namespace: PortNamespace) -> str | None:
     """Refuse an engine without the code that labels structures with it, or that cannot calculate the supercell."""
     if 'engine' not in inputs:
         return None

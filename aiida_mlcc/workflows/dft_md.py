@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_
@@ -14,6 +14,7 @@ from aiida_mlcc.calculations.functions.build_supercell import build_supercell
 from aiida_mlcc.calculations.functions.choose_time_step import choose_time_step
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.engines.runtime_jobs import md_port
 from aiida_mlcc.engines.table import FORCES, codes_by_place, dynamics_ports, engine_named, force_engine
 from aiida_mlcc.jobs.inputs import Options, merge
@@ -119,9 +120,9 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
             f'{parameters["time_step_fs"]} fs, {parameters["temperature_start_K"]} to '
             f'{parameters["temperature_end_K"]} K'
         )
-        inputs = {**self.inputs, 'md': {**self.inputs.md, 'parameters': parameters}}
-        process, inputs = force_engine(engine).dynamics(inputs, self.ctx.start)
-        return ToContext(md=self.submit(process, **inputs, metadata={'call_link_label': 'md'}))
+        inputs = cast(Inputs, {**self.inputs, 'md': {**self.inputs.md, 'parameters': parameters}})
+        process, job = force_engine(engine).dynamics(inputs, self.ctx.start)
+        return ToContext(md=self.submit(process, **job, metadata={'call_link_label': 'md'}))
 
     def collect_snapshots(self) -> ExitCode | None:
         """Keep every frame, also of a dynamics that ended early."""
@@ -137,7 +138,7 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
         return None
 
 
-def refuse_dynamics(inputs: Mapping[str, Any]) -> str | None:
+def refuse_dynamics(inputs: Inputs) -> str | None:
     """Return why the engine cannot run the dynamics, in a sentence, or None."""
     if 'engine' not in inputs:
         return None
@@ -153,7 +154,7 @@ def refuse_dynamics(inputs: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+def _refuse(inputs: Inputs, namespace: PortNamespace) -> str | None:
     asked = inputs.get('md', {}).get('parameters')
     if asked is not None and asked['time_step_fs'] is None and 'reference' not in inputs:
         return (

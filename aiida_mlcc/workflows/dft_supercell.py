@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.ports import settings_port
+from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.engines.table import FORCES, force_engine
 from aiida_mlcc.jobs.ports import structure_port, supercell_port, symprec_port
 from aiida_mlcc.science.crystal import expand_matrix, supercell
@@ -21,7 +19,7 @@ def dft_supercell_ports(spec: WorkChainSpec) -> None:
     settings_port(spec, 'engine', FORCES, help='Where energies and forces come from, with all its settings.')
 
 
-def refuse_cell(inputs: Mapping[str, Any]) -> str | None:
+def refuse_cell(inputs: Inputs) -> str | None:
     """Return why the engine cannot calculate the crystal in its supercell, in a sentence, or None."""
     if not {'engine', 'structure'} <= set(inputs):
         return None

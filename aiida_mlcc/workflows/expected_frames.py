@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ase import Atoms
 
 from aiida_mlcc.engines.table import correlation_engine
 from aiida_mlcc.science.crystal import expand_matrix, primitive_cell, supercell
-from aiida_mlcc.science.labelling_plan import in_one_job, selections_of, with_cheaper
+from aiida_mlcc.science.labelling_plan import Selection, in_one_job, selections_of, with_cheaper
 from aiida_mlcc.science.selection import DESIGNED, chosen_frames
 from aiida_mlcc.science.spring_crystal import count_frozen_phonons
+from aiida_mlcc.workflows.run_inputs import RunInputs
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ExpectedFrames:
         return sum(len(frames) for methods, frames in self.groups.items() if method in methods)
 
 
-def expected_frames(inputs: Mapping[str, Any]) -> ExpectedFrames:
+def expected_frames(inputs: RunInputs) -> ExpectedFrames:
     """Return what the inputs of the master WorkChain ask to be labelled."""
     labelling = inputs['cc_energies']
     methods = correlation_engine(labelling['engine']).calculates(inputs['methods'])
@@ -56,14 +56,14 @@ def expected_frames(inputs: Mapping[str, Any]) -> ExpectedFrames:
     return ExpectedFrames(in_one_job(frames), n_new, 'rounds' in labelling)
 
 
-def first_point(inputs: Mapping[str, Any]) -> Atoms:
+def first_point(inputs: RunInputs) -> Atoms:
     """Return a cell like those that are labelled: a snapshot, or the training cell."""
     if 'snapshots' in inputs:
         return inputs['snapshots'].get_ase()
     return supercell(inputs['structure'].get_ase(), expand_matrix(inputs['dft_md']['supercell_matrix'].get_list()))
 
 
-def frames_to_come(inputs: Mapping[str, Any]) -> int:
+def frames_to_come(inputs: RunInputs) -> int:
     """Return how many frames the dynamics will have, or how many structures are drawn instead."""
     if 'parameters' in inputs.get('thermal_structures', {}):
         return int(inputs['thermal_structures']['parameters']['n_structures'])
@@ -71,10 +71,10 @@ def frames_to_come(inputs: Mapping[str, Any]) -> int:
     return parameters['n_steps'] // parameters['record_every']
 
 
-def _stand_in(n_frames: int, asked: Mapping[str, Any]) -> list[int]:
+def _stand_in(n_frames: int, asked: Selection) -> list[int]:
     # Which frames are optimal takes the structures to say, but their number does not.
     return list(range(asked['n'])) if asked['kind'] == 'optimal' else chosen_frames(n_frames, asked).tolist()
 
 
-def _new_structures(inputs: Mapping[str, Any], asked: Mapping[str, Any]) -> int:
+def _new_structures(inputs: RunInputs, asked: Selection) -> int:
     return count_frozen_phonons(primitive_cell(inputs['structure'].get_ase()), first_point(inputs), asked)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import at
 from aiida_mlcc.engines.table import FORCE_ENGINES, correlation_engine, force_engine, other_valence
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, kinds_for
 from aiida_mlcc.science.crystal import breaks_symmetry, expand_matrix, primitive_cell, supercell
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.labelling_plan import costliest
 from aiida_mlcc.science.structure_checks import open_shell_remark, refuse_vacuum
 from aiida_mlcc.science.symmetry import SYMPREC, near_miss, space_group
 from aiida_mlcc.workflows.phonon_inputs import of_one_cell_only
+from aiida_mlcc.workflows.run_inputs import RunInputs, stage_inputs
 from aiida_mlcc.workflows.selections import base_method_of
 
 _GB_IN_KB = 1e6
@@ -25,7 +27,7 @@ _HF = 'HF'
 """The method whose pseudopotentials all correlated methods take."""
 
 
-def refuse_infeasible(inputs: Mapping[str, Any]) -> str | None:
+def refuse_infeasible(inputs: RunInputs) -> str | None:
     """Return what a run cannot do with valid inputs, in a sentence, or None.
 
     :param inputs: of the master WorkChain, `structure` and `methods` at least.
@@ -38,18 +40,18 @@ def refuse_infeasible(inputs: Mapping[str, Any]) -> str | None:
     )
 
 
-def remarks(inputs: Mapping[str, Any]) -> list[str]:
+def remarks(inputs: RunInputs) -> list[str]:
     """Return what a person should know of inputs that are valid, a sentence each."""
     return list(_remarks(inputs))
 
 
-def symprec_of(inputs: Mapping[str, Any]) -> float:
+def symprec_of(inputs: RunInputs) -> float:
     """Return the symmetry tolerance of the phonons (Å)."""
     found = inputs.get('harmonic_phonon', {}).get('symprec')
     return SYMPREC if found is None else float(found.value)
 
 
-def _remarks(inputs: Mapping[str, Any]) -> Iterator[str]:
+def _remarks(inputs: RunInputs) -> Iterator[str]:
     crystal, symprec = inputs['structure'].get_ase(), symprec_of(inputs)
     group = space_group(crystal, symprec)
     if (higher := near_miss(crystal, symprec)) is not None:
@@ -61,9 +63,9 @@ def _remarks(inputs: Mapping[str, Any]) -> Iterator[str]:
         yield remark
     cells = {'dft_md': crystal, 'harmonic_phonon': None, 'vacf': None}
     for stage, cell in cells.items():
-        if 'supercell_matrix' not in inputs.get(stage, {}):
+        if (node := stage_inputs(inputs, stage).get('supercell_matrix')) is None:
             continue
-        matrix = inputs[stage]['supercell_matrix'].get_list()
+        matrix = node.get_list()
         if breaks_symmetry(primitive_cell(crystal, symprec) if cell is None else cell, matrix, symprec):
             yield (
                 f'{stage}.supercell_matrix {matrix} breaks the symmetry {group} of the crystal: directions that '
@@ -74,7 +76,7 @@ def _remarks(inputs: Mapping[str, Any]) -> Iterator[str]:
         yield f'{method} is calculated as for a metal, with smeared occupations; energies beyond it need a gap'
 
 
-def _refuse_outputs(inputs: Mapping[str, Any]) -> str | None:
+def _refuse_outputs(inputs: RunInputs) -> str | None:
     """Refuse what needs strained cells with force fields that know one cell only."""
     parameters = inputs.get('harmonic_phonon', {}).get('parameters')
     if parameters is None:
@@ -94,7 +96,7 @@ def _refuse_outputs(inputs: Mapping[str, Any]) -> str | None:
     )
 
 
-def _of_one_cell(inputs: Mapping[str, Any]) -> str | None:
+def _of_one_cell(inputs: RunInputs) -> str | None:
     """Return which force fields will know one cell only, None where all can be strained."""
     given = inputs.get('force_fields')
     if given:
@@ -112,7 +114,7 @@ def _of_one_cell(inputs: Mapping[str, Any]) -> str | None:
     return f'Δ of kind {kind.name} (`delta_train.delta.kind`)' if kind.needs_crystal else None
 
 
-def _refuse_valences(inputs: Mapping[str, Any]) -> str | None:
+def _refuse_valences(inputs: RunInputs) -> str | None:
     """Refuse a Δ between energies of different electrons."""
     if 'cc_energies' not in inputs or 'engine' not in inputs['cc_energies']:
         return None
@@ -134,7 +136,7 @@ def _refuse_valences(inputs: Mapping[str, Any]) -> str | None:
     )
 
 
-def _refuse_size(inputs: Mapping[str, Any]) -> str | None:
+def _refuse_size(inputs: RunInputs) -> str | None:
     """Refuse energies of a cell that needs far more memory than its jobs are given."""
     labelling = inputs.get('cc_energies', {})
     if 'engine' not in labelling or ('snapshots' not in inputs and 'dft_md' not in inputs):
@@ -150,7 +152,7 @@ def _refuse_size(inputs: Mapping[str, Any]) -> str | None:
     if not methods:
         return None
     cost = engine.energy_cost(settings, cell.get_chemical_symbols(), methods)
-    given = labelling.get(engine.places[0], {}).get('metadata', {}).get('options', {}).get('max_memory_kb')
+    given = at(labelling, engine.places[0]).get('metadata', {}).get('options', {}).get('max_memory_kb')
     if cost is None or given is None or cost.memory_gb * _GB_IN_KB <= _MARGIN * given:
         return None
     return (
@@ -160,7 +162,7 @@ def _refuse_size(inputs: Mapping[str, Any]) -> str | None:
     )
 
 
-def _base(inputs: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+def _base(inputs: RunInputs) -> tuple[Json | None, str]:
     """Return the settings of the engine of the base, as far as known, and its method."""
     snapshots: SnapshotsData | None = inputs.get('snapshots')
     if snapshots is not None:

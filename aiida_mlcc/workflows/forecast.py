@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiida import orm
 from aiida.engine import ToContext
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from ase import Atoms
 
+from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.engines.table import correlation_engine
+from aiida_mlcc.parsers.parse_raw.cc4s_dry_run import Forecast
 
 if TYPE_CHECKING:
     from aiida.engine import WorkChain as _WorkChain
@@ -33,7 +35,7 @@ def forecast_port(spec: WorkChainSpec) -> None:
 class ForecastMixin(_WorkChain):
     """Run the job of seconds, and judge by what it says."""
 
-    def submit_forecast(self, inputs: Mapping[str, Any], atoms: Atoms, methods: Sequence[str]) -> ToContext | None:
+    def submit_forecast(self, inputs: Inputs, atoms: Atoms, methods: Sequence[str]) -> ToContext | None:
         """Submit the job, unless there is none for the engine or its answer is given.
 
         :param inputs: those of a CCEnergiesWorkChain.
@@ -65,12 +67,12 @@ class ForecastMixin(_WorkChain):
         return refuse_below_one_point(found, groups, budget)
 
 
-def hours_of(forecast: Mapping[str, Any], methods: Sequence[str]) -> float:
+def hours_of(forecast: Forecast, methods: Sequence[str]) -> float:
     """Return the core hours of one point, labelled by `methods`; cheap methods cost nothing here."""
     return max((forecast['core_hours'].get(method, 0.0) for method in methods), default=0.0)
 
 
-def hours_of_campaign(forecast: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]]) -> float:
+def hours_of_campaign(forecast: Forecast, groups: Mapping[tuple[str, ...], Sequence[int]]) -> float:
     """Return the core hours of all points.
 
     :param groups: methods → the frames that lack these.
@@ -78,7 +80,7 @@ def hours_of_campaign(forecast: Mapping[str, Any], groups: Mapping[tuple[str, ..
     return sum(len(frames) * hours_of(forecast, methods) for methods, frames in groups.items())
 
 
-def describe_point(forecast: Mapping[str, Any]) -> str:
+def describe_point(forecast: Forecast) -> str:
     """Say what a point costs."""
     arithmetic = 'real' if forecast['real'] else 'complex'
     return (
@@ -91,7 +93,7 @@ def describe_point(forecast: Mapping[str, Any]) -> str:
 
 
 def describe_campaign(
-    forecast: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], budget: orm.Float | None
+    forecast: Forecast, groups: Mapping[tuple[str, ...], Sequence[int]], budget: orm.Float | None
 ) -> str:
     """Say what all points cost together, and whether the budget is enough."""
     hours = hours_of_campaign(forecast, groups)
@@ -104,7 +106,7 @@ def describe_campaign(
 
 
 def refuse_below_one_point(
-    forecast: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], budget: orm.Float | None
+    forecast: Forecast, groups: Mapping[tuple[str, ...], Sequence[int]], budget: orm.Float | None
 ) -> str | None:
     """Return that the budget is below the cheapest point that costs anything, in a sentence, or None."""
     costs = [hours for methods, frames in groups.items() if frames and (hours := hours_of(forecast, methods))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
@@ -15,6 +14,7 @@ from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.cost import add_costs, cost_of, forecast, ran_anew
+from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.engines.table import CORRELATION, correlation_engine, correlation_ports, refuse_jobs
 from aiida_mlcc.jobs.inputs import merge
 from aiida_mlcc.jobs.ports import count_port
@@ -199,5 +199,5 @@ def refuse_budget(node: orm.Float, _: Any) -> str | None:
     return None if node.value > 0 else f'must be above 0 core hours, not {node.value}'
 
 
-def _refuse(inputs: Mapping[str, Any], _: Any) -> str | None:
+def _refuse(inputs: Inputs, _: Any) -> str | None:
     return refuse_jobs(inputs) if {'snapshots', 'engine'} <= set(inputs) else None

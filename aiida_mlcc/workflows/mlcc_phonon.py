@@ -429,7 +429,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
             jobs[f'{stage}_{slug}'] = self.submit(STAGES[stage], **inputs)
         return ToContext(**jobs)
 
-    def evidence_of(self, slug: str) -> dict[str, Any]:
+    def evidence_of(self, slug: str) -> dict[str, orm.Data]:
         """Return what is known of the errors of the force fields of a method."""
         evidence = {
             'alternatives': self.ctx.alternatives.get(slug),
@@ -509,7 +509,7 @@ _STAGE_FAILED = {
 }
 
 
-def _is_a_snapshot(entry: Mapping[str, Any]) -> bool:
+def _is_a_snapshot(entry: Mapping[str, str | int | bool]) -> bool:
     """Tell whether an entry of `failures` is one snapshot that has no energy: others have."""
     return entry['stage'] == 'cc_energies' and 'snapshot' in entry
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from aiida import orm
 
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import Inputs
 
 SHARED = 'shared'
 """The geometry of all members where none of them has relaxed."""
@@ -34,7 +34,7 @@ class PhononForces:
     without: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, inputs: Mapping[str, Any], cells: Iterable[str], left_out: Collection[str] = ()) -> PhononForces:
+    def of(cls, inputs: Inputs, cells: Iterable[str], left_out: Collection[str] = ()) -> PhononForces:
         """Return the jobs for the inputs of the WorkChain.
 
         :param cells: the members that have a cell of their own; empty where all have the same.
@@ -53,7 +53,7 @@ class PhononForces:
         members = self.geometries[geometry]
         return [name for name in own if geometry == SHARED or self.alternatives[name][1] in members]
 
-    def calculators(self, geometry: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def calculators(self, geometry: str, inputs: Inputs) -> dict[str, dict[str, ForceFieldData]]:
         """Return the inputs of a job that say where its forces come from."""
         found = {name: inputs['force_fields'][name] for name in self.geometries[geometry]}
         for name in self.alternatives_in(geometry):
@@ -80,7 +80,7 @@ def name_of(kind: str, member: str) -> str:
     return f'{kind}_of_{member}'
 
 
-def alternatives_of(inputs: Mapping[str, Any]) -> dict[str, ForceFieldData]:
+def alternatives_of(inputs: Inputs) -> dict[str, ForceFieldData]:
     """Return all alternatives by their name among the calculators of a job."""
     by_kind = inputs.get('alternatives', {})
     return {name_of(kind, member): node for kind, nodes in by_kind.items() for member, node in nodes.items()}

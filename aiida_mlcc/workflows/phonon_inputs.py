@@ -10,6 +10,7 @@ from aiida.engine.processes.ports import PortNamespace
 
 from aiida_mlcc.calculations.functions.born_charges import born_of
 from aiida_mlcc.data.force_field import ForceFieldData
+from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.engines.table import force_engine
 from aiida_mlcc.science.crystal import primitive_cell
 from aiida_mlcc.science.dispersion import band_path, mesh_breaks_symmetry
@@ -17,7 +18,7 @@ from aiida_mlcc.science.force_field.kinds import kind_of
 from aiida_mlcc.science.nac import refuse_supercell
 
 
-def refuse_calculators(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+def refuse_calculators(inputs: Inputs, namespace: PortNamespace) -> str | None:
     """Refuse inputs without one source of forces, and what does not fit the crystal."""
     if 'engine' not in namespace:
         return None
@@ -30,7 +31,7 @@ def refuse_calculators(inputs: Mapping[str, Any], namespace: PortNamespace) -> s
     return _refuse_places(inputs)
 
 
-def refuse_unfit(structure: orm.StructureData, inputs: Mapping[str, Any]) -> str | None:
+def refuse_unfit(structure: orm.StructureData, inputs: Inputs) -> str | None:
     """Refuse a mesh that breaks the symmetry of the crystal, a path that is none, charges of another cell, and a
     supercell too small for them.
 
@@ -73,7 +74,7 @@ def of_one_cell_only(force_fields: Mapping[str, ForceFieldData]) -> list[str]:
     ]
 
 
-def _refuse_places(inputs: Mapping[str, Any]) -> str | None:
+def _refuse_places(inputs: Inputs) -> str | None:
     """Refuse forces without the code that gives them, and what an engine cannot do."""
     if 'engine' not in inputs:
         found = 'code' in inputs.get('evaluate', {})

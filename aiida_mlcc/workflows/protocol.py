@@ -176,7 +176,7 @@ def _read(file: str) -> dict[str, Any]:
     return content
 
 
-def _start(group: Group, below: Any, above: Mapping[str, Any], path: str) -> dict[str, Any]:
+def _start(group: Group, below: Any, above: Mapping[str, Any], path: str) -> Mapping[str, Any]:
     """Return the settings over which `above` is laid.
 
     :raises ProtocolError: where it names a group that does not exist.

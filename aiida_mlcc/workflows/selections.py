@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.engines.table import correlation_engine, force_engine, force_engine_of, refuse_jobs
 from aiida_mlcc.jobs.inputs import refuse_mismatch
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.labelling import made_with
-from aiida_mlcc.science.labelling_plan import PER_METHOD, Rounds, common_selection, selections_of
+from aiida_mlcc.science.labelling_plan import PER_METHOD, Rounds, Selection, common_selection, selections_of
 from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
 from aiida_mlcc.science.selection import DESIGNED, SelectionError, refuse_selection
 
@@ -21,7 +23,7 @@ GROWING = ('random', 'optimal')
 
 
 def refuse_selections(
-    n_frames: int, methods: Sequence[str], selection: Mapping[str, Any], rounds: Mapping[str, Any] | None = None
+    n_frames: int, methods: Sequence[str], selection: Selection, rounds: Json | None = None
 ) -> str | None:
     """Return why a selection of `n_frames` snapshots cannot be made, in a sentence, or None.
 
@@ -53,12 +55,12 @@ def refuse_selections(
     return None
 
 
-def kinds_of(methods: Sequence[str], selection: Mapping[str, Any]) -> set[str]:
+def kinds_of(methods: Sequence[str], selection: Selection) -> set[str]:
     """Return the kinds of selection that `methods` take."""
     return {asked.get('kind', '') for asked in selections_of(methods, selection).values()}
 
 
-def growing_methods(methods: Sequence[str], selection: Mapping[str, Any]) -> list[str]:
+def growing_methods(methods: Sequence[str], selection: Selection) -> list[str]:
     """Return the methods that take the common selection, which grows from round to round."""
     own = selection.get(PER_METHOD) or {}
     return [method for method in methods if method not in own]
@@ -69,7 +71,7 @@ def base_method_of(snapshots: SnapshotsData) -> str | None:
     return next(iter(snapshots.base_methods), None)
 
 
-def base_engine_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def base_engine_of(inputs: Inputs) -> dict[str, Any]:
     """Return the engine that labels new structures by DFT as the snapshots are labelled.
 
     :raises ValueError: where there is none, or ``base_engine`` has other settings.
@@ -78,7 +80,7 @@ def base_engine_of(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return base_engine_like(method, inputs['snapshots'].get_snapshots().labels[method].source, inputs)
 
 
-def base_engine_like(method: str, source: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+def base_engine_like(method: str, source: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
     """Return ``base_engine``, or else an engine that gives labels of `method` with this source.
 
     :raises ValueError: where there is none, or ``base_engine`` has other settings.
@@ -93,7 +95,7 @@ def base_engine_like(method: str, source: Mapping[str, Any], inputs: Mapping[str
     return given
 
 
-def refuse_labelling(inputs: Mapping[str, Any], _: Any) -> str | None:
+def refuse_labelling(inputs: Inputs, _: Any) -> str | None:
     """Refuse a selection that cannot be made or labelled; the validator of the labelling WorkChain."""
     if any(name not in inputs for name in ('snapshots', 'methods', 'selection', 'engine')):
         return None
@@ -123,7 +125,7 @@ def refuse_labelling(inputs: Mapping[str, Any], _: Any) -> str | None:
     return _refuse_other_settings(inputs, methods, has_new_frames=DESIGNED in kinds)
 
 
-def refuse_methods(engine: Mapping[str, Any], methods: Sequence[str], selection: Mapping[str, Any]) -> str | None:
+def refuse_methods(engine: Mapping[str, Any], methods: Sequence[str], selection: Selection) -> str | None:
     """Return why the engine cannot give each method for the frames selected for it, in a sentence, or None."""
     asked = correlation_engine(engine)
     if lacking := [method for method in methods if method not in asked.calculates(methods)]:
@@ -134,7 +136,7 @@ def refuse_methods(engine: Mapping[str, Any], methods: Sequence[str], selection:
     return asked.refuse_methods(engine, methods, selections_of(methods, selection))
 
 
-def _refuse_without_crystal(inputs: Mapping[str, Any], what: str) -> str | None:
+def _refuse_without_crystal(inputs: Inputs, what: str) -> str | None:
     if 'structure' not in inputs:
         return f'{what} needs `structure`, the crystal'
     base_method = base_method_of(inputs['snapshots'])
@@ -144,7 +146,7 @@ def _refuse_without_crystal(inputs: Mapping[str, Any], what: str) -> str | None:
     return refuse_mismatch(inputs['structure'], inputs['snapshots'])
 
 
-def _refuse_other_settings(inputs: Mapping[str, Any], methods: Sequence[str], has_new_frames: bool) -> str | None:
+def _refuse_other_settings(inputs: Inputs, methods: Sequence[str], has_new_frames: bool) -> str | None:
     """Refuse to add to labels that were made with other settings; those of all frames are taken as they are."""
     settings = correlation_engine(inputs['engine']).source_of(inputs['engine'].get_dict())
     for method, label in inputs['snapshots'].get_snapshots().labels.items():
@@ -158,7 +160,7 @@ def _refuse_other_settings(inputs: Mapping[str, Any], methods: Sequence[str], ha
     return None
 
 
-def _refuse_rounds(methods: Sequence[str], common: Mapping[str, Any], own: Mapping[str, Any]) -> str | None:
+def _refuse_rounds(methods: Sequence[str], common: Selection, own: Mapping[str, Selection]) -> str | None:
     if common.get('kind') not in GROWING:
         return f'a selection of kind {common.get("kind")!r} cannot grow: choose from {", ".join(GROWING)}'
     if all(method in own for method in methods):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.engine import CorrelationEngine
+from aiida_mlcc.engines.engine import CorrelationEngine, Inputs
 from aiida_mlcc.engines.table import (
     correlation_engine,
     force_engine,
@@ -34,6 +34,7 @@ from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
 from aiida_mlcc.workflows.phonon_inputs import refuse_unfit
 from aiida_mlcc.workflows.protocol import ProtocolError
 from aiida_mlcc.workflows.reference import ReferenceWorkChain
+from aiida_mlcc.workflows.run_inputs import RunInputs
 from aiida_mlcc.workflows.selections import (
     base_engine_like,
     base_method_of,
@@ -231,11 +232,11 @@ def missing_methods(snapshots: SnapshotsData, methods: list[str]) -> list[str]:
     return [method for method in methods if method not in snapshots.methods]
 
 
-def refuse_incomplete(inputs: Mapping[str, Any], _: Any) -> str | None:
+def refuse_incomplete(inputs: RunInputs, _: Any) -> str | None:
     """Refuse a start that lacks the inputs of a stage it needs, or that cannot reach the end with them."""
     if 'structure' not in inputs or 'methods' not in inputs:
         return None
-    phonons = {**inputs.get('harmonic_phonon', {})}
+    phonons = cast(Inputs, {**inputs.get('harmonic_phonon', {})})
     # A force field with dipoles brings the charges that the phonons need a large supercell for.
     members = [dict(by_seed) for by_seed in inputs.get('force_fields', {}).values()]
     phonons['force_fields'] = {f'{n}_{name}': node for n, found in enumerate(members) for name, node in found.items()}
@@ -259,7 +260,7 @@ def refuse_incomplete(inputs: Mapping[str, Any], _: Any) -> str | None:
     return _refuse_snapshots(inputs)
 
 
-def _refuse_displacements(inputs: Mapping[str, Any]) -> str | None:
+def _refuse_displacements(inputs: RunInputs) -> str | None:
     """Refuse displacements of another crystal, and thermal structures of none."""
     given = inputs.get('displacements')
     if given is not None:
@@ -280,7 +281,7 @@ def _refuse_displacements(inputs: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _refuse_other_dft(inputs: Mapping[str, Any], displacements: SnapshotsData) -> str | None:
+def _refuse_other_dft(inputs: RunInputs, displacements: SnapshotsData) -> str | None:
     """Refuse displacements whose forces are not those of the base, as far as both say how they were made."""
     labels, snapshots = displacements.get_snapshots().labels, inputs.get('snapshots')
     if snapshots is not None:
@@ -318,17 +319,17 @@ def _refuse_other_dft(inputs: Mapping[str, Any], displacements: SnapshotsData) -
     return f'`displacements` and {where} must be of the same DFT: {name} is {other!r} and {ours!r}'
 
 
-def has_displacements(inputs: Mapping[str, Any]) -> bool:
+def has_displacements(inputs: RunInputs) -> bool:
     """Tell whether there are reference displacements, or will be."""
     return 'reference' in inputs or inputs.get('displacements') is not None
 
 
-def samples_thermally(inputs: Mapping[str, Any]) -> bool:
+def samples_thermally(inputs: RunInputs) -> bool:
     """Tell whether structures are drawn from the harmonic distribution."""
     return bool(inputs['sampling']['kind'].value == THERMAL) if 'sampling' in inputs else False
 
 
-def _refuse_snapshots(inputs: Mapping[str, Any]) -> str | None:
+def _refuse_snapshots(inputs: RunInputs) -> str | None:
     snapshots, methods = inputs['snapshots'], inputs['methods'].get_list()
     if not snapshots.base_methods:
         return f'`snapshots` have no DFT labels; their methods: {", ".join(snapshots.methods) or "none"}'
@@ -343,8 +344,13 @@ def _refuse_snapshots(inputs: Mapping[str, Any]) -> str | None:
     engine = correlation_engine(inputs['cc_energies']['engine'])
     if (reason := _refuse_imported_only(missing, engine)) is not None:
         return reason
-    shared = {**{name: inputs[name] for name in SHARED['cc_energies']}, 'methods': orm.List(engine.calculates(methods))}
-    reason = refuse_labelling({**inputs['cc_energies'], **shared}, None)
+    labelling: Inputs = {
+        **inputs['cc_energies'],
+        'structure': inputs['structure'],
+        'snapshots': snapshots,
+        'methods': orm.List(engine.calculates(methods)),
+    }
+    reason = refuse_labelling(labelling, None)
     return None if reason is None else f'cc_energies.selection: {reason}'
 
 
@@ -359,7 +365,7 @@ def _refuse_imported_only(methods: list[str], engine: CorrelationEngine) -> str 
     )
 
 
-def _refuse_before_sampling(inputs: Mapping[str, Any]) -> str | None:
+def _refuse_before_sampling(inputs: RunInputs) -> str | None:
     """Refuse what cannot be sampled, and a selection that the structures cannot serve, before there are any."""
     if 'dft_md' not in inputs:
         return '`dft_md` is missing: give it, or `snapshots`'
@@ -392,7 +398,7 @@ def _refuse_before_sampling(inputs: Mapping[str, Any]) -> str | None:
     if (reason := refuse_selections(n_frames, methods, selection, rounds)) is not None:
         return f'cc_energies.selection: {reason}'
     cell = supercell(inputs['structure'].get_ase(), expand_matrix(inputs['dft_md']['supercell_matrix'].get_list()))
-    to_come = {**labelling, 'snapshots': SnapshotsData(Snapshots.from_atoms([cell]))}
+    to_come: Inputs = {**labelling, 'snapshots': SnapshotsData(Snapshots.from_atoms([cell]))}
     if (
         reason := refuse_jobs(to_come) or refuse_methods(labelling['engine'].get_dict(), methods, selection)
     ) is not None:

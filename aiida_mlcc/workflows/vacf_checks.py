@@ -9,6 +9,7 @@ from typing import Any
 from aiida.engine.processes.ports import PortNamespace
 from ase import units
 
+from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.science.vdos import FS_TO_CM
 from aiida_mlcc.science.vdos_of_runs import resolution_of_lag
 
@@ -16,7 +17,7 @@ _STANDARD_DEVIATIONS = 2
 """By which the mean temperature of a small crystal may differ from that of its thermostat by chance alone."""
 
 
-def refuse_inputs(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+def refuse_inputs(inputs: Inputs, namespace: PortNamespace) -> str | None:
     """Refuse what no spectrum can come from; a WorkChain that exposes these inputs may fill in members later."""
     if 'force_fields' in namespace and not inputs.get('force_fields'):
         return 'no force field given: each is one member'

@@ -6,7 +6,7 @@ import pytest
 from aiida import orm
 from aiida.plugins import DataFactory
 
-from aiida_mlcc.report.results import results_of
+from aiida_mlcc.report.data.results import results_of
 from tests.cli.conftest import at_home, last_line
 from tests.graphs import LABELLED
 

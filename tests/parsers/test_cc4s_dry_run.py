@@ -2,7 +2,7 @@
 
 import pytest
 
-from aiida_mlcc.calculations.cc4s_input import render_dry_run
+from aiida_mlcc.calculations.cc4s_input import Dimensions, render_dry_run
 from aiida_mlcc.parsers.parse_raw.cc4s_dry_run import amplitudes_bytes, forecast_of
 from tests.cc4s_records import RECORDED_RUNS
 
@@ -13,7 +13,7 @@ PARAMETERS = {'ccsd': {'energy_convergence': 1e-6, 'amplitudes_convergence': 1e-
 def forecast(arithmetic, last_step='triples', speed=10.0):
     folder = RECORDED_RUNS / f'dry-diamond32-{arithmetic}-{last_step}'
     texts = [(folder / name).read_text() for name in ('dry-cc4s.out.yaml', 'cc4s.stdout')]
-    return forecast_of(*texts, {**DIAMOND, 'real': arithmetic == 'real'}, 512, speed)
+    return forecast_of(*texts, Dimensions(**DIAMOND, real=arithmetic == 'real'), 512, speed)
 
 
 def test_point_of_the_article_costs_what_the_article_says():
@@ -43,21 +43,23 @@ def test_ccsd_alone_forecasts_ccsd_alone():
 
 
 def test_amplitudes_of_the_article_take_as_many_bytes_as_they_are_numbers():
-    assert amplitudes_bytes(real=True, **DIAMOND) == 8 * (64 * 640 + 64 * 64 * 640 * 640)
-    assert amplitudes_bytes(real=False, **DIAMOND) == 2 * amplitudes_bytes(real=True, **DIAMOND)
+    assert amplitudes_bytes(64, 640, True) == 8 * (64 * 640 + 64 * 64 * 640 * 640)
+    assert amplitudes_bytes(64, 640, False) == 2 * amplitudes_bytes(64, 640, True)
 
 
 @pytest.mark.parametrize('texts', [('', ''), ('steps: {}', 'no Cc4s'), ('- not a mapping', '')])
 def test_files_without_an_estimate_are_refused(texts):
     with pytest.raises(ValueError, match='without an estimate'):
-        forecast_of(*texts, {**DIAMOND, 'real': True}, 1, 10.0)
+        forecast_of(*texts, Dimensions(**DIAMOND), 1, 10.0)
 
 
 @pytest.mark.parametrize('arithmetic', ['real', 'complex'])
 def test_input_is_that_of_the_recorded_dry_run(arithmetic):
     import yaml
 
-    text = render_dry_run({**PARAMETERS, 'triples': {'star': True}}, {**DIAMOND, 'real': arithmetic == 'real'}, 15)
+    text = render_dry_run(
+        {**PARAMETERS, 'triples': {'star': True}}, Dimensions(**DIAMOND, real=arithmetic == 'real'), 15
+    )
     ours = yaml.safe_load(text)
     theirs = yaml.safe_load((RECORDED_RUNS / f'dry-diamond32-{arithmetic}-triples' / 'cc4s.in').read_text())
     # How often a checkpoint is written does not count.
@@ -66,4 +68,4 @@ def test_input_is_that_of_the_recorded_dry_run(arithmetic):
 
 
 def test_no_more_iterations_are_counted_than_the_calculation_allows():
-    assert 'maxIterations: 7' in render_dry_run({'ccsd': {'max_iterations': 7}}, {**DIAMOND, 'real': True}, 15)
+    assert 'maxIterations: 7' in render_dry_run({'ccsd': {'max_iterations': 7}}, Dimensions(**DIAMOND), 15)

@@ -12,7 +12,7 @@ from ase import units
 from ase.build import bulk
 from plumpy import ProcessState
 
-from aiida_mlcc.report.outputs import outputs_of
+from aiida_mlcc.report.data.outputs import outputs_of
 from tests.graphs import Run
 
 SLUGS = {'LDA': 'lda', 'HF': 'hf', 'CCSD(T)': 'ccsd_t'}

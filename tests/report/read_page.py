@@ -3,10 +3,10 @@
 import json
 from html.parser import HTMLParser
 
-from aiida_mlcc.report.arrays import curves_of_run
-from aiida_mlcc.report.curve_table import Findings
+from aiida_mlcc.report.data.arrays import curves_of_run
+from aiida_mlcc.report.data.results import results_of
+from aiida_mlcc.report.data.run import Findings
 from aiida_mlcc.report.page import render
-from aiida_mlcc.report.results import results_of
 
 
 class Page(HTMLParser):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from aiida_mlcc.report.curve_table import all_shown
-from aiida_mlcc.report.results import to_json
+from aiida_mlcc.report.data.results import to_json
 from aiida_mlcc.workflows.curve_table import all_curves
 from tests.report.full_run import finished
 from tests.report.read_page import findings_of

@@ -11,7 +11,7 @@ from aiida.common.links import LinkType
 from plumpy import ProcessState
 
 from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
-from aiida_mlcc.report.arrays import curves_of_run
+from aiida_mlcc.report.data.arrays import curves_of_run
 from aiida_mlcc.report.exports import mean_phonons, write_csv, write_phonopy_files
 from aiida_mlcc.report.motion import motions_of
 from aiida_mlcc.report.text import PRETTY

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from aiida import orm
 
+from aiida_mlcc.report.data.outputs import by_method
 from aiida_mlcc.report.figures import NothingToPlot
-from aiida_mlcc.report.outputs import by_method
 from aiida_mlcc.report.page import render, write_report
 from tests.report.full_run import finished
 from tests.report.read_page import Page, page_of, traces

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from aiida import orm
 
-from aiida_mlcc.report.arrays import curves_of_run
 from aiida_mlcc.report.curves.spectrum import autocorrelation_figure, peaks_table, sampling_table
-from aiida_mlcc.report.outputs import outputs_of
+from aiida_mlcc.report.data.arrays import curves_of_run
+from aiida_mlcc.report.data.outputs import outputs_of
+from aiida_mlcc.report.data.results import results_of
 from aiida_mlcc.report.print_figures import spectra_figure
-from aiida_mlcc.report.results import results_of
 from tests.report.full_run import LAGS_FS, MEMBERS, finished
 from tests.report.read_page import named, page_of, traces
 

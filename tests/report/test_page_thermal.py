@@ -3,7 +3,7 @@
 import pytest
 
 from aiida_mlcc.report.curves.thermal import displacement_figure, imaginary_text, thermal_figure
-from aiida_mlcc.report.results import results_of
+from aiida_mlcc.report.data.results import results_of
 from tests.report.full_run import MEMBERS, SLUGS, TEMPERATURES
 
 pytestmark = pytest.mark.nightly

@@ -6,16 +6,16 @@ import yaml
 from ase.build import bulk
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.report.arrays import curves_of_run
-from aiida_mlcc.report.page_provenance import minimal_bases
-from aiida_mlcc.report.page_tables import residual_table
-from aiida_mlcc.report.references import (
+from aiida_mlcc.report.data.arrays import curves_of_run
+from aiida_mlcc.report.data.references import (
     UnreadableReferences,
+    minimal_bases,
     read_references,
     residual_lines,
     residuals,
     shipped_references,
 )
+from aiida_mlcc.report.page_tables import residual_table
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from tests.report.full_run import finished
 

@@ -8,9 +8,9 @@ from aiida import orm
 from ase.build import bulk
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.report.imaginary import imaginary_lines, imaginary_summary
-from aiida_mlcc.report.outputs import by_method, outputs_of
-from aiida_mlcc.report.results import results_of, to_json
+from aiida_mlcc.report.data.imaginary import imaginary_lines, imaginary_summary
+from aiida_mlcc.report.data.outputs import by_method, outputs_of
+from aiida_mlcc.report.data.results import results_of, to_json
 from aiida_mlcc.report.text import error_lines, failure_lines, mode_groups, table
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from tests.graphs import LEARNING_CURVE
@@ -116,12 +116,15 @@ def test_table_marks_points_that_the_training_cell_does_not_hold(run):
 
 
 def test_imaginary_modes_are_told_of_the_method_that_has_them(run):
-    (line,) = imaginary_lines(run.master)
+    (line,) = imaginary_lines(results_of(run.master))
     assert line.startswith('LDA: imaginary modes in seed_5192, seed_5391, the lowest -12 cm⁻¹ at (0.5 0.5 0.5)')
 
 
 def test_the_summary_of_imaginary_modes_names_the_methods(run):
-    assert imaginary_summary(run.master) == 'Imaginary modes by LDA lie only where the data do not determine them.'
+    assert (
+        imaginary_summary(results_of(run.master))
+        == 'Imaginary modes by LDA lie only where the data do not determine them.'
+    )
 
 
 def test_imaginary_modes_beyond_the_training_cell_are_not_determined(run):
@@ -132,7 +135,7 @@ def test_imaginary_modes_beyond_the_training_cell_are_not_determined(run):
         ('seed_5391', False),
     ]
     assert methods['HF']['imaginary_modes'] == []
-    (line,) = imaginary_lines(run.master)
+    (line,) = imaginary_lines(results_of(run.master))
     assert line.endswith('this is not determined, for the training cell does not hold that wave vector.')
 
 
@@ -214,6 +217,8 @@ def test_an_instability_that_data_determine_is_not_hidden_by_a_lower_mode_elsewh
         ('seed_5391', -90.0, False),
         ('seed_5192', -20.0, True),
     ]
-    assert imaginary_summary(process).startswith('The crystal has imaginary modes by LDA, so it is not stable')
-    (line,) = imaginary_lines(process)
+    assert imaginary_summary(results_of(process)).startswith(
+        'The crystal has imaginary modes by LDA, so it is not stable'
+    )
+    (line,) = imaginary_lines(results_of(process))
     assert 'in seed_5192, the lowest -20 cm⁻¹ at (0.5 0 0.5): the crystal is not stable in this model' in line

@@ -157,7 +157,5 @@ def test_a_sublattice_off_centre_is_not_symmetrised(off_centre, group):
 
 
 def test_two_frames_are_a_sentence():
-    text = ' '.join(
-        lines(describe(structures(2, amplitude=0.1).with_label('PBE', Label(np.arange(2.0))), 'PBE')[0].plain())
-    )
+    text = ' '.join(lines(describe(structures(2, amplitude=0.1).with_label('PBE', Label(np.arange(2.0))), 'PBE')[0]))
     assert 'is the mean of 2 frames only' in text or 'mean structure, of 2 frames only: name it' in text

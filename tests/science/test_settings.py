@@ -25,9 +25,8 @@ class Example(Settings):
     keep: bool = setting('Kept.', default=False, required=False)
     aside: bool = setting('Seldom asked for.', default=False, required=False, written=False)
 
-    @classmethod
-    def refuse_together(cls, given):
-        return '`keep` needs `cutoff`' if given['keep'] and given['cutoff'] is None else None
+    def refuse_together(self):
+        return '`keep` needs `cutoff`' if self.keep and self.cutoff is None else None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from aiida import orm
 from aiida.engine import run_get_node
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.report.results import results_of, to_json
+from aiida_mlcc.report.data.results import results_of, to_json
 from aiida_mlcc.report.text import table
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 from tests.crystals import rocksalt

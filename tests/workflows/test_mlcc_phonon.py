@@ -17,7 +17,7 @@ from ase.build import bulk
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.inputs import merge
-from aiida_mlcc.report.results import results_of, to_json
+from aiida_mlcc.report.data.results import results_of, to_json
 from aiida_mlcc.runtime.pyscf_settings import PyscfForces
 from aiida_mlcc.science.snapshots import Label, Snapshots
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain

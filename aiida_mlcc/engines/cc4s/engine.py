@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from math import ceil, pi, sqrt
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -14,7 +14,7 @@ from ase.units import Bohr, Hartree
 
 from aiida_mlcc.calculations.cc4s import refuse_code
 from aiida_mlcc.calculations.cc4s_dry_run import Cc4sDryRunCalculation
-from aiida_mlcc.calculations.cc4s_input import CCSD, FINITE_SIZE_CORRECTION
+from aiida_mlcc.calculations.cc4s_input import CCSD, FINITE_SIZE_CORRECTION, Dimensions
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines import pyscf
 from aiida_mlcc.engines.cc4s.batch import Cc4sBatchWorkChain
@@ -31,7 +31,7 @@ from aiida_mlcc.engines.cc4s.settings import (
     integral_settings,
     source_of,
 )
-from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, LabelMaker, Step
+from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, JobOptions, LabelMaker, Step, at, given
 from aiida_mlcc.engines.pyscf_cost import orbital_numbers
 from aiida_mlcc.engines.vasp import engine as vasp
 from aiida_mlcc.engines.vasp.finished import (
@@ -47,6 +47,7 @@ from aiida_mlcc.engines.vasp.settings import n_electrons
 from aiida_mlcc.engines.vasp.steps import own_mesh
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
 from aiida_mlcc.runtime.pyscf_settings import NATURAL_ORBITALS
+from aiida_mlcc.science.json_values import Json
 
 CITE = {
     'cc4s': ('Cc4s, Coupled Cluster for Solids, and what its manual asks to cite', 'https://manuals.cc4s.org'),
@@ -60,7 +61,7 @@ _PROCESSES_ABOVE = 5
 """What waits for all points together."""
 
 
-def _input_of_point(_: orm.CalcFunctionNode, inputs: Mapping[str, Any], method: str, frame: int) -> str:
+def _input_of_point(_: orm.CalcFunctionNode, inputs: Mapping[str, orm.Data], method: str, frame: int) -> str:
     if method != 'HF':
         return 'energies'
     return 'hf_energy' if 'hf_energy' in inputs else 'integrals'
@@ -82,19 +83,19 @@ class Cc4sEngine(CorrelationEngine):
         integrals_port(spec)
         clean_tensors_port(spec)
 
-    def fill(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
+    def fill(self, inputs: Mapping[str, Any], codes: Codes, options: Options) -> dict[str, Any]:
         """Return the inputs at the places; the options of Cc4s itself go before those of all jobs."""
-        given = {'metadata': {'options': dict(options or {})}}
+        asked = {'metadata': {'options': dict(options or {})}}
         return {
             **self.fill_integrals(inputs, codes, options),
-            'cc4s': {'code': codes['cc4s'], **merge(given, inputs['cc4s'])},
+            'cc4s': {'code': codes['cc4s'], **merge(asked, inputs['cc4s'])},
         }
 
     @abstractmethod
-    def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
+    def fill_integrals(self, inputs: Mapping[str, Any], codes: Codes, options: Options) -> dict[str, Any]:
         """Return the inputs at the place of the integrals."""
 
-    def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def source_of(self, settings: Json) -> Json:
         """Return what the labels say of their source."""
         return source_of(settings)
 
@@ -107,7 +108,7 @@ class Cc4sEngine(CorrelationEngine):
         if (reason := refuse_code(code)) is not None:
             return reason
         maker = self.places[0]
-        before = inputs[maker]['code'].computer
+        before = at(inputs, maker)['code'].computer
         if before is not None and code.computer is not None and before.uuid != code.computer.uuid:
             return (
                 f'`{maker}.code` runs on {before.label} and `cc4s.code` on {code.computer.label}: the integrals stay '
@@ -139,7 +140,7 @@ class Cc4sEngine(CorrelationEngine):
         parameters = cc4s_parameters(settings, methods)
         if CCSD not in parameters or (dimensions := self.dimensions(settings, atoms)) is None:
             return None
-        options = dict(place.get('metadata', {}).get('options', {}))
+        options = cast(JobOptions, dict(place.get('metadata', {}).get('options', {})))
         computer = place['code'].computer
         resources = options.pop('resources', None) or {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
         if 'max_wallclock_seconds' in options:
@@ -147,13 +148,13 @@ class Cc4sEngine(CorrelationEngine):
         job = {
             'code': place['code'],
             'parameters': orm.Dict(parameters),
-            'dimensions': orm.Dict(dimensions),
+            'dimensions': orm.Dict(dimensions.to_dict()),
             'ranks': orm.Int(_ranks_of(resources, computer)),
-            'metadata': {'options': {name: options[name] for name in options if name not in _OWN_OPTIONS}},
+            'metadata': {'options': {name: value for name, value in options.items() if name not in _OWN_OPTIONS}},
         }
         if 'gflops_per_core' in place:
             job['gflops_per_core'] = place['gflops_per_core']
-        return Cc4sDryRunCalculation, job
+        return Step(Cc4sDryRunCalculation, job)
 
     def caveat(self, settings: Mapping[str, Any]) -> str | None:
         """Say that MP2 has no finite-size correction, where CCSD has one."""
@@ -164,15 +165,14 @@ class Cc4sEngine(CorrelationEngine):
             'is not free of that'
         )
 
-    def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> dict[str, Any] | None:
+    def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> Dimensions | None:
         """Return how large the integrals of a point are; None where only making them would tell."""
         return None
 
     def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
         """Return what labels a batch."""
-        names = ('engine', 'cc4s', 'integrals', 'clean_tensors')
-        given = {name: inputs[name] for name in names if name in inputs}
-        return Cc4sBatchWorkChain, {**given, 'snapshots': snapshots, 'methods': methods}
+        shared = given(inputs, 'engine', 'cc4s', 'integrals', 'clean_tensors')
+        return Step(Cc4sBatchWorkChain, {**shared, 'snapshots': snapshots, 'methods': methods})
 
     def n_jobs(self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int) -> int:
         """Return the jobs of the integrals, and one of Cc4s for each frame that goes beyond Hartree–Fock."""
@@ -196,7 +196,7 @@ class Cc4sWithPyscf(Cc4sEngine):
     processes_per_point = 2  # Cc4s from start to end, and its job
     setting_of_cores = pyscf.CORRELATION.setting_of_cores
 
-    def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
+    def fill_integrals(self, inputs: Mapping[str, Any], codes: Codes, options: Options) -> dict[str, Any]:
         """Return `integrals` with the code and options of the job."""
         assert codes['code'] is not None
         return {'integrals': job_inputs(inputs['integrals'], codes['code'], options)}
@@ -205,7 +205,7 @@ class Cc4sWithPyscf(Cc4sEngine):
         """Refuse elements without a basis, and open shells."""
         return pyscf.refuse_cell(integral_settings(inputs['engine'].get_dict()), inputs['snapshots'].get_ase(0))
 
-    def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> dict[str, Any] | None:
+    def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> Dimensions | None:
         """Return the numbers of orbitals, and about how many functions fit the density."""
         integrals = integral_settings(settings)
         numbers = orbital_numbers(integrals, atoms.get_chemical_symbols())
@@ -213,12 +213,7 @@ class Cc4sWithPyscf(Cc4sEngine):
             return None
         per_occupied = integrals[NATURAL_ORBITALS]
         wanted = numbers.n_virtual if per_occupied is None else max(1, round(per_occupied * numbers.n_occupied))
-        return {
-            'n_occupied': numbers.n_occupied,
-            'n_virtual': min(wanted, numbers.n_virtual),
-            'n_fields': numbers.n_auxiliary,
-            'real': True,
-        }
+        return Dimensions(numbers.n_occupied, min(wanted, numbers.n_virtual), numbers.n_auxiliary, real=True)
 
     def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return the electrons that PySCF's pseudopotentials leave."""
@@ -244,18 +239,17 @@ class Cc4sWithVasp(Cc4sEngine):
 
     def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
         """Return what labels the one snapshot of a batch."""
-        names = ('engine', 'vasp', 'cc4s', 'clean_tensors')
-        given = {name: inputs[name] for name in names if name in inputs}
+        shared: dict[str, Any] = given(inputs, 'engine', 'vasp', 'cc4s', 'clean_tensors')
         if finished := fitting(snapshots, 0, inputs.get(FINISHED_STEPS) or {}):
-            given[FINISHED_STEPS] = finished
-        return Cc4sPointWorkChain, {**given, 'snapshots': snapshots, 'frame': orm.Int(0), 'methods': methods}
+            shared[FINISHED_STEPS] = finished
+        return Step(Cc4sPointWorkChain, {**shared, 'snapshots': snapshots, 'frame': orm.Int(0), 'methods': methods})
 
     def find_finished(self, settings: Mapping[str, Any], snapshots: SnapshotsData) -> dict[str, dict[str, Any]]:
         """Return the folders of the steps of VASP that are finished."""
         found = find_finished_steps(snapshots, integral_settings(settings))
         return {FINISHED_STEPS: dict(found)} if found else {}
 
-    def fill_integrals(self, inputs: Inputs, codes: Codes, options: Options) -> dict[str, Any]:
+    def fill_integrals(self, inputs: Mapping[str, Any], codes: Codes, options: Options) -> dict[str, Any]:
         """Return `vasp` with its code."""
         return {'vasp': vasp_inputs(inputs['vasp'], codes['vasp'], options)}
 
@@ -265,15 +259,15 @@ class Cc4sWithVasp(Cc4sEngine):
         reason = refuse_chain(inputs['snapshots'], settings, inputs['vasp'])
         return reason or refuse_finished_steps(inputs['snapshots'], settings, inputs)
 
-    def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> dict[str, Any]:
+    def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> Dimensions:
         """Return the numbers of orbitals and of plane waves, of which VASP writes at most as many field variables."""
         n_occupied = round(n_electrons(atoms.get_chemical_symbols(), settings)) // 2
-        return {
-            'n_occupied': n_occupied,
-            'n_virtual': settings['natural_orbitals_per_occupied'] * n_occupied,
-            'n_fields': n_plane_waves(atoms.get_volume(), settings['encutgw']),
-            'real': settings['gamma_only'],
-        }
+        return Dimensions(
+            n_occupied,
+            settings['natural_orbitals_per_occupied'] * n_occupied,
+            n_plane_waves(atoms.get_volume(), settings['encutgw']),
+            settings['gamma_only'],
+        )
 
     def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return the electrons that VASP's potentials leave."""
@@ -296,7 +290,7 @@ def n_plane_waves(volume: float, cutoff: float) -> int:
     return max(1, round(volume * wave_number**3 / (6 * pi**2)))
 
 
-def _ranks_of(resources: Mapping[str, Any], computer: orm.Computer) -> int:
+def _ranks_of(resources: Mapping[str, int], computer: orm.Computer) -> int:
     """Return the ranks of a job with these resources."""
     if (total := resources.get('tot_num_mpiprocs')) is not None:
         return int(total)
@@ -304,7 +298,7 @@ def _ranks_of(resources: Mapping[str, Any], computer: orm.Computer) -> int:
     return int(resources.get('num_machines', 1) * each)
 
 
-def _refuse_deadlock(inputs: Mapping[str, Any], processes_per_point: int) -> str | None:
+def _refuse_deadlock(inputs: Inputs, processes_per_point: int) -> str | None:
     """Refuse more points at a time than a daemon worker has places for: all would wait for a place for their jobs."""
     from aiida.manage.configuration import get_config_option
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aiida_mlcc.calculations import cc4s_input
 from aiida_mlcc.engines import pyscf
@@ -14,7 +14,7 @@ from aiida_mlcc.science.settings import setting
 
 PYSCF_CC4S, VASP_CC4S = 'pyscf+cc4s', 'vasp+cc4s'
 
-CC4S = 'cc4s'
+CC4S: Final = 'cc4s'
 BASIS_SET_CORRECTION = 'basis_set_correction'
 
 _PARTS = (
@@ -63,10 +63,9 @@ class PyscfCc4s(PyscfIntegrals):
     )
     cc4s: dict[str, Any] = setting(_HELP, default=_parts(1e-8))
 
-    @classmethod
-    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+    def refuse_together(self) -> str | None:
         """Refuse parts that Cc4s has not, or that need tensors that PySCF does not write."""
-        parts = given[CC4S]
+        parts = self.cc4s
         asked = [part for part in (cc4s_input.BASIS_SET_CORRECTION, cc4s_input.FINITE_SIZE_CORRECTION) if part in parts]
         if asked:
             return (
@@ -90,10 +89,9 @@ class VaspCc4s(vasp.VaspIntegrals):
         default=_parts(1e-6, cc4s_input.BASIS_SET_CORRECTION, cc4s_input.FINITE_SIZE_CORRECTION, stretch=_STRETCH),
     )
 
-    @classmethod
-    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+    def refuse_together(self) -> str | None:
         """Refuse parts that Cc4s has not."""
-        return super().refuse_together(given) or _refuse_parts(given[CC4S])
+        return super().refuse_together() or _refuse_parts(self.cc4s)
 
 
 def _refuse_parts(parts: Mapping[str, Any]) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
@@ -15,11 +14,12 @@ from aiida_mlcc.calculations.functions.born_charges import born_charges
 from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
+from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.engines.quantumespresso.functions import quantumespresso_ph_output
 from aiida_mlcc.engines.quantumespresso.jobs import PLACE, job_options, pw_job, quantumespresso_ports, refuse_ph, why
 from aiida_mlcc.engines.quantumespresso.labels import why_no_label
 from aiida_mlcc.engines.quantumespresso.potentials import refuse_potentials
-from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces, is_hybrid
+from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces
 from aiida_mlcc.jobs.ports import structure_port, symprec_port
 from aiida_mlcc.science.crystal import primitive_cell
 from aiida_mlcc.science.kpoint_mesh import refuse_mesh
@@ -72,7 +72,7 @@ class QuantumEspressoBornWorkChain(WorkChain):
         """Run pw.x on each mesh."""
         jobs = {}
         for number, mesh in enumerate(self.inputs.meshes.get_list()):
-            settings = {**self.inputs.engine.get_dict(), 'kpoints': mesh}
+            settings = QuantumEspressoForces.of({**self.inputs.engine.get_dict(), 'kpoints': mesh})
             job = pw_job(self.inputs[PLACE], settings, self.ctx.primitive, f'ground_state_{number}')
             jobs[f'ground_state_{number}'] = self.submit(CalculationFactory('quantumespresso.pw'), **job)
         return ToContext(**jobs)
@@ -136,17 +136,23 @@ def _refuse_meshes(node: orm.List, _: Any) -> str | None:
     return None
 
 
-def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+class BornInputs(Inputs, total=False):
+    """The inputs that a check reads: two meshes of k-points beside those of other WorkChains."""
+
+    meshes: orm.List
+
+
+def _refuse(inputs: BornInputs, namespace: PortNamespace) -> str | None:
     if not {'structure', 'symprec', 'engine', 'meshes'} <= set(inputs):
         return None
-    settings, atoms = inputs['engine'].get_dict(), inputs['structure'].get_ase()
-    if settings['degauss'] is not None:
+    settings, atoms = QuantumEspressoForces.of(inputs['engine'].get_dict()), inputs['structure'].get_ase()
+    if settings.degauss is not None:
         return '`engine.degauss` is set, but only an insulator has Born charges: set it to null'
-    if is_hybrid(settings):
-        return f'`engine.method` is {settings["method"]}, but ph.x has no exact exchange: take a functional without it'
+    if settings.is_hybrid:
+        return f'`engine.method` is {settings.method}, but ph.x has no exact exchange: take a functional without it'
     symprec = inputs['symprec'].value
     primitive = primitive_cell(atoms, symprec)
     for mesh in inputs['meshes'].get_list():
-        if (reason := refuse_mesh(primitive, mesh, settings['kpoints_shift'], symprec, at_rest=True)) is not None:
+        if (reason := refuse_mesh(primitive, mesh, settings.kpoints_shift, symprec, at_rest=True)) is not None:
             return reason
-    return refuse_potentials(atoms.get_chemical_symbols(), settings)
+    return refuse_potentials(atoms.get_chemical_symbols(), settings.pseudo_family)

@@ -10,13 +10,14 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, LabelMaker, SaidCost, Step
+from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, LabelMaker, SaidCost, Step, given
 from aiida_mlcc.engines.quantumespresso.jobs import PLACE, is_pw, place_inputs, quantumespresso_ports
 from aiida_mlcc.engines.quantumespresso.labels import QuantumEspressoLabelsWorkChain, refuse_electrons
 from aiida_mlcc.engines.quantumespresso.potentials import refuse_potentials, valence
 from aiida_mlcc.engines.quantumespresso.settings import JOB_ONLY, NAME, QuantumEspressoForces, keywords, source_of
 from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.jobs.wall_time import cores_of
+from aiida_mlcc.science.json_values import Json
 
 CITE = {
     'quantumespresso': (
@@ -29,7 +30,7 @@ CITE = {
 _SECONDS_PER_HOUR = 3600.0
 
 
-def _input_of_frame(_: orm.CalcFunctionNode, inputs: Mapping[str, Any], method: str, frame: int) -> str:
+def _input_of_frame(_: orm.CalcFunctionNode, inputs: Mapping[str, orm.Data], method: str, frame: int) -> str:
     frames = sorted(int(name.removeprefix('frame_')) for name in inputs if name.startswith('frame_'))
     return f'frame_{frames[frame]}'
 
@@ -51,7 +52,7 @@ class QuantumEspressoEngine(ForceEngine):
         if not dynamics and PLACE not in spec.inputs:
             quantumespresso_ports(spec, required=False)
 
-    def fill(self, inputs: Inputs, codes: Codes, options: Options, dynamics: bool = False) -> dict[str, Any]:
+    def fill(self, inputs: Mapping[str, Any], codes: Codes, options: Options, dynamics: bool = False) -> dict[str, Any]:
         """Return the inputs with `quantumespresso`."""
         if dynamics:
             return dict(inputs)
@@ -61,34 +62,34 @@ class QuantumEspressoEngine(ForceEngine):
         """Tell whether a code is pw.x."""
         return is_pw(code)
 
-    def refuse_crystal(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
+    def refuse_crystal(self, settings: Json, atoms: Atoms) -> str | None:
         """Refuse elements without a pseudopotential."""
-        return refuse_potentials(atoms.get_chemical_symbols(), settings)
+        return refuse_potentials(atoms.get_chemical_symbols(), settings['pseudo_family'])
 
-    def refuse_electrons(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
+    def refuse_electrons(self, settings: Json, atoms: Atoms) -> str | None:
         """Refuse an odd number of electrons, and a mesh of k-points with less symmetry than the supercell."""
-        return refuse_electrons(atoms, settings)
+        return refuse_electrons(atoms, QuantumEspressoForces.of(settings))
 
-    def is_for_metals(self, settings: Mapping[str, Any]) -> bool:
+    def is_for_metals(self, settings: Json) -> bool:
         """Tell whether `degauss` is set."""
         return settings.get('degauss') is not None
 
-    def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+    def valence(self, settings: Json, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return what the pseudopotentials say, if their family is there."""
-        if 'pseudo_family' not in settings or refuse_potentials(symbols, settings) is not None:
+        family = settings.get('pseudo_family')
+        if family is None or refuse_potentials(symbols, family) is not None:
             return None
-        return valence(symbols, settings)
+        return valence(symbols, family)
 
     def labels(self, inputs: Inputs, snapshots: SnapshotsData) -> Step:
         """Return the single points of all snapshots."""
-        asked = {'snapshots': snapshots, 'engine': inputs['engine'], PLACE: inputs[PLACE]}
-        return QuantumEspressoLabelsWorkChain, asked
+        return Step(QuantumEspressoLabelsWorkChain, {'snapshots': snapshots, **given(inputs, 'engine', PLACE)})
 
     def n_label_jobs(self, n_frames: int) -> int:
         """Return the number of frames."""
         return n_frames
 
-    def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def source_of(self, settings: Json) -> Json:
         """Return what the labels say of their source."""
         return source_of(settings)
 

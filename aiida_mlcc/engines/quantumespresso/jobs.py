@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Final, NotRequired, TypedDict
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.engines.quantumespresso.potentials import potentials
-from aiida_mlcc.engines.quantumespresso.settings import NAME, pw_parameters
+from aiida_mlcc.engines.quantumespresso.settings import Namelists, QuantumEspressoForces, pw_parameters
 from aiida_mlcc.jobs.inputs import Options, merge
+from aiida_mlcc.science.json_values import Json
 
-PLACE = NAME
+PLACE: Final = 'quantumespresso'
 """The namespace that says where Quantum ESPRESSO runs."""
 
 _STOP = 'STOP'
@@ -58,12 +58,40 @@ def quantumespresso_ports(spec: WorkChainSpec, required: bool = True) -> None:
         spec.input(f'{PLACE}.{name}', valid_type=orm.Dict, required=False, serializer=orm.to_aiida_type, help=text)
 
 
-def place_inputs(inputs: Mapping[str, Any], code: orm.AbstractCode | None, options: Options) -> dict[str, Any]:
+class ProgramPlace(TypedDict, total=False):
+    """What the namespace of a program of Quantum ESPRESSO holds."""
+
+    code: orm.AbstractCode
+    options: orm.Dict
+    parallelization: orm.Dict
+
+
+class PwMetadata(TypedDict):
+    """What AiiDA is told of a job."""
+
+    call_link_label: str
+    label: str
+    options: Json
+
+
+class PwInputs(TypedDict):
+    """The inputs of a PwCalculation."""
+
+    code: orm.AbstractCode
+    structure: orm.StructureData
+    parameters: orm.Dict
+    kpoints: orm.KpointsData
+    pseudos: dict[str, orm.Data]
+    metadata: PwMetadata
+    parallelization: NotRequired[orm.Dict]
+
+
+def place_inputs(inputs: Json, code: orm.AbstractCode | None, options: Options) -> Json:
     """Return the namespace from a protocol with its code; its own options go before those of all jobs."""
     return {'code': code, **inputs, 'options': merge(options or {}, inputs.get('options') or {})}
 
 
-def job_options(place: Mapping[str, Any]) -> dict[str, Any]:
+def job_options(place: ProgramPlace) -> Json:
     """Return the scheduler options of a job; one process starts without MPI."""
     options = place['options'].get_dict() if 'options' in place else {}
     resources = options.setdefault('resources', {'num_machines': 1, 'num_mpiprocs_per_machine': 1})
@@ -74,28 +102,29 @@ def job_options(place: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pw_job(
-    place: Mapping[str, Any],
-    settings: Mapping[str, Any],
+    place: ProgramPlace,
+    settings: QuantumEspressoForces,
     structure: orm.StructureData,
     label: str,
-    further: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+    further: Namelists | None = None,
+) -> PwInputs:
     """Return the inputs of one PwCalculation.
 
     :param further: keywords over those of the settings, namelist by namelist.
     """
     kpoints = orm.KpointsData()
-    kpoints.set_kpoints_mesh(settings['kpoints'], offset=[0.5 * shift for shift in settings['kpoints_shift']])
-    given = {'parallelization': place['parallelization']} if 'parallelization' in place else {}
-    return {
+    kpoints.set_kpoints_mesh(settings.kpoints, offset=[0.5 * shift for shift in settings.kpoints_shift])
+    inputs: PwInputs = {
         'code': place['code'],
         'structure': structure,
         'parameters': orm.Dict(merge(pw_parameters(settings), further or {})),
         'kpoints': kpoints,
-        'pseudos': potentials([site.kind_name for site in structure.sites], settings),
-        **given,
+        'pseudos': potentials([site.kind_name for site in structure.sites], settings.pseudo_family),
         'metadata': {'call_link_label': label, 'label': label, 'options': job_options(place)},
     }
+    if 'parallelization' in place:
+        inputs['parallelization'] = place['parallelization']
+    return inputs
 
 
 def why(node: orm.CalcJobNode) -> str:

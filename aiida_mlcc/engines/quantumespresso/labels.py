@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from aiida import orm
 from aiida.common.exceptions import NotExistent
-from aiida.engine import Process
 from aiida.engine.processes.ports import PortNamespace
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida.plugins import CalculationFactory
@@ -16,13 +15,15 @@ from ase import Atoms
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import Inputs, Step
 from aiida_mlcc.engines.quantumespresso.functions import quantumespresso_labels, quantumespresso_structures
 from aiida_mlcc.engines.quantumespresso.jobs import PLACE, pw_job, quantumespresso_ports, why
 from aiida_mlcc.engines.quantumespresso.potentials import potentials, refuse_potentials, valence
 from aiida_mlcc.engines.quantumespresso.pw_xml import XML, PwXmlError, gap_of, parse_pw_xml
-from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces, keywords, source_of
+from aiida_mlcc.engines.quantumespresso.settings import Namelists, QuantumEspressoForces, keywords, source_of
 from aiida_mlcc.engines.single_points import SinglePointsWorkChain, refuse_frames
 from aiida_mlcc.engines.table import other_valence, valence_of
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.kpoint_mesh import refuse_mesh_of_frames
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -46,11 +47,12 @@ class QuantumEspressoLabelsWorkChain(SinglePointsWorkChain):
         )
         return found
 
-    def single_point(self, structure: orm.StructureData, label: str) -> tuple[type[Process], dict[str, Any]]:
+    def single_point(self, structure: orm.StructureData, label: str) -> Step:
         """Return pw.x and its inputs."""
-        settings = self.inputs.engine.get_dict()
+        settings = QuantumEspressoForces.of(self.inputs.engine.get_dict())
         further = _with_an_empty_level(self.inputs.snapshots, settings)
-        return CalculationFactory('quantumespresso.pw'), pw_job(self.inputs[PLACE], settings, structure, label, further)
+        job = pw_job(self.inputs[PLACE], settings, structure, label, further)
+        return Step(CalculationFactory('quantumespresso.pw'), {**job})
 
     @staticmethod
     def why_no_label(node: orm.CalcJobNode) -> str | None:
@@ -70,23 +72,23 @@ class QuantumEspressoLabelsWorkChain(SinglePointsWorkChain):
         )
 
 
-def _source(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _source(inputs: Inputs) -> Json:
     """Return what the labels say of their source, with the MD5 of each pseudopotential: families may share a name."""
     settings = inputs['engine'].get_dict()
-    found = potentials(inputs['snapshots'].get_snapshots().symbols, settings)
+    found = potentials(inputs['snapshots'].get_snapshots().symbols, settings['pseudo_family'])
     return {**source_of(settings), 'pseudopotentials': {name: str(node.md5) for name, node in sorted(found.items())}}
 
 
-def _with_an_empty_level(snapshots: SnapshotsData, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _with_an_empty_level(snapshots: SnapshotsData, settings: QuantumEspressoForces) -> Namelists:
     """Return the keyword for one level more than there are pairs of electrons, which shows whether there is a gap.
 
     Where the keywords of a person fix the levels, or there are no pairs, they stay as they are.
     """
-    own = {'nbnd', 'nspin', 'noncolin'} & set(keywords(settings['parameters']).get('SYSTEM', {}))
-    if settings['degauss'] is not None or own:
+    own = {'nbnd', 'nspin', 'noncolin'} & set(keywords(settings.parameters).get('SYSTEM', {}))
+    if settings.degauss is not None or own:
         return {}
     symbols = snapshots.get_snapshots().symbols
-    of_element = valence(symbols, settings)
+    of_element = valence(symbols, settings.pseudo_family)
     return {'SYSTEM': {'nbnd': round(sum(of_element[symbol] for symbol in symbols)) // 2 + 1}}
 
 
@@ -123,43 +125,43 @@ def _overlap(node: orm.CalcJobNode, gap: float | None) -> str | None:
     )
 
 
-def refuse_electrons(atoms: Atoms, settings: Mapping[str, Any]) -> str | None:
+def refuse_electrons(atoms: Atoms, settings: QuantumEspressoForces) -> str | None:
     """Return why pw.x cannot calculate a supercell and displaced atoms in it, in a sentence, or None."""
     symbols = atoms.get_chemical_symbols()
-    if (reason := refuse_potentials(symbols, settings)) is not None:
+    if (reason := refuse_potentials(symbols, settings.pseudo_family)) is not None:
         return reason
-    of_element = valence(symbols, settings)
+    of_element = valence(symbols, settings.pseudo_family)
     n_electrons = sum(of_element[symbol] for symbol in symbols)
-    if settings['degauss'] is None and round(n_electrons) % 2:
+    if settings.degauss is None and round(n_electrons) % 2:
         return (
             f'the cell has {n_electrons:g} valence electrons: fixed occupations need an even number; for a metal, '
             'set `degauss`'
         )
-    return refuse_mesh_of_frames(atoms, settings['kpoints'], settings['kpoints_shift'])
+    return refuse_mesh_of_frames(atoms, settings.kpoints, settings.kpoints_shift)
 
 
-def _refuse_valence(snapshots: Snapshots, settings: Mapping[str, Any]) -> str | None:
+def _refuse_valence(snapshots: Snapshots, family: str) -> str | None:
     """Return that labels of the snapshots have other valence electrons, in a sentence, or None."""
     symbols = list(dict.fromkeys(snapshots.symbols))
-    here = valence(symbols, settings)
+    here = valence(symbols, family)
     for method, label in snapshots.labels.items():
         found = other_valence(here, valence_of(label.source, method, symbols))
         if found is not None:
             symbol, ours, theirs = found
             return (
-                f'{symbol} has {ours:g} valence electrons in the family {settings["pseudo_family"]!r} but {theirs:g} '
+                f'{symbol} has {ours:g} valence electrons in the family {family!r} but {theirs:g} '
                 f'in the {method} labels of the snapshots: such energies cannot be added or compared; '
                 f'take a `pseudo_family` with {theirs:g} (`aiida-mlcc upf TABLE {symbol}:{theirs:g} …`)'
             )
     return None
 
 
-def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+def _refuse(inputs: Inputs, namespace: PortNamespace) -> str | None:
     if not {'snapshots', 'engine', PLACE} <= set(inputs):
         return None
-    settings = inputs['engine'].get_dict()
+    settings = QuantumEspressoForces.of(inputs['engine'].get_dict())
     snapshots = inputs['snapshots'].get_snapshots()
-    reason = refuse_electrons(snapshots.atoms(0), settings) or _refuse_valence(snapshots, settings)
+    reason = refuse_electrons(snapshots.atoms(0), settings) or _refuse_valence(snapshots, settings.pseudo_family)
     if reason is not None:
         return reason
-    return refuse_frames(inputs, _source(inputs) if settings['method'] in snapshots.labels else {})
+    return refuse_frames(inputs, _source(inputs) if settings.method in snapshots.labels else {})

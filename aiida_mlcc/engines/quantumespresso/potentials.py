@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,11 +14,10 @@ NOT_INSTALLED = (
 )
 
 
-def refuse_potentials(symbols: Sequence[str], settings: Mapping[str, Any]) -> str | None:
+def refuse_potentials(symbols: Sequence[str], family: str) -> str | None:
     """Return why the family has no potentials for the elements, in a sentence, or None."""
     if find_spec('aiida_quantumespresso') is None or find_spec('aiida_pseudo') is None:
         return NOT_INSTALLED
-    family = settings['pseudo_family']
     try:
         there = {node.element for node in _nodes(family)}
     except LookupError:
@@ -35,15 +34,15 @@ def refuse_potentials(symbols: Sequence[str], settings: Mapping[str, Any]) -> st
     )
 
 
-def potentials(symbols: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+def potentials(symbols: Sequence[str], family: str) -> dict[str, orm.Data]:
     """Return element → node of its potential; only elements that :func:`refuse_potentials` lets pass are there."""
     wanted = dict.fromkeys(symbols)
-    return {node.element: node for node in _nodes(settings['pseudo_family']) if node.element in wanted}
+    return {node.element: node for node in _nodes(family) if node.element in wanted}
 
 
-def valence(symbols: Sequence[str], settings: Mapping[str, Any]) -> dict[str, float]:
+def valence(symbols: Sequence[str], family: str) -> dict[str, float]:
     """Return element → electrons that its potential leaves."""
-    return {element: float(node.z_valence) for element, node in potentials(symbols, settings).items()}
+    return {element: float(node.z_valence) for element, node in potentials(symbols, family).items()}
 
 
 def _nodes(family: str) -> list[Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.settings import Settings, setting, three_counts
 
-NAME = 'quantumespresso'
+NAME: Final = 'quantumespresso'
 
 FUNCTIONALS = {
     'LDA': 'sla+pw+nogx+nogc',
@@ -37,12 +38,19 @@ _RESERVED = {
 _HYBRIDS = ('HF', 'PBE0', 'B3LYP', 'HSE', 'GAUP', 'OEP')
 
 
+Keyword = str | bool | int | float
+"""The value of a keyword of pw.x."""
+
+Namelists = Mapping[str, Mapping[str, Keyword]]
+"""Namelist → keyword → value."""
+
+
 def _halves(value: list[Any]) -> str | None:
     valid = len(value) == 3 and all(not isinstance(one, bool) and one in (0, 1) for one in value)
     return None if valid else 'give three numbers, 1 to shift a direction by half a step and 0 not to'
 
 
-def _namelists(value: Mapping[str, Any]) -> str | None:
+def _namelists(value: Namelists) -> str | None:
     for name, tags in value.items():
         if name not in _NAMELISTS:
             return f'there is no namelist {name!r} here: choose from {", ".join(_NAMELISTS)}'
@@ -74,35 +82,34 @@ class QuantumEspressoForces(Settings):
     degauss: float | None = setting(
         'Width of cold smearing; null for fixed occupations, which need a gap.', default=None, above=0, unit='Ry'
     )
-    parameters: dict[str, Any] = setting(
+    parameters: dict[str, dict[str, Keyword]] = setting(
         f'Further keywords: {", ".join(_NAMELISTS)} → keyword → value.', default={}, check=_namelists
     )
 
-    @classmethod
-    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+    def refuse_together(self) -> str | None:
         """Refuse a cutoff of the density below that of the orbitals."""
-        if given['ecutrho'] is not None and given['ecutrho'] < given['ecutwfc']:
-            return f'`ecutrho` is {given["ecutrho"]:g} Ry, less than the {given["ecutwfc"]:g} Ry of `ecutwfc`'
+        if self.ecutrho is not None and self.ecutrho < self.ecutwfc:
+            return f'`ecutrho` is {self.ecutrho:g} Ry, less than the {self.ecutwfc:g} Ry of `ecutwfc`'
         return None
 
+    @property
+    def input_dft(self) -> str:
+        """The functional as pw.x calls it."""
+        return self.functional or FUNCTIONALS[self.method]
 
-def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    @property
+    def is_hybrid(self) -> bool:
+        """Whether the functional has exact exchange."""
+        return self.input_dft.upper().startswith(_HYBRIDS)
+
+
+def source_of(settings: Json) -> Json:
     """Return what the labels say of their source; how hard the electrons were tried does not count."""
     kept = {name: value for name, value in settings.items() if name not in (*JOB_ONLY, 'name', 'method', 'parameters')}
     return {'engine': NAME, **kept, 'parameters': keywords(settings['parameters'])}
 
 
-def functional_of(settings: Mapping[str, Any]) -> str:
-    """Return the functional as pw.x calls it."""
-    return str(settings['functional'] or FUNCTIONALS[settings['method']])
-
-
-def is_hybrid(settings: Mapping[str, Any]) -> bool:
-    """Tell whether the functional has exact exchange."""
-    return functional_of(settings).upper().startswith(_HYBRIDS)
-
-
-def keywords(parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def keywords(parameters: Namelists) -> dict[str, dict[str, Keyword]]:
     """Return further keywords in small letters, without empty namelists."""
     return {
         name: {str(tag).lower(): value for tag, value in sorted(tags.items())}
@@ -111,25 +118,24 @@ def keywords(parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def pw_parameters(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def pw_parameters(settings: QuantumEspressoForces) -> dict[str, dict[str, Keyword]]:
     """Return the namelists of a single point with forces.
 
     Exact exchange is summed over the differences of all k-points, unless the settings say otherwise.
     """
-    functional = functional_of(settings)
-    system: dict[str, Any] = {'ecutwfc': settings['ecutwfc'], 'input_dft': functional}
-    if settings['ecutrho'] is not None:
-        system['ecutrho'] = settings['ecutrho']
-    if settings['degauss'] is None:
+    system: dict[str, Keyword] = {'ecutwfc': settings.ecutwfc, 'input_dft': settings.input_dft}
+    if settings.ecutrho is not None:
+        system['ecutrho'] = settings.ecutrho
+    if settings.degauss is None:
         system['occupations'] = 'fixed'
     else:
-        system |= {'occupations': 'smearing', 'smearing': 'cold', 'degauss': settings['degauss']}
-    if is_hybrid(settings):
-        system |= {f'nqx{axis}': count for axis, count in enumerate(settings['kpoints'], start=1)}
-    given = {
+        system |= {'occupations': 'smearing', 'smearing': 'cold', 'degauss': settings.degauss}
+    if settings.is_hybrid:
+        system |= {f'nqx{axis}': count for axis, count in enumerate(settings.kpoints, start=1)}
+    given: Namelists = {
         'CONTROL': {'calculation': 'scf', 'tprnfor': True, 'tstress': False},
         'SYSTEM': system,
-        'ELECTRONS': {'conv_thr': settings['conv_thr'], 'electron_maxstep': settings['electron_maxstep']},
+        'ELECTRONS': {'conv_thr': settings.conv_thr, 'electron_maxstep': settings.electron_maxstep},
     }
-    further = keywords(settings['parameters'])
+    further = keywords(settings.parameters)
     return {name: {**tags, **further.get(name, {})} for name, tags in given.items()}

@@ -11,7 +11,7 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, LabelMaker, SaidCost, Step
+from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, LabelMaker, SaidCost, Step, given
 from aiida_mlcc.engines.vasp.dynamics import VaspMdWorkChain, refuse_dynamics
 from aiida_mlcc.engines.vasp.jobs import PLACE, segment_port, vasp_inputs, vasp_ports, without_chain
 from aiida_mlcc.engines.vasp.labels import VaspLabelsWorkChain
@@ -25,7 +25,8 @@ from aiida_mlcc.engines.vasp.settings import (
     valence,
 )
 from aiida_mlcc.jobs.inputs import Options
-from aiida_mlcc.parsers.parse_raw.outcar import cost, parse_outcar
+from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.vasp_files.outcar import cost, parse_outcar
 
 CITE = {
     'vasp': (
@@ -38,12 +39,14 @@ CITE = {
 _KB_PER_GB = 1e6
 
 
-def _input_of_frame(_: orm.CalcFunctionNode, inputs: Mapping[str, Any], method: str, frame: int) -> str:
+def _input_of_frame(_: orm.CalcFunctionNode, inputs: Mapping[str, orm.Data], method: str, frame: int) -> str:
     frames = sorted(int(name.removeprefix('frame_')) for name in inputs if name.startswith('frame_'))
     return f'frame_{frames[frame]}'
 
 
-def _input_of_segment(function: orm.CalcFunctionNode, inputs: Mapping[str, Any], method: str, frame: int) -> str | None:
+def _input_of_segment(
+    function: orm.CalcFunctionNode, inputs: Mapping[str, orm.Data], method: str, frame: int
+) -> str | None:
     """Return the part of a dynamics in which a frame lies."""
     summary = function.base.links.get_outgoing(link_label_filter='summary').all_nodes()
     if not summary or not {'steps', 'parameters'} <= set(inputs):
@@ -77,7 +80,7 @@ class VaspEngine(ForceEngine):
         if dynamics:
             segment_port(spec)
 
-    def fill(self, inputs: Inputs, codes: Codes, options: Options, dynamics: bool = False) -> dict[str, Any]:
+    def fill(self, inputs: Mapping[str, Any], codes: Codes, options: Options, dynamics: bool = False) -> dict[str, Any]:
         """Return the inputs with `vasp`, and of a job of the runtime only the parameters of a dynamics."""
         filled = dict(inputs)
         code = codes[PLACE] or codes['code']
@@ -116,16 +119,17 @@ class VaspEngine(ForceEngine):
 
     def labels(self, inputs: Inputs, snapshots: SnapshotsData) -> Step:
         """Return the single points of all snapshots."""
-        return VaspLabelsWorkChain, {
-            'snapshots': snapshots,
-            'engine': inputs['engine'],
-            PLACE: self.at_place(inputs),
-        }
+        return Step(
+            VaspLabelsWorkChain,
+            {'snapshots': snapshots, 'engine': inputs['engine'], PLACE: self.at_place(inputs)},
+        )
 
     def dynamics(self, inputs: Inputs, start: SnapshotsData) -> Step:
         """Return the dynamics."""
-        asked = {name: inputs[name] for name in ('engine', 'seed', PLACE)}
-        return VaspMdWorkChain, {**asked, 'start': start, 'parameters': inputs['md']['parameters']}
+        return Step(
+            VaspMdWorkChain,
+            {**given(inputs, 'engine', 'seed', PLACE), 'start': start, 'parameters': inputs['md']['parameters']},
+        )
 
     def n_label_jobs(self, n_frames: int) -> int:
         """Return the number of frames."""
@@ -139,7 +143,7 @@ class VaspEngine(ForceEngine):
         n_steps = parameters['equilibration_steps'] + parameters['n_steps']
         return ceil(n_steps / inputs[PLACE]['segment_steps'].value)
 
-    def source_of(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def source_of(self, settings: Json) -> Json:
         """Return what the labels say of their source."""
         return source_of(settings)
 

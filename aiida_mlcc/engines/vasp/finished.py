@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from aiida import orm
@@ -17,7 +17,7 @@ from aiida_mlcc.engines.vasp.settings import potentials, refuse_head
 from aiida_mlcc.engines.vasp.steps import Orbitals, failure_of, orbitals_of, outcar_of, own_mesh, step_before
 from aiida_mlcc.science.species_order import species_order
 
-FINISHED_STEPS = 'finished_steps'
+FINISHED_STEPS: Final = 'finished_steps'
 _SAME_PLACE = 1e-6
 """Å: the structures of two jobs are the same where they are made of the same snapshot."""
 

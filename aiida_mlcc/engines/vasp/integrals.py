@@ -337,11 +337,12 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
         """Hartree–Fock tells the numbers of electrons and plane waves, by which the next steps go."""
         if job.label != 'hartree_fock' or self.failure(job) is not None:
             return None
-        outcar = outcar_of(job) or {}
-        if (orbitals := orbitals_of(outcar, self.engine)) is None:
+        outcar = outcar_of(job)
+        electrons = None if outcar is None else outcar['n_electrons']
+        if electrons is None or (orbitals := orbitals_of(outcar, self.engine)) is None:
             failure = Failure(HOPELESS, 'OUTCAR says neither NELECT nor the maximum number of plane-waves')
             return self.give_up(job, failure, '')
-        electrons, codes = outcar['n_electrons'], self.exit_codes
+        codes = self.exit_codes
         if round(electrons) % 2 or abs(electrons - round(electrons)) > 1e-3:
             return ProcessHandlerReport(True, codes.ERROR_ODD_ELECTRONS.format(n_electrons=electrons))
         if orbitals.n_kept > orbitals.n_all:
@@ -458,7 +459,7 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
         """The numbers of orbitals, once Hartree–Fock is done."""
         if 'hartree_fock' not in self.ctx.done:
             return None
-        return orbitals_of(outcar_of(orm.load_node(self.ctx.done['hartree_fock'])) or {}, self.engine)
+        return orbitals_of(outcar_of(orm.load_node(self.ctx.done['hartree_fock'])), self.engine)
 
     def job(self, step: str, name: str) -> dict[str, Any]:
         """Return the inputs of a step, with this call link label."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -11,9 +11,9 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_mlcc.engines.vasp.incar import STEPS
 from aiida_mlcc.engines.vasp.settings import potentials, refuse_code
 from aiida_mlcc.jobs.inputs import Options, merge, refuse_count
-from aiida_mlcc.parsers.parse_raw.vasprun import VaspRun, parse_vasprun
+from aiida_mlcc.science.vasp_files.vasprun import VaspRun, parse_vasprun
 
-PLACE = 'vasp'
+PLACE: Final = 'vasp'
 """The namespace that says where VASP runs."""
 
 VASPRUN = 'vasprun.xml'

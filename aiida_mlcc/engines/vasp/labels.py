@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from aiida import orm
-from aiida.engine import Process
 from aiida.engine.processes.ports import PortNamespace
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_vasp.calcs.vasp import VaspCalculation
@@ -16,6 +15,7 @@ from aiida_mlcc.calculations.functions.vasp_structures import vasp_structures
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import Inputs, Step
 from aiida_mlcc.engines.single_points import SinglePointsWorkChain, refuse_frames
 from aiida_mlcc.engines.vasp.incar import single_point
 from aiida_mlcc.engines.vasp.jobs import retrieved_run, vasp_job, vasp_ports, why
@@ -41,12 +41,11 @@ class VaspLabelsWorkChain(SinglePointsWorkChain):
         )
         return found
 
-    def single_point(self, structure: orm.StructureData, label: str) -> tuple[type[Process], dict[str, Any]]:
+    def single_point(self, structure: orm.StructureData, label: str) -> Step:
         """Return VASP and its inputs."""
         engine = self.inputs.engine.get_dict()
-        return VaspCalculation, vasp_job(
-            self.inputs.vasp, engine, structure, single_point(engine), engine['kpoints'], label
-        )
+        job = vasp_job(self.inputs.vasp, engine, structure, single_point(engine), engine['kpoints'], label)
+        return Step(VaspCalculation, job)
 
     @staticmethod
     def why_no_label(node: orm.CalcJobNode) -> str | None:
@@ -72,7 +71,7 @@ class VaspLabelsWorkChain(SinglePointsWorkChain):
         )
 
 
-def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+def _refuse(inputs: Inputs, namespace: PortNamespace) -> str | None:
     if not {'snapshots', 'engine', 'vasp'} <= set(inputs):
         return None
     engine = inputs['engine'].get_dict()

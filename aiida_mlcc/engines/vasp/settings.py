@@ -11,9 +11,10 @@ from typing import Any
 from aiida import orm
 
 from aiida_mlcc.engines.vasp.incar import PARALLEL_TAGS, RESERVED_TAGS, STEPS
-from aiida_mlcc.parsers.parse_raw.vasprun import ENERGIES
 from aiida_mlcc.science.methods import DFT_METHODS
 from aiida_mlcc.science.settings import Settings, setting, three_counts
+from aiida_mlcc.science.vasp_files.outcar import Outcar
+from aiida_mlcc.science.vasp_files.vasprun import ENERGIES
 
 PLUGIN = 'vasp.'
 """How the calculation plugins begin that a VASP code may be set up for."""
@@ -55,10 +56,9 @@ class VaspSettings(Settings):
     potential_mapping: dict[str, Any] = setting('Element → full name of its POTCAR in the family.', default={})
     incar: dict[str, Any] = setting('Further INCAR tags.', default={})
 
-    @classmethod
-    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+    def refuse_together(self) -> str | None:
         """Refuse what is not a tag of INCAR, or one that the other settings decide."""
-        return _refuse_tags(given['incar'])
+        return _refuse_tags(self.incar)
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,11 @@ class VaspForces(VaspSettings):
     algo: str = setting('Electronic minimisation.', default='Normal', choices=_FORCE_ALGORITHMS)
     kpoints: list[int] = setting('Γ-centred mesh.', default=[1, 1, 1], check=three_counts)
 
-    @classmethod
-    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+    def refuse_together(self) -> str | None:
         """Refuse Hartree–Fock with an algorithm that has no exchange."""
-        if given['method'] == 'HF' and given['algo'] in ('Fast', 'VeryFast'):
-            return f'`algo` is {given["algo"]!r}, with which VASP has no exchange: take All, Damped or Normal'
-        return super().refuse_together(given)
+        if self.method == 'HF' and self.algo in ('Fast', 'VeryFast'):
+            return f'`algo` is {self.algo!r}, with which VASP has no exchange: take All, Damped or Normal'
+        return super().refuse_together()
 
 
 @dataclass(frozen=True)
@@ -110,13 +109,12 @@ class VaspIntegrals(VaspSettings):
         default={},
     )
 
-    @classmethod
-    def refuse_together(cls, given: Mapping[str, Any]) -> str | None:
+    def refuse_together(self) -> str | None:
         """Refuse what is neither a tag nor a step, and tags that the other settings decide."""
-        own = {name: tags for name, tags in given['incar'].items() if isinstance(tags, Mapping)}
+        own = {name: tags for name, tags in self.incar.items() if isinstance(tags, Mapping)}
         if unknown := [name for name in own if name not in STEPS]:
             return f'`incar.{unknown[0]}`: there is no step `{unknown[0]}`; choose from {", ".join(STEPS)}'
-        common = {name: value for name, value in given['incar'].items() if name not in own}
+        common = {name: value for name, value in self.incar.items() if name not in own}
         reasons = (_refuse_tags(tags) for tags in (common, *own.values()))
         return next((reason for reason in reasons if reason is not None), None)
 
@@ -155,7 +153,7 @@ def refuse_program(code: orm.AbstractCode, gamma_only: bool) -> str | None:
     )
 
 
-def refuse_head(outcar: Mapping[str, Any], gamma_only: bool) -> str | None:
+def refuse_head(outcar: Outcar, gamma_only: bool) -> str | None:
     """Return that OUTCAR was written by the program for other orbitals, or None; one that does not say is believed."""
     if outcar['gamma_only'] in (None, gamma_only):
         return None

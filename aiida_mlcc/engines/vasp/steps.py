@@ -11,8 +11,8 @@ from aiida_vasp.calcs.vasp import VaspCalculation
 
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH, SELF_CONSISTENT
 from aiida_mlcc.engines.vasp.jobs import GAMMA, retrieved_run, why
-from aiida_mlcc.parsers.parse_raw.outcar import parse_outcar
 from aiida_mlcc.parsers.parse_raw.vasp_failure import MEMORY, TIME, why_stopped
+from aiida_mlcc.science.vasp_files.outcar import Outcar, parse_outcar
 
 PAIR_ENERGIES = ('Mp2PairEnergies.yaml', 'Mp2PairEnergies.elements')
 TENSOR_ENDINGS = ('.yaml', '.elements')
@@ -116,17 +116,19 @@ def missing_file(there: Collection[str], step: str, tensors: Sequence[str]) -> s
     return next((name for name in needed if name not in there), None)
 
 
-def outcar_of(job: orm.CalcJobNode) -> dict[str, Any] | None:
+def outcar_of(job: orm.CalcJobNode) -> Outcar | None:
     """Return what OUTCAR of a job says, None where there is none."""
     content = _retrieved(job, _OUTCAR)
     return None if content is None else parse_outcar(content)
 
 
-def orbitals_of(outcar: Mapping[str, Any], engine: Mapping[str, Any]) -> Orbitals | None:
+def orbitals_of(outcar: Outcar | None, engine: Mapping[str, Any]) -> Orbitals | None:
     """Return the numbers of orbitals by OUTCAR of Hartree–Fock at Γ; None where it does not say them.
 
     Real orbitals at Γ are twice as many as the plane waves in the file, less one.
     """
+    if outcar is None:
+        return None
     electrons, plane_waves = outcar['n_electrons'], outcar['n_plane_waves']
     if electrons is None or plane_waves is None:
         return None

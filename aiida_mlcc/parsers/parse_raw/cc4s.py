@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import yaml
 
@@ -76,7 +76,89 @@ _ENERGIES = {
 """Step → what it must give, apart from the unit."""
 
 
-def parse_output(text: str) -> dict[str, Any]:
+class StepInput(TypedDict, total=False):
+    """What an algorithm was given, as far as it is asked for here; tensors by their names."""
+
+    method: str
+    amplitudes: str
+    mp2PairEnergies: str
+    levelShift: float
+    cT: int
+
+
+class StepOutput(TypedDict, total=False):
+    """What an algorithm gave; the energies are in their ``unit``, which is in Hartree."""
+
+    energy: dict[str, float]
+    amplitudes: str
+    convergenceReached: bool
+
+
+OutputStep = TypedDict(
+    'OutputStep',
+    {'name': str, 'in': StepInput, 'out': StepOutput, 'seconds': float | None, 'operations': float | None},
+)
+"""A step of ``cc4s.out.yaml``."""
+
+
+class Cc4sOutput(TypedDict, total=False):
+    """The content of ``cc4s.out.yaml``, empty where there is none."""
+
+    version: str | None
+    ranks: int | None
+    seconds: float | None
+    operations: float | None
+    steps: list[OutputStep]
+
+
+class Iteration(TypedDict):
+    """An iteration of the amplitude equations."""
+
+    energy: float
+    energy_change: float
+    residual: float
+    seconds: float
+
+
+class PrintedStep(TypedDict, total=False):
+    """What one step printed; energies in the unit of the orbital energies."""
+
+    name: str
+    seconds: float
+    final: float
+    second_order: float
+    plain: float
+    triples: float
+    complete_triples: float
+    star: float
+    basis_set: float
+    finite_size: float
+    method: str
+    max_iterations: int
+    iterations: list[Iteration]
+    continued: bool
+    converged: bool
+    percent: int
+    progress_seconds: float
+
+
+class Printed(TypedDict, total=False):
+    """What Cc4s printed, as far as it came."""
+
+    version: str
+    ranks: int
+    threads: int
+    n_occupied: int
+    n_virtual: int
+    n_fields: int
+    is_cc4s: bool
+    estimates: dict[str, float]
+    steps: list[PrintedStep]
+    errors: list[str]
+    signal: int
+
+
+def parse_output(text: str) -> Cc4sOutput:
     """Return the content of ``cc4s.out.yaml``; empty where the file is none or was cut off before its steps.
 
     :returns: ``version``, ``ranks``, ``seconds`` and ``operations`` of the run as far as they are there, and ``steps``
@@ -95,7 +177,7 @@ def parse_output(text: str) -> dict[str, Any]:
         hosts = _mapping(environment.get('hosts')).values()
         ranks = sum(len(_mapping(_mapping(host).get('ranks'))) for host in hosts)
     total = _mapping(content.get('statistics'))
-    steps: list[dict[str, Any]] = []
+    steps: list[OutputStep] = []
     # What a step gives depends on those before it, so one that is missing ends the list.
     while (step := _step(content['steps'].get(len(steps)))) is not None:
         steps.append(step)
@@ -108,14 +190,15 @@ def parse_output(text: str) -> dict[str, Any]:
     }
 
 
-def _step(step: Any) -> dict[str, Any] | None:
+def _step(step: Any) -> OutputStep | None:
     """Return one step, or None where it lacks anything: its time is the last thing that Cc4s writes of it."""
     step = _mapping(step)
     statistics = _mapping(step.get('statistics')) or step
-    found = {
+    given, gave = _mapping(step.get('in')), dict(_mapping(step.get('out')))
+    found: OutputStep = {
         'name': step.get('name'),
-        'in': _mapping(step.get('in')),
-        'out': dict(_mapping(step.get('out'))),
+        'in': cast(StepInput, given),
+        'out': cast(StepOutput, gave),
         'seconds': _number(statistics.get('realtime')),
         'operations': _number(statistics.get('floatingPointOperations')),
     }
@@ -123,12 +206,12 @@ def _step(step: Any) -> dict[str, Any] | None:
         return None
     if (needed := _ENERGIES.get(str(found['name']))) is None:
         return found
-    values = {key: _number(value) for key, value in _mapping(found['out'].get('energy')).items()}
+    values = {key: _number(value) for key, value in _mapping(gave.get('energy')).items()}
     if any(values.get(key) is None for key in (*needed, 'unit')):
         return None
     found['out']['energy'] = {key: value for key, value in values.items() if value is not None}
     if found['name'] == 'CoupledCluster':
-        if (reached := _number(found['out'].get('convergenceReached'))) is None:
+        if (reached := _number(gave.get('convergenceReached'))) is None:
             return None
         found['out']['convergenceReached'] = bool(reached)
     return found
@@ -145,16 +228,16 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def parse_stdout(text: str) -> dict[str, Any]:
+def parse_stdout(text: str) -> Printed:
     """Return what Cc4s printed; everything that it did not come to print is left out.
 
     :returns: the head (``version``, ``ranks``, ``threads``, numbers of states), ``estimates`` of its dry run, ``steps``
         with what each printed, ``errors``, and the number of the ``signal`` that ended it.
     """
-    found: dict[str, Any] = {}
-    for name, (pattern, kind) in _HEAD.items():
-        if (match := pattern.search(text)) is not None:
-            found[name] = kind(match[1])
+    head = {
+        name: kind(match[1]) for name, (pattern, kind) in _HEAD.items() if (match := pattern.search(text)) is not None
+    }
+    found = cast(Printed, head)
     found['is_cc4s'] = 'Coupled Cluster for Solids' in text
     found['estimates'] = {
         name: float(match[1]) * factor
@@ -172,22 +255,20 @@ def parse_stdout(text: str) -> dict[str, Any]:
     return found
 
 
-def _printed_step(name: str, text: str) -> dict[str, Any]:
+def _printed_step(name: str, text: str) -> PrintedStep:
     """Return what one step printed."""
-    step: dict[str, Any] = {'name': name}
+    numbers = {key: float(match[1]) for key, pattern in _PRINTED.items() if (match := pattern.search(text)) is not None}
+    step = cast(PrintedStep, {'name': name, **numbers})
     if (realtime := _REALTIME.search(text)) is not None:
         step['seconds'] = float(realtime[1])
-    for key, pattern in _PRINTED.items():
-        if (match := pattern.search(text)) is not None:
-            step[key] = float(match[1])
     if name == 'CoupledCluster':
         if (method := re.search(r'^Using method (\w+)', text, re.MULTILINE)) is not None:
             step['method'] = method[1]
         if (most := re.search(r'^Maximum number of iterations: (\d+)', text, re.MULTILINE)) is not None:
             step['max_iterations'] = int(most[1])
-        keys = ('energy', 'energy_change', 'residual', 'seconds')
         step['iterations'] = [
-            dict(zip(keys, map(float, m.groups()[1:5]), strict=True)) for m in _ITERATION.finditer(text)
+            {'energy': float(m[2]), 'energy_change': float(m[3]), 'residual': float(m[4]), 'seconds': float(m[5])}
+            for m in _ITERATION.finditer(text)
         ]
         step['continued'] = _CONTINUED_AMPLITUDES in text
         limits = {key: float(match[1]) for key, p in _LIMITS.items() if (match := p.search(text)) is not None}
@@ -200,21 +281,24 @@ def _printed_step(name: str, text: str) -> dict[str, Any]:
     return step
 
 
-def _reached_its_limit(step: Mapping[str, Any], limits: Mapping[str, float]) -> bool:
+def _reached_its_limit(step: PrintedStep, limits: Mapping[str, float]) -> bool:
     """Tell whether amplitude equations ended because of the number of iterations, short of the thresholds."""
     iterations = step['iterations']
     if len(iterations) < step.get('max_iterations', len(iterations) + 1) or len(limits) < len(_LIMITS):
         return False
-    return not iterations or any(not abs(iterations[-1][key]) < limit for key, limit in limits.items())
+    if not iterations:
+        return True
+    last = {'energy_change': iterations[-1]['energy_change'], 'residual': iterations[-1]['residual']}
+    return any(not abs(last[key]) < limit for key, limit in limits.items())
 
 
-def has_level_shift(output: Mapping[str, Any]) -> bool:
+def has_level_shift(output: Cc4sOutput) -> bool:
     """Tell whether ``cc4s.out.yaml`` shows amplitude equations with a level shift."""
     solved = [step['in'] for step in output.get('steps', ()) if step['name'] == 'CoupledCluster']
     return any(_number(given.get('levelShift')) for given in solved)
 
 
-def energies_in_output(output: Mapping[str, Any], shifted: bool = False) -> dict[str, float]:
+def energies_in_output(output: Cc4sOutput, shifted: bool = False) -> dict[str, float]:
     """Return the energies in ``cc4s.out.yaml``, each converted by the unit of its own step; Hartree.
 
     What was built on amplitudes that did not converge is left out. With a level shift, by which Cc4s
@@ -254,7 +338,7 @@ def energies_in_output(output: Mapping[str, Any], shifted: bool = False) -> dict
     return _finite(energies)
 
 
-def energies_in_stdout(stdout: Mapping[str, Any], shifted: bool = False) -> dict[str, float]:
+def energies_in_stdout(stdout: Printed, shifted: bool = False) -> dict[str, float]:
     """Return the energies that Cc4s printed, in the unit of the orbital energies, to about nine digits.
 
     The first iteration of the amplitude equations is the second-order energy, unless they have a level shift or go on
@@ -279,7 +363,10 @@ def energies_in_stdout(stdout: Mapping[str, Any], shifted: bool = False) -> dict
         elif step['name'] == 'FiniteSizeCorrection' and 'finite_size' in step:
             energies['ccsd_finite_size'] = step['finite_size']
         else:
-            energies.update({key: step[key] for key in ('triples', 'complete_triples') if key in step})
+            if 'triples' in step:
+                energies['triples'] = step['triples']
+            if 'complete_triples' in step:
+                energies['complete_triples'] = step['complete_triples']
             if 'triples' in step and 'star' in step:
                 energies.update(star_energies(step['triples'], step['star'], after_basis_set))
     return _finite(energies)
@@ -304,7 +391,7 @@ def _finite(energies: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in energies.items() if math.isfinite(value)}
 
 
-def unit_of(output: Mapping[str, Any]) -> float | None:
+def unit_of(output: Cc4sOutput) -> float | None:
     """Return the unit of the orbital energies in Hartree, as far as a step tells it."""
     for step in output.get('steps', ()):
         if step['name'] in _ENERGIES and step['name'] != 'FiniteSizeCorrection':

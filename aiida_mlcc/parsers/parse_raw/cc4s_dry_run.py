@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 import yaml
 
+from aiida_mlcc.calculations.cc4s_input import Dimensions
 from aiida_mlcc.parsers.parse_raw.cc4s import parse_stdout
 
 _SECONDS_PER_HOUR = 3600.0
@@ -20,9 +21,25 @@ _SETS_OF_AMPLITUDES = 2
 """The last one, until the next one is written."""
 
 
+class Forecast(TypedDict):
+    """What a calculation will cost, see :func:`forecast_of`."""
+
+    n_occupied: int
+    n_virtual: int
+    n_fields: int
+    real: bool
+    core_hours: dict[str, float]
+    operations: dict[str, float]
+    memory_gb: float
+    memory_gb_per_rank: float
+    disk_gb: float
+    ranks: int
+    gflops_per_core: float
+
+
 def forecast_of(
-    output_text: str, stdout_text: str, dimensions: Mapping[str, Any], ranks: int, gflops_per_core: float
-) -> dict[str, Any]:
+    output_text: str, stdout_text: str, dimensions: Dimensions, ranks: int, gflops_per_core: float
+) -> Forecast:
     """Return what a calculation will cost, from the two files of its dry run.
 
     :returns: ``core_hours`` of CCSD and, where it was asked for, of CCSD(T); ``operations`` of each step; ``memory_gb``
@@ -34,10 +51,11 @@ def forecast_of(
     estimates = parse_stdout(stdout_text)['estimates']
     if not operations or 'memory_gb' not in estimates:
         raise ValueError('the dry run of Cc4s ended without an estimate: is the code Cc4s?')
-    if not dimensions['real'] and _COUNTED_AS_REAL in operations:
+    if not dimensions.real and _COUNTED_AS_REAL in operations:
         operations[_COUNTED_AS_REAL] *= _COMPLEX_FACTOR
     before_triples = sum(count for name, count in operations.items() if name not in _TRIPLES)
     per_hour = gflops_per_core * 1e9 * _SECONDS_PER_HOUR
+    amplitudes = amplitudes_bytes(dimensions.n_occupied, dimensions.n_virtual, dimensions.real)
     core_hours = {'CCSD': before_triples / per_hour}
     if any(name in operations for name in _TRIPLES):
         core_hours['CCSD(T)'] = sum(operations.values()) / per_hour
@@ -46,14 +64,17 @@ def forecast_of(
         'operations': operations,
         'memory_gb': estimates['memory_gb'],
         'memory_gb_per_rank': estimates['memory_gb_per_rank'],
-        'disk_gb': _SETS_OF_AMPLITUDES * amplitudes_bytes(**dimensions) / 1024**3,
+        'disk_gb': _SETS_OF_AMPLITUDES * amplitudes / 1024**3,
         'ranks': ranks,
         'gflops_per_core': gflops_per_core,
-        **dimensions,
+        'n_occupied': dimensions.n_occupied,
+        'n_virtual': dimensions.n_virtual,
+        'n_fields': dimensions.n_fields,
+        'real': dimensions.real,
     }
 
 
-def amplitudes_bytes(n_occupied: int, n_virtual: int, real: bool, **_: Any) -> int:
+def amplitudes_bytes(n_occupied: int, n_virtual: int, real: bool) -> int:
     """Return the size of the single and double amplitudes."""
     pairs = n_occupied * n_virtual
     return _BYTES * (1 if real else 2) * (pairs + pairs**2)

@@ -6,12 +6,16 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict, TypeVar, cast
 
 from ase.units import Hartree
 
 from aiida_mlcc.parsers.parse_raw.cc4s import (
     CONTINUED_TRIPLES,
+    Cc4sOutput,
+    OutputStep,
+    Printed,
+    PrintedStep,
     energies_in_output,
     energies_in_stdout,
     has_level_shift,
@@ -19,13 +23,75 @@ from aiida_mlcc.parsers.parse_raw.cc4s import (
     parse_stdout,
     unit_of,
 )
-from aiida_mlcc.parsers.parse_raw.scheduler import OUT_OF_MEMORY, OUT_OF_TIME
+from aiida_mlcc.parsers.parse_raw.scheduler import SAYS_MEMORY, SAYS_TIME
 
 _CHECKPOINT = re.compile(r'^Iteration: *(\d+)', re.MULTILINE)
 _KILLED_BY = (2, 9, 15, 24)
 """Signals that come from outside: interrupt, kill, terminate, CPU time."""
 _UNKNOWN = ('Unknown method', 'unknown algorithm', 'Unknown mixer')
 _TRIPLES = ('PerturbativeTriples', 'PerturbativeTriplesReference')
+
+
+class TensorProblem(TypedDict):
+    """What is wrong with a tensor: ``missing``, ``malformed``, ``size`` or ``inconsistent``, and a sentence."""
+
+    kind: str
+    message: str
+
+
+class CheckReport(TypedDict, total=False):
+    """What the check of the tensors found, ``check.json``."""
+
+    passed: bool
+    problems: list[TensorProblem]
+    energy_unit: float
+    n_occupied: int
+    n_virtual: int
+    n_fields: int
+
+
+class StepCost(TypedDict):
+    """What a step took, None where it is not known."""
+
+    name: str
+    seconds: float | None
+    operations: float | None
+
+
+class Cc4sSummary(TypedDict, total=False):
+    """What a person and the campaign ask of a run; what is not known is absent.
+
+    Energies in eV, times in seconds, memory in units of 1024³ bytes.
+    """
+
+    cc4s_version: str | None
+    mpi_ranks: int | None
+    threads: int | None
+    n_occupied: int | None
+    n_virtual: int | None
+    n_fields: int | None
+    energy_unit_hartree: float | None
+    tensors_checked: bool | None
+    finished: bool
+    last_step: str | None
+    converged: bool | None
+    estimates: dict[str, float]
+    memory_gb: float | None
+    iterations: int
+    max_iterations: int | None
+    residuals: list[float | None]
+    energy_changes: list[float | None]
+    seconds: float | None
+    operations: float | None
+    core_hours: float | None
+    steps: list[StepCost]
+    amplitudes_written: bool
+    triples_percent: int
+    triples_continued: bool
+    triples_iterations: int
+
+
+AnyStep = TypeVar('AnyStep', OutputStep, PrintedStep)
 
 
 @dataclass
@@ -42,24 +108,24 @@ class RecordedRun:
     """
 
     asked: Sequence[str]
-    check: Mapping[str, Any] | None
+    check: CheckReport | None
     output_text: str
     stdout_text: str
     other_text: str = ''
     has_level_shift: bool = False
     is_solved: bool = False
     checkpoint_text: str = ''
-    output: dict[str, Any] = field(init=False)
-    stdout: dict[str, Any] = field(init=False)
+    output: Cc4sOutput = field(init=False)
+    stdout: Printed = field(init=False)
 
     def __post_init__(self) -> None:
         self.output = parse_output(self.output_text)
         self.stdout = parse_stdout(self.stdout_text)
         if self.is_solved:
-            for step in _coupled_cluster(self.output.get('steps', ())):
-                step['out']['convergenceReached'] = True
-            for step in _coupled_cluster(self.stdout['steps']):
-                step['converged'] = 'final' in step
+            for written in _coupled_cluster(self.output.get('steps', ())):
+                written['out']['convergenceReached'] = True
+            for printed in _coupled_cluster(self.stdout['steps']):
+                printed['converged'] = 'final' in printed
 
     @property
     def unit(self) -> float | None:
@@ -86,7 +152,7 @@ class RecordedRun:
         return None
 
     @property
-    def amplitudes(self) -> dict[str, Any] | None:
+    def amplitudes(self) -> PrintedStep | None:
         """What the last CoupledCluster step printed."""
         solved = _coupled_cluster(self.stdout['steps'])
         return solved[-1] if solved else None
@@ -112,7 +178,7 @@ class RecordedRun:
         return {**printed, **written}
 
 
-def _coupled_cluster(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _coupled_cluster(steps: Sequence[AnyStep]) -> list[AnyStep]:
     return [step for step in steps if step['name'] == 'CoupledCluster']
 
 
@@ -141,7 +207,7 @@ def _bad_tensors(run: RecordedRun) -> tuple[str, str] | None:
 def _nothing(run: RecordedRun) -> tuple[str, str] | None:
     if run.output or run.stdout['is_cc4s']:
         return None
-    if OUT_OF_TIME.search(run.other_text) or OUT_OF_MEMORY.search(run.other_text):
+    if SAYS_TIME.search(run.other_text) or SAYS_MEMORY.search(run.other_text):
         return None
     said = _last_line(run.stdout_text + '\n' + run.other_text)
     if run.check is None:
@@ -185,10 +251,10 @@ def _own_error(run: RecordedRun) -> tuple[str, str] | None:
 def _no_convergence(run: RecordedRun) -> tuple[str, str] | None:
     if run.is_converged is not False:
         return None
-    solver = run.amplitudes or {}
-    iterations = solver.get('iterations') or [{}]
+    solver: PrintedStep = run.amplitudes or {}
+    iterations = solver.get('iterations')
     within = f' within {solver["max_iterations"]} iterations' if 'max_iterations' in solver else ''
-    residual = f' (residual {iterations[-1]["residual"]:.1e})' if 'residual' in iterations[-1] else ''
+    residual = f' (residual {iterations[-1]["residual"]:.1e})' if iterations else ''
     return 'ERROR_NOT_CONVERGED', f'CCSD did not converge{within}{residual}; of its energies only MP2 is kept.'
 
 
@@ -196,9 +262,9 @@ def _ended_early(run: RecordedRun, scheduler: str | None) -> tuple[str, str]:
     text = f'{run.other_text}\n{run.stdout_text}'
     where = f'in step {run.last_step}' if run.last_step else 'before its first step'
     kept = _names_of(run.energies())
-    if scheduler == 'memory' or OUT_OF_MEMORY.search(text):
+    if scheduler == 'memory' or SAYS_MEMORY.search(text):
         return 'ERROR_OUT_OF_MEMORY', f'Out of memory {where}; {kept}.'
-    if scheduler == 'time' or OUT_OF_TIME.search(text):
+    if scheduler == 'time' or SAYS_TIME.search(text):
         return 'ERROR_OUT_OF_WALLTIME', f'Out of time {where}; {kept}.'
     signal = run.stdout.get('signal') or parse_stdout(run.other_text).get('signal')
     if scheduler is None and signal is not None and signal not in _KILLED_BY:
@@ -212,17 +278,20 @@ def _names_of(energies: Mapping[str, float]) -> str:
     return f'{", ".join(energies)} kept' if energies else 'no energy was finished'
 
 
-def summarise(run: RecordedRun) -> dict[str, Any]:
+def summarise(run: RecordedRun) -> Cc4sSummary:
     """Return what a person and the campaign ask of a run, as far as it is known.
 
     Energies in eV, times in seconds, memory in units of 1024³ bytes (from Cc4s' own dry run, per rank and in total).
     """
     output, stdout = run.output, run.stdout
-    summary: dict[str, Any] = {
+    check: CheckReport = run.check or {}
+    summary: Cc4sSummary = {
         'cc4s_version': output.get('version') or stdout.get('version'),
         'mpi_ranks': output.get('ranks') or stdout.get('ranks'),
         'threads': stdout.get('threads'),
-        **{name: stdout.get(name, (run.check or {}).get(name)) for name in ('n_occupied', 'n_virtual', 'n_fields')},
+        'n_occupied': stdout.get('n_occupied', check.get('n_occupied')),
+        'n_virtual': stdout.get('n_virtual', check.get('n_virtual')),
+        'n_fields': stdout.get('n_fields', check.get('n_fields')),
         'energy_unit_hartree': run.unit,
         'tensors_checked': None if run.check is None else run.check.get('passed'),
         'finished': run.is_complete,
@@ -242,15 +311,15 @@ def summarise(run: RecordedRun) -> dict[str, Any]:
             # What was printed may still have been in a buffer when the job was killed; the checkpoint is a file.
             if (done := _CHECKPOINT.search(run.checkpoint_text)) is not None:
                 summary['triples_iterations'] = int(done[1])
-    return {name: value for name, value in summary.items() if value is not None}
+    return cast(Cc4sSummary, {name: value for name, value in summary.items() if value is not None})
 
 
-def _convergence(run: RecordedRun) -> dict[str, Any]:
+def _convergence(run: RecordedRun) -> Cc4sSummary:
     """Return how the amplitude equations went."""
     if run.amplitudes is None:
         return {}
     iterations = run.amplitudes['iterations']
-    summary: dict[str, Any] = {
+    summary: Cc4sSummary = {
         'iterations': len(iterations),
         'max_iterations': run.amplitudes.get('max_iterations'),
         'residuals': [_finite(step['residual']) for step in iterations],
@@ -264,25 +333,27 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _cost(run: RecordedRun) -> dict[str, Any]:
+def _cost(run: RecordedRun) -> Cc4sSummary:
     """Return time, operations and core hours; at least those of an unfinished run, by what it printed.
 
     These are its steps and iterations that ended, and what (T) reported of its progress.
     """
     written = run.output.get('steps', [])
-    steps = [*written, *({'operations': None, **step} for step in run.stdout['steps'][len(written) :])]
-    done = {'seconds': run.output.get('seconds'), 'operations': run.output.get('operations')}
-    for key in done:
-        if done[key] is None:
-            done[key] = sum(step.get(key) or 0.0 for step in steps)
-    for step in run.stdout['steps'][len(written) :]:
+    further = run.stdout['steps'][len(written) :]
+    steps: list[StepCost] = [
+        *(StepCost(name=s['name'], seconds=s['seconds'], operations=s['operations']) for s in written),
+        *(StepCost(name=s['name'], seconds=s.get('seconds'), operations=None) for s in further),
+    ]
+    seconds, operations = run.output.get('seconds'), run.output.get('operations')
+    if seconds is None:
+        seconds = sum(step['seconds'] or 0.0 for step in steps)
+    if operations is None:
+        operations = sum(step['operations'] or 0.0 for step in steps)
+    for step in further:
         if 'seconds' not in step:
-            done['seconds'] += sum(iteration['seconds'] for iteration in step.get('iterations', ()))
-            done['seconds'] += step.get('progress_seconds', 0.0)
+            seconds += sum(iteration['seconds'] for iteration in step.get('iterations', ()))
+            seconds += step.get('progress_seconds', 0.0)
     ranks = run.output.get('ranks') or run.stdout.get('ranks')
     cores = ranks * run.stdout.get('threads', 1) if ranks else None
-    return {
-        **done,
-        'core_hours': None if cores is None else cores * done['seconds'] / 3600,
-        'steps': [{'name': s['name'], 'seconds': s.get('seconds'), 'operations': s.get('operations')} for s in steps],
-    }
+    core_hours = None if cores is None else cores * seconds / 3600
+    return {'seconds': seconds, 'operations': operations, 'core_hours': core_hours, 'steps': steps}

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aiida_mlcc.calculations.command_settings import LABELS_FILE, SNAPSHOTS_FILE
+from aiida_mlcc.runtime.task_records import SnapshotFailure
 from aiida_mlcc.science.file_content import ContentError
 from aiida_mlcc.science.frame_files import Frame, each_frame
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import slug_of
 from aiida_mlcc.science.snapshots import Label, Snapshots
 
@@ -39,10 +40,10 @@ class CommandLabels:
 
     energies: Mapping[str, NDArray[np.float64]]
     sigma: Mapping[str, NDArray[np.float64]]
-    failures: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[SnapshotFailure] = field(default_factory=list)
     version: str = ''
 
-    def onto(self, snapshots: Snapshots, source: Mapping[str, Any]) -> Snapshots:
+    def onto(self, snapshots: Snapshots, source: Json) -> Snapshots:
         """Return `snapshots` with these energies as labels, and no others."""
         labelled = snapshots.without_labels()
         full = {**source, **({VERSION: self.version} if self.version else {})}
@@ -72,7 +73,7 @@ def read_command_labels(path: Path, snapshots: Snapshots, methods: Sequence[str]
         _check_structure(snapshots, number, frame)
     energies = {method: np.full(snapshots.n_frames, np.nan) for method in methods}
     sigma = {method: np.full(snapshots.n_frames, np.nan) for method in methods}
-    failures = []
+    failures: list[SnapshotFailure] = []
     for number in range(snapshots.n_frames):
         reasons = {}
         for method in methods:
@@ -157,7 +158,7 @@ def _number(frame: Frame, number: int, keys: Sequence[str]) -> tuple[float | Non
     value = frame.entries[key]
     if key in frame.repeated:
         return None, f'frame {number} of {LABELS_FILE} names {key} twice'
-    is_number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not is_number or not np.isfinite(value):
+    number_types = (int, float, np.integer, np.floating)
+    if not isinstance(value, number_types) or isinstance(value, bool) or not np.isfinite(value):
         return None, f'{key} of frame {number} of {LABELS_FILE} is {str(value)[:40]!r}, which is not a finite number'
     return float(value), None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
-OUT_OF_TIME = re.compile(
+SAYS_TIME = re.compile(
     r'DUE TO TIME LIMIT|walltime \d+ exceeded limit|job killed: walltime|TERM_RUNLIMIT|exceeded .*wall.?time',
     re.IGNORECASE,
 )
 """What Slurm, PBS and LSF write where a job ran out of its wall time."""
-OUT_OF_MEMORY = re.compile(
+SAYS_MEMORY = re.compile(
     r'std::bad_alloc|oom[-_ ]kill|out of memory|cannot allocate memory|exceeded .*memory limit|TERM_MEMLIMIT',
     re.IGNORECASE,
 )
@@ -37,7 +36,15 @@ _IN_STDERR = (
 """Phrases of Slurm and PBS Pro → Slurm's name of the state; the first that is found."""
 
 
-def how_it_ended(accounting: Mapping[str, Any] | None, stderr: str | None, otherwise: str = UNKNOWN) -> str:
+class Accounting(TypedDict, total=False):
+    """What ``sacct --parsable`` said of a job, as AiiDA keeps it."""
+
+    retval: int
+    stdout: str
+    stderr: str
+
+
+def how_it_ended(accounting: Accounting | None, stderr: str | None, otherwise: str = UNKNOWN) -> str:
     """Say in words why a job was ended, `otherwise` where the scheduler does not say.
 
     :param accounting: ``stdout`` and ``retval`` of ``sacct --parsable``, as AiiDA keeps them.
@@ -47,7 +54,7 @@ def how_it_ended(accounting: Mapping[str, Any] | None, stderr: str | None, other
     return _OF_STATES.get(state, otherwise)
 
 
-def _state_of(accounting: Mapping[str, Any]) -> str:
+def _state_of(accounting: Accounting) -> str:
     """Return the first word of the job's state, such as ``CANCELLED`` of ``CANCELLED by 1000``."""
     lines = str(accounting.get('stdout') or '').splitlines()
     if accounting.get('retval') or len(lines) < 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from aiida_mlcc.parsers.parse_raw.scheduler import OUT_OF_MEMORY, OUT_OF_TIME
+from aiida_mlcc.parsers.parse_raw.scheduler import SAYS_MEMORY, SAYS_TIME
 
 TIME, MEMORY, SYMMETRY = 'time', 'memory', 'symmetry'
 
@@ -29,8 +29,8 @@ def why_stopped(text: str) -> str | None:
 
     :param text: what VASP printed, and what the scheduler wrote on standard error.
     """
-    if OUT_OF_TIME.search(text):
+    if SAYS_TIME.search(text):
         return TIME
-    if OUT_OF_MEMORY.search(text) or _MEMORY.search(text):
+    if SAYS_MEMORY.search(text) or _MEMORY.search(text):
         return MEMORY
     return SYMMETRY if _SYMMETRY.search(text) else None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from aiida import orm
 
-from aiida_mlcc.report.curve_table import Findings, Placed, Shown
+from aiida_mlcc.report.curve_table import Placed, Shown
+from aiida_mlcc.report.data.records import BornCharges, HarmonicResults, Results
+from aiida_mlcc.report.data.run import Findings
 from aiida_mlcc.report.page_tables import Table
 
 _COMPONENTS = [f'{a}{b}' for a in 'xyz' for b in 'xyz']
@@ -16,25 +17,29 @@ _NOISE = 5e-4
 """Components that round to zero in all tensors are left out."""
 
 
-def read(nodes: Mapping[str, Any]) -> dict[str, Any]:
+def read(nodes: Mapping[str, orm.Data]) -> HarmonicResults:
     """Return ``born_charges``: the charges (e) and the ``dielectric`` tensor of the ``atoms`` of the primitive cell.
 
     ``report`` and the other numbers say what was corrected.
     """
     if (node := nodes.get('born_charges')) is None:
         return {}
-    names = ('report', 'net_charge', 'asymmetry', 'dielectric_asymmetry')
-    content = {
-        **{name: node.base.attributes.get(name) for name in names},
-        **{name: node.get_array(name).tolist() for name in ('born_charges', 'dielectric')},
+    said = node.base.attributes
+    content: BornCharges = {
+        'report': said.get('report'),
+        'net_charge': said.get('net_charge'),
+        'asymmetry': said.get('asymmetry'),
+        'dielectric_asymmetry': said.get('dielectric_asymmetry'),
+        'born_charges': node.get_array('born_charges').tolist(),
+        'dielectric': node.get_array('dielectric').tolist(),
         'atoms': _atoms_of(node),
     }
     return {'born_charges': content}
 
 
-def born_table(results: Mapping[str, Any]) -> Table | None:
+def born_table(results: Results) -> Table | None:
     """Return Born charges (e) and dielectric tensor as used, and what was corrected; methods that share them once."""
-    shared: dict[str, tuple[list[str], Mapping[str, Any]]] = {}
+    shared: dict[str, tuple[list[str], BornCharges]] = {}
     for method, entry in results['methods'].items():
         if (content := entry.get('born_charges')) is not None:
             rounded = np.round(np.concatenate([content['born_charges'], [content['dielectric']]]), 6)
@@ -68,7 +73,7 @@ def _atoms_of(node: orm.ArrayData) -> list[str]:
     return [str(symbol) for link in links for symbol in link.node.get_ase().get_chemical_symbols()]
 
 
-def _atom_names(content: Mapping[str, Any]) -> list[str]:
+def _atom_names(content: BornCharges) -> list[str]:
     n_atoms = len(content['born_charges'])
     symbols: Sequence[str] = content['atoms'] if len(content['atoms']) == n_atoms else ['atom'] * n_atoms
     return [f'Z* of {symbol} {number + 1}' for number, symbol in enumerate(symbols)]

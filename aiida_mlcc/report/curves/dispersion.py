@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from aiida_mlcc.report.arrays import MEMBERS
+from aiida import orm
+
 from aiida_mlcc.report.csv_files import along_path, of_density, safe
-from aiida_mlcc.report.curve_table import Content, Drawn, Files, Findings, Placed, Printed, Shown, listed
-from aiida_mlcc.report.modes import label_at_gamma, undetermined_modes
+from aiida_mlcc.report.curve_table import Content, Drawn, Files, Placed, Printed, Shown, listed
+from aiida_mlcc.report.data.arrays import MEMBERS
+from aiida_mlcc.report.data.modes import label_at_gamma, undetermined_modes
+from aiida_mlcc.report.data.records import HarmonicResults, Results, SpecialPoint
+from aiida_mlcc.report.data.run import Findings
 from aiida_mlcc.report.page_figures import dispersion_figure
 from aiida_mlcc.report.page_tables import Table, long_range_table, special_points_table
 from aiida_mlcc.report.print_figures import brillouin_zone, dispersion_of_all, members_figure
-
-_SPREAD = ('qpoint', 'mean', 'min', 'max', 'members', 'sd')
+from aiida_mlcc.science.gamma_modes import GammaMode
 
 _CAPTION = (
     'Lines: mean over the members, DFT dashed. Shaded: ± one sd, that of the error budget in the dispersion and that '
@@ -32,7 +34,7 @@ _SYMMETRY = {
 }
 
 
-def read(nodes: Mapping[str, Any]) -> dict[str, Any]:
+def read(nodes: Mapping[str, orm.Data]) -> HarmonicResults:
     """Return the modes at the special points and at Γ, and ``force_constants``.
 
     ``special_points_cm1`` → LABEL → ``qpoint`` (fractional), ``mean``, ``min``, ``max``, ``sd`` (one number a mode) and
@@ -41,12 +43,17 @@ def read(nodes: Mapping[str, Any]) -> dict[str, Any]:
     why, and ``lo_missing`` that there is none, without Born charges. ``gamma_modes``: label, modes and frequencies.
     ``force_constants``: member → how far they were from their symmetry.
     """
-    found: dict[str, Any] = {}
+    found: HarmonicResults = {}
     if (node := nodes.get('special_points')) is not None:
         entries = {label: e for label, e in node.get_dict().items() if isinstance(e, Mapping) and 'qpoint' in e}
         found['special_points_cm1'] = {
             label: {
-                **{key: entry[key] for key in _SPREAD},
+                'qpoint': entry['qpoint'],
+                'mean': entry['mean'],
+                'min': entry['min'],
+                'max': entry['max'],
+                'members': entry['members'],
+                'sd': entry['sd'],
                 'contributions': {},
                 'commensurate': None,
                 'undetermined': entry.get('undetermined', []),
@@ -61,7 +68,7 @@ def read(nodes: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def force_constants_table(results: Mapping[str, Any]) -> Table | None:
+def force_constants_table(results: Results) -> Table | None:
     """Return by how much force constants broke the symmetry that was enforced, a row a member."""
     found = {m: entry['force_constants'] for m, entry in results['methods'].items() if entry.get('force_constants')}
     if not found:
@@ -79,7 +86,7 @@ def _size(value: float | None) -> str:
     return '–' if value is None else f'{value:.2g}'
 
 
-def _points(points: Mapping[str, Any], modes_at_gamma: Sequence[Mapping[str, Any]]) -> Content:
+def _points(points: Mapping[str, SpecialPoint], modes_at_gamma: Sequence[GammaMode]) -> Content:
     header = ['label', 'q1', 'q2', 'q3', 'mode', 'mean', 'min', 'max', 'sd', 'commensurate', 'undetermined']
     header.append('irreducible')
     rows = (
@@ -87,7 +94,7 @@ def _points(points: Mapping[str, Any], modes_at_gamma: Sequence[Mapping[str, Any
             safe(label),
             *entry['qpoint'],
             mode + 1,
-            *(entry[name][mode] for name in ('mean', 'min', 'max', 'sd')),
+            *(values[mode] for values in (entry['mean'], entry['min'], entry['max'], entry['sd'])),
             '' if entry['commensurate'] is None else entry['commensurate'],
             mode in undetermined_modes(entry),
             safe(label_at_gamma(modes_at_gamma, entry['mean'][mode])) if label == 'GAMMA' else '',

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
-from aiida_mlcc.report.curve_table import Findings, Shown
+from aiida import orm
+
+from aiida_mlcc.report.curve_table import Shown
+from aiida_mlcc.report.data.run import Findings
 from aiida_mlcc.report.page_tables import budget_tables
 
-_BUDGET = ('sd', 'contributions', 'commensurate')
+
+class PointBudget(TypedDict):
+    """The part of a special point that its error budget says."""
+
+    sd: list[float]
+    contributions: dict[str, list[float] | None]
+    commensurate: bool | None
 
 
-def read(nodes: Mapping[str, Any]) -> dict[str, Any]:
+class BudgetResults(TypedDict, total=False):
+    """Label of a special point → its budget."""
+
+    special_points_cm1: dict[str, PointBudget]
+
+
+def read(nodes: Mapping[str, orm.Data]) -> BudgetResults:
     """Return what the budget says at the special points.
 
     ``special_points_cm1`` → LABEL → ``sd``, the ``contributions`` to it (None where one was not estimated), and
@@ -19,7 +34,14 @@ def read(nodes: Mapping[str, Any]) -> dict[str, Any]:
     """
     if (node := nodes.get('error_budget')) is None:
         return {}
-    points = {label: {key: entry[key] for key in _BUDGET} for label, entry in node.get_dict().items()}
+    points: dict[str, PointBudget] = {
+        label: {
+            'sd': entry['sd'],
+            'contributions': entry['contributions'],
+            'commensurate': entry['commensurate'],
+        }
+        for label, entry in node.get_dict().items()
+    }
     return {'special_points_cm1': points}
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from aiida import orm
 
-from aiida_mlcc.report.arrays import Curves
 from aiida_mlcc.report.csv_files import along_path
-from aiida_mlcc.report.curve_table import Drawn, Files, Findings, Shown
-from aiida_mlcc.report.outputs import by_method
+from aiida_mlcc.report.curve_table import Drawn, Files, Shown
+from aiida_mlcc.report.data.arrays import Curves
+from aiida_mlcc.report.data.outputs import by_method
+from aiida_mlcc.report.data.records import HarmonicResults
+from aiida_mlcc.report.data.run import Findings
 from aiida_mlcc.report.page_traces import branches, layout, wave_vector
 
 if TYPE_CHECKING:
@@ -27,11 +30,12 @@ _CAPTION = (
 _FOLLOWED = ' Lines follow the eigenvectors where bands cross.'
 
 
-def read(nodes: Mapping[str, Any]) -> dict[str, Any]:
+def read(nodes: Mapping[str, orm.Data]) -> HarmonicResults:
     """Return ``gruneisen``: mean and sd of γ at each point of the dispersion, None where a mode has no frequency."""
     if (node := nodes.get('gruneisen')) is None:
         return {}
-    return {'gruneisen': {name: _with_none(node.get_array(name)) for name in ('qpoints', 'mean', 'sd')}}
+    qpoints, mean, sd = (_with_none(node.get_array(name)) for name in ('qpoints', 'mean', 'sd'))
+    return {'gruneisen': {'qpoints': qpoints, 'mean': mean, 'sd': sd}}
 
 
 def gruneisen_figure(curves: Curves) -> go.Figure | None:

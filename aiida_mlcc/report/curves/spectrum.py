@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from aiida import orm
 
-from aiida_mlcc.report.arrays import Curves
-from aiida_mlcc.report.csv_files import of_density, of_rows, over
-from aiida_mlcc.report.curve_table import Content, Drawn, Files, Findings, Placed, Printed, Shown, listed
+from aiida_mlcc.report.csv_files import TrajectoryRow, of_density, of_rows, over
+from aiida_mlcc.report.curve_table import Content, Drawn, Files, Placed, Printed, Shown, listed
+from aiida_mlcc.report.data.arrays import Curves
+from aiida_mlcc.report.data.records import DynamicsResults
+from aiida_mlcc.report.data.run import Findings
 from aiida_mlcc.report.page_tables import Table, number_text
 from aiida_mlcc.report.page_traces import CM1, PER_CM1, curve_traces, framed, layout, mean_trace
 from aiida_mlcc.report.print_figures import projected_figure, spectra_figure
+from aiida_mlcc.science.vdos_of_runs import TrajectorySampling
+from aiida_mlcc.science.vdos_peaks import Peak
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -28,9 +33,14 @@ _LAGS = (
 )
 
 
-def read(nodes: Mapping[str, Any]) -> dict[str, Any]:
+def read(nodes: Mapping[str, orm.Data]) -> DynamicsResults:
     """Return ``peaks`` and ``sampling``, as the VACFWorkChain gives them."""
-    return {name: nodes[name].get_dict() for name in ('peaks', 'sampling') if name in nodes}
+    found: DynamicsResults = {}
+    if 'peaks' in nodes:
+        found['peaks'] = nodes['peaks'].get_dict()
+    if 'sampling' in nodes:
+        found['sampling'] = nodes['sampling'].get_dict()
+    return found
 
 
 def spectrum_figure(curves: Curves) -> go.Figure:
@@ -77,16 +87,16 @@ def autocorrelation_figure(curves: Curves) -> go.Figure | None:
     return figure
 
 
-def peaks_table(dynamics: Mapping[str, Any]) -> Table | None:
+def peaks_table(dynamics: Mapping[str, DynamicsResults]) -> Table | None:
     """Return the peaks in dynamics beside the harmonic ones, cm⁻¹, a row a peak.
 
     :param dynamics: method → ``peaks``, as results have them.
     """
     groups, methods, widths = [], [], set()
     for method, entry in dynamics.items():
-        content = entry.get('peaks') or {}
-        rows = [_peak_row(peak) for peak in content.get('peaks', [])]
-        if rows:
+        content = entry.get('peaks')
+        rows = [_peak_row(peak) for peak in content.get('peaks', [])] if content else []
+        if content and rows:
             groups.append((method, rows))
             methods.append(method)
             widths.add(f'{content["resolution_cm1"]:.1f}')
@@ -101,7 +111,7 @@ def peaks_table(dynamics: Mapping[str, Any]) -> Table | None:
     return Table(f'Peaks of the spectrum from dynamics ({CM1})', header, groups, note, group_methods=methods)
 
 
-def sampling_table(dynamics: Mapping[str, Any]) -> Table | None:
+def sampling_table(dynamics: Mapping[str, DynamicsResults]) -> Table | None:
     """Return how well each trajectory samples: temperature, drift, correlation time, independent samples.
 
     :param dynamics: method → ``sampling``, as results have them.
@@ -139,12 +149,12 @@ def sampling_table(dynamics: Mapping[str, Any]) -> Table | None:
     return Table('Sampling of the dynamics', header, groups, note, group_methods=methods)
 
 
-def _peak_row(peak: Mapping[str, Any]) -> list[str]:
+def _peak_row(peak: Peak) -> list[str]:
     shift = '–' if peak['shift_cm1'] is None else f'{round(peak["shift_cm1"], 1) + 0.0:+.1f} ± {peak["error_cm1"]:.1f}'
     return [number_text(peak['harmonic_cm1'], 1), number_text(peak['vacf_cm1'], 1), shift, str(peak['n_members'])]
 
 
-def _sampling_row(name: str, run: Mapping[str, Any]) -> list[str]:
+def _sampling_row(name: str, run: TrajectorySampling) -> list[str]:
     correlation = number_text(run['correlation_time_ps'], 3)
     return [
         name,
@@ -196,9 +206,10 @@ def _tables(found: Findings) -> list[Placed]:
 
 def _files(found: Findings) -> list[Files]:
     curves = found.curves
-    peaks, sampling = {}, {}
+    peaks: dict[str, Sequence[Peak]] = {}
+    sampling: dict[str, Sequence[TrajectoryRow]] = {}
     for method, entry in found.results['dynamics'].items():
-        peaks[method] = entry.get('peaks', {}).get('peaks', [])
+        peaks[method] = entry['peaks'].get('peaks', []) if 'peaks' in entry else []
         sampling[method] = [{'trajectory': n, **run} for n, run in entry.get('sampling', {}).get('runs', {}).items()]
     return [
         Files('vdos', {method: of_density(curve) for method, curve in curves.vdos.items()}, 40, ('vdos',)),
@@ -216,7 +227,7 @@ def _files(found: Findings) -> list[Files]:
     ]
 
 
-def _with_rows(tables: Mapping[str, list[dict[str, Any]]]) -> dict[str, Content]:
+def _with_rows(tables: Mapping[str, Sequence[Peak | TrajectoryRow]]) -> dict[str, Content]:
     return {method: of_rows(rows) for method, rows in tables.items() if rows}
 
 

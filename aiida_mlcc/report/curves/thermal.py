@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiida import orm
 
-from aiida_mlcc.report.arrays import over_temperature
 from aiida_mlcc.report.csv_files import of_temperature
-from aiida_mlcc.report.curve_table import Drawn, Files, Findings, Shown
+from aiida_mlcc.report.curve_table import Drawn, Files, Shown
+from aiida_mlcc.report.data.arrays import over_temperature
+from aiida_mlcc.report.data.records import HarmonicResults, OverTemperature, Results
+from aiida_mlcc.report.data.run import Findings
 from aiida_mlcc.report.page_traces import stacked
 
 if TYPE_CHECKING:
@@ -26,28 +28,30 @@ QUANTITIES = {
 _TEMPERATURE = 'temperature (K)'
 
 
-_SPREAD = ('mean', 'min', 'max', 'sd')
 _NOT_COUNTED = 'The acoustic modes at Γ and imaginary modes do not count.'
 
 
-def read(nodes: Mapping[str, Any]) -> dict[str, Any]:
+def read(nodes: Mapping[str, orm.Data]) -> HarmonicResults:
     """Return ``thermal_properties`` (of a mole of cells), ``mean_square_displacements_A2`` and ``imaginary_share``.
 
     The first two: ``temperatures_K`` and QUANTITY → mean, min, max, sd over the members and the ``members`` themselves.
     The last: member → which share of the modes is imaginary and does not count in these, empty where it is not known.
     """
-    found: dict[str, Any] = {}
-    for name, key in (
-        ('thermal_properties', 'thermal_properties'),
-        ('mean_square_displacements', 'mean_square_displacements_A2'),
-    ):
-        if (node := nodes.get(name)) is not None:
-            found[key] = read_temperatures(node)
-            found['imaginary_share'] = node.base.attributes.get('imaginary_share', None) or {}
+    found: HarmonicResults = {}
+    if (node := nodes.get('thermal_properties')) is not None:
+        found['thermal_properties'] = read_temperatures(node)
+        found['imaginary_share'] = _imaginary_share(node)
+    if (node := nodes.get('mean_square_displacements')) is not None:
+        found['mean_square_displacements_A2'] = read_temperatures(node)
+        found['imaginary_share'] = _imaginary_share(node)
     return found
 
 
-def thermal_figure(results: Mapping[str, Any]) -> go.Figure | None:
+def _imaginary_share(node: orm.ArrayData) -> dict[str, float]:
+    return node.base.attributes.get('imaginary_share', None) or {}
+
+
+def thermal_figure(results: Results) -> go.Figure | None:
     """Return free energy, entropy and heat capacity, a panel each; None where a run has none."""
     found = over_temperature(results, 'thermal_properties')
     panels, told = {}, {}
@@ -59,7 +63,7 @@ def thermal_figure(results: Mapping[str, Any]) -> go.Figure | None:
     return stacked(panels, _TEMPERATURE, told, 3) if panels else None
 
 
-def displacement_figure(results: Mapping[str, Any]) -> go.Figure | None:
+def displacement_figure(results: Results) -> go.Figure | None:
     """Return the mean-square displacements, Å², a panel an element; None where a run has none."""
     panels, told = {}, {}
     for element, curves in over_temperature(results, 'mean_square_displacements_A2').items():
@@ -69,7 +73,7 @@ def displacement_figure(results: Mapping[str, Any]) -> go.Figure | None:
     return stacked(panels, _TEMPERATURE, told, 5) if panels else None
 
 
-def imaginary_text(results: Mapping[str, Any]) -> str:
+def imaginary_text(results: Results) -> str:
     """Return a sentence on the methods with imaginary modes, the largest share of a member; empty without any."""
     largest = {
         m: max(entry.get('imaginary_share', {}).values(), default=0.0) for m, entry in results['methods'].items()
@@ -78,15 +82,16 @@ def imaginary_text(results: Mapping[str, Any]) -> str:
     return f' Imaginary, of all modes: {", ".join(told)}.' if told else ''
 
 
-def read_temperatures(node: orm.ArrayData) -> dict[str, Any]:
+def read_temperatures(node: orm.ArrayData) -> OverTemperature:
     """Return ``temperatures_K`` and QUANTITY → mean, min, max, sd over the members and the ``members`` themselves."""
     attributes = node.base.attributes
-    quantities = {}
+    found: OverTemperature = {'temperatures_K': node.get_array('temperatures_K').tolist()}
     for quantity in attributes.get('quantities'):
         every = node.get_array(f'{quantity}_members').tolist()
-        quantities[quantity] = {name: node.get_array(f'{quantity}_{name}').tolist() for name in _SPREAD}
-        quantities[quantity]['members'] = dict(zip(attributes.get('members'), every, strict=True))
-    return {'temperatures_K': node.get_array('temperatures_K').tolist(), **quantities}
+        mean, low, high, sd = (node.get_array(f'{quantity}_{name}').tolist() for name in ('mean', 'min', 'max', 'sd'))
+        members = dict(zip(attributes.get('members'), every, strict=True))
+        found[quantity] = {'mean': mean, 'min': low, 'max': high, 'sd': sd, 'members': members}
+    return found
 
 
 def _figures(found: Findings) -> list[Drawn]:

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from aiida_mlcc.report.publication.verify_bundle import FileEntry
+
 METADATA, DATABASE, OBJECTS = 'metadata.json', 'db.sqlite3', 'repo'
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -60,7 +62,7 @@ class UnpackedArchive:
         found = self.database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
         return [row['name'] for row in found]
 
-    def update(self, table: str, key: int, values: Mapping[str, Any]) -> None:
+    def update(self, table: str, key: int, values: Mapping[str, str]) -> None:
         """Change columns of a row."""
         assigned = ', '.join(f'"{name}" = ?' for name in values)
         self.database.execute(f'UPDATE {table} SET {assigned} WHERE id = ?', [*values.values(), key])
@@ -99,7 +101,7 @@ class UnpackedArchive:
                 file.writestr(entry, (self.folder / name).read_bytes())
 
 
-def files_in(metadata: Mapping[str, Any], folder: str = '') -> Iterator[tuple[str, str]]:
+def files_in(metadata: FileEntry, folder: str = '') -> Iterator[tuple[str, str]]:
     """Yield path and key of each file that the ``repository_metadata`` of a node describes."""
     for name, entry in (metadata.get('o') or {}).items():
         path = f'{folder}{name}'
@@ -108,14 +110,14 @@ def files_in(metadata: Mapping[str, Any], folder: str = '') -> Iterator[tuple[st
         yield from files_in(entry, f'{path}/')
 
 
-def with_keys(metadata: Mapping[str, Any], changed: Mapping[str, str | None]) -> dict[str, Any]:
+def with_keys(metadata: FileEntry, changed: Mapping[str, str | None]) -> FileEntry:
     """Return a copy of ``repository_metadata`` with keys replaced; None removes the file."""
-    content: dict[str, Any] = {}
+    content: dict[str, FileEntry] = {}
     for name, entry in (metadata.get('o') or {}).items():
         key = entry.get('k')
         if key is not None and key in changed:
             if (new := changed[key]) is not None:
                 content[name] = {**entry, 'k': new}
             continue
-        content[name] = with_keys(entry, changed) if 'o' in entry else dict(entry)
-    return {**metadata, 'o': content} if 'o' in metadata else dict(metadata)
+        content[name] = with_keys(entry, changed) if 'o' in entry else entry.copy()
+    return {**metadata, 'o': content} if 'o' in metadata else metadata.copy()

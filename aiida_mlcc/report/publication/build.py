@@ -19,15 +19,16 @@ from aiida import orm
 
 from aiida_mlcc import __version__
 from aiida_mlcc.report.curve_table import all_shown
+from aiida_mlcc.report.data.results import to_json
 from aiida_mlcc.report.publication import checks, texts
 from aiida_mlcc.report.publication.bare import run_bare
 from aiida_mlcc.report.publication.captions import captions_text
 from aiida_mlcc.report.publication.crate import CRATE, crate
+from aiida_mlcc.report.publication.entries import RunEntry
 from aiida_mlcc.report.publication.read_archive import archive_as_profile
 from aiida_mlcc.report.publication.request import Refused, Request
 from aiida_mlcc.report.publication.run_content import RunContent, write_run
 from aiida_mlcc.report.publication.verify_bundle import ARCHIVE, SUMS, files_of, sha256
-from aiida_mlcc.report.results import results_of, to_json
 
 SCRIPTS = {
     'verify.py': 'verify_bundle.py',
@@ -57,7 +58,7 @@ def build(bundle: Path, request: Request) -> Iterator[str]:
         yield f'checked that {check.what}'
 
 
-def write_contents(bundle: Path, request: Request) -> Generator[str, None, tuple[list[dict[str, Any]], str]]:
+def write_contents(bundle: Path, request: Request) -> Generator[str, None, tuple[list[RunEntry], str]]:
     """Write what the loaded profile tells of the runs, and yield a line on each step.
 
     :returns: the entries of the runs in ``curves.json``, and the description of the bundle.
@@ -71,7 +72,7 @@ def write_contents(bundle: Path, request: Request) -> Generator[str, None, tuple
     return [run.entry for run in runs], texts.description_of(runs)
 
 
-def list_files(bundle: Path, request: Request, entries: list[dict[str, Any]], description: str) -> None:
+def list_files(bundle: Path, request: Request, entries: list[RunEntry], description: str) -> None:
     """Write the files that list the others: the crate and the checksums."""
     files = [name for name in files_of(bundle) if name != CRATE]
     text = crate(request, entries, description, files, bundle)
@@ -96,7 +97,7 @@ def _write_texts(bundle: Path, request: Request, runs: list[RunContent]) -> None
     units: dict[str, str] = {}
     for entry in all_shown().values():
         units |= entry.units
-    results = {run.entry['uuid']: results_of(run.process) for run in runs}
+    results = {run.entry['uuid']: run.found.results for run in runs}
     entries = [run.entry for run in runs]
     generator = f'aiida-mlcc {__version__}'
     written: dict[str, str] = {

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aiida import orm
@@ -18,7 +18,7 @@ from aiida_mlcc.report.publication.archive_file import UnpackedArchive
 from aiida_mlcc.report.publication.checks import is_bundle
 from aiida_mlcc.report.publication.privacy import PrivacyReport, filter_archive, licensed_texts
 from aiida_mlcc.report.publication.private_names import Secrets, here, of_profile, secrets_of
-from aiida_mlcc.report.publication.request import Refused, Request
+from aiida_mlcc.report.publication.request import PublicFinding, PublicReport, Refused, Request
 from aiida_mlcc.report.publication.verify_bundle import ARCHIVE, files_of, wrong_sums
 
 RECORD_BYTES, DATABASE_BYTES = 5e9, 50e9
@@ -186,13 +186,13 @@ def _build(bundle: Path, request: Request, scratch: Path, say: Callable[[str], N
         raise Refused(lines[-1].rstrip('.'))
 
 
-def _public(privacy: PrivacyReport) -> dict[str, object]:
+def _public(privacy: PrivacyReport) -> PublicReport:
     """Return the report without the names themselves."""
-    found: dict[str, object] = {'n_without_hash': privacy.n_without_hash}
-    for kind in ('replaced', 'left'):
-        entries = (asdict(finding) for finding in getattr(privacy, kind))
-        found[kind] = [{name: value for name, value in entry.items() if name != 'examples'} for entry in entries]
-    return found
+    replaced, left = (
+        [PublicFinding(what=one.what, count=one.count, becomes=one.becomes) for one in findings]
+        for findings in (privacy.replaced, privacy.left)
+    )
+    return {'n_without_hash': privacy.n_without_hash, 'replaced': replaced, 'left': left}
 
 
 def _put_in_place(bundle: Path, target: Path, scratch: Path) -> None:

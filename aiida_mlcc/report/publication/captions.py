@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from aiida_mlcc.report.arrays import ERROR_BUDGET, MEMBERS, Curves
-from aiida_mlcc.report.curve_table import Findings, listed
+from aiida_mlcc.report.curve_table import listed
+from aiida_mlcc.report.data.arrays import ERROR_BUDGET, MEMBERS, Curves
+from aiida_mlcc.report.data.run import Findings
+from aiida_mlcc.report.publication.entries import FigureEntry, RunEntry
 from aiida_mlcc.report.publication.make_figures import ENDINGS
 
 _LINES = 'Lines: mean over the members, DFT dashed. Shaded:'
@@ -27,13 +28,13 @@ _SOURCES = {
 """Figure → the kinds of CSV files that it is drawn from, a file a method, and the tables of the run."""
 
 
-def figures_with_captions(found: Findings, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+def figures_with_captions(found: Findings, entry: RunEntry) -> list[FigureEntry]:
     """Return the figures of a run as ``curves.json`` lists them.
 
     :param entry: of the run, with its ``curves`` and ``tables``.
     """
     texts = _texts(found, entry)
-    figures = []
+    figures: list[FigureEntry] = []
     for name, (kinds, tables) in _SOURCES.items():
         curves = [curve['id'] for curve in entry['curves'] if curve['kind'] in kinds]
         read = [table for table in tables if table in entry['tables']]
@@ -52,7 +53,7 @@ def figures_with_captions(found: Findings, entry: Mapping[str, Any]) -> list[dic
     return figures
 
 
-def _texts(found: Findings, entry: Mapping[str, Any]) -> dict[str, str]:
+def _texts(found: Findings, entry: RunEntry) -> dict[str, str]:
     curves = found.curves
     crystal = entry['formula'] or 'the crystal'
     texts = {}
@@ -106,7 +107,7 @@ def _shaded(curves: Curves) -> str:
     return listed(parts)
 
 
-def captions_text(runs: Sequence[Mapping[str, Any]]) -> str:
+def captions_text(runs: Sequence[RunEntry]) -> str:
     """Return the captions of all figures with their sources, as Markdown."""
     lines = ['# Captions and sources', '']
     for run in runs:

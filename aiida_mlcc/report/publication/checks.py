@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from aiida_mlcc.report.publication import trace_bundle, verify_bundle
 from aiida_mlcc.report.publication.bare import run_bare
+from aiida_mlcc.report.publication.entries import CurvesFile
 from aiida_mlcc.report.publication.read_archive import archive_as_profile
 from aiida_mlcc.report.publication.request import Refused
 from aiida_mlcc.report.publication.verify_bundle import ARCHIVE, SUMS, read_table
@@ -88,25 +88,24 @@ def foreign_scripts(bundle: Path) -> list[str]:
     return problems
 
 
-def _other_csv(bundle: Path, content: Mapping[str, Any]) -> list[str]:
+def _other_csv(bundle: Path, content: CurvesFile) -> list[str]:
     """Return which CSV files differ from those that the archive gives now."""
     from aiida import orm
 
-    from aiida_mlcc.report.arrays import curves_of_run
-    from aiida_mlcc.report.curve_table import Findings
+    from aiida_mlcc.report.data.results import to_json
+    from aiida_mlcc.report.data.run import read_run
     from aiida_mlcc.report.exports import write_csv, write_errors
-    from aiida_mlcc.report.results import results_of, to_json
 
     problems = []
     results = json.loads((bundle / 'results.json').read_text(encoding='utf-8'))['runs']
     for run in content['runs']:
         process = orm.load_node(run['uuid'])
-        found = results_of(process)
-        if to_json(found) != to_json(results[run['uuid']]):
+        found = read_run(process)
+        if to_json(found.results) != to_json(results[run['uuid']]):
             problems.append(f'results.json has other results of {run["uuid"]} than the archive')
         with tempfile.TemporaryDirectory() as folder:
-            written = write_csv(Findings(process, curves_of_run(process), found), Path(folder))
-            errors = write_errors(found, Path(folder))
+            written = write_csv(found, Path(folder))
+            errors = write_errors(found.results, Path(folder))
             for path in [*written, *([errors] if errors else [])]:
                 there = bundle / 'data' / run['folder'] / path.name
                 if not there.is_file():
@@ -135,7 +134,7 @@ def _same_table(first: Path, second: Path) -> bool:
     return True
 
 
-def _not_drawn(bundle: Path, content: Mapping[str, Any]) -> list[str]:
+def _not_drawn(bundle: Path, content: CurvesFile) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         problems = _bare(bundle / 'figures/make_figures.py', ('numpy', 'matplotlib'), ('-o', folder))
         drawn = {path.relative_to(folder).as_posix() for path in Path(folder).rglob('*') if path.is_file()}
@@ -143,7 +142,7 @@ def _not_drawn(bundle: Path, content: Mapping[str, Any]) -> list[str]:
     return problems + [f'{name} was not drawn' for name in sorted(named - drawn)]
 
 
-def _broken(content: Mapping[str, Any]) -> list[str]:
+def _broken(content: CurvesFile) -> list[str]:
     return [line for run in content['runs'] for _, lines in trace_bundle.broken_links(run) for line in lines]
 
 

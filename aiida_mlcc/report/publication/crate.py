@@ -7,11 +7,12 @@ its objects being the archive and nodes in it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from aiida_mlcc import __version__
+from aiida_mlcc.report.publication.entries import RunEntry
 from aiida_mlcc.report.publication.request import LICENCES, UNNAMED, Request
 from aiida_mlcc.report.publication.texts import DOCUMENTATION, KEYWORDS
 from aiida_mlcc.report.publication.verify_bundle import ARCHIVE, SUMS
@@ -34,15 +35,20 @@ _FORMATS = {
 }
 
 
-def crate(
-    request: Request, runs: Sequence[Mapping[str, Any]], description: str, files: Sequence[str], bundle: Path
-) -> str:
+Reference = TypedDict('Reference', {'@id': str})
+"""An entity, by its name."""
+
+Entity = Mapping[str, str | Sequence[str] | Reference | Sequence[Reference]]
+"""An entity of a crate: keyword → text or references to others, as schema.org has them."""
+
+
+def crate(request: Request, runs: Sequence[RunEntry], description: str, files: Sequence[str], bundle: Path) -> str:
     """Return the crate as JSON-LD text.
 
     :param runs: of ``curves.json``.
     :param files: of the bundle, without the crate itself.
     """
-    people = [
+    people: list[dict[str, str]] = [
         {
             '@id': f'https://orcid.org/{author.orcid}' if author.orcid else f'#author-{number}',
             '@type': 'Person',
@@ -67,7 +73,7 @@ def crate(
             'author': _ids(people),
             'keywords': ', '.join(KEYWORDS),
             'conformsTo': {'@id': _PROFILE},
-            'hasPart': [{'@id': file} for file in listed],
+            'hasPart': _references(listed),
             'mentions': _ids(actions),
         },
         {'@id': _PROFILE, '@type': 'CreativeWork', 'name': 'Process Run Crate', 'version': '0.5'},
@@ -88,9 +94,9 @@ def crate(
     return json.dumps(content, indent=1, ensure_ascii=False) + '\n'
 
 
-def _actions(request: Request, runs: Sequence[Mapping[str, Any]], agent: str) -> list[dict[str, Any]]:
-    actions = []
-    common = {'agent': {'@id': agent}, 'endTime': request.date}
+def _actions(request: Request, runs: Sequence[RunEntry], agent: str) -> list[Entity]:
+    actions: list[Entity] = []
+    common: Entity = {'agent': {'@id': agent}, 'endTime': request.date}
     for run in runs:
         of_curve = {curve['id']: curve for curve in run['curves']}
         suffix = f'-{run["folder"]}' if run['folder'] else ''
@@ -101,7 +107,7 @@ def _actions(request: Request, runs: Sequence[Mapping[str, Any]], agent: str) ->
                     '@type': 'CreateAction',
                     'name': f'Write {curve["csv"]} from the archive',
                     'instrument': {'@id': _TOOL},
-                    'object': [{'@id': ARCHIVE}, *({'@id': _node_id(uuid)} for uuid in curve['nodes'])],
+                    'object': _references([ARCHIVE, *map(_node_id, curve['nodes'])]),
                     'result': {'@id': curve['csv']},
                     **common,
                 }
@@ -115,16 +121,16 @@ def _actions(request: Request, runs: Sequence[Mapping[str, Any]], agent: str) ->
                     'name': f'Draw {figure["name"]}',
                     'description': figure['caption'],
                     'instrument': {'@id': _SCRIPT},
-                    'object': [{'@id': name} for name in dict.fromkeys(sources)],
-                    'result': [{'@id': name} for name in figure['files']],
+                    'object': _references(dict.fromkeys(sources)),
+                    'result': _references(figure['files']),
                     **common,
                 }
             )
     return actions
 
 
-def _nodes(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+def _nodes(runs: Sequence[RunEntry]) -> list[Entity]:
+    found: dict[str, Entity] = {}
     for run in runs:
         for curve in run['curves']:
             made = curve['created_by']
@@ -140,8 +146,8 @@ def _nodes(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _file(name: str, bundle: Path, description: str | None) -> dict[str, Any]:
-    entity: dict[str, Any] = {'@id': name, '@type': 'File', 'name': Path(name).name}
+def _file(name: str, bundle: Path, description: str | None) -> Entity:
+    entity: dict[str, str | list[str]] = {'@id': name, '@type': 'File', 'name': Path(name).name}
     if name == _SCRIPT:
         entity |= {'@type': ['File', 'SoftwareSourceCode'], 'programmingLanguage': 'Python', 'version': __version__}
         entity['url'] = DOCUMENTATION
@@ -152,14 +158,18 @@ def _file(name: str, bundle: Path, description: str | None) -> dict[str, Any]:
     return entity if description is None else {**entity, 'description': description}
 
 
-def _descriptions(run: Mapping[str, Any]) -> dict[str, str]:
+def _descriptions(run: RunEntry) -> dict[str, str]:
     found = {name: figure['caption'] for figure in run['figures'] for name in figure['files']}
     found |= {curve['csv']: f'{curve["kind"]} of {curve["method"]}' for curve in run['curves']}
     return found | {label['file']: f'structures with energies of {label["method"]}' for label in run['labels']}
 
 
-def _ids(entities: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    return [{'@id': entity['@id']} for entity in entities]
+def _ids(entities: Sequence[Entity]) -> list[Reference]:
+    return _references(str(entity['@id']) for entity in entities)
+
+
+def _references(names: Iterable[str]) -> list[Reference]:
+    return [{'@id': name} for name in names]
 
 
 def _node_id(uuid: str) -> str:

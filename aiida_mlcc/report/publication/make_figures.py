@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from aiida_mlcc.report.publication.entries import CurveEntry, RunEntry
 
 COLOURS = {
     'LDA': '#000000',
@@ -54,7 +56,7 @@ _SAME = 1e-9
 _CORNERS = re.compile(r'^L [\d. -]+$', re.MULTILINE)
 _DIGITS = re.compile(r'(?<=\.\d\d)\d+')
 
-_UNDATED: dict[str, dict[str, Any]] = {'pdf': {'CreationDate': None}, 'svg': {'Date': None}}
+_UNDATED: dict[str, dict[str, None]] = {'pdf': {'CreationDate': None}, 'svg': {'Date': None}}
 """What keeps the time out of a file, so that equal figures are equal files."""
 
 
@@ -105,6 +107,57 @@ class Density:
     elements: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
+class Dispersed(Protocol):
+    """A dispersion as it is drawn: :class:`Bands`, or what has its attributes."""
+
+    @property
+    def path(self) -> Path1D: ...
+    @property
+    def qpoints(self) -> NDArray[np.float64]: ...
+    @property
+    def labels(self) -> tuple[tuple[int, str], ...]: ...
+    @property
+    def mean(self) -> NDArray[np.float64]: ...
+    @property
+    def sd(self) -> NDArray[np.float64]: ...
+    @property
+    def members(self) -> dict[str, NDArray[np.float64]]: ...
+    @property
+    def undetermined(self) -> NDArray[np.bool_] | None: ...
+
+
+class Dense(Protocol):
+    """A density of states as it is drawn: :class:`Density`, or what has its attributes."""
+
+    @property
+    def frequencies(self) -> NDArray[np.float64]: ...
+    @property
+    def mean(self) -> NDArray[np.float64]: ...
+    @property
+    def low(self) -> NDArray[np.float64]: ...
+    @property
+    def high(self) -> NDArray[np.float64]: ...
+    @property
+    def elements(self) -> dict[str, NDArray[np.float64]]: ...
+
+
+@dataclass(frozen=True)
+class MemberError:
+    """The error of the energies of one member (meV/atom), None where it is not known."""
+
+    method: str
+    energy: float | None
+
+
+class Erring(Protocol):
+    """The error of a member as it is drawn: :class:`MemberError`, or what has its attributes."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def energy(self) -> float | None: ...
+
+
 def lay_out(
     distances: NDArray[np.float64], labels: Sequence[tuple[int, str]], breaks: Sequence[int] | None = None
 ) -> Path1D:
@@ -128,15 +181,14 @@ def lay_out(
 
 
 def main_figure(
-    dispersion: Mapping[str, Any],
-    densities: Mapping[str, Mapping[str, Any]],
+    dispersion: Mapping[str, Dispersed],
+    densities: Mapping[str, Mapping[str, Dense]],
     title: str | None = None,
     references: Sequence[tuple[float, float, float | None]] = (),
 ) -> Figure | None:
     """Draw dispersion and densities of states of all methods beside one another; None where there are none.
 
-    :param dispersion: method → :class:`Bands`, or what has its attributes.
-    :param densities: name of a panel → method → :class:`Density`, or what has its attributes.
+    :param densities: name of a panel → method → density of states.
     :param references: distance, frequency (cm⁻¹) and uncertainty of points in the dispersion.
     """
     from matplotlib.figure import Figure
@@ -153,8 +205,17 @@ def main_figure(
         axis = axes.pop(0)
         _draw_dispersion(axis, dispersion)
         for distance, frequency, uncertainty in dict.fromkeys(references):
-            style: dict[str, Any] = {'fmt': 'D', 'color': 'black', 'markerfacecolor': 'white', 'markersize': 4}
-            axis.errorbar(distance, frequency, yerr=uncertainty, zorder=5, clip_on=False, **style)
+            axis.errorbar(
+                distance,
+                frequency,
+                yerr=uncertainty,
+                fmt='D',
+                color='black',
+                markerfacecolor='white',
+                markersize=4,
+                zorder=5,
+                clip_on=False,
+            )
     for axis, (name, curves) in zip(axes, panels.items(), strict=True):
         _draw_density(axis, curves)
         axis.set_xlabel(f'{name}\n(modes per {_UNIT})')
@@ -164,7 +225,7 @@ def main_figure(
     return figure
 
 
-def members_figure(dispersion: Mapping[str, Any]) -> Figure | None:
+def members_figure(dispersion: Mapping[str, Dispersed]) -> Figure | None:
     """Draw each member on its own, a panel a method (as Figs. A3 and B6)."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -180,9 +241,9 @@ def members_figure(dispersion: Mapping[str, Any]) -> Figure | None:
     styles = {name: dashes[number % len(dashes)] for number, name in enumerate(names)}
     for axis, (method, curve) in zip(axes, dispersion.items(), strict=False):
         for name, values in curve.members.items():
-            style: dict[str, Any] = {'color': colour_of(method), 'linestyle': styles[name], 'linewidth': 0.9}
+            look = LineStyle(color=colour_of(method), linestyle=styles[name], linewidth=0.9)
             for part in curve.path.segments:
-                axis.plot(curve.path.distances[part], values[part], **style)
+                axis.plot(curve.path.distances[part], values[part], **look)
         draw_path(axis, curve.path)
         axis.set_title(method, fontsize='medium')
     for axis in axes[len(dispersion) :]:
@@ -194,7 +255,7 @@ def members_figure(dispersion: Mapping[str, Any]) -> Figure | None:
     return figure
 
 
-def spectra_figure(vdos: Mapping[str, Any], harmonic: Mapping[str, Any]) -> Figure | None:
+def spectra_figure(vdos: Mapping[str, Dense], harmonic: Mapping[str, Dense | None]) -> Figure | None:
     """Draw the spectrum from dynamics over the harmonic density of states, a panel a method."""
     from matplotlib.figure import Figure
 
@@ -212,7 +273,7 @@ def spectra_figure(vdos: Mapping[str, Any], harmonic: Mapping[str, Any]) -> Figu
     return figure
 
 
-def projected_figure(chosen: Mapping[str, Any]) -> Figure | None:
+def projected_figure(chosen: Mapping[str, Dense]) -> Figure | None:
     """Draw the parts of the elements in the densities of states `chosen`; None with one element."""
     from matplotlib.figure import Figure
 
@@ -231,33 +292,32 @@ def projected_figure(chosen: Mapping[str, Any]) -> Figure | None:
     return figure
 
 
-def errors_figure(errors: Sequence[Mapping[str, Any]]) -> Figure | None:
+def errors_figure(errors: Sequence[Erring]) -> Figure | None:
     """Draw the errors of the energies, a group of bars a method and a bar a member.
 
-    :param errors: rows with ``method`` and ``energy`` (meV/atom, None where it is not known).
+    :param errors: of each member.
     """
     from matplotlib.figure import Figure
 
-    known = [row for row in errors if row['energy'] is not None]
+    known = [(row.method, row.energy) for row in errors if row.energy is not None]
     if not known:
         return None
-    methods = list(dict.fromkeys(row['method'] for row in known))
+    methods = list(dict.fromkeys(method for method, _ in known))
     figure = Figure(figsize=(_WIDTH, 2.6), layout='constrained')
     axis = figure.subplots()
     for place, method in enumerate(methods):
-        rows = [row for row in known if row['method'] == method]
-        width = 0.8 / len(rows)
-        at = place - 0.4 + width * (np.arange(len(rows)) + 0.5)
-        axis.bar(at, [row['energy'] for row in rows], width=0.9 * width, color=colour_of(method))
+        heights = [energy for of, energy in known if of == method]
+        width = 0.8 / len(heights)
+        at = place - 0.4 + width * (np.arange(len(heights)) + 0.5)
+        axis.bar(at, heights, width=0.9 * width, color=colour_of(method))
     axis.set_xticks(range(len(methods)), methods)
     axis.set_ylabel('RMSE (meV/atom)')
     return figure
 
 
-def zone_figure(curve: Any, cell: NDArray[np.float64]) -> Figure:
+def zone_figure(curve: Dispersed, cell: NDArray[np.float64]) -> Figure:
     """Draw the Brillouin zone with the path of a dispersion.
 
-    :param curve: a :class:`Bands`, or what has its attributes.
     :param cell: primitive lattice vectors as rows, Å.
     """
     from matplotlib.figure import Figure
@@ -324,6 +384,22 @@ def brillouin_zone(
     return vertices, edges
 
 
+class LineStyle(TypedDict):
+    """How matplotlib draws a line."""
+
+    color: str
+    linestyle: Any
+    linewidth: float
+
+
+class ShadeStyle(TypedDict):
+    """How matplotlib draws an area."""
+
+    color: str
+    alpha: float
+    linewidth: float
+
+
 def draw_path(axis: Axes, path: Path1D) -> None:
     """Draw the special points of a path as lines across, and name them."""
     for at, _ in path.ticks:
@@ -345,13 +421,13 @@ def colour_of(method: str) -> str:
     return COLOURS['PBE(E)'] if method.endswith(_CONTROL) else _FURTHER[sum(method.encode()) % len(_FURTHER)]
 
 
-def line_style(method: str) -> dict[str, Any]:
+def line_style(method: str) -> LineStyle:
     """Return how matplotlib draws the line of a method."""
     style = '--' if is_dashed(method) else '-'
     return {'color': colour_of(method), 'linestyle': style, 'linewidth': 1.2}
 
 
-def shade_style(method: str) -> dict[str, Any]:
+def shade_style(method: str) -> ShadeStyle:
     """Return how matplotlib draws the error of a method, or the range over its members."""
     return {'color': colour_of(method), 'alpha': 0.25, 'linewidth': 0.0}
 
@@ -416,12 +492,12 @@ def numbers(cells: Sequence[str]) -> NDArray[np.float64]:
     return np.array([float(cell) if cell else np.nan for cell in cells])
 
 
-def figures_of(bundle: Path, run: Mapping[str, Any]) -> dict[str, Figure]:
+def figures_of(bundle: Path, run: RunEntry) -> dict[str, Figure]:
     """Return name → figure of a run, drawn from the CSV files alone.
 
     :param run: an entry of ``runs`` in ``curves.json``.
     """
-    entries: dict[str, dict[str, Any]] = {}
+    entries: dict[str, dict[str, CurveEntry]] = {}
     for entry in run['curves']:
         entries.setdefault(entry['kind'], {})[entry['method']] = entry
     dispersion = {
@@ -472,7 +548,7 @@ def main() -> None:
                 print(folder / f'{name}.{ending}')
 
 
-def _draw_dispersion(axis: Axes, dispersion: Mapping[str, Any]) -> None:
+def _draw_dispersion(axis: Axes, dispersion: Mapping[str, Dispersed]) -> None:
     for method, curve in dispersion.items():
         for part in curve.path.segments:
             x = curve.path.distances[part]
@@ -488,7 +564,7 @@ def _draw_dispersion(axis: Axes, dispersion: Mapping[str, Any]) -> None:
     axis.set_xlabel('wave vector')
 
 
-def _draw_density(axis: Axes, curves: Mapping[str, Any]) -> None:
+def _draw_density(axis: Axes, curves: Mapping[str, Dense]) -> None:
     for method, curve in curves.items():
         axis.plot(curve.mean, curve.frequencies, **line_style(method))
         axis.fill_betweenx(curve.frequencies, curve.low, curve.high, **shade_style(method))
@@ -526,11 +602,11 @@ def _references(path: Path) -> list[tuple[float, float, float | None]]:
     ]
 
 
-def _errors(path: Path) -> list[dict[str, Any]]:
+def _errors(path: Path) -> list[MemberError]:
     table = read_table(path)
     energies = numbers(table['energy_mev_atom'])
     return [
-        {'method': method, 'energy': float(energy) if np.isfinite(energy) else None}
+        MemberError(method, float(energy) if np.isfinite(energy) else None)
         for method, energy in zip(table['method'], energies, strict=True)
     ]
 

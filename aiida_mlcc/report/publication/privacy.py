@@ -21,6 +21,7 @@ from aiida_mlcc.report.publication.private_names import (
     Secrets,
     last_job,
 )
+from aiida_mlcc.science.json_values import Json
 
 HASH = '_aiida_hash'
 """The extra that AiiDA keeps the hash of a node in, by which its cache finds equal nodes."""
@@ -119,7 +120,7 @@ def occurrences(archive: UnpackedArchive, words: Iterable[str]) -> dict[str, int
         for row in archive.rows(table):
             for column, value in row.items():
                 if isinstance(value, str) and (n := len(pattern.findall(value.encode()))):
-                    place = _place_of(table, column, row)
+                    place = _place_of(table, column, row['node_type'] if table == 'db_dbnode' else None)
                     found[place] = found.get(place, 0) + n
     paths = _paths_of_objects(archive)
     for key in archive.object_keys():
@@ -229,7 +230,7 @@ class _Filter:
                     files = {key for key in files if changed[key] is None}
             else:
                 new = self.attributes_of(kind, attributes)
-            values: dict[str, Any] = {}
+            values: dict[str, str] = {}
             if new != attributes:
                 values['attributes'] = json.dumps(new)
             if files:
@@ -249,20 +250,20 @@ class _Filter:
             if of_files or any(attributes[name] != new.get(name) for name in attributes if name not in unhashed):
                 self.unhashed.add(row['id'])
 
-    def keep_by_content(self, kind: str, attributes: Mapping[str, Any]) -> None:
+    def keep_by_content(self, kind: str, attributes: Json) -> None:
         found = Scrubber(self.secrets)
         found.value(attributes)
         if n := sum(found.counts.values()):
             self.kept[f'attributes of {kind}'] = self.kept.get(f'attributes of {kind}', 0) + n
 
-    def attributes_of(self, kind: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    def attributes_of(self, kind: str, attributes: Json) -> Json:
         new = dict(attributes)
         if kind.startswith(_REMOTE) and 'remote_path' in new:
             self.note('paths of remote folders', new['remote_path'])
             new['remote_path'] = WITHHELD_PATH
         if kind.startswith(_CALCJOB):
             self.filter_job(new)
-        scrubbed: dict[str, Any] = self.scrubber.value(new)
+        scrubbed: Json = self.scrubber.value(new)
         return scrubbed
 
     def filter_job(self, attributes: dict[str, Any]) -> None:
@@ -403,16 +404,16 @@ def _paths_of_objects(archive: UnpackedArchive) -> dict[str, str]:
     found: dict[str, str] = {}
     for row in archive.rows('db_dbnode'):
         for path, key in files_in(json.loads(row['repository_metadata'] or '{}')):
-            found.setdefault(key, f'{path} of {_kind(row)}')
+            found.setdefault(key, f'{path} of {_kind(row["node_type"])}')
     return found
 
 
-def _place_of(table: str, column: str, row: Mapping[str, Any]) -> str:
-    return f'{column} of {_kind(row)}' if table == 'db_dbnode' else f'{column} of {table}'
+def _place_of(table: str, column: str, node_type: str | None) -> str:
+    return f'{column} of {table}' if node_type is None else f'{column} of {_kind(node_type)}'
 
 
-def _kind(row: Mapping[str, Any]) -> str:
-    return str(row['node_type']).rstrip('.').rsplit('.', 1)[-1]
+def _kind(node_type: str) -> str:
+    return node_type.rstrip('.').rsplit('.', 1)[-1]
 
 
 def _dashed(uuid: str) -> str:

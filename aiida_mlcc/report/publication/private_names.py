@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aiida_mlcc.report.publication.archive_file import UnpackedArchive
+from aiida_mlcc.science.json_values import Json
 
 WITHHELD = 'withheld'
 WITHHELD_PATH = '/withheld'
@@ -152,7 +153,7 @@ def _outermost(paths: Iterable[str]) -> set[str]:
     return set(kept)
 
 
-def last_job(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def last_job(attributes: Json) -> Json:
     """Return what the scheduler said of a job, which AiiDA stores as JSON text or as a mapping."""
     info = attributes.get('last_job_info') or {}
     content = json.loads(info) if isinstance(info, str) else info

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aiida_mlcc.report.data.remembered import forget
 from aiida_mlcc.report.publication.request import Refused
-from aiida_mlcc.report.remembered import forget
 
 
 @contextmanager

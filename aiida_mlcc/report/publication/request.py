@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 LICENCES = {
     'CC-BY-4.0': ('Creative Commons Attribution 4.0 International', 'https://creativecommons.org/licenses/by/4.0/'),
@@ -45,6 +45,22 @@ class Author:
     affiliation: str = ''
 
 
+class PublicFinding(TypedDict):
+    """Something private that was found in the archive, and what became of it."""
+
+    what: str
+    count: int
+    becomes: str
+
+
+class PublicReport(TypedDict, total=False):
+    """What was replaced, what was left, and how many nodes lost their hash; without the names themselves."""
+
+    replaced: list[PublicFinding]
+    left: list[PublicFinding]
+    n_without_hash: int
+
+
 @dataclass(frozen=True)
 class Request:
     """What is published, and what is said of it.
@@ -61,7 +77,7 @@ class Request:
     licence: str = 'CC-BY-4.0'
     failed: tuple[str, ...] = ()
     without_models: bool = False
-    privacy: Mapping[str, Any] = field(default_factory=dict)
+    privacy: PublicReport = field(default_factory=PublicReport)
 
     def to_json(self) -> str:
         """Return the request as text."""

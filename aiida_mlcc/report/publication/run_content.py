@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from aiida import orm
 from aiida.plugins import DataFactory
 from numpy.typing import NDArray
 
-from aiida_mlcc.report.arrays import Curves, curves_of_run
-from aiida_mlcc.report.curve_table import Files, Findings, in_place
+from aiida_mlcc.report.curve_table import Files, in_place
+from aiida_mlcc.report.data.arrays import AlongPath, Curve, Curves
+from aiida_mlcc.report.data.outputs import by_method, outputs_of
+from aiida_mlcc.report.data.run import Findings, read_run
 from aiida_mlcc.report.exports import mean_phonons, run_along, write_csv, write_errors, write_residuals
 from aiida_mlcc.report.figures import NothingToPlot
 from aiida_mlcc.report.label_jobs import ancestors_of, sources_of
 from aiida_mlcc.report.motion import motions_of
-from aiida_mlcc.report.outputs import by_method, outputs_of
-from aiida_mlcc.report.page import PAGE, references_found, render
-from aiida_mlcc.report.page_provenance import formula_of, minimal_bases, versions_of
+from aiida_mlcc.report.page import PAGE, render
+from aiida_mlcc.report.page_provenance import formula_of, versions_of
 from aiida_mlcc.report.publication.captions import figures_with_captions
+from aiida_mlcc.report.publication.entries import (
+    CodeEntry,
+    Column,
+    ColumnOfNode,
+    CurveEntry,
+    LabelEntry,
+    ModelEntry,
+    RunEntry,
+    Shape,
+)
 from aiida_mlcc.report.publication.private_names import Scrubber, Secrets
 from aiida_mlcc.report.publication.verify_bundle import is_column, numbers, read_table, sha256
-from aiida_mlcc.report.references import crystal_of, shipped_references
-from aiida_mlcc.report.results import results_of
 from aiida_mlcc.report.trace import Energy, Trace, energies_of, trace
 from aiida_mlcc.science.extxyz import frame_text
 from aiida_mlcc.science.methods import DFT, in_order, slug_of, usual_kind
 from aiida_mlcc.science.snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from phonopy import Phonopy
+
+    from aiida_mlcc.data.force_field import ForceFieldData
 
 _FORCE_FIELDS = ('base', 'control', 'delta_ml')
 _ALONG = ('bands', 'gruneisen')
@@ -47,7 +61,7 @@ class RunContent:
 
     process: orm.ProcessNode
     found: Findings
-    entry: dict[str, Any]
+    entry: RunEntry
     missing: list[str] = field(default_factory=list)
 
 
@@ -57,17 +71,15 @@ def write_run(process: orm.ProcessNode, bundle: Path, folder: str, without_model
     :param folder: of the run below ``data``, ``labels`` and so on; empty for a run alone.
     :raises NothingToPlot: where the run has no curve of any kind.
     """
-    curves, results = curves_of_run(process), results_of(process)
+    found = read_run(process)
+    curves = found.curves
     if not curves.methods:
         raise NothingToPlot(f'{process.process_label}<{process.pk}> has no curve to publish')
-    shipped = None if minimal_bases(process) else shipped_references(crystal_of(process))
-    known = [shipped] if shipped else []
-    found = Findings(process, curves, results, references_found(curves, results, known))
     data = bundle / 'data' / folder
     data.mkdir(parents=True, exist_ok=True)
     write_csv(found, data)
     tables = {}
-    if (errors := write_errors(results, data)) is not None:
+    if (errors := write_errors(found.results, data)) is not None:
         tables['errors'] = _relative(errors, bundle)
     if found.residuals:
         tables['residuals'] = _relative(write_residuals(found.residuals, data), bundle)
@@ -78,7 +90,7 @@ def write_run(process: orm.ProcessNode, bundle: Path, folder: str, without_model
     motions = motions_of(curves, phonons)
     _write_phonons(phonons, curves, bundle, folder)
     missing = [f'no phonopy.yaml of {method}: {reason}' for method, reason in without.items()]
-    entry = {
+    entry: RunEntry = {
         'uuid': process.uuid,
         'folder': folder,
         'label': process.label,
@@ -88,6 +100,7 @@ def write_run(process: orm.ProcessNode, bundle: Path, folder: str, without_model
         'tables': tables,
         'labels': labels,
         'models': models,
+        'figures': [],
     }
     entry['figures'] = figures_with_captions(found, entry)
     page = bundle / 'report' / folder / PAGE
@@ -123,10 +136,10 @@ class _Traces:
             return [given]
         return [orm.load_node(uuid) for uuid in found]
 
-    def force_fields(self) -> dict[str, dict[str, Any]]:
+    def force_fields(self) -> dict[str, dict[str, ForceFieldData]]:
         """Return method → member → force field: those that the run gave, or where it gave none those of its curves."""
         kind = DataFactory('mlcc.force_field')
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, dict[str, ForceFieldData]] = {}
         for label, node in sorted(outputs_of(self.process).items()):
             name, *keys = label.split('__')
             if name in _FORCE_FIELDS and isinstance(node, kind):
@@ -139,9 +152,9 @@ class _Traces:
         return {method: found[method] for method in in_order(found)}
 
 
-def _curves(files: Files, found: Findings, traces: _Traces, bundle: Path, folder: str) -> list[dict[str, Any]]:
+def _curves(files: Files, found: Findings, traces: _Traces, bundle: Path, folder: str) -> list[CurveEntry]:
     """Return the entries of the CSV files of one kind."""
-    entries = []
+    entries: list[CurveEntry] = []
     for method in files.contents:
         named = {name: by_method(found.process, name).get(method) for name in files.outputs}
         nodes = [node for node in named.values() if node is not None]
@@ -180,9 +193,9 @@ def _curves(files: Files, found: Findings, traces: _Traces, bundle: Path, folder
     return entries
 
 
-def _members(kind: str, method: str, curves: Curves, table: Mapping[str, Any]) -> list[str]:
+def _members(kind: str, method: str, curves: Curves, table: Collection[str]) -> list[str]:
     """Return the columns of a CSV file that are members."""
-    of_kind: dict[str, Mapping[str, Any]] = {
+    of_kind: dict[str, Mapping[str, AlongPath | Curve]] = {
         'bands': curves.dispersion,
         'gruneisen': curves.gruneisen,
         'dos': curves.dos,
@@ -194,18 +207,18 @@ def _members(kind: str, method: str, curves: Curves, table: Mapping[str, Any]) -
     return [] if curve is None else [name for name in curve.members if name in table]
 
 
-def _shape(kind: str, method: str, curves: Curves, node: Any) -> dict[str, Any]:
+def _shape(kind: str, method: str, curves: Curves, node: Any) -> Shape:
     """Return what a CSV file does not tell: the cell that wave vectors belong to, the atoms of a density of states."""
     if kind in _ALONG:
-        shape: dict[str, Any] = {'cell': np.asarray(orm.load_node(curves.dispersion[method].uuid).cell).tolist()}
+        shape: Shape = {'cell': np.asarray(orm.load_node(curves.dispersion[method].uuid).cell).tolist()}
         return {**shape, 'sd_of': curves.dispersion[method].sd_of} if kind == 'bands' else shape
     densities = {'dos': curves.dos, 'vdos': curves.vdos, 'harmonic_dos': curves.harmonic}.get(kind, {})
     return {'n_atoms': densities[method].n_atoms} if method in densities else {}
 
 
-def _columns(kind: str, table: Mapping[str, list[str]], nodes: Sequence[Any]) -> dict[str, dict[str, Any]]:
+def _columns(kind: str, table: Mapping[str, list[str]], nodes: Sequence[Any]) -> dict[str, ColumnOfNode]:
     """Return column → node and array that hold the same numbers, for the columns that an array holds as they are."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, ColumnOfNode] = {}
     for node in nodes:
         if not isinstance(node, orm.ArrayData):
             continue
@@ -228,7 +241,7 @@ def _arrays(node: orm.ArrayData) -> dict[str, NDArray[Any]]:
     return {name: array for name, array in arrays.items() if np.issubdtype(array.dtype, np.number)}
 
 
-def _candidates(column: str, arrays: Mapping[str, NDArray[Any]], by_branch: bool) -> Iterable[dict[str, Any]]:
+def _candidates(column: str, arrays: Mapping[str, NDArray[Any]], by_branch: bool) -> Iterable[Column]:
     """Yield where the numbers of a column may be, what is called like it first."""
     plain = column.removeprefix("'")
     names = sorted(arrays, key=lambda name: (name != plain, not plain.startswith(name.split('_')[0]), name))
@@ -237,7 +250,8 @@ def _candidates(column: str, arrays: Mapping[str, NDArray[Any]], by_branch: bool
         if array.ndim == (2 if by_branch else 1):
             yield {'array': name, 'by_branch': by_branch}
         if array.ndim == (3 if by_branch else 2) and len(array) <= 64:
-            yield from ({'array': name, 'index': index, 'by_branch': by_branch} for index in range(len(array)))
+            for index in range(len(array)):
+                yield {'array': name, 'index': index, 'by_branch': by_branch}
 
 
 def _is_numeric(cells: Sequence[str]) -> bool:
@@ -247,14 +261,14 @@ def _is_numeric(cells: Sequence[str]) -> bool:
         return False
 
 
-def _codes(ancestors: Sequence[int]) -> list[dict[str, str]]:
+def _codes(ancestors: Sequence[int]) -> list[CodeEntry]:
     query = orm.QueryBuilder().append(orm.CalcJobNode, filters={'id': {'in': list(ancestors)}}, tag='job')
     query.append(orm.AbstractCode, with_outgoing='job', project='*', tag='code')
     codes = {code.uuid: code for code in query.all(flat=True)}
     return [{'node': uuid, 'label': codes[uuid].label} for uuid in sorted(codes)]
 
 
-def _write_labels(traces: _Traces, bundle: Path, folder: str) -> list[dict[str, Any]]:
+def _write_labels(traces: _Traces, bundle: Path, folder: str) -> list[LabelEntry]:
     """Write the labelled structures of every method; return the entries of ``curves.json``."""
     origins: dict[str, list[tuple[Any, Snapshots, Energy]]] = {}
     for known in traces.training_sets():
@@ -267,7 +281,7 @@ def _write_labels(traces: _Traces, bundle: Path, folder: str) -> list[dict[str, 
                 origins.setdefault(energy.method, []).append((known, snapshots, energy))
     kinds = _kinds(known for found in origins.values() for known, _, _ in found)
     base = next((m for m in in_order(origins, kinds) if (kinds.get(m) or usual_kind(m)) == DFT), None)
-    entries = []
+    entries: list[LabelEntry] = []
     # The archive keeps the source as it is, for the hash of the labels; nobody needs a path in it.
     without_paths = Scrubber(Secrets())
     target = bundle / 'labels' / folder
@@ -330,8 +344,8 @@ def _number(snapshots: Snapshots, method: str, frame: int) -> float:
     return float(snapshots.labels[method].energies[frame]) if method in snapshots.labels else np.nan
 
 
-def _write_models(traces: _Traces, bundle: Path, folder: str) -> list[dict[str, Any]]:
-    entries = []
+def _write_models(traces: _Traces, bundle: Path, folder: str) -> list[ModelEntry]:
+    entries: list[ModelEntry] = []
     for method, members in traces.force_fields().items():
         for member, node in members.items():
             target = bundle / 'models' / folder / slug_of(method) / _PLAIN.sub('_', member)
@@ -352,7 +366,7 @@ def _write_models(traces: _Traces, bundle: Path, folder: str) -> list[dict[str, 
     return entries
 
 
-def _write_phonons(phonons: Mapping[str, Any], curves: Curves, bundle: Path, folder: str) -> None:
+def _write_phonons(phonons: Mapping[str, Phonopy], curves: Curves, bundle: Path, folder: str) -> None:
     """Write ``phonopy.yaml`` and ``band.yaml`` of every method."""
     from phonopy.harmonic.force_constants import full_fc_to_compact_fc
 
@@ -362,8 +376,9 @@ def _write_phonons(phonons: Mapping[str, Any], curves: Curves, bundle: Path, fol
         target.mkdir(parents=True, exist_ok=True)
         run_along(phonon, curves.dispersion[method])
         phonon.write_yaml_band_structure(filename=target / 'band.yaml')
-        if phonon.force_constants.shape[0] == phonon.force_constants.shape[1]:
-            phonon.force_constants = full_fc_to_compact_fc(phonon.primitive, phonon.force_constants)
+        force_constants = phonon.force_constants
+        if force_constants is not None and force_constants.shape[0] == force_constants.shape[1]:
+            phonon.force_constants = full_fc_to_compact_fc(phonon.primitive, force_constants)
         settings = {**kept, 'born_effective_charge': True, 'dielectric_constant': True}
         phonon.save(filename=target / 'phonopy.yaml', settings=settings)
 

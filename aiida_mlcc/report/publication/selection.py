@@ -11,9 +11,11 @@ from aiida import orm
 from aiida.tools.graph.graph_traversers import get_nodes_export
 
 from aiida_mlcc.report.archive import TRAVERSAL, refuse_licensed
-from aiida_mlcc.report.outputs import by_method, outputs_of, plain
+from aiida_mlcc.report.data.outputs import by_method, outputs_of, plain
+from aiida_mlcc.report.data.records import Failure
 from aiida_mlcc.report.page_provenance import formula_of
 from aiida_mlcc.report.publication.request import Refused
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import METHODS
 
 _OF_METHOD = re.compile(r'^[a-z_]+ of (\S.*)$')
@@ -68,7 +70,7 @@ def _refuse_unsealed(run: orm.ProcessNode) -> None:
 
 
 def _refuse_failed(run: orm.ProcessNode, allowed: set[str]) -> None:
-    failures = [entry for entry in plain(run, 'failures').get('failed', []) if not entry.get('optional')]
+    failures: list[Failure] = [entry for entry in plain(run, 'failures').get('failed', []) if not entry.get('optional')]
     missing: dict[str, str] = {}
     for entry in failures:
         for name in _names_of(entry):
@@ -84,7 +86,7 @@ def _refuse_failed(run: orm.ProcessNode, allowed: set[str]) -> None:
         raise Refused(f'{_name(run)} lacks something of {name}: {reason.rstrip(".")}. Publish without it: {flags}')
 
 
-def _names_of(entry: dict[str, Any]) -> list[str]:
+def _names_of(entry: Failure) -> list[str]:
     """Return the methods that a failure is of, or where it is of none its stage."""
     methods = entry.get('methods') or ([entry['method']] if entry.get('method') else [])
     if not methods and (found := _OF_METHOD.search(str(entry.get('what', '')))):
@@ -106,7 +108,7 @@ def _refuse_other_settings(first: orm.ProcessNode, second: orm.ProcessNode, name
             )
 
 
-def _sources_of(run: orm.ProcessNode) -> dict[str, dict[str, Any]]:
+def _sources_of(run: orm.ProcessNode) -> dict[str, Json]:
     node = outputs_of(run).get('snapshots')
     return {} if node is None else dict(node.base.attributes.get('sources', {}) or {})
 

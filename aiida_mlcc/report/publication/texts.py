@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from platform import python_version
-from typing import Any
 
 import yaml
 
@@ -16,6 +15,7 @@ from aiida_mlcc.report.page_provenance import ARTICLE, citations_of, crystal_lin
 from aiida_mlcc.report.publication.request import LICENCES, UNNAMED, Request
 from aiida_mlcc.report.publication.run_content import RunContent
 from aiida_mlcc.report.text import failure_lines
+from aiida_mlcc.science.fit.fit_errors import FitErrors
 
 KEYWORDS = (
     'phonons',
@@ -302,13 +302,13 @@ def model_card(run: RunContent, method: str, request: Request) -> str:
     return '\n'.join(lines)
 
 
-def _numbers(errors: Mapping[str, Any]) -> str:
+def _numbers(errors: FitErrors) -> str:
     found = [f'{name} {value:.4g}' for name, value in sorted(errors.items()) if isinstance(value, float)]
     for part in ('train', 'valid'):
-        if isinstance(errors.get(part), Mapping):
-            found += [
-                f'{part} {name} {value:.4g}' for name, value in sorted(errors[part].items()) if isinstance(value, float)
-            ]
+        # Runs of early versions nested them.
+        if isinstance(nested := errors.get(part), Mapping):
+            numbers = {name: value for name, value in sorted(nested.items()) if isinstance(value, float)}
+            found += [f'{part} {name} {value:.4g}' for name, value in numbers.items()]
     return ', '.join(found) or 'not known'
 
 

@@ -14,14 +14,17 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from aiida_mlcc.report.publication.entries import RunEntry
 
-def broken_links(run: Mapping[str, Any], method: str | None = None) -> Iterator[tuple[str, list[str]]]:
+
+def broken_links(run: RunEntry, method: str | None = None) -> Iterator[tuple[str, list[str]]]:
     """Yield for each dispersion what it was made from, and a sentence for each energy that it does not lead to.
 
     The profile of the archive must be loaded.

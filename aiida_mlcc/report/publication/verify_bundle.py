@@ -23,10 +23,14 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from aiida_mlcc.report.data.records import Results
+    from aiida_mlcc.report.publication.entries import Column, CurvesFile, RunEntry
 
 SUMS = 'SHA256SUMS'
 ARCHIVE = 'archive.aiida'
@@ -40,6 +44,27 @@ _LISTED = 5
 _SPREAD = ('mean', 'min', 'max', 'sd')
 
 
+class ResultsFile(TypedDict):
+    """The content of ``results.json``: UUID of a run → its results."""
+
+    runs: dict[str, Results]
+
+
+class FileEntry(TypedDict, total=False):
+    """A file (`k`, its key) or a folder (`o`, what is in it) in the repository of a node."""
+
+    k: str
+    o: dict[str, FileEntry]
+
+
+class ArchivedNode(NamedTuple):
+    """A node: its type, its attributes, and path → key of its files."""
+
+    node_type: str
+    attributes: dict[str, Any]
+    files: dict[str, str]
+
+
 class Archive:
     """The nodes and the arrays of an archive, read without AiiDA; a context."""
 
@@ -48,7 +73,7 @@ class Archive:
         self._folder = tempfile.TemporaryDirectory()
         self.file.extract('db.sqlite3', self._folder.name)
         self.database = sqlite3.connect(Path(self._folder.name) / 'db.sqlite3')
-        self._nodes: dict[str, tuple[str, dict[str, Any], dict[str, str]] | None] = {}
+        self._nodes: dict[str, ArchivedNode | None] = {}
 
     def __enter__(self) -> Archive:
         return self
@@ -58,13 +83,15 @@ class Archive:
         self.file.close()
         self._folder.cleanup()
 
-    def node(self, uuid: str) -> tuple[str, dict[str, Any], dict[str, str]] | None:
-        """Return type, attributes and path → key of the files of a node, None where there is none."""
+    def node(self, uuid: str) -> ArchivedNode | None:
+        """Return a node, None where there is none."""
         if uuid not in self._nodes:
             query = 'SELECT node_type, attributes, repository_metadata FROM db_dbnode WHERE uuid IN (?, ?)'
             row = self.database.execute(query, (uuid, uuid.replace('-', ''))).fetchone()
             self._nodes[uuid] = (
-                None if row is None else (row[0], json.loads(row[1] or '{}'), dict(_files(json.loads(row[2] or '{}'))))
+                None
+                if row is None
+                else ArchivedNode(row[0], json.loads(row[1] or '{}'), dict(_files(json.loads(row[2] or '{}'))))
             )
         return self._nodes[uuid]
 
@@ -77,7 +104,7 @@ class Archive:
         found = self.node(uuid)
         if found is None:
             return {}
-        _, attributes, files = found
+        attributes, files = found.attributes, found.files
         arrays = {
             path.removesuffix('.npy'): np.load(io.BytesIO(self.content(key)), allow_pickle=False)
             for path, key in files.items()
@@ -88,10 +115,30 @@ class Archive:
         return arrays
 
 
+Schema = TypedDict(
+    'Schema',
+    {
+        '$ref': str,
+        '$defs': 'dict[str, Schema]',
+        'type': 'str | list[str]',
+        'enum': list[Any],
+        'pattern': str,
+        'required': list[str],
+        'properties': 'dict[str, Schema]',
+        'additionalProperties': 'bool | Schema',
+        'items': 'Schema',
+    },
+    total=False,
+)
+"""A JSON Schema, with the words that the schemas of a bundle use."""
+
+
 def check(bundle: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield what is checked, and a sentence for each thing that is wrong."""
     yield 'the files are those of SHA256SUMS', wrong_sums(bundle)
-    content, results, unreadable = {}, {}, []
+    content: Any = {}
+    results: Any = {}
+    unreadable = []
     for name in ('curves.json', 'results.json'):
         try:
             loaded = json.loads((bundle / name).read_text(encoding='utf-8'))
@@ -157,7 +204,7 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def invalid(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where: str = '') -> list[str]:
+def invalid(value: Any, schema: Schema, root: Schema, where: str = '') -> list[str]:
     """Return what does not follow a JSON Schema, of which the words that the schemas of a bundle use are known."""
     if '$ref' in schema:
         return invalid(value, root['$defs'][schema['$ref'].removeprefix('#/$defs/')], root, where)
@@ -177,7 +224,7 @@ def invalid(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], wher
             inner = known.get(name, schema.get('additionalProperties', True))
             if inner is False:
                 problems.append(f'{where}/{name} is not known')
-            elif inner is not True:
+            elif not isinstance(inner, bool):
                 problems += invalid(item, inner, root, f'{where}/{name}')
     if isinstance(value, list) and 'items' in schema:
         for number, item in enumerate(value):
@@ -244,7 +291,7 @@ def frames_of(path: Path) -> Iterator[tuple[dict[str, str], list[str], NDArray[n
         at += 2 + n_atoms
 
 
-def is_column(found: NDArray[np.float64], source: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bool:
+def is_column(found: NDArray[np.float64], source: Column, arrays: Mapping[str, NDArray[Any]]) -> bool:
     """Tell whether a column of a CSV file has the numbers of an array, to the digits that it is written with.
 
     :param source: ``array``, and the ``index`` of a part of it where only a part is meant; ``by_branch`` where the rows
@@ -266,7 +313,7 @@ def same(found: NDArray[np.float64], expected: NDArray[np.float64]) -> bool:
     return bool(np.allclose(found, expected, rtol=_DIGITS, atol=0.0, equal_nan=True))
 
 
-def _all(problems_of: Callable[..., list[str]], bundle: Path, content: Mapping[str, Any], *more: Any) -> list[str]:
+def _all(problems_of: Callable[..., list[str]], bundle: Path, content: CurvesFile, *more: Any) -> list[str]:
     found = []
     for run in content['runs']:
         try:
@@ -276,7 +323,7 @@ def _all(problems_of: Callable[..., list[str]], bundle: Path, content: Mapping[s
     return found
 
 
-def _wrong_spread(bundle: Path, run: Mapping[str, Any]) -> list[str]:
+def _wrong_spread(bundle: Path, run: RunEntry) -> list[str]:
     problems = []
     for entry in run['curves']:
         table = read_table(bundle / entry['csv'])
@@ -303,7 +350,7 @@ def _close(found: NDArray[np.float64], expected: NDArray[np.float64], scale: flo
     return bool(np.allclose(found, expected, rtol=1e-8, atol=_ZERO * scale, equal_nan=True))
 
 
-def _wrong_points(bundle: Path, run: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
+def _wrong_points(bundle: Path, run: RunEntry, results: ResultsFile) -> list[str]:
     problems = []
     methods = results['runs'][run['uuid']]['methods']
     for entry in run['curves']:
@@ -313,7 +360,8 @@ def _wrong_points(bundle: Path, run: Mapping[str, Any], results: Mapping[str, An
         table = read_table(bundle / entry['csv'])
         for name in _SPREAD:
             labels = dict.fromkeys(label.removeprefix("'") for label in table['label'])
-            expected = np.array([value for label in labels for value in points[label][name]], dtype=float)
+            spreads: Any = points
+            expected = np.array([value for label in labels for value in spreads[label][name]], dtype=float)
             if not same(numbers(table[name]), expected):
                 problems.append(f'{entry["csv"]}: {name} is not that of results.json')
     return problems
@@ -328,7 +376,7 @@ def _wrong_objects(archive: Archive) -> list[str]:
     return problems
 
 
-def _missing_nodes(archive: Archive, content: Mapping[str, Any]) -> list[str]:
+def _missing_nodes(archive: Archive, content: CurvesFile) -> list[str]:
     return [f'there is no node {uuid} in {ARCHIVE}' for uuid in sorted(uuids_of(content)) if archive.node(uuid) is None]
 
 
@@ -344,7 +392,7 @@ def uuids_of(content: Any) -> set[str]:
 _UUID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 
 
-def _wrong_columns(bundle: Path, run: Mapping[str, Any], archive: Archive) -> list[str]:
+def _wrong_columns(bundle: Path, run: RunEntry, archive: Archive) -> list[str]:
     problems = []
     arrays: dict[str, dict[str, NDArray[Any]]] = {}
 
@@ -361,7 +409,7 @@ def _wrong_columns(bundle: Path, run: Mapping[str, Any], archive: Archive) -> li
     return problems
 
 
-def _wrong_labels(bundle: Path, run: Mapping[str, Any], archive: Archive) -> list[str]:
+def _wrong_labels(bundle: Path, run: RunEntry, archive: Archive) -> list[str]:
     problems = []
     for label in run['labels']:
         arrays: dict[str, dict[str, NDArray[Any]]] = {}
@@ -403,7 +451,7 @@ def _wrong_labels(bundle: Path, run: Mapping[str, Any], archive: Archive) -> lis
 def _symbols(archive: Archive, uuid: str) -> list[str]:
     """Return the elements of the atoms of a set of snapshots."""
     found = archive.node(uuid)
-    return [] if found is None else list(found[1].get('symbols', ()))
+    return [] if found is None else list(found.attributes.get('symbols', ()))
 
 
 def _at(arrays: Mapping[str, NDArray[Any]], name: str, index: int) -> float | None:
@@ -412,18 +460,18 @@ def _at(arrays: Mapping[str, NDArray[Any]], name: str, index: int) -> float | No
     return value if np.isfinite(value) else None
 
 
-def _wrong_models(bundle: Path, run: Mapping[str, Any], archive: Archive) -> list[str]:
+def _wrong_models(bundle: Path, run: RunEntry, archive: Archive) -> list[str]:
     problems = []
     for model in run['models']:
         found = archive.node(model['node'])
         for name in model['files']:
             path = f'{model["folder"]}/{name}'
-            if found is None or sha256(bundle / path) != found[2].get(name):
+            if found is None or sha256(bundle / path) != found.files.get(name):
                 problems.append(f'{path} is not that of the node {model["node"]}')
     return problems
 
 
-def _files(metadata: Mapping[str, Any], folder: str = '') -> Iterator[tuple[str, str]]:
+def _files(metadata: FileEntry, folder: str = '') -> Iterator[tuple[str, str]]:
     for name, entry in (metadata.get('o') or {}).items():
         if 'k' in entry:
             yield f'{folder}{name}', entry['k']
@@ -439,7 +487,7 @@ def _references(value: Any) -> list[str]:
 def _is_kind(value: Any, kind: str) -> bool:
     if isinstance(value, bool):
         return kind == 'boolean'
-    types: dict[str, Any] = {
+    types: dict[str, type | tuple[type, ...]] = {
         'object': dict,
         'array': list,
         'string': str,

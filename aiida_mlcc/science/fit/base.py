@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 from ase import Atoms
@@ -14,6 +14,7 @@ from aiida_mlcc.science.crystal import same_points
 from aiida_mlcc.science.fit.base_correction import VibratingFrames
 from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
 from aiida_mlcc.science.fit.dipole import dipole_energies_and_forces
+from aiida_mlcc.science.fit.fit_errors import FitErrors, ModeShift
 from aiida_mlcc.science.fit.force_constants_basis import (
     decaying_basis,
     force_constants_basis,
@@ -26,7 +27,7 @@ from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.fit.reference import ReferenceFit, fit_reference
 from aiida_mlcc.science.fit.ridge import blocked_folds
 from aiida_mlcc.science.fit.third_order_basis import second_shell, third_order_basis
-from aiida_mlcc.science.force_field import ForceField, Term
+from aiida_mlcc.science.force_field import ForceField, Term, TrainedOn
 from aiida_mlcc.science.force_field.dipole import DipoleModel
 from aiida_mlcc.science.force_field.force_constants import add_up
 from aiida_mlcc.science.force_field.fourth_order import bonds_within
@@ -92,7 +93,7 @@ def fitter(given: FitInput) -> Callable[[str], DeltaFit]:
         symbols = sorted(set(frames.symbols))
         constants = dict.fromkeys(symbols, fitted.height / frames.n_atoms)
         field = ForceField(fitted.terms, constants, method=method)
-        errors = {**fitted.errors, **_judged(field, frames, primitive, method, counts, fitted.reference)}
+        errors: FitErrors = {**fitted.errors, **_judged(field, frames, primitive, method, counts, fitted.reference)}
         return DeltaFit(with_probe(field, frames), errors)
 
     return fit
@@ -112,7 +113,7 @@ class ForceConstantsFit:
 
     terms: tuple[Term, ...]
     height: float
-    errors: dict[str, Any]
+    errors: FitErrors
     reference: ReferenceFit | None = None
 
 
@@ -123,7 +124,7 @@ def fit_base(
     dipole: DipoleModel | None = None,
     settings: BaseForceConstants | None = None,
     counts: NDArray[np.int64] | None = None,
-    trained_on: Mapping[str, Any] | None = None,
+    trained_on: TrainedOn | None = None,
     reference: Snapshots | None = None,
 ) -> ForceConstantsFit:
     """Fit force constants to the forces of `method` that the dipoles leave, cold frames counting most.
@@ -161,7 +162,7 @@ def fit_base(
     parameters = regression.solve(ridges)
     left = label.energies - far - candidate.energies @ parameters
     terms = (basis.term(parameters, trained_on), *(() if dipole is None else (dipole.term(),)))
-    errors: dict[str, Any] = {
+    errors: FitErrors = {
         'n_parameters': basis.n_parameters,
         'undetermined': _unseen(basis, regression),
         'rank': regression.rank,
@@ -276,7 +277,7 @@ def _judged(
     method: str,
     counts: NDArray[np.int64],
     reference: ReferenceFit | None = None,
-) -> dict[str, Any]:
+) -> FitErrors:
     """Return the errors of a base on the frames that it was fitted to and on those held out, and what it leaves to the
     modes."""
     label = frames.labels[method]
@@ -284,25 +285,27 @@ def _judged(
     energies, forces = evaluated(field.terms, frames, primitive)
     energies += field.constant_of(frames.symbols)
     drawn = counts > 0
-    found: dict[str, Any] = {
-        'n_train': int(drawn.sum()),
-        'n_valid': int((~drawn).sum()),
-        'spread_mev_atom': float(_MEV * np.nanstd(label.energies) / frames.n_atoms),
-    }
+    on_frames: dict[str, float] = {}
     held_out = np.flatnonzero(~drawn)
     hot = np.isin(np.arange(frames.n_frames), hotter_half(label.forces, held_out))
     for name, chosen in (('train', drawn), ('valid', ~drawn), ('valid_hot', hot)):
         if chosen.any():
             wrong = (energies - label.energies)[chosen]
-            found[f'{name}_energy_rmse_mev_atom'] = float(_MEV * np.sqrt(np.nanmean(wrong**2)) / frames.n_atoms)
-            found[f'{name}_forces_rmse_mev_angstrom'] = _milli_rms((forces - label.forces)[chosen])
+            on_frames[f'{name}_energy_rmse_mev_atom'] = float(_MEV * np.sqrt(np.nanmean(wrong**2)) / frames.n_atoms)
+            on_frames[f'{name}_forces_rmse_mev_angstrom'] = _milli_rms((forces - label.forces)[chosen])
+    found: FitErrors = {
+        'n_train': int(drawn.sum()),
+        'n_valid': int((~drawn).sum()),
+        'spread_mev_atom': float(_MEV * np.nanstd(label.energies) / frames.n_atoms),
+        **cast(FitErrors, on_frames),
+    }
     share = found.get('valid_forces_rmse_mev_angstrom', 0.0) / max(_milli_rms(label.forces), _TINY)
     if share > WORTH_A_NETWORK:
         found['remark'] = (
             f'force constants leave {100 * share:.0f} % of the forces on frames held out: a network on what they leave '
             'may help (`base.kind`: force-constants+mace)'
         )
-    found |= {'projected_residuals': [], 'residuals_at_rest': True}
+    found['projected_residuals'], found['residuals_at_rest'] = [], True
     # The modes of each cell by its own frames, those of most frames first: one frame alone tells none.
     for group in sorted(mapped_frames(frames, primitive), key=lambda group: -len(group.indices)):
         if len(group.indices) > 1:
@@ -316,7 +319,7 @@ def _judged(
     return found
 
 
-def _elsewhere(entries: list[dict[str, Any]], known: list[dict[str, Any]], primitive: Atoms) -> list[dict[str, Any]]:
+def _elsewhere(entries: list[ModeShift], known: list[ModeShift], primitive: Atoms) -> list[ModeShift]:
     """Return the entries of wave vectors that symmetry makes different from all that are known."""
     rotations = symmetry_operations(primitive, SYMPREC)[0]
     qpoints = {tuple(entry['qpoint']) for entry in known}
@@ -330,8 +333,8 @@ def _unseen(basis: PotentialBasis, regression: ForceRegression) -> dict[str, int
     return {name: missing for name, missing in zip(orders, regression.unseen(basis.sizes), strict=True) if missing}
 
 
-def _origin(frames: Snapshots, method: str, seed: int, reference: Snapshots | None) -> dict[str, Any]:
-    found = {} if reference is None else {'reference': reference.content_hash()}
+def _origin(frames: Snapshots, method: str, seed: int, reference: Snapshots | None) -> TrainedOn:
+    found: TrainedOn = {} if reference is None else {'reference': reference.content_hash()}
     return {
         **found,
         'method': method,

@@ -8,15 +8,14 @@ frequency is off.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import SiteMap, shortest_distance
+from aiida_mlcc.science.fit.fit_errors import HarmonicFit, ModeShift
 from aiida_mlcc.science.fit.force_constants_basis import (
     MAX_CUTOFF,
     decaying_basis,
@@ -27,7 +26,7 @@ from aiida_mlcc.science.fit.harmonic_model import RIDGES, harmonic_model
 from aiida_mlcc.science.fit.mapped_frames import frame_displacements
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.fit.ridge import Problem, blocked_folds, choose_ridges, prepare
-from aiida_mlcc.science.force_field import Term
+from aiida_mlcc.science.force_field import Term, TrainedOn
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 from aiida_mlcc.science.modes import Mode, inverse_force_weights, projected_residuals
 from aiida_mlcc.science.settings import Settings, setting
@@ -100,7 +99,7 @@ class VibratingFrames:
 
     def residuals(
         self, residual_forces: NDArray[np.float64], frames: NDArray[np.int64] | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> list[ModeShift]:
         """Return by how much the forces left over say that each frequency is wrong at rest, see
         :func:`~aiida_mlcc.science.modes.projected_residuals`.
 
@@ -122,8 +121,8 @@ class VibratingFrames:
         residual_forces: NDArray[np.float64],
         cutoff: float | None,
         frames: NDArray[np.int64],
-        trained_on: Mapping[str, Any] | None = None,
-    ) -> tuple[Term, dict[str, Any]]:
+        trained_on: TrainedOn | None = None,
+    ) -> tuple[Term, HarmonicFit]:
         """Fit force constants to the forces left over in `frames`, as they are at rest.
 
         F = −(Φ + h·Φ')·u − (f + h·f') with the heat h of a frame: what is quartic of the residual makes Φ depend on
@@ -153,7 +152,7 @@ class VibratingFrames:
         )
         ridges = choose_ridges(problem, RIDGES, blocked_folds(n_frames, min(_FOLDS, n_frames)))[0]
         parameters = problem.solve(ridges)[0][:n_parameters]
-        info = {
+        info: HarmonicFit = {
             'cutoff_angstrom': float(basis.cutoff),
             'n_parameters': n_parameters,
             'rank': basis.folded_rank(self.site_map),
@@ -181,7 +180,7 @@ class VibratingFrames:
         found = [bound.energy_forces(frame) for frame in positions]
         return np.array([energy for energy, _ in found]), np.array([forces for _, forces in found])
 
-    def crossed_residuals(self, residual_forces: NDArray[np.float64], cutoff: float | None) -> list[dict[str, Any]]:
+    def crossed_residuals(self, residual_forces: NDArray[np.float64], cutoff: float | None) -> list[ModeShift]:
         """Return what remains of :meth:`residuals` after a correction, judged on frames that it was not fitted to.
 
         The trajectory is cut into stretches, every other of which makes one half: what is fitted to one half is

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ase import Atoms
 
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
+from aiida_mlcc.science.fit.fit_errors import FitErrors
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.force_field.dipole import DipoleModel
 from aiida_mlcc.science.force_field.kinds import models_of
+from aiida_mlcc.science.force_field.sum import Probe
 from aiida_mlcc.science.settings import Settings
 from aiida_mlcc.science.snapshots import Snapshots
 
@@ -29,7 +30,7 @@ class DeltaFit:
     """
 
     force_field: ForceField
-    errors: dict[str, Any]
+    errors: FitErrors
     samples: DeltaSamples | None = None
 
 
@@ -70,7 +71,7 @@ def with_probe(force_field: ForceField, snapshots: Snapshots) -> ForceField:
     """Return a force field without networks with the energy that it gives for the first frame, checked on loading."""
     atoms = snapshots.atoms(0)
     energy = sum(model.bind(atoms).energy_forces(atoms.positions)[0] for model in models_of(force_field.terms))
-    probe = {
+    probe: Probe = {
         'symbols': list(snapshots.symbols),
         'cell': atoms.cell.array.tolist(),
         'positions': atoms.positions.tolist(),

@@ -31,6 +31,7 @@ from aiida_mlcc.science.fit.delta_choice import Choice, Labels, best_choice
 from aiida_mlcc.science.fit.delta_features import candidate_bases, frames_with_forces, stated_noise
 from aiida_mlcc.science.fit.delta_judge import HELD, Judgement, judged
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
+from aiida_mlcc.science.fit.fit_errors import FitErrors, SuspiciousEnergy
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
 from aiida_mlcc.science.fit.label_evidence import suspicious_labels, undetermined_modes
 from aiida_mlcc.science.fit.long_range import LongRange, otherwise_fitted
@@ -50,7 +51,7 @@ from aiida_mlcc.science.fit.ridge import (
     random_folds,
     uncertainty,
 )
-from aiida_mlcc.science.force_field import ForceField, Term
+from aiida_mlcc.science.force_field import ForceField, Term, TrainedOn
 from aiida_mlcc.science.force_field.dipole import DipoleModel
 from aiida_mlcc.science.settings import Settings, positive_numbers, setting
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
@@ -236,18 +237,18 @@ def fit_delta(
         below[name] = theirs, best_choice(alike, far, theirs, chosen.choices)
     solutions = {name: _fold_in(one, theirs, {}, chosen) for name, (theirs, one) in below.items()}
     solution = _fold_in(choice, own, solutions, chosen)
-    errors = {**_errors(solution, base_method, method, chosen), **_told(judgement, labelled.n_atoms)}
+    errors: FitErrors = {**_errors(solution, base_method, method, chosen), **_told(judgement, labelled.n_atoms)}
     there = snapshots.labelled_by(base_method, method)
-    suspicious = [
+    suspicious: list[SuspiciousEnergy] = [
         {'frame': int(there[label.frame]), 'residual_ev': label.residual_ev, 'deviations': label.deviations}
         for label in suspicious_labels(solution.problem, solution.ridges, choice.basis.n_parameters)
     ]
     errors['suspicious_labels'] = suspicious
     if given.leave_out_suspicious and suspicious:
-        kept = snapshots.without_energies(method, [int(entry['frame']) for entry in suspicious])
+        kept = snapshots.without_energies(method, [entry['frame'] for entry in suspicious])
         again = {**settings, 'leave_out_suspicious': False}
         fit = fit_delta(kept, primitive, base_method, method, seed=seed, dipole=dipole, harmonic=harmonic, **again)
-        left_out = [{**entry, 'left_out': True} for entry in suspicious]
+        left_out: list[SuspiciousEnergy] = [{**entry, 'left_out': True} for entry in suspicious]
         named = [*left_out, *fit.errors['suspicious_labels']]
         return replace(fit, errors={**fit.errors, 'suspicious_labels': named})
     if harmonic is not None and not judgement.is_rescaling:
@@ -262,7 +263,7 @@ def fit_delta(
     if dipole is not None:
         long_range = _long_range(solution, choice, own, list(below.values()), dipole, chosen)
         errors['long_range'] = long_range.describe(dipole)
-    trained_on = {
+    trained_on: TrainedOn = {
         'method': method,
         'minus': base_method,
         'labels': errors['labels'],
@@ -283,24 +284,26 @@ def fit_delta(
     return DeltaFit(field, errors, samples)
 
 
-def _told(judgement: Judgement, n_atoms: int) -> dict[str, Any]:
+def _told(judgement: Judgement, n_atoms: int) -> FitErrors:
     """Return what the errors say of whether Δ is worth having."""
     per_atom = 1000.0 / n_atoms
-    known = {'predicted_rmse_mev_atom': judgement.error, 'predicted_rescaling_mev_atom': judgement.rescaling}
-    found: dict[str, Any] = {
+    error = None if judgement.error is None else per_atom * judgement.error
+    rescaling = None if judgement.rescaling is None else per_atom * judgement.rescaling
+    found: FitErrors = {
         'judged_by': judgement.judged_by,
         'worth_it': judgement.is_worth_it,
         'rescaled_only': judgement.is_rescaling,
         'evidence_gain': judgement.gain,
-        **{name: None if value is None else per_atom * value for name, value in known.items()},
+        'predicted_rmse_mev_atom': error,
+        'predicted_rescaling_mev_atom': rescaling,
     }
     if judgement.is_rescaling:
         found['remark'] = 'the energies support no force constants of their own: Δ only rescales what is known already'
     elif judgement.is_worth_it is False:
         found['remark'] = (
             f'Δ predicts energies that it has not seen ({judgement.judged_by}) to '
-            f'{found["predicted_rmse_mev_atom"]:.3g} meV/atom, no better than the rescaled energy of the base to '
-            f'{found["predicted_rescaling_mev_atom"]:.3g}: label more structures'
+            f'{error:.3g} meV/atom, no better than the rescaled energy of the base to '
+            f'{rescaling:.3g}: label more structures'
         )
     return found
 
@@ -445,7 +448,7 @@ def _label_noise(problem: Prepared, ridges: tuple[float, ...], base: int) -> flo
     return float(np.sqrt(np.mean(residuals[coldest] ** 2) / left))
 
 
-def _errors(solution: _Solution, base_method: str, method: str, settings: _Settings) -> dict[str, Any]:
+def _errors(solution: _Solution, base_method: str, method: str, settings: _Settings) -> FitErrors:
     labelled, problem = solution.labelled, solution.problem
     content, n_frames = problem.problem, labelled.n_frames
     base, per_atom = labelled.labels[base_method].energies, 1000.0 / labelled.n_atoms

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import SiteMap
+from aiida_mlcc.science.fit.fit_errors import HarmonicFit
 from aiida_mlcc.science.fit.force_constants_basis import (
     ForceConstantsBasis,
     decaying_basis,
@@ -22,7 +22,7 @@ from aiida_mlcc.science.fit.mapped_frames import MappedFrames, distinct_cells, m
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.fit.ridge import Problem, blocked_folds, choose_ridges, prepare
 from aiida_mlcc.science.fit.third_order_basis import second_shell, third_order_basis
-from aiida_mlcc.science.force_field import Term
+from aiida_mlcc.science.force_field import Term, TrainedOn
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, fold
 from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE, Mode, commensurate_modes, inverse_force_weights
 from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
@@ -39,9 +39,9 @@ def fit_force_constants(
     cutoff: float | None = None,
     frame_weights: NDArray[np.float64] | None = None,
     ridges: Sequence[float] = RIDGES,
-    trained_on: Mapping[str, Any] | None = None,
+    trained_on: TrainedOn | None = None,
     third_order_cutoff: float | None = None,
-) -> tuple[Term, dict[str, Any]]:
+) -> tuple[Term, HarmonicFit]:
     """Fit F = −Φ·u − f (− ½ Ψ·u·u) to forces, with the ridge that predicts stretches of frames left out best.
 
     :param displacements: Å, shape (n_frames, n_atoms, 3), as
@@ -64,9 +64,9 @@ def _fitted(
     cutoff: float | None,
     frame_weights: NDArray[np.float64] | None,
     ridges: Sequence[float],
-    trained_on: Mapping[str, Any] | None,
+    trained_on: TrainedOn | None,
     third_order_cutoff: float | None,
-) -> tuple[Term, dict[str, Any]]:
+) -> tuple[Term, HarmonicFit]:
     n_frames, n_components = len(forces), forces[0].size
     cells = distinct_cells(frames)
     basis = resolved_basis(primitive, *cells) if cutoff is None else force_constants_basis(primitive, cutoff)
@@ -87,7 +87,7 @@ def _fitted(
     chosen = choose_ridges(problem, ridges, blocked_folds(n_frames, min(_FOLDS, n_frames)))[0]
     parameters = problem.solve(chosen)[0]
     residuals = forces.ravel() - features @ parameters
-    info = {
+    info: HarmonicFit = {
         'cutoff_angstrom': float(basis.cutoff),
         'n_parameters': len(parameters),
         'rank': problem.rank,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import SiteMap
+from aiida_mlcc.science.fit.fit_errors import UndeterminedMode
 from aiida_mlcc.science.fit.force_constants_basis import ForceConstantsBasis
 from aiida_mlcc.science.fit.ridge import Prepared, noise_left, normal_equations
 from aiida_mlcc.science.force_field.force_constants import fold
@@ -55,7 +55,7 @@ def undetermined_modes(
     modes: Sequence[Mode],
     site_map: SiteMap,
     base: int,
-) -> list[dict[str, Any]]:
+) -> list[UndeterminedMode]:
     """Return the modes of the training cell of whose change the labels say little, by ascending share.
 
     :param problem: with the parameters of `basis` first.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from ase import Atoms
@@ -14,6 +14,20 @@ from aiida_mlcc.science.fit.force_constants import fit_delta
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, dynamical_matrix, harmonic_model
 from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE
 from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.units import frequencies_of_squares
+
+
+class SampledFrequencies(TypedDict):
+    """Label of a wave vector → one number a mode, ascending, the acoustic modes at Γ among them."""
+
+    frequencies_cm1: dict[str, list[float]]
+    sd_cm1: dict[str, list[float]]
+
+
+class FrequencyEstimate(SampledFrequencies):
+    """What labels say of frequencies, and how many they are."""
+
+    n_labels: int
 
 
 def frequency_estimate(
@@ -25,7 +39,7 @@ def frequency_estimate(
     covariates: bool = True,
     cutoff: float | None = None,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> FrequencyEstimate:
     """Return the frequencies of `method` at some wave vectors, and how well the labels fix them.
 
     The base is the harmonic part of its own forces
@@ -44,7 +58,7 @@ def frequency_estimate(
 
 def frequencies_of_samples(
     model: HarmonicModel, samples: DeltaSamples, qpoints: Mapping[str, ArrayLike]
-) -> dict[str, dict[str, list[float]]]:
+) -> SampledFrequencies:
     """Return ``frequencies_cm1`` and ``sd_cm1`` of (1+s)·base + ΔΦ at some wave vectors, as :func:`frequency_estimate`.
 
     :param model: the base.
@@ -69,5 +83,4 @@ def _frequencies(
 ) -> NDArray[np.float64]:
     matrix = (1.0 + parameters[-1]) * base + np.tensordot(parameters[:-1], parts, axes=1)
     values = np.linalg.eigvalsh(matrix)
-    frequencies: NDArray[np.float64] = np.sign(values) * np.sqrt(np.abs(values)) * CM1_PER_ROOT_CURVATURE
-    return frequencies
+    return frequencies_of_squares(values, CM1_PER_ROOT_CURVATURE)

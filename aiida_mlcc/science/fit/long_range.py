@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from aiida_mlcc.science.crystal import shortest_distance
 from aiida_mlcc.science.fit.delta_choice import Choice, Labels, freed
 from aiida_mlcc.science.fit.dipole import ETA_TIMES_CUTOFF, coupling_strength, damped_otherwise, otherwise_damped
+from aiida_mlcc.science.fit.fit_errors import DipoleWeight
 from aiida_mlcc.science.fit.force_constants_basis import (
     ForceConstantsBasis,
     decaying_basis,
@@ -20,7 +20,7 @@ from aiida_mlcc.science.fit.force_constants_basis import (
 )
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.fit.ridge import choose_by_evidence, prepare
-from aiida_mlcc.science.force_field import Term
+from aiida_mlcc.science.force_field import Term, TrainedOn
 from aiida_mlcc.science.force_field.dipole import WEIGHT_SD, DipoleModel
 
 _LEAST_SYSTEMATIC = 0.2
@@ -71,13 +71,14 @@ class LongRange:
         """Standard deviation of w, statistical and systematic."""
         return float(np.hypot(self.statistical, self.systematic))
 
-    def term(self, dipole: DipoleModel, trained_on: Mapping[str, Any]) -> tuple[Term, ...]:
+    def term(self, dipole: DipoleModel, trained_on: TrainedOn) -> tuple[Term, ...]:
         """Return what a Δ adds to the dipole–dipole term of its base, if anything; it keeps the error of w."""
-        return () if self.free is None else (dipole.term(self.free, {**trained_on, WEIGHT_SD: self.sd}),)
+        with_error: TrainedOn = {**trained_on, WEIGHT_SD: self.sd}
+        return () if self.free is None else (dipole.term(self.free, with_error),)
 
-    def describe(self, dipole: DipoleModel) -> dict[str, Any]:
+    def describe(self, dipole: DipoleModel) -> DipoleWeight:
         """Return all of it as plain JSON, with Z*²/ε∞ (``c_total`` and its errors) where the crystal has only one."""
-        found: dict[str, Any] = {
+        found: DipoleWeight = {
             'weight': self.weight,
             'statistical': self.statistical,
             'systematic': self.systematic,
@@ -86,11 +87,9 @@ class LongRange:
             'determined': self.determined,
         }
         if (strength := coupling_strength(dipole)) is not None:
-            found |= {
-                'c_total': strength * self.weight,
-                'c_statistical': strength * self.statistical,
-                'c_systematic': strength * self.systematic,
-            }
+            found['c_total'] = strength * self.weight
+            found['c_statistical'] = strength * self.statistical
+            found['c_systematic'] = strength * self.systematic
         return found
 
 

@@ -5,9 +5,8 @@ Force constants that symmetry allows, harmonic and anharmonic, and the dipole–
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from aiida_mlcc.science.crystal import SiteMap
 from aiida_mlcc.science.fit.force_constants_basis import BoundForceConstantsBasis, ForceConstantsBasis
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames
 from aiida_mlcc.science.fit.third_order_basis import BoundThirdOrderBasis, ThirdOrderBasis
-from aiida_mlcc.science.force_field import Term
+from aiida_mlcc.science.force_field import Term, TrainedOn
 from aiida_mlcc.science.force_field.dipole import BoundDipole, DipoleModel
 from aiida_mlcc.science.force_field.force_constants import force_constants_term
 from aiida_mlcc.science.force_field.fourth_order import TERMS_OF_A_BOND, Bonds, BoundFourthOrder
@@ -107,7 +106,7 @@ class PotentialBasis:
         kept = [part if size else zero for part, size, zero in zip(parts, self.sizes, zeros, strict=True)]
         return np.concatenate(kept, axis=-1)
 
-    def term(self, parameters: NDArray[np.float64], trained_on: Mapping[str, Any] | None = None) -> Term:
+    def term(self, parameters: NDArray[np.float64], trained_on: TrainedOn | None = None) -> Term:
         """Return the force constants with these parameters as a term of a force field."""
         basis, third, fourth = self.second, self.third, self.fourth
         second, first, cubic, quartic, _ = np.split(parameters, np.cumsum(self.sizes)[:-1])

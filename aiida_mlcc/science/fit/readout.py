@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_mlcc.science.fit.fit_errors import FitErrors
 from aiida_mlcc.science.fit.long_range import LongRange
 from aiida_mlcc.science.fit.ridge import (
     Prepared,
@@ -98,7 +99,7 @@ class ReadoutFit:
     weights: NDArray[np.float64]
     base_scale: float
     constant: float
-    errors: dict[str, Any]
+    errors: FitErrors
     long_range: LongRange | None = None
 
 
@@ -134,7 +135,7 @@ def fit_readout(labels: ReadoutLabels, n_atoms: int, settings: Readout, seed: in
     parameters, constant = problem.solve(chosen)
     residuals = labels.difference - constant - _energy_features(labels) @ parameters
     rescaling = prepare(Problem(labels.base[:, None], labels.difference, np.zeros(1, dtype=np.int64)))
-    errors = {
+    errors: FitErrors = {
         'n_labels': n_frames,
         'labels': ['energies'] if labels.feature_forces is None else ['energies', 'forces'],
         'n_parameters': len(parameters),
@@ -149,7 +150,8 @@ def fit_readout(labels: ReadoutLabels, n_atoms: int, settings: Readout, seed: in
         'blocked_cv_rmse_mev_atom': left_out_error(problem, chosen, blocked),
         'cv_rescaling_mev_atom': left_out_error(rescaling, (), random),
     }
-    errors.update({name: _MEV * value / n_atoms for name, value in energies.items()})
+    per_atom = {name: _MEV * value / n_atoms for name, value in energies.items()}
+    errors = {**errors, **cast(FitErrors, per_atom)}
     long_range = _long_range(labels, problem, chosen, random, gained, seed) if polar else None
     n_features = labels.features.shape[1]
     return ReadoutFit(parameters[:n_features], float(parameters[-1]), constant, errors, long_range)

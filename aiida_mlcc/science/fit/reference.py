@@ -7,9 +7,8 @@ where an atom comes displaced along one line in several lengths t: forces over t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -25,12 +24,13 @@ from aiida_mlcc.science.crystal import (
 )
 from aiida_mlcc.science.displacements import LARGEST_SHARE
 from aiida_mlcc.science.fit.amplitudes import NEXT_POWER, patterns
+from aiida_mlcc.science.fit.fit_errors import ReferenceErrors, ReferenceMode
 from aiida_mlcc.science.fit.force_constants_basis import ForceConstantsBasis, decaying_basis, resolved_bases
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, mode_sensitivities
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames, frame_displacements
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.fit.ridge import Prepared, Problem, choose_by_evidence, prepare, uncertainty
-from aiida_mlcc.science.force_field import Term
+from aiida_mlcc.science.force_field import Term, TrainedOn
 from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 from aiida_mlcc.science.modes import Mode
@@ -56,11 +56,11 @@ class ReferenceFit:
     """
 
     term: Term
-    errors: dict[str, Any]
+    errors: ReferenceErrors
     basis: ForceConstantsBasis
     covariance: NDArray[np.float64]
 
-    def mode_errors(self, modes: Sequence[Mode], site_map: SiteMap) -> list[dict[str, Any]]:
+    def mode_errors(self, modes: Sequence[Mode], site_map: SiteMap) -> list[ReferenceMode]:
         """Return of each mode of the training cell what the scatter of the forces makes of its frequency.
 
         :returns: ``qpoint``, ``frequency_cm1``, ``degeneracy`` and ``standard_error_cm1`` of each.
@@ -155,7 +155,7 @@ def fit_reference(
     primitive: Atoms,
     method: str,
     terms: Sequence[Term] = (),
-    trained_on: Mapping[str, Any] | None = None,
+    trained_on: TrainedOn | None = None,
     frames_cell: Atoms | None = None,
 ) -> ReferenceFit:
     """Fit force constants of second order to what `terms` leave of the forces of reference displacements.
@@ -188,7 +188,7 @@ def fit_reference(
     parameters = np.zeros(potential.n_parameters)
     parameters[: potential.n_second] = problem.solve(ridge)[0]
     residuals = left.ravel() - features @ parameters
-    errors = {
+    errors: ReferenceErrors = {
         'n_displacements': len(seen.displaced),
         'n_atoms': seen.frames.n_atoms,
         'cutoff_angstrom': float(basis.cutoff),

@@ -6,7 +6,8 @@ from aiida_mlcc.science.force_field.sum import (
     WEIGHTS_FILE,
     ForceField,
     Term,
+    TrainedOn,
     add_delta,
 )
 
-__all__ = ['DESCRIPTION_FILE', 'WEIGHTS_FILE', 'ForceField', 'ForceFieldError', 'Term', 'add_delta']
+__all__ = ['DESCRIPTION_FILE', 'WEIGHTS_FILE', 'ForceField', 'ForceFieldError', 'Term', 'TrainedOn', 'add_delta']

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.science.force_field.kinds import ForceFieldError
 
-_KEYS: dict[str, Any] = {'terms': list, 'constants': Mapping}
-_KEYS_OF_A_TERM: dict[str, Any] = {
+_KEYS: dict[str, type] = {'terms': list, 'constants': Mapping}
+_KEYS_OF_A_TERM: dict[str, type] = {
     'kind': str,
     'settings': Mapping,
     'arrays': list,
@@ -54,7 +54,7 @@ def check_description(description: Any) -> None:
         raise ForceFieldError('the force field is empty: it has no terms and no constants')
 
 
-def _check_parts(what: str, content: Any, keys: Mapping[str, Any]) -> None:
+def _check_parts(what: str, content: Any, keys: Mapping[str, type]) -> None:
     if not isinstance(content, Mapping):
         raise ForceFieldError(f'{what} is {type(content).__name__} and not a mapping')
     for key, kind in keys.items():

@@ -12,9 +12,8 @@ Phys. Rev. B 55, 10355 (1997), Eqs. 71–73 and 44. Λ is phonopy's ``Lambda`` i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 import numpy as np
 from ase import Atoms
@@ -23,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, unwrap
 from aiida_mlcc.science.force_field.kinds import EnergyForces, ForceFieldError, kind_of
-from aiida_mlcc.science.force_field.sum import ForceField, Term
+from aiida_mlcc.science.force_field.sum import ForceField, Term, TrainedOn
 
 KIND = 'dipole'
 
@@ -45,7 +44,7 @@ def dipole_term(
     dielectric: NDArray[np.float64],
     eta: float,
     weight: float = 1.0,
-    trained_on: Mapping[str, Any] | None = None,
+    trained_on: TrainedOn | None = None,
 ) -> Term:
     """Describe the dipole–dipole energy of a crystal as a term of a force field.
 
@@ -100,7 +99,7 @@ class DipoleModel:
             raise ForceFieldError('the dielectric tensor of a dipole term is not symmetric and positive definite')
         self._sum_rule = self._on_the_sites()
 
-    def term(self, weight: float = 1.0, trained_on: Mapping[str, Any] | None = None) -> Term:
+    def term(self, weight: float = 1.0, trained_on: TrainedOn | None = None) -> Term:
         """Return it as a term of a force field; all those of one crystal, one ε and one η merge."""
         return dipole_term(self.primitive, self.charges, self.dielectric, self.eta, weight, trained_on)
 
@@ -199,7 +198,7 @@ class Polarity:
         return self.weight - 2.0 * self.weight_sd > 0
 
 
-WEIGHT_SD = 'weight_sd'
+WEIGHT_SD: Final = 'weight_sd'
 """Under which a Δ keeps the standard deviation of w in ``trained_on`` of its term."""
 
 

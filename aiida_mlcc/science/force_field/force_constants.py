@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from aiida_mlcc.science.crystal import SiteMap, map_onto_crystal, unwrap
 from aiida_mlcc.science.force_field.fourth_order import Bonds, BoundFourthOrder, check_fourth_order
 from aiida_mlcc.science.force_field.kinds import EnergyForces, ForceFieldError
 from aiida_mlcc.science.force_field.neighbours import partner_atoms
-from aiida_mlcc.science.force_field.sum import Term
+from aiida_mlcc.science.force_field.sum import Term, TrainedOn
 from aiida_mlcc.science.force_field.third_order import BoundThirdOrder, Triplets, check_third_order
 
 KIND = 'force-constants'
@@ -29,7 +29,7 @@ def force_constants_term(
     force_constants: NDArray[np.float64],
     cutoff: float,
     first_order: NDArray[np.float64] | None = None,
-    trained_on: Mapping[str, Any] | None = None,
+    trained_on: TrainedOn | None = None,
     third_order: tuple[Triplets, NDArray[np.float64]] | None = None,
     fourth_order: tuple[Bonds, NDArray[np.float64]] | None = None,
 ) -> Term:

@@ -3,15 +3,14 @@ features that the network gives atom i after all of its interactions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.force_field.kinds import ForceFieldError
-from aiida_mlcc.science.force_field.sum import Term
+from aiida_mlcc.science.force_field.sum import Term, TrainedOn
 
 _KIND = 'readout'
 
@@ -20,7 +19,7 @@ def readout_term(
     trunk: Term,
     symbols: Sequence[str],
     weights: NDArray[np.float64],
-    trained_on: Mapping[str, Any] | None = None,
+    trained_on: TrainedOn | None = None,
 ) -> Term:
     """Describe a readout of the network `trunk` as a term. It names the network by content and does not hold it.
 

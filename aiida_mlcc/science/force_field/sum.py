@@ -7,13 +7,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.force_field.checks import check_description, check_weights
 from aiida_mlcc.science.force_field.kinds import ForceFieldError, kind_of
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.npz import write_json
 
 DESCRIPTION_FILE = 'force_field.json'
@@ -22,6 +23,69 @@ FORMAT = 2
 """Format 1 did not store the method: it was that of the last term."""
 _HASH_FORMAT = 1
 """The content hash stands in the sources of stored labels, so it does not follow the format of the file."""
+
+
+class TrainedOn(TypedDict, total=False):
+    """Where a term comes from, as far as it is known.
+
+    ``labels``: what it was fitted to (energies, forces); ``sources``: method → what its labels say of their source;
+    ``snapshots`` and ``reference``: content hashes; ``weight_sd``: of the weight of dipoles; ``imported``: the file of
+    another program that a network was read from.
+    """
+
+    method: str
+    minus: str | None
+    labels: list[str]
+    sources: dict[str, Json]
+    snapshots: str
+    reference: str
+    n_train: int
+    n_folds: int
+    seed: int
+    ridge: float | list[float]
+    covariates: dict[str, float]
+    weight_sd: float
+    start_from: StartedFrom
+    imported: dict[str, str]
+
+
+class StartedFrom(TypedDict):
+    """The network that a training started from."""
+
+    content_hash: str
+    trained_on: TrainedOn
+
+
+class Probe(TypedDict):
+    """The energy (eV) of one structure: cell and positions in Å."""
+
+    symbols: list[str]
+    cell: list[list[float]]
+    positions: list[list[float]]
+    energy: float
+
+
+class TermDescription(TypedDict):
+    """A term without its weights; ``arrays`` are their names."""
+
+    kind: str
+    weight: float
+    settings: Json
+    arrays: list[str]
+    trained_on: TrainedOn
+    content_hash: str
+
+
+class Description(TypedDict):
+    """A force field without its weights, as ``force_field.json`` holds it; format 1 has no ``method``."""
+
+    format: int
+    method: NotRequired[str]
+    units: dict[str, str]
+    terms: list[TermDescription]
+    constants: dict[str, float]
+    base_scale: float
+    probe: Probe | None
 
 
 @dataclass(frozen=True)
@@ -37,10 +101,10 @@ class Term:
     """
 
     kind: str
-    settings: Mapping[str, Any]
+    settings: Json
     arrays: Mapping[str, NDArray[Any]]
     weight: float = 1.0
-    trained_on: Mapping[str, Any] = field(default_factory=dict)
+    trained_on: TrainedOn = field(default_factory=TrainedOn)
 
     def __post_init__(self) -> None:
         kind_of(self.kind)
@@ -70,7 +134,7 @@ class ForceField:
     terms: tuple[Term, ...]
     constants: Mapping[str, float] = field(default_factory=dict)
     base_scale: float = 0.0
-    probe: Mapping[str, Any] | None = None
+    probe: Probe | None = None
     method: str = ''
 
     def content_hash(self) -> str:
@@ -101,7 +165,7 @@ class ForceField:
         save_file(weights, target / WEIGHTS_FILE)
         write_json(target / DESCRIPTION_FILE, self.describe())
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Description:
         """Everything but the weights, as plain JSON."""
         return {
             'format': FORMAT,
@@ -113,14 +177,14 @@ class ForceField:
                     'weight': term.weight,
                     'settings': dict(term.settings),
                     'arrays': sorted(term.arrays),
-                    'trained_on': dict(term.trained_on),
+                    'trained_on': term.trained_on.copy(),
                     'content_hash': term.content_hash,
                 }
                 for term in self.terms
             ],
             'constants': dict(self.constants),
             'base_scale': self.base_scale,
-            'probe': None if self.probe is None else dict(self.probe),
+            'probe': None if self.probe is None else self.probe.copy(),
         }
 
     @classmethod
@@ -153,7 +217,7 @@ class ForceField:
         return cls.rebuild(described, arrays)
 
     @classmethod
-    def rebuild(cls, description: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> ForceField:
+    def rebuild(cls, description: Description, weights: Mapping[str, NDArray[Any]]) -> ForceField:
         """Put a description and its weights (``INDEX.NAME`` → array) together again.
 
         :raises ForceFieldError: as :meth:`load`.

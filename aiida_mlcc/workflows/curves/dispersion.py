@@ -1,13 +1,14 @@
 """Dispersion, density of states and special points of one method, with their spread over the members."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 from aiida_phonopy.data.phonopy import PhonopyData
 from numpy.typing import NDArray
+from phonopy import Phonopy
 
 from aiida_mlcc.calculations.functions.curves import curve_with_spread
 from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
@@ -15,6 +16,7 @@ from aiida_mlcc.science.branches import branches_of, path_matrices, point_matric
 from aiida_mlcc.science.crystal import from_phonopy
 from aiida_mlcc.science.dispersion import (
     BandPath,
+    ImaginaryMode,
     band_group_velocities,
     band_path,
     density_of_states,
@@ -24,9 +26,10 @@ from aiida_mlcc.science.dispersion import (
     special_points,
     spread,
 )
-from aiida_mlcc.science.gamma_modes import gamma_frequencies, gamma_sets, infrared_active
+from aiida_mlcc.science.gamma_modes import GammaMode, gamma_frequencies, gamma_sets, infrared_active
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.nac import moved_modes, without_correction
-from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
+from aiida_mlcc.workflows.curve_table import Arguments, Curve, Output, Phonons
 
 
 @calcfunction
@@ -63,14 +66,14 @@ def phonon_curves(parameters: orm.Dict, science: orm.Str, **members: PhonopyData
         dispersion.set_array('lo_undetermined', moved.astype(np.int8))
         dispersion.base.attributes.set('lo_remark', _told_of(remarks))
     is_split = any(phonon.nac_params is not None for phonon in phonons.values())
-    special['long_range'] = {
+    long_range = {
         'lo_remark': _told_of(remarks),
         'lo_missing': not is_split and any(entry['infrared'] for entry in modes_at_gamma),
     }
     return {
         'dispersion': dispersion,
         'dos': _density_of_states(phonons, settings),
-        'special_points': orm.Dict(special),
+        'special_points': orm.Dict({**special, 'long_range': long_range}),
         'group_velocities': _group_velocities(path, phonons, orders),
         'gamma_modes': orm.Dict({'modes': modes_at_gamma}),
         'force_constants': orm.Dict(violations),
@@ -95,7 +98,7 @@ def _dispersion(
     return node
 
 
-def _density_of_states(phonons: dict[str, Any], settings: dict[str, Any]) -> orm.XyData:
+def _density_of_states(phonons: dict[str, Phonopy], settings: Json) -> orm.XyData:
     width = settings['dos_width_cm1']
     grid = frequency_grid(list(phonons.values()), settings['mesh'], settings['dos_spacing_cm1'], width)
     found = {name: density_of_states(phonon, settings['mesh'], grid, width) for name, phonon in phonons.items()}
@@ -104,12 +107,12 @@ def _density_of_states(phonons: dict[str, Any], settings: dict[str, Any]) -> orm
 
 
 def _uncorrected(
-    phonons: dict[str, Any], matrices_of: Callable[[Any], NDArray[np.complex128]]
+    phonons: dict[str, Phonopy], matrices_of: Callable[[Any], NDArray[np.complex128]]
 ) -> NDArray[np.complex128]:
     """Return the mean of the members' dynamical matrices without the non-analytical correction."""
     found = []
     for phonon in phonons.values():
-        charges = without_correction(phonon)
+        charges: Any = without_correction(phonon)
         found.append(matrices_of(phonon))
         phonon.nac_params = charges
     return np.asarray(np.mean(found, axis=0))
@@ -123,35 +126,56 @@ def _told_of(remarks: Mapping[str, str]) -> str:
     return '; '.join(f'{", ".join(names)}: {remark}' for remark, names in shared.items())
 
 
+class SpecialPoint(TypedDict):
+    """The modes at a special point, one number a mode (cm⁻¹); ``direction``: from where Γ is approached."""
+
+    qpoint: list[float]
+    members: list[list[float]]
+    mean: list[float]
+    min: list[float]
+    max: list[float]
+    sd: list[float]
+    direction: NotRequired[list[float]]
+    undetermined: NotRequired[list[int]]
+
+
 def _special_points(
-    path: BandPath, phonons: dict[str, Any], bands: NDArray[np.float64], remarks: Mapping[str, str]
-) -> dict[str, Any]:
+    path: BandPath, phonons: dict[str, Phonopy], bands: NDArray[np.float64], remarks: Mapping[str, str]
+) -> dict[str, SpecialPoint | dict[str, ImaginaryMode]]:
     qpoints = special_points(path)
     polar = any(phonon.nac_params is not None for phonon in phonons.values())
     directions = directions_at_gamma(path) if polar else {}
     matrices = [point_matrices(phonon, qpoints, directions) for phonon in phonons.values()]
     branches = branches_of(matrices)
     members = np.array([branches.frequencies_cm1(of_member) for of_member in matrices])
-    content: dict[str, Any] = {}
+    content: dict[str, SpecialPoint | dict[str, ImaginaryMode]] = {}
     moved = None
     if remarks:
         uncorrected = _uncorrected(phonons, lambda phonon: point_matrices(phonon, qpoints, directions))
         moved = moved_modes(branches, np.mean(matrices, axis=0), uncorrected)
     for number, (label, qpoint) in enumerate(qpoints.items()):
-        over_members = {name: values.tolist() for name, values in spread(members[:, number]).items()}
-        content[label] = {'qpoint': list(qpoint), 'members': members[:, number].tolist(), **over_members}
+        over_members = spread(members[:, number])
+        point: SpecialPoint = {
+            'qpoint': list(qpoint),
+            'members': members[:, number].tolist(),
+            'mean': over_members['mean'].tolist(),
+            'min': over_members['min'].tolist(),
+            'max': over_members['max'].tolist(),
+            'sd': over_members['sd'].tolist(),
+        }
         if label in directions:
-            content[label]['direction'] = directions[label]
+            point['direction'] = directions[label]
         if moved is not None:
-            content[label]['undetermined'] = np.flatnonzero(moved[number]).tolist()
-    flagged = {}
+            point['undetermined'] = np.flatnonzero(moved[number]).tolist()
+        content[label] = point
+    flagged: dict[str, ImaginaryMode] = {}
     for name, frequencies_cm1 in zip(phonons, bands, strict=True):
         if worst := imaginary_modes(path.qpoints, frequencies_cm1)[:1]:
             flagged[name] = worst[0]
     return {**content, 'imaginary': flagged}
 
 
-def _group_velocities(path: BandPath, phonons: dict[str, Any], orders: list[NDArray[np.int64]]) -> orm.ArrayData:
+def _group_velocities(path: BandPath, phonons: dict[str, Phonopy], orders: list[NDArray[np.int64]]) -> orm.ArrayData:
     """Return the vectors of the ``members`` (km/s) and the spread of their lengths."""
     members = np.array(
         [
@@ -164,39 +188,44 @@ def _group_velocities(path: BandPath, phonons: dict[str, Any], orders: list[NDAr
     return node
 
 
-def _gamma_modes(phonons: dict[str, Any]) -> list[dict[str, Any]]:
+def _gamma_modes(phonons: dict[str, Phonopy]) -> list[GammaMode]:
     """Return the irreducible representations at Γ of the mean of the members, and the frequencies of each.
 
     ``infrared`` says which of them Born charges split into TO and LO.
     """
     mean = next(iter(phonons.values()))
     before = mean.force_constants
-    mean.force_constants = np.mean([phonon.force_constants for phonon in phonons.values()], axis=0)
+    mean.force_constants = np.mean(np.array([phonon.force_constants for phonon in phonons.values()]), axis=0)
     sets = gamma_sets(mean)
     mean.force_constants = before
     members = np.array([gamma_frequencies(sets, phonon) for phonon in phonons.values()])
     active = infrared_active(sets, mean)
-    modes, counted = [], 0
+    modes: list[GammaMode] = []
+    counted = 0
     for number, entry in enumerate(sets):
         n_equal, values = entry.vectors.shape[1], members[:, number]
+        over_members = {name: float(value) for name, value in spread(values).items()}
         modes.append(
             {
                 'label': entry.label,
                 'infrared': active[number],
                 'modes': list(range(counted, counted + n_equal)),
                 'members': values.tolist(),
-                **{name: float(value) for name, value in spread(values).items()},
+                'mean': over_members['mean'],
+                'min': over_members['min'],
+                'max': over_members['max'],
+                'sd': over_members['sd'],
             }
         )
         counted += n_equal
     return modes
 
 
-def _arguments(phonons: Phonons) -> dict[str, Any]:
+def _arguments(phonons: Phonons) -> Arguments:
     return {'parameters': phonons.inputs['parameters'], **phonons.members}
 
 
-def _told(made: Mapping[str, Any]) -> list[str]:
+def _told(made: Mapping[str, orm.Data]) -> list[str]:
     special = made['special_points'].get_dict()
     flagged = special['imaginary']
     worst = ', '.join(f'{name} {mode["frequency_cm1"]:.0f} cm⁻¹' for name, mode in sorted(flagged.items()))

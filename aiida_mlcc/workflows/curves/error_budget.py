@@ -9,16 +9,19 @@ from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 from ase import Atoms
 from numpy.typing import NDArray
+from phonopy import Phonopy
 
 from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import given
 from aiida_mlcc.science.band_errors import base_errors_along, path_spreads
 from aiida_mlcc.science.branches import dynamical_matrices, frequencies_of
 from aiida_mlcc.science.crystal import CrystalError, from_phonopy
-from aiida_mlcc.science.error_budget import CONTRIBUTIONS, budget, commensurate
+from aiida_mlcc.science.error_budget import CONTRIBUTIONS, Budget, budget, commensurate
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
+from aiida_mlcc.science.fit.fit_errors import FitErrors
 from aiida_mlcc.science.methods import CONTROL, usual_kind
-from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
+from aiida_mlcc.workflows.curve_table import Arguments, Curve, Output, Phonons
 
 
 @calcfunction
@@ -83,12 +86,12 @@ def error_budget(
 
 def _along_path(
     dispersion: orm.BandsData,
-    members: Mapping[str, Any],
-    alternatives: Mapping[str, Mapping[str, Any]],
+    members: Mapping[str, Phonopy],
+    alternatives: Mapping[str, Mapping[str, Phonopy]],
     delta_samples: orm.ArrayData | None,
-    of_base: list[dict[str, Any]],
+    of_base: list[FitErrors],
     primitive: Atoms,
-) -> dict[str, Any]:
+) -> Budget:
     """Return the budget of every mode of a dispersion, of the shape of the bands."""
     qpoints = np.asarray(dispersion.get_kpoints(), dtype=float)
     samples = None
@@ -114,7 +117,7 @@ def _places(dispersion: orm.BandsData) -> dict[str, int]:
     return places
 
 
-def _errors_of_base(training_errors: orm.Dict | None) -> list[dict[str, Any]]:
+def _errors_of_base(training_errors: orm.Dict | None) -> list[FitErrors]:
     """Return the errors of the fits that know what is left to the modes of the base; a Δ does not."""
     if training_errors is None:
         return []
@@ -122,19 +125,17 @@ def _errors_of_base(training_errors: orm.Dict | None) -> list[dict[str, Any]]:
     return [one for of in fits.values() for one in of.values() if {'reference', 'projected_residuals'} & set(one)]
 
 
-def _arguments(phonons: Phonons) -> dict[str, Any] | None:
+def _arguments(phonons: Phonons) -> Arguments | None:
     """Only the frequencies of force fields have errors that can be estimated."""
     if 'force_fields' not in phonons.inputs:
         return None
-    evidence = ('delta_samples', 'training_snapshots', 'training_errors')
-    known = {name: phonons.inputs[name] for name in evidence if name in phonons.inputs}
     return {
         'special_points': phonons.made['special_points'],
         'dispersion': phonons.made['dispersion'],
         'members': phonons.members,
         'alternatives': phonons.alternatives,
         'primitive': phonons.primitive,
-        **known,
+        **given(phonons.inputs, 'delta_samples', 'training_snapshots', 'training_errors'),
     }
 
 

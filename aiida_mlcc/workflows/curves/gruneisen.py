@@ -12,7 +12,7 @@ from aiida_mlcc.science.branches import branches_of, lines_along, path_matrices
 from aiida_mlcc.science.crystal import from_phonopy
 from aiida_mlcc.science.dispersion import band_path, spread
 from aiida_mlcc.science.gruneisen import mode_gruneisen
-from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
+from aiida_mlcc.workflows.curve_table import Arguments, Curve, Output, Phonons
 
 
 @calcfunction
@@ -49,7 +49,7 @@ def gruneisen_curves(parameters: orm.Dict, science: orm.Str, **phonons: Any) -> 
     return node
 
 
-def _arguments(phonons: Phonons) -> dict[str, Any] | None:
+def _arguments(phonons: Phonons) -> Arguments | None:
     """Compare the members that have forces at all three volumes, if any."""
     names = phonons.at_all_volumes
     if len(phonons.volumes) < 2 or not names:

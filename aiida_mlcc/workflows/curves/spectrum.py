@@ -1,17 +1,27 @@
 """The vibrational density of states of one method from the autocorrelations of its members, beside the harmonic one."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
+from numpy.typing import NDArray
 
 from aiida_mlcc.calculations.functions.curves import UNITS, curve_with_spread
 from aiida_mlcc.science.vdos import VibrationalSpectrum
-from aiida_mlcc.science.vdos_of_runs import PADDING, MemberSpectrum, Run, member_spectrum, no_peaks, reach_of_modes
+from aiida_mlcc.science.vdos_of_runs import (
+    PADDING,
+    MemberSpectrum,
+    Run,
+    SpectrumSampling,
+    TrajectorySampling,
+    member_spectrum,
+    no_peaks,
+    reach_of_modes,
+)
 from aiida_mlcc.science.vdos_peaks import compare_peaks
-from aiida_mlcc.workflows.curve_table import Curve, Dynamics, Output
+from aiida_mlcc.workflows.curve_table import Arguments, Curve, Dynamics, Output
 
 TRAJECTORY = '_trajectory_'
 """Between the name of a member and the number of its trajectory."""
@@ -45,11 +55,12 @@ def vibrational_spectrum(
         member: member_spectrum(list(own.values()), counts, masses, window, highest) for member, own in runs.items()
     }
     any_run = all_runs[0]
-    n_modes = {
+    n_modes: ModesOfCell = {
         'modes_per_primitive_cell': 3 * sum(counts.values()) * (1 - 1 / any_run.description['n_atoms']),
         'share_of_modes_cut_off': _share_cut_off(all_runs, float(next(iter(found.values())).found.frequencies_cm1[-1])),
     }
-    stated = {**_stated(settings, any_run, found), **n_modes}
+    transform = _stated(window, any_run, found)
+    stated = {**transform, **n_modes}
     vdos = _curve({member: spectrum.found for member, spectrum in found.items()})
     _add_sampling_error(vdos, found)
     vdos.base.attributes.set_many(stated)
@@ -63,11 +74,13 @@ def vibrational_spectrum(
             peaks = compare_peaks(
                 vdos.get_x()[1],
                 [spectrum.peaks for spectrum in found.values() if spectrum.peaks is not None],
-                stated['resolution_cm1'],
+                transform['resolution_cm1'],
                 window,
                 any_run.longest_lag_fs,
             )
-            outputs['peaks'] = orm.Dict({'peaks': peaks, 'units': 'cm^-1', 'resolution_cm1': stated['resolution_cm1']})
+            outputs['peaks'] = orm.Dict(
+                {'peaks': peaks, 'units': 'cm^-1', 'resolution_cm1': transform['resolution_cm1']}
+            )
     return outputs
 
 
@@ -77,11 +90,29 @@ def _share_cut_off(runs: list[Run], highest_cm1: float) -> float | None:
     return float(np.mean(shares)) if shares else None
 
 
-def _stated(settings: dict[str, Any], run: Run, found: dict[str, MemberSpectrum]) -> dict[str, Any]:
+class ModesOfCell(TypedDict):
+    """The modes of a primitive cell, and which share of them lies above the spectrum; None where that is not known."""
+
+    modes_per_primitive_cell: float
+    share_of_modes_cut_off: float | None
+
+
+class Stated(TypedDict):
+    """What a reader must know of the transform."""
+
+    resolution_cm1: float
+    window: str
+    zero_padding: int
+    longest_lag_fs: float
+    centre_of_mass: str
+    corrected_for_time_step_fs: float
+
+
+def _stated(window: str, run: Run, found: dict[str, MemberSpectrum]) -> Stated:
     """Return what a reader must know of the transform."""
     return {
         'resolution_cm1': next(iter(found.values())).found.resolution_cm1,
-        'window': settings['window'],
+        'window': window,
         'zero_padding': PADDING,
         'longest_lag_fs': run.longest_lag_fs,
         'centre_of_mass': 'at rest: 3N - 3 modes of the supercell',
@@ -113,17 +144,17 @@ def _add_sampling_error(node: orm.XyData, found: dict[str, MemberSpectrum]) -> N
     _set_curves(node, {**curves, 'sampling_sd': of_sampling})
 
 
-def _curves(node: orm.XyData) -> dict[str, Any]:
+def _curves(node: orm.XyData) -> dict[str, NDArray[np.float64]]:
     return {name: values for name, values, _ in node.get_y()}
 
 
-def _set_curves(node: orm.XyData, curves: dict[str, Any]) -> None:
+def _set_curves(node: orm.XyData, curves: dict[str, NDArray[np.float64]]) -> None:
     node.set_y(list(curves.values()), list(curves), [UNITS] * len(curves))
 
 
-def _sampling(runs: dict[str, dict[str, Run]], found: dict[str, MemberSpectrum]) -> dict[str, Any]:
+def _sampling(runs: dict[str, dict[str, Run]], found: dict[str, MemberSpectrum]) -> SpectrumSampling:
     """Return what is known of each run, and of all together."""
-    told = {}
+    told: dict[str, TrajectorySampling] = {}
     for member, own in runs.items():
         for (name, run), sampling in zip(own.items(), found[member].sampling, strict=True):
             known = run.description
@@ -147,12 +178,12 @@ def _sampling(runs: dict[str, dict[str, Run]], found: dict[str, MemberSpectrum])
     return {'runs': told, 'n_independent_blocks': total}
 
 
-def _arguments(dynamics: Dynamics) -> dict[str, Any]:
+def _arguments(dynamics: Dynamics) -> Arguments:
     spectrum = dynamics.inputs['spectrum']
     return {'primitive': dynamics.primitive, 'parameters': spectrum, **dynamics.autocorrelations}
 
 
-def _told(made: Mapping[str, Any]) -> list[str]:
+def _told(made: Mapping[str, orm.Data]) -> list[str]:
     sampling = made['sampling'].get_dict()
     runs = sampling['runs']
     picoseconds = sum(run['time_ps'] for run in runs.values())

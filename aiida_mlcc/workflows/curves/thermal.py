@@ -1,7 +1,6 @@
 """Thermal properties and mean-square displacements of one method, with their spread over the members."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from aiida import orm
@@ -13,7 +12,7 @@ from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
 from aiida_mlcc.science.dispersion import spread
 from aiida_mlcc.science.thermal import imaginary_share, mean_square_displacements, temperature_grid
 from aiida_mlcc.science.thermal_properties import thermal_properties
-from aiida_mlcc.workflows.curve_table import Curve, Output, Phonons
+from aiida_mlcc.workflows.curve_table import Arguments, Curve, Output, Phonons
 
 
 @calcfunction
@@ -59,7 +58,7 @@ def with_spread(
     return node
 
 
-def _arguments(phonons: Phonons) -> dict[str, Any]:
+def _arguments(phonons: Phonons) -> Arguments:
     return {'parameters': phonons.inputs['parameters'], **phonons.members}
 
 

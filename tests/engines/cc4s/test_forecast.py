@@ -16,7 +16,7 @@ def test_orbitals_of_pyscf_s_integrals_are_counted_without_pyscf(natural, n_virt
     settings = {**WITH_PYSCF.settings.defaults(), 'basis': 'gth-szv', 'natural_orbitals_per_occupied': natural}
     found = WITH_PYSCF.dimensions(settings, DIAMOND)
     assert found is not None
-    assert (found['n_occupied'], found['n_virtual'], found['real']) == (16, n_virtual, True)
+    assert (found.n_occupied, found.n_virtual, found.real) == (16, n_virtual, True)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_the_number_of_auxiliary_functions_is_about_that_of_pyscf(crystal) -> No
     expected = addons.make_auxmol(cell, settings['auxbasis']).nao
     found = WITH_PYSCF.dimensions(settings, crystal)
     assert found is not None
-    assert 0.5 < found['n_fields'] / expected < 2.0
+    assert 0.5 < found.n_fields / expected < 2.0
 
 
 def test_an_unknown_basis_has_no_forecast() -> None:

@@ -38,8 +38,8 @@ DEFAULTS = QuantumEspressoForces.defaults()
 def give_potentials(monkeypatch: pytest.MonkeyPatch, electrons: dict[str, float]) -> None:
     """Let all families but 'nowhere' have potentials of these valence electrons."""
 
-    def refuse(symbols: Any, settings: Any) -> str | None:
-        return "no family 'nowhere'" if settings['pseudo_family'] == 'nowhere' else None
+    def refuse(symbols: Any, family: str) -> str | None:
+        return "no family 'nowhere'" if family == 'nowhere' else None
 
     for module in (engine_module, labels_module):
         monkeypatch.setattr(module, 'refuse_potentials', refuse)
@@ -116,7 +116,7 @@ def failed(content: bytes | None = None, errors: str | None = None) -> Any:
         exit_message='There is no output.',
         get_scheduler_stderr=lambda: errors,
         outputs=SimpleNamespace(retrieved=folder),
-        inputs=SimpleNamespace(parameters=orm.Dict(pw_parameters(DEFAULTS))),
+        inputs=SimpleNamespace(parameters=orm.Dict(pw_parameters(QuantumEspressoForces.of(DEFAULTS)))),
     )
 
 
@@ -142,15 +142,15 @@ def test_job_that_failed_says_why_a_metal_before_all(aiida_profile, node: Any, r
 
 
 def test_exact_exchange_is_summed_over_the_differences_of_the_points_of_the_mesh() -> None:
-    system = pw_parameters({**DEFAULTS, 'method': 'HF', 'kpoints': [3, 3, 2]})['SYSTEM']
+    system = pw_parameters(QuantumEspressoForces.of({**DEFAULTS, 'method': 'HF', 'kpoints': [3, 3, 2]}))['SYSTEM']
     assert [system[f'nqx{axis}'] for axis in (1, 2, 3)] == [3, 3, 2]
-    assert 'nqx1' not in pw_parameters(DEFAULTS)['SYSTEM']
+    assert 'nqx1' not in pw_parameters(QuantumEspressoForces.of(DEFAULTS))['SYSTEM']
 
 
 def test_further_keywords_go_before_what_the_engine_sets_by_itself() -> None:
     given = {**DEFAULTS, 'method': 'HF', 'parameters': {'SYSTEM': {'NQX1': 1, 'ecutfock': 160.0}}}
     assert QuantumEspressoForces.refuse(given) is None
-    system = pw_parameters(given)['SYSTEM']
+    system = pw_parameters(QuantumEspressoForces.of(given))['SYSTEM']
     assert (system['nqx1'], system['ecutfock']) == (1, 160.0)
 
 

@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from aiida import orm
 from aiida.common.links import LinkType
+from ase import Atoms
 
-from aiida_mlcc.report.remembered import remembered
+from aiida_mlcc.report.data.remembered import remembered
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import METHODS, in_order, slug_of
 
 _SEPARATOR = '__'
+
+
+@dataclass(frozen=True)
+class RunOutputs:
+    """All that is read of a run, found once.
+
+    :param methods: in the order of :func:`methods_of`.
+    :param nodes: output → node, by the label of the link.
+    :param by_method: namespace → method → node.
+    :param contents: output → content of a Dict.
+    :param crystal: that the run was started for.
+    """
+
+    methods: Sequence[str]
+    nodes: Mapping[str, orm.Data]
+    by_method: Mapping[str, Mapping[str, orm.Data]]
+    contents: Mapping[str, Json]
+    crystal: Atoms | None
+
+
+@remembered
+def read_outputs(process: orm.ProcessNode) -> RunOutputs:
+    """Return the outputs of a run; a namespace or a content that it lacks is empty."""
+    nodes, methods = outputs_of(process), methods_of(process)
+    namespaces = dict.fromkeys(label.partition(_SEPARATOR)[0] for label in nodes if _SEPARATOR in label)
+    found: defaultdict[str, dict[str, orm.Data]] = defaultdict(dict)
+    found.update({name: by_method(process, name) for name in namespaces})
+    contents: defaultdict[str, Json] = defaultdict(dict)
+    contents.update({label: node.get_dict() for label, node in nodes.items() if isinstance(node, orm.Dict)})
+    return RunOutputs(methods, nodes, found, contents, crystal_of(process))
+
+
+def crystal_of(process: orm.ProcessNode) -> Atoms | None:
+    """Return the crystal that a run was started for."""
+    structure = process.base.links.get_incoming(link_label_filter='structure').all_nodes()
+    return structure[0].get_ase() if structure and isinstance(structure[0], orm.StructureData) else None
 
 
 @remembered
@@ -42,7 +81,7 @@ def methods_of(process: orm.ProcessNode) -> Sequence[str]:
     return in_order(names, kinds)
 
 
-def plain(process: orm.ProcessNode, name: str) -> dict[str, Any]:
+def plain(process: orm.ProcessNode, name: str) -> Json:
     """Return the content of a Dict output, empty where there is none."""
     node = outputs_of(process).get(name)
     return node.get_dict() if isinstance(node, orm.Dict) else {}

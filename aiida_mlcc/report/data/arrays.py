@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from aiida import orm
 from numpy.typing import NDArray
 
+from aiida_mlcc.report.data.outputs import RunOutputs, read_outputs
+from aiida_mlcc.report.data.records import OverTemperature, Results
 from aiida_mlcc.report.figures import Path1D, path_of
-from aiida_mlcc.report.outputs import by_method
 from aiida_mlcc.science.dispersion import spread
 
 ERROR_BUDGET, MEMBERS = 'error budget', 'members'
+
+T = TypeVar('T')
 
 _ELEMENT, _DIRECTION, _SAMPLING, _VACF = 'element_', 'direction_', 'sampling_sd', 'vacf_'
 
@@ -82,8 +85,14 @@ class Gruneisen(AlongPath):
         def followed(values: NDArray[np.float64]) -> NDArray[np.float64]:
             return np.take_along_axis(values, lines, axis=1)
 
-        parts: dict[str, Any] = {name: followed(getattr(self, name)) for name in ('mean', 'low', 'high', 'sd')}
-        return replace(self, **parts, members={name: followed(values) for name, values in self.members.items()})
+        return replace(
+            self,
+            mean=followed(self.mean),
+            low=followed(self.low),
+            high=followed(self.high),
+            sd=followed(self.sd),
+            members={name: followed(values) for name, values in self.members.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -127,12 +136,21 @@ class Density(Curve):
 
     def times(self, factor: float) -> Density:
         """Return the density of states of a cell that is larger by a factor."""
-        parts: dict[str, Any] = {name: factor * getattr(self, name) for name in ('mean', 'low', 'high', 'sd')}
-        several: dict[str, Any] = {
-            name: {key: factor * values for key, values in getattr(self, name).items()}
-            for name in ('members', 'elements', 'more')
-        }
-        return replace(self, **parts, **several, n_atoms=None if self.n_atoms is None else round(factor * self.n_atoms))
+
+        def scaled(several: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+            return {name: factor * values for name, values in several.items()}
+
+        return replace(
+            self,
+            mean=factor * self.mean,
+            low=factor * self.low,
+            high=factor * self.high,
+            sd=factor * self.sd,
+            members=scaled(self.members),
+            elements=scaled(self.elements),
+            more=scaled(self.more),
+            n_atoms=None if self.n_atoms is None else round(factor * self.n_atoms),
+        )
 
 
 class Autocorrelation(Curve):
@@ -180,11 +198,14 @@ class Curves:
 
 def curves_of_run(process: orm.ProcessNode) -> Curves:
     """Return the curves a master WorkChain gave, those that there are."""
-    errors = by_method(process, 'band_errors')
-    dispersion = {
-        method: _dispersion(method, node, errors.get(method))
-        for method, node in by_method(process, 'dispersion').items()
-    }
+    return curves_from(read_outputs(process))
+
+
+def curves_from(outputs: RunOutputs) -> Curves:
+    """Return the curves of a run whose outputs are read."""
+    named = outputs.by_method
+    errors = named['band_errors']
+    dispersion = {method: _dispersion(method, node, errors.get(method)) for method, node in named['dispersion'].items()}
     names = {method: list(curve.members) for method, curve in dispersion.items()}
     in_phonons = {method: curve.mean.shape[1] // 3 for method, curve in dispersion.items()}
     densities = {
@@ -195,30 +216,31 @@ def curves_of_run(process: orm.ProcessNode) -> Curves:
             for method, node in found.items()
         }
         for kind in ('dos', 'vdos', 'harmonic_dos')
-        if (found := by_method(process, kind))
+        if (found := named[kind])
     }
     return Curves(
         dispersion,
         densities.get('dos', {}),
         densities.get('vdos', {}),
         densities.get('harmonic_dos', {}),
-        _found(_autocorrelation, by_method(process, 'vdos')),
-        _found(lambda method, node: _gruneisen(dispersion.get(method), node), by_method(process, 'gruneisen')),
+        _found(_autocorrelation, named['vdos']),
+        _found(lambda method, node: _gruneisen(dispersion.get(method), node), named['gruneisen']),
     )
 
 
-def over_temperature(results: Mapping[str, Any], kind: str) -> dict[str, dict[str, Curve]]:
+def over_temperature(results: Results, kind: str) -> dict[str, dict[str, Curve]]:
     """Return quantity → method → its curve over temperature (K).
 
     :param kind: ``thermal_properties`` or ``mean_square_displacements_A2`` of the results.
     """
     found: dict[str, dict[str, Curve]] = {}
     for method, entry in results['methods'].items():
-        content = entry.get(kind, {})
+        content = cast(OverTemperature, entry.get(kind, {}))
         for quantity, values in content.items():
-            if quantity == 'temperatures_K':
+            if isinstance(values, list):
                 continue
-            mean, low, high, sd = (np.asarray(values[name], dtype=float) for name in ('mean', 'min', 'max', 'sd'))
+            spreads = (values['mean'], values['min'], values['max'], values['sd'])
+            mean, low, high, sd = (np.asarray(values, dtype=float) for values in spreads)
             members = {name: np.asarray(curve, dtype=float) for name, curve in values['members'].items()}
             temperatures = np.asarray(content['temperatures_K'], dtype=float)
             curve = Curve(method, temperatures, mean, low, high, sd, members)
@@ -226,7 +248,7 @@ def over_temperature(results: Mapping[str, Any], kind: str) -> dict[str, dict[st
     return found
 
 
-def _found(read: Callable[[str, Any], Any], nodes: Mapping[str, Any]) -> dict[str, Any]:
+def _found(read: Callable[[str, orm.Data], T | None], nodes: Mapping[str, orm.Data]) -> dict[str, T]:
     curves = {method: read(method, node) for method, node in nodes.items()}
     return {method: curve for method, curve in curves.items() if curve is not None}
 

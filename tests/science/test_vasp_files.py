@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from aiida_mlcc.parsers.parse_raw.contcar import parse_contcar, write_poscar
-from aiida_mlcc.parsers.parse_raw.outcar import cost, parse_outcar
-from aiida_mlcc.parsers.parse_raw.vasprun import parse_vasprun
+from aiida_mlcc.science.vasp_files.contcar import parse_contcar, write_poscar
+from aiida_mlcc.science.vasp_files.outcar import cost, parse_outcar
+from aiida_mlcc.science.vasp_files.vasprun import parse_vasprun
 from tests.vasp_outputs import outcar, poscar, vasprun
 
 CELL = np.array([[4.0, 0, 0], [0.5, 5, 0], [0, 0.25, 6]])

@@ -4,35 +4,49 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 from aiida import orm
 
 from aiida_mlcc.jobs.inputs import merge
-from aiida_mlcc.report.arrays import ERROR_BUDGET, MEMBERS
 from aiida_mlcc.report.curve_table import all_shown
-from aiida_mlcc.report.delta_verdicts import worst_verdict
-from aiida_mlcc.report.imaginary import imaginary_modes_of
-from aiida_mlcc.report.outputs import by_method, methods_of, outputs_of, plain
+from aiida_mlcc.report.data.arrays import ERROR_BUDGET, MEMBERS
+from aiida_mlcc.report.data.delta_verdicts import worst_verdict
+from aiida_mlcc.report.data.imaginary import imaginary_modes_of
+from aiida_mlcc.report.data.outputs import RunOutputs, read_outputs
+from aiida_mlcc.report.data.records import (
+    DynamicsResults,
+    HarmonicResults,
+    LearningCurve,
+    MethodResults,
+    Results,
+    SnapshotsSummary,
+)
+from aiida_mlcc.science.json_values import Json
 
 
-def results_of(process: orm.ProcessNode) -> dict[str, Any]:
+def results_of(process: orm.ProcessNode) -> Results:
     """Return what a master WorkChain found, as plain JSON.
 
     ``methods`` → METHOD → ``special_points_cm1``; ``errors`` of its force fields, and of those with another kind of Δ
     under ``alternatives``; ``imaginary_modes``, empty where there are none, see
-    :func:`~aiida_mlcc.report.imaginary.imaginary_modes_of`; ``delta``, what was found of its Δ, see
-    :mod:`~aiida_mlcc.report.delta_verdicts`, None without one; ``bands_sd_of``, whether the errors along the path are
-    those of the ``error budget``, as at the special points, or over the ``members`` only; and whatever else the entries
-    of :mod:`aiida_mlcc.report.curve_table` read, where it was computed.
+    :func:`~aiida_mlcc.report.data.imaginary.imaginary_modes_of`; ``delta``, what was found of its Δ, see
+    :mod:`~aiida_mlcc.report.data.delta_verdicts`, None without one; ``bands_sd_of``, whether the errors along the path
+    are those of the ``error budget``, as at the special points, or over the ``members`` only; and whatever else the
+    entries of :mod:`aiida_mlcc.report.curve_table` read, where it was computed.
     ``dynamics`` → METHOD → likewise of its dynamics.
     ``learning_curve``: of labelling in rounds, empty without. ``failed``: what is missing and why. ``snapshots``: how
     many, labelled by what, and their identity.
     """
-    errors, content = plain(process, 'errors'), curve_results(process, 'methods')
-    along = by_method(process, 'band_errors')
-    others, imaginary = errors.get('alternatives', {}), imaginary_modes_of(process)
-    methods = {
+    return results_from(read_outputs(process))
+
+
+def results_from(outputs: RunOutputs) -> Results:
+    """Return the results of a run whose outputs are read, see :func:`results_of`."""
+    errors, along = outputs.contents['errors'], outputs.by_method['band_errors']
+    content = cast(Mapping[str, HarmonicResults], curve_results(outputs, 'methods'))
+    others, imaginary = errors.get('alternatives', {}), imaginary_modes_of(outputs)
+    methods: dict[str, MethodResults] = {
         method: {
             **found,
             'errors': errors.get(method, {}),
@@ -46,23 +60,23 @@ def results_of(process: orm.ProcessNode) -> dict[str, Any]:
     }
     return {
         'methods': methods,
-        'dynamics': curve_results(process, 'dynamics'),
-        'learning_curve': plain(process, 'learning_curve'),
-        'failed': plain(process, 'failures').get('failed', []),
-        'snapshots': _snapshots(process),
+        'dynamics': cast(dict[str, DynamicsResults], curve_results(outputs, 'dynamics')),
+        'learning_curve': cast(LearningCurve, outputs.contents['learning_curve']),
+        'failed': outputs.contents['failures'].get('failed', []),
+        'snapshots': _snapshots(outputs.nodes.get('snapshots')),
     }
 
 
-def curve_results(process: orm.ProcessNode, part: str) -> dict[str, dict[str, Any]]:
+def curve_results(outputs: RunOutputs, part: str) -> dict[str, Json]:
     """Return method → what the entries of a part of the results read, in the order of the table of methods."""
     entries = [entry for entry in all_shown().values() if entry.part == part]
     nodes: dict[str, dict[str, orm.Data]] = {}
     for name in dict.fromkeys(name for entry in entries for name in entry.outputs):
-        for method, node in by_method(process, name).items():
+        for method, node in outputs.by_method[name].items():
             nodes.setdefault(method, {})[name] = node
     found = {}
-    for method in methods_of(process):
-        content: dict[str, Any] = {}
+    for method in outputs.methods:
+        content: Json = {}
         for entry in entries:
             of_entry = {name: node for name, node in nodes.get(method, {}).items() if name in entry.outputs}
             content = merge(content, entry.read(of_entry))
@@ -71,13 +85,12 @@ def curve_results(process: orm.ProcessNode, part: str) -> dict[str, dict[str, An
     return found
 
 
-def to_json(results: Mapping[str, Any]) -> str:
+def to_json(results: Results | Json) -> str:
     """Return `results` as text: equal results give equal text."""
     return json.dumps(results, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
-def _snapshots(process: orm.ProcessNode) -> dict[str, Any]:
-    node = outputs_of(process).get('snapshots')
+def _snapshots(node: orm.Data | None) -> SnapshotsSummary:
     if node is None:
         return {}
     attributes = node.base.attributes.all

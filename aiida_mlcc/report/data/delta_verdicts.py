@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-from aiida_mlcc.report.modes import qpoint_text
+from aiida_mlcc.report.data.modes import qpoint_text
+from aiida_mlcc.report.data.records import Results
+from aiida_mlcc.science.fit.fit_errors import FitErrors, MemberErrors, UndeterminedMode
 
 SUPPORTED, RESCALED, FAILED, NOT_JUDGED = 'supported', 'rescaled energy alone', 'no better than simpler', 'not judged'
 """What may be found of a Δ: it predicts better than rescaling; its labels support the rescaled energy of the base and
@@ -17,7 +18,7 @@ MARK = '‡'
 _NAMED = 3
 
 
-def verdict_of(errors: Mapping[str, Any]) -> str | None:
+def verdict_of(errors: FitErrors) -> str | None:
     """Return what was found of a Δ from the errors of its fit, None where it was not judged at all, as of a base."""
     if 'worth_it' not in errors:
         return None
@@ -28,18 +29,18 @@ def verdict_of(errors: Mapping[str, Any]) -> str | None:
     return SUPPORTED if errors['worth_it'] else NOT_JUDGED
 
 
-def worst_verdict(members: Mapping[str, Any]) -> str | None:
+def worst_verdict(members: MemberErrors) -> str | None:
     """Return the gravest of what was found of the members of a method, None where none was judged."""
     found = {verdict_of(errors) for errors in members.values() if isinstance(errors, Mapping)}
     return next((verdict for verdict in (FAILED, RESCALED, NOT_JUDGED, SUPPORTED) if verdict in found), None)
 
 
-def marked_methods(results: Mapping[str, Any]) -> set[str]:
+def marked_methods(results: Results) -> set[str]:
     """Return the methods whose Δ only rescales, or failed."""
     return {method for method, entry in results['methods'].items() if entry.get('delta') in (RESCALED, FAILED)}
 
 
-def verdict_lines(results: Mapping[str, Any]) -> list[str]:
+def verdict_lines(results: Results) -> list[str]:
     """Return a line for each method whose Δ only rescales or failed: of which members, and with what figures."""
     return [
         f'{method} {MARK} ({", ".join(members)}): {_sentence(errors)}'
@@ -48,7 +49,7 @@ def verdict_lines(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def undetermined_lines(results: Mapping[str, Any]) -> list[str]:
+def undetermined_lines(results: Results) -> list[str]:
     """Return a line for each method of which the labels do not determine some modes of the training cell."""
     lines = []
     for method, _, modes in undetermined_of(results):
@@ -64,10 +65,10 @@ def undetermined_lines(results: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def judged_fits(results: Mapping[str, Any]) -> Iterator[tuple[str, list[str], Mapping[str, Any]]]:
+def judged_fits(results: Results) -> Iterator[tuple[str, list[str], FitErrors]]:
     """Yield method, members and errors of each Δ that was judged; members of the same fit come together."""
     for method, entry in results['methods'].items():
-        fits: list[tuple[list[str], Mapping[str, Any]]] = []
+        fits: list[tuple[list[str], FitErrors]] = []
         for member, errors in entry['errors'].items():
             if not isinstance(errors, Mapping) or verdict_of(errors) is None:
                 continue
@@ -80,7 +81,7 @@ def judged_fits(results: Mapping[str, Any]) -> Iterator[tuple[str, list[str], Ma
             yield method, members, errors
 
 
-def undetermined_of(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Sequence[Mapping[str, Any]]]]:
+def undetermined_of(results: Results) -> Iterator[tuple[str, str, Sequence[UndeterminedMode]]]:
     """Yield method, member and modes of the member with the most of them."""
     for method, entry in results['methods'].items():
         found = {
@@ -93,10 +94,14 @@ def undetermined_of(results: Mapping[str, Any]) -> Iterator[tuple[str, str, Sequ
             yield method, member, found[member]
 
 
-def _sentence(errors: Mapping[str, Any]) -> str:
+def _sentence(errors: FitErrors) -> str:
     own, simpler, constant = (
-        f'{errors[name]:.3f}' if errors.get(name) is not None else '–'
-        for name in ('predicted_rmse_mev_atom', 'predicted_rescaling_mev_atom', 'spread_mev_atom')
+        '–' if value is None else f'{value:.3f}'
+        for value in (
+            errors.get('predicted_rmse_mev_atom'),
+            errors.get('predicted_rescaling_mev_atom'),
+            errors.get('spread_mev_atom'),
+        )
     )
     if errors.get('rescaled_only'):
         factor = f' (factor {1 + errors["base_scale"]:.3f})' if 'base_scale' in errors else ''

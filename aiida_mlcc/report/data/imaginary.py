@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 from aiida import orm
 from ase import Atoms
 
 from aiida_mlcc.report.curve_table import listed
-from aiida_mlcc.report.outputs import by_method, outputs_of, plain
-from aiida_mlcc.report.references import crystal_of
+from aiida_mlcc.report.data.outputs import RunOutputs
+from aiida_mlcc.report.data.records import MemberImaginaryMode, Results
 from aiida_mlcc.science.crystal import CrystalError, same_points
-from aiida_mlcc.science.dispersion import imaginary_modes
+from aiida_mlcc.science.dispersion import ImaginaryMode, imaginary_modes
 from aiida_mlcc.science.error_budget import commensurate
+from aiida_mlcc.science.fit.fit_errors import MemberErrors
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 from aiida_mlcc.science.modes import star
 
@@ -23,7 +23,7 @@ _SYMPREC = 1e-3
 _SAME = 1e-4
 
 
-def imaginary_modes_of(process: orm.ProcessNode) -> dict[str, list[dict[str, Any]]]:
+def imaginary_modes_of(outputs: RunOutputs) -> dict[str, list[MemberImaginaryMode]]:
     """Return method → the imaginary modes along its dispersion, the worst first; no entry without any.
 
     Of each member the lowest that the data determine, and the lowest of the others: ``member``, ``qpoint`` (of the
@@ -31,16 +31,16 @@ def imaginary_modes_of(process: orm.ProcessNode) -> dict[str, list[dict[str, Any
     or of the base that of the reference displacements; None where that cell is not known. Elsewhere the model
     extrapolates, and an imaginary mode says nothing of the crystal. The three acoustic modes at Γ do not count.
     """
-    bands, errors = by_method(process, 'dispersion'), plain(process, 'errors')
+    bands, errors = outputs.by_method['dispersion'], outputs.contents['errors']
     found = {}
-    for method, node in by_method(process, 'special_points').items():
+    for method, node in outputs.by_method['special_points'].items():
         flagged = _along(bands[method]) if method in bands else {}
         flagged = flagged or {name: [mode] for name, mode in (node.get_dict().get('imaginary') or {}).items()}
         places = [mode['qpoint'] for modes in flagged.values() for mode in modes]
         if not places:
             continue
-        determined = _determined(places, process, bands.get(method), errors.get(method, {}))
-        modes = [
+        determined = _determined(places, outputs, bands.get(method), errors.get(method, {}))
+        modes: list[MemberImaginaryMode] = [
             {'member': name, 'qpoint': mode['qpoint'], 'frequency_cm1': mode['frequency_cm1'], 'determined': verdict}
             for name, own in flagged.items()
             for verdict in (True, None, False)
@@ -51,7 +51,7 @@ def imaginary_modes_of(process: orm.ProcessNode) -> dict[str, list[dict[str, Any
     return found
 
 
-def _along(node: orm.Data) -> dict[str, list[dict[str, Any]]]:
+def _along(node: orm.Data) -> dict[str, list[ImaginaryMode]]:
     """Return member → its imaginary modes along the path, as far as the node tells them."""
     names = node.base.attributes.get('members', None)
     if not isinstance(names, list) or 'members' not in node.get_arraynames():
@@ -62,22 +62,22 @@ def _along(node: orm.Data) -> dict[str, list[dict[str, Any]]]:
     return {name: modes for name, modes in found.items() if modes}
 
 
-def _lowest(modes: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def _lowest(modes: Iterable[ImaginaryMode]) -> ImaginaryMode | None:
     return min(modes, key=lambda mode: mode['frequency_cm1'], default=None)
 
 
 def _determined(
-    qpoints: list[list[float]], process: orm.ProcessNode, bands: orm.Data | None, errors: Mapping[str, Any]
+    qpoints: list[list[float]], outputs: RunOutputs, bands: orm.Data | None, errors: MemberErrors
 ) -> dict[tuple[float, ...], bool | None]:
     """Return of each wave vector whether the data determine its modes; None where nothing tells.
 
     :param errors: of the fits of the method: those of a base name the modes that reference displacements show.
     """
     found: dict[tuple[float, ...], bool | None] = {tuple(qpoint): None for qpoint in qpoints}
-    snapshots = outputs_of(process).get('snapshots')
+    snapshots = outputs.nodes.get('snapshots')
     if bands is None or snapshots is None or 'cell' not in bands.base.attributes.all:
         return found
-    primitive = _primitive(crystal_of(process), np.asarray(bands.base.attributes.get('cell')))
+    primitive = _primitive(outputs.crystal, np.asarray(bands.base.attributes.get('cell')))
     shown = [
         entry['qpoint']
         for member in errors.values()
@@ -108,10 +108,14 @@ def _primitive(crystal: Atoms | None, cell: np.ndarray) -> Atoms:
     return Atoms(crystal.numbers[kept], cell=cell, scaled_positions=scaled[kept], pbc=True)
 
 
-def imaginary_lines(process: orm.ProcessNode) -> list[str]:
+def _with_imaginary_modes(results: Results) -> dict[str, list[MemberImaginaryMode]]:
+    return {method: modes for method, entry in results['methods'].items() if (modes := entry['imaginary_modes'])}
+
+
+def imaginary_lines(results: Results) -> list[str]:
     """Return one line for each method with imaginary modes beyond the acoustic ones: the lowest, and where it is."""
     lines = []
-    for method, modes in imaginary_modes_of(process).items():
+    for method, modes in _with_imaginary_modes(results).items():
         # What the labels determine counts, however low the others are.
         worst = next((mode for mode in modes if mode['determined'] is not False), modes[0])
         where = ' '.join(f'{component:.3g}' for component in worst['qpoint'])
@@ -126,9 +130,9 @@ def imaginary_lines(process: orm.ProcessNode) -> list[str]:
     return lines
 
 
-def imaginary_summary(process: orm.ProcessNode) -> str:
+def imaginary_summary(results: Results) -> str:
     """Return what to say of the methods with imaginary modes before they are listed, empty where there are none."""
-    found = imaginary_modes_of(process)
+    found = _with_imaginary_modes(results)
     stable = [method for method, modes in found.items() if all(mode['determined'] is False for mode in modes)]
     unstable = [method for method in found if method not in stable]
     parts = []

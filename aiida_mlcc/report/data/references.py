@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -12,17 +13,21 @@ from typing import Any
 import numpy as np
 import yaml
 from aiida import orm
+from aiida.plugins import DataFactory
 from ase import Atoms
 from numpy.typing import NDArray
 from scipy import constants
 
-from aiida_mlcc.report.arrays import Dispersion
-from aiida_mlcc.report.modes import qpoint_text
+from aiida_mlcc.report.data.arrays import Dispersion
+from aiida_mlcc.report.data.modes import qpoint_text
+from aiida_mlcc.report.data.records import SpecialPoint
 from aiida_mlcc.report.text import PRETTY
+from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.units import CM1_PER_THZ
 
 CM1_PER_UNIT = {
     'cm-1': 1.0,
-    'THz': constants.tera / (100 * constants.c),
+    'THz': CM1_PER_THZ,
     'meV': constants.milli * constants.e / (100 * constants.h * constants.c),
 }
 """Wavenumbers in cm⁻¹ per unit of frequency or energy that a reference may have."""
@@ -122,14 +127,29 @@ def shipped_references(atoms: Atoms | None) -> References | None:
     return None
 
 
-def crystal_of(process: orm.ProcessNode) -> Atoms | None:
-    """Return the crystal that a run was started for."""
-    structure = process.base.links.get_incoming(link_label_filter='structure').all_nodes()
-    return structure[0].get_ase() if structure and isinstance(structure[0], orm.StructureData) else None
+_MINIMAL = re.compile(r'szv|sto-?\dg|minao|mini\b', re.IGNORECASE)
+
+
+def minimal_bases(process: orm.ProcessNode) -> list[str]:
+    """Return the minimal basis sets among those of the labels of a run: what they give is not to be compared with
+    measured frequencies."""
+    bases = dict.fromkeys(str(source.get('basis') or '') for source in label_sources(process).values())
+    return [basis for basis in bases if _MINIMAL.search(basis)]
+
+
+def label_sources(process: orm.ProcessNode) -> dict[str, Json]:
+    """Return method → source of the labels of a run."""
+    for links in (process.base.links.get_outgoing, process.base.links.get_incoming):
+        nodes = links(link_label_filter='snapshots').all_nodes()
+        if nodes and isinstance(nodes[0], DataFactory('mlcc.snapshots')):
+            return {method: label.source for method, label in nodes[0].get_snapshots().labels.items()}
+    return {}
 
 
 def residuals(
-    dispersion: Mapping[str, Dispersion], points: Iterable[ReferencePoint], known: Mapping[str, Any] | None = None
+    dispersion: Mapping[str, Dispersion],
+    points: Iterable[ReferencePoint],
+    known: Mapping[str, Mapping[str, SpecialPoint]] | None = None,
 ) -> list[Residual]:
     """Return calculated minus reference for every method; points off the path are left out.
 
@@ -147,7 +167,7 @@ def residuals(
             steps = slice(index, index + 2) if weight else slice(index, index + 1)
             weights = np.array([1 - weight, weight] if weight else [1.0])
             distance = float(weights @ curve.path.distances[steps])
-            special = (known or {}).get(method, {}).get(point.label)
+            special = None if point.label is None else (known or {}).get(method, {}).get(point.label)
             values, sd = (
                 (weights @ curve.mean[steps], weights @ curve.sd[steps])
                 if special is None
@@ -249,7 +269,7 @@ def _point(entry: Any, where: str) -> ReferencePoint:
     )
 
 
-def _from_row(row: Mapping[str, Any]) -> dict[str, Any]:
+def _from_row(row: Mapping[str, str | None]) -> dict[str, str | list[str]]:
     """Read a line of CSV: lists are written with spaces between their members."""
     entry = {name: text.strip() for name, text in row.items() if isinstance(text, str) and text.strip()}
     return {name: text.split() if name in ('modes', 'qpoint') else text for name, text in entry.items()}

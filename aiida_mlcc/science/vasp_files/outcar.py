@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypedDict, cast
 
 _PATTERNS = {
     'n_plane_waves': (re.compile(r'maximum number of plane-waves:\s*(\d+)'), int),
@@ -21,20 +21,45 @@ _END = 'General timing and accounting informations for this job'
 _SECONDS_PER_HOUR = 3600
 
 
-def parse_outcar(text: str) -> dict[str, Any]:
+class Outcar(TypedDict):
+    """What OUTCAR says, the last value of each quantity; None where it is not there."""
+
+    n_plane_waves: int | None
+    n_electrons: float | None
+    n_bands: int | None
+    n_ranks: int | None
+    threads_per_rank: int | None
+    wall_seconds: float | None
+    memory_kb: float | None
+    gamma_only: bool | None
+    loop_seconds: float
+    finished: bool
+
+
+class OutcarCost(TypedDict):
+    """What a job of VASP cost, None where it does not say; memory of one rank."""
+
+    wall_seconds: float | None
+    cores: int | None
+    core_hours: float | None
+    memory_mb: float | None
+
+
+def parse_outcar(text: str) -> Outcar:
     """Return the last value of each quantity, None where it is not there, and `finished`.
 
     ``gamma_only`` tells whether the program is the one for real orbitals at Γ, as the head says. ``n_plane_waves`` is
     the number in the file: with that program twice as many, less one, are the orbitals. ``loop_seconds`` is the real
     time of the electronic and ionic steps that ended.
     """
-    found: dict[str, Any] = {name: _last(pattern, kind, text) for name, (pattern, kind) in _PATTERNS.items()}
+    found = {name: _last(pattern, kind, text) for name, (pattern, kind) in _PATTERNS.items()}
     head = _HEAD.search(text)
     gamma_only = None if head is None else head[1] == 'gamma-only'
-    return {**found, 'gamma_only': gamma_only, 'loop_seconds': _loop_seconds(text), 'finished': _END in text}
+    said = {**found, 'gamma_only': gamma_only, 'loop_seconds': _loop_seconds(text), 'finished': _END in text}
+    return cast(Outcar, said)
 
 
-def cost(outcar: dict[str, Any]) -> dict[str, Any]:
+def cost(outcar: Outcar) -> OutcarCost:
     """Return what a job cost: `wall_seconds`, `cores`, `core_hours`, `memory_mb` (of one rank); None where unknown.
 
     Of a job that did not come to its end they are at least that: the time of the steps that ended.

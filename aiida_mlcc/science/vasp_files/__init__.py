@@ -1,0 +1,1 @@
+"""What VASP writes, read as plain data: vasprun.xml, OUTCAR, CONTCAR."""
