@@ -23,13 +23,14 @@ from aiida_mlcc.calculations.base import (
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData, Origin
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.runtime.delta_kinds import BASE, CONTROL, DELTA
+from aiida_mlcc.runtime.delta_kinds import BASE, CONTROL, DELTA, DISTILLED
 from aiida_mlcc.runtime.task_records import TrainTask
 from aiida_mlcc.runtime.training_settings import Network, Training
 from aiida_mlcc.science.fit.base import BaseForceConstants
 from aiida_mlcc.science.fit.base_correction import Correction
 from aiida_mlcc.science.force_field.kinds import kind_of
 from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.methods import PREDICTED, usual_kind
 
 
 class TrainCalculation(RuntimeCalculation):
@@ -156,8 +157,11 @@ class TrainCalculation(RuntimeCalculation):
         """Return what the force field of a job is, as :meth:`ForceFieldData.say_origin` takes it."""
         minus = inputs['minus'].value if 'minus' in inputs else None
         forces = inputs['forces'].value if 'forces' in inputs else minus is None
+        of_energies = BASE if forces else CONTROL
+        if forces and usual_kind(inputs['method'].value) == PREDICTED:
+            of_energies = DISTILLED
         return {
-            'role': DELTA if minus is not None else BASE if forces else CONTROL,
+            'role': of_energies if minus is None else DELTA,
             'kind': 'force-constants+mace' if 'force_constants' in inputs else 'mace',
             'seed': inputs['seed'].value,
             'base_method': minus,

@@ -256,11 +256,19 @@ def build(
     """
     from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 
+    return validated(
+        MLCCPhononWorkChain, code=code, structure=structure, protocol=protocol, overrides=overrides, **given
+    )
+
+
+def validated(workchain: Any, **given: Any) -> ProcessBuilder:
+    """Return the builder of a WorkChain with protocols, its inputs checked as they are at submission.
+
+    :raises click.UsageError: with the sentence that says what is wrong.
+    """
     try:
-        builder = MLCCPhononWorkChain.get_builder_from_protocol(
-            code=code, structure=structure, protocol=protocol, overrides=overrides, **given
-        )
-        ports = MLCCPhononWorkChain.spec().inputs
+        builder: ProcessBuilder = workchain.get_builder_from_protocol(**given)
+        ports = workchain.spec().inputs
         wrong = ports.validate(ports.pre_process(ports.serialize(builder._inputs(prune=True))))
     except (ValueError, TypeError) as error:
         raise click.UsageError(_sentence(str(error))) from None

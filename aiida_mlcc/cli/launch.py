@@ -201,7 +201,7 @@ def launch(
         but = '' if forecast is None else ' but the forecast'
         click.echo(f'All inputs are valid; nothing{but} was submitted.')
         return
-    node = _submit(builder)
+    node = submit_checked(builder)
     if wait or report_folder is not None:
         _follow(node, report_folder)
     else:
@@ -278,7 +278,8 @@ def _print_plan(builder: ProcessBuilder, forecast: Dict | None) -> None:
         click.echo(f'Remark: {remark}.')
 
 
-def _submit(builder: ProcessBuilder) -> ProcessNode:
+def submit_checked(builder: ProcessBuilder) -> ProcessNode:
+    """Submit a builder to the daemon, which must run, and say so."""
     from aiida.engine import submit
 
     from aiida_mlcc.cli.daemon import require

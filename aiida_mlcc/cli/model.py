@@ -1,4 +1,4 @@
-"""``aiida-mlcc model``: networks from elsewhere."""
+"""``aiida-mlcc model``: networks from elsewhere, and networks that stand for a force field."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from aiida_mlcc.cli.nodes import describe
-from aiida_mlcc.cli.profiles import load
-from aiida_mlcc.cli.root import OrderedGroup, profile_option
+from aiida_mlcc.cli.nodes import describe, find, find_process, profile_suffix
+from aiida_mlcc.cli.profiles import load, load_to_read
+from aiida_mlcc.cli.root import OrderedGroup, profile_option, reading_option
+
+if TYPE_CHECKING:
+    from aiida.orm import ProcessNode
 
 
 @click.group(cls=OrderedGroup)
 def model() -> None:
-    """Networks that other programs have trained."""
+    """Networks that other programs have trained, and networks in the place of a force field."""
 
 
 @model.command('import')
@@ -69,3 +73,103 @@ def import_model(
     elements = ', '.join(node.base.attributes.get('constants'))
     click.echo(f'stored {describe(node)}, {node.label}: a network of {method} for {elements}')
     click.echo(f'Start a training from it with: --set delta_train.base.start_from={node.uuid}')
+
+
+@model.command()
+@click.argument('force_field', metavar='FORCE_FIELD')
+@click.option('--snapshots', required=True, metavar='ID', help='Frames to learn from; their labels are not read.')
+@click.option('--structure', metavar='FILE|ID', help='The crystal; the one of the snapshots if not given.')
+@click.option('--protocol', help='fast, balanced or paper; the default one if not given.')
+@click.option(
+    '--set',
+    'assignments',
+    metavar='PATH.TO.INPUT=VALUE',
+    multiple=True,
+    help='Override an input of the protocol, for instance train.training.hessian_epochs=3; may be given again.',
+)
+@click.option('--code', metavar='LABEL', help='The Python that runs the jobs; mlcc-python@localhost if not given.')
+@click.option(
+    '--option',
+    'options',
+    metavar='KEY=VALUE',
+    multiple=True,
+    help='A scheduler option of all jobs, for instance max_wallclock_seconds=3600; may be given again.',
+)
+@click.option('--label', default='', help='Label of the run, by which it can be named later.')
+@click.option('--wait', is_flag=True, help='Show the progress until the run is over, then the errors of the network.')
+@profile_option
+def distill(
+    force_field: str,
+    snapshots: str,
+    structure: str | None,
+    protocol: str | None,
+    assignments: tuple[str, ...],
+    code: str | None,
+    options: tuple[str, ...],
+    label: str,
+    wait: bool,
+    profile: str | None,
+) -> None:
+    """Train one network in the place of FORCE_FIELD, such as a base with its Δ.
+
+    It learns energies, forces and force constants of the force field.
+    """
+    from aiida_mlcc.cli.dataset_nodes import structure_of
+    from aiida_mlcc.cli.inputs import read_code, read_settings, read_structure, refuse_options, validated
+    from aiida_mlcc.cli.launch import submit_checked
+
+    overrides, scheduler = read_settings(assignments), read_settings(options, '--option')
+    load(profile)
+    from aiida.plugins import DataFactory, WorkflowFactory
+
+    refuse_options(scheduler, '--option')
+    frames = find(snapshots, DataFactory('mlcc.snapshots'))
+    crystal = structure_of(frames) if structure is None else read_structure(structure)
+    if crystal is None:
+        raise click.UsageError('Which crystal? The snapshots have none: give --structure, a file or an ID.')
+    builder = validated(
+        WorkflowFactory('mlcc.distill'),
+        code=read_code(code),
+        structure=crystal,
+        snapshots=frames,
+        force_field=find(force_field, DataFactory('mlcc.force_field')),
+        protocol=protocol,
+        overrides=overrides,
+        options=scheduler,
+    )
+    builder.metadata.label = label
+    node = submit_checked(builder)
+    if not wait:
+        click.echo(f'Its errors, when it is over: aiida-mlcc model errors{profile_suffix()} {node.pk}')
+        return
+    from aiida_mlcc.cli.watch import wait_for
+
+    wait_for(node)
+    _print_errors(node)
+
+
+@model.command()
+@click.argument('identifier', metavar='ID')
+@reading_option
+def errors(identifier: str, profile: str | None) -> None:
+    """Print how far a distilled network is from its teacher.
+
+    ID is a run of `model distill`, or its network.
+    """
+    load_to_read(profile)
+    _print_errors(find_process(identifier))
+
+
+def _print_errors(process: ProcessNode) -> None:
+    """Print the errors of the network that a run has trained; raise where there is none."""
+    from aiida_mlcc.report.text import distilled_lines
+
+    if process.process_type != 'aiida.workflows:mlcc.distill':
+        raise click.UsageError(f'{describe(process)} is not a run of `aiida-mlcc model distill`.')
+    if 'summary' not in process.outputs:
+        reason = process.exit_message or f'it is {process.process_state.value}'
+        raise click.ClickException(f'{describe(process)} has no network: {reason}')
+    network = process.outputs.force_field
+    click.echo(f'{network.label}: {describe(network)} {network.uuid}')
+    for line in distilled_lines(network.method, process.outputs.summary['errors']):
+        click.echo(line)

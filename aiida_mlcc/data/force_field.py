@@ -61,12 +61,13 @@ class ForceFieldData(orm.Data):
         ``label`` (``ML(CCSD(T)), seed 5192``), ``role``, ``kind``, ``method``, ``base_method`` and ``seed`` are
         attributes, and the extra :attr:`ORIGIN` holds them, too; the node gets the label.
 
-        :param role: ``base``, ``control``, ``delta``, or ``sum`` of a base and a Δ.
+        :param role: ``base``, ``control``, ``delta``, ``sum`` of a base and a Δ, or ``distilled`` from one of them.
         :param kind: of the base or of the Δ; of a sum both, joined by `` + ``.
         :param base_method: the method that a Δ starts from.
         """
         method = control_of(self.method) if role == 'control' else self.method
         name = f'Δ({method} − {base_method})' if role == 'delta' else predicted(method)
+        name += ' distilled' if role == 'distilled' else ''
         origin = {
             'label': f'{name}, seed {seed}',
             'role': role,

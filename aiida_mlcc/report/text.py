@@ -184,6 +184,28 @@ def phonon_text(phonons: PhononErrors) -> str:
     )
 
 
+def distilled_lines(method: str, errors: FitErrors) -> list[str]:
+    """Return how far a distilled network is from its teacher.
+
+    :param method: of the predictions of the teacher, such as ``ML(CCSD(T))``.
+    :param errors: those of the training.
+    """
+    phonons = errors['phonons']
+    lines = [
+        f'On {errors["n_valid"]} frames held out, against {method}: energies '
+        f'{errors["valid_energy_rmse_mev_atom"]:.3f} meV/atom, forces {errors["valid_forces_rmse_mev_angstrom"]:.1f} '
+        f'meV/Å, {errors["valid_hot_forces_rmse_mev_angstrom"]:.1f} in the hotter half',
+        phonon_text(phonons),
+        'Frequencies at the wave vectors of the displaced cell, largest error of each (cm⁻¹), those of the teacher in '
+        'brackets:',
+    ]
+    for point in phonons.get('commensurate', []):
+        modes = list(zip(point['base_cm1'], point['reference_cm1'], strict=True))
+        found, expected = max(modes, key=lambda mode: abs(mode[0] - mode[1]))
+        lines.append(f'  {qpoint_text(point["qpoint"])}: {found - expected:+.1f}, {found:.1f} ({expected:.1f})')
+    return lines
+
+
 def failure_lines(failed: Sequence[Failure]) -> list[str]:
     """Return one line for each thing that is missing: where, what, and why."""
     lines = []

@@ -20,6 +20,9 @@ from aiida_mlcc.science.settings import Settings
 BASE, DELTA, CONTROL = 'base', 'delta', 'control'
 """What a job can make: the base of a member, a Δ on it, or the base without its forces, for comparison."""
 
+DISTILLED = 'distilled'
+"""What a job makes of the predictions of a force field: a network in its place."""
+
 
 @dataclass(frozen=True)
 class Kind:

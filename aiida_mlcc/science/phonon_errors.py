@@ -11,8 +11,11 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import SiteMap, to_phonopy
-from aiida_mlcc.science.fit.fit_errors import HarmonicProperties, PhononErrors
+from aiida_mlcc.science.crystal import SiteMap, commensurate_qpoints, from_phonopy, same_points, to_phonopy
+from aiida_mlcc.science.fit.fit_errors import HarmonicProperties, PhononErrors, PointFrequencies
+from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
+from aiida_mlcc.science.modes import star
+from aiida_mlcc.science.symmetry import SYMPREC
 from aiida_mlcc.science.thermal_properties import QUANTITIES, thermal_properties
 from aiida_mlcc.science.units import CM1_PER_THZ
 
@@ -46,17 +49,21 @@ def phonopy_from_rows(rows: Mapping[int, NDArray[np.float64]], primitive: Atoms,
 def phonon_errors(found: Any, expected: Any) -> PhononErrors:
     """Compare two phonopy instances of the same cells on a mesh, without the non-analytical correction.
 
-    :returns: ``kelvin``, ``mesh``, ``frequencies_mae_cm1`` (mean absolute error over all modes of the mesh), and under
-        ``base`` and ``reference`` ``highest_cm1`` and the thermal properties at that temperature, of one mole of
-        primitive cells.
+    :returns: ``kelvin``, ``mesh``, ``frequencies_mae_cm1`` (mean absolute error over all modes of the mesh),
+        ``commensurate`` (for each wave vector of the supercell that symmetry makes different: ``qpoint``, ``base_cm1``
+        and ``reference_cm1``), and under ``base`` and ``reference`` ``highest_cm1`` and the thermal properties at that
+        temperature, of one mole of primitive cells.
     """
     sides: list[HarmonicProperties] = []
-    frequencies = []
+    frequencies, at_points = [], []
+    qpoints = _distinct(found)
     for phonon in (found, expected):
         thermal = thermal_properties(phonon, MESH, [KELVIN])
         on_mesh = np.asarray(phonon.mesh.frequencies) * CM1_PER_THZ
         weights = np.asarray(phonon.mesh.weights, dtype=float)
         frequencies.append(on_mesh)
+        phonon.run_qpoints(qpoints)
+        at_points.append((np.asarray(phonon.qpoints.frequencies) * CM1_PER_THZ).tolist())
         free_energy, entropy, heat_capacity = (float(thermal[key][0]) for key in QUANTITIES)
         sides.append(
             {
@@ -68,10 +75,27 @@ def phonon_errors(found: Any, expected: Any) -> PhononErrors:
         )
     apart = np.abs(frequencies[0] - frequencies[1]).mean(axis=1)
     mean = float(weights @ apart / weights.sum())
+    commensurate: list[PointFrequencies] = [
+        {'qpoint': qpoint.tolist(), 'base_cm1': base, 'reference_cm1': reference}
+        for qpoint, base, reference in zip(qpoints, *at_points, strict=True)
+    ]
     return {
         'kelvin': KELVIN,
         'mesh': list(MESH),
         'frequencies_mae_cm1': mean,
+        'commensurate': commensurate,
         'base': sides[0],
         'reference': sides[1],
     }
+
+
+def _distinct(phonon: Any) -> NDArray[np.float64]:
+    """Return the wave vectors of the supercell, one of each star, shape (n, 3)."""
+    rotations = symmetry_operations(from_phonopy(phonon.primitive), SYMPREC)[0]
+    remaining = commensurate_qpoints(np.asarray(phonon.supercell_matrix).T)
+    kept = []
+    while len(remaining):
+        images = star(remaining[0], rotations)
+        kept.append(remaining[0])
+        remaining = remaining[~same_points(remaining[:, None], images).any(axis=1)]
+    return np.array(kept)

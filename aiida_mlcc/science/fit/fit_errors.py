@@ -97,12 +97,24 @@ class HarmonicProperties(TypedDict):
     heat_capacity_J_K_mol: float
 
 
+class PointFrequencies(TypedDict):
+    """The frequencies of a base and of its reference at a wave vector, in ascending order."""
+
+    qpoint: list[float]
+    base_cm1: list[float]
+    reference_cm1: list[float]
+
+
 class PhononErrors(TypedDict):
-    """How far the phonons of a base are from those of its reference displacements."""
+    """How far the phonons of a base are from those of its reference displacements.
+
+    ``commensurate`` holds the wave vectors of the displaced cell that symmetry makes different.
+    """
 
     kelvin: float
     mesh: list[int]
     frequencies_mae_cm1: float
+    commensurate: NotRequired[list[PointFrequencies]]
     base: HarmonicProperties
     reference: HarmonicProperties
 
