@@ -115,6 +115,7 @@ class Inputs(TypedDict, total=False):
     control: orm.Bool
     nac: orm.ArrayData
     nac_other: orm.ArrayData
+    force_field: ForceFieldData
     force_fields: Mapping[str, ForceFieldData]
     alternatives: Mapping[str, Mapping[str, ForceFieldData]]
     delta_samples: orm.ArrayData
