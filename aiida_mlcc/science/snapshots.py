@@ -263,6 +263,7 @@ class Snapshots:
 def concatenate(parts: Sequence[Snapshots]) -> Snapshots:
     """Join sets of the same atoms; a method that one part lacks is NaN there.
 
+    :param parts: one or more, with the same species in the same order.
     :raises SnapshotsError: where species differ, or one method comes from two sources.
     """
     if not parts:

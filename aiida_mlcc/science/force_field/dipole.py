@@ -223,6 +223,43 @@ def polarity_of(force_field: ForceField, primitive: Atoms) -> Polarity | None:
     return Polarity(first.charges[sites], first.dielectric, sum(term.weight for term in terms), spread)
 
 
+@dataclass(frozen=True)
+class DrawnCharges:
+    """The Born charges that the non-analytical correction of a force field takes.
+
+    :param charges: e, shape (n_sites, 3, 3); `dielectric` of shape (3, 3).
+    :param weight: the squares of the charges over those of the base.
+    :param remark: why the LO branch is not known everywhere; empty where it is.
+    """
+
+    charges: NDArray[np.float64]
+    dielectric: NDArray[np.float64]
+    weight: float
+    remark: str
+
+
+def drawn_charges(force_field: ForceField, primitive: Atoms) -> DrawnCharges | None:
+    """Return the Born charges that belong to the forces of a force field; None where it has no dipole–dipole term.
+
+    Where the energies give the term a weight that is not positive, they are those of the base, and the remark says so.
+
+    :param primitive: the primitive cell whose sites the charges are of.
+    :raises ForceFieldError: as :func:`polarity_of`.
+    """
+    known = polarity_of(force_field, primitive)
+    if known is None:
+        return None
+    if known.weight <= 0:
+        remark = f'the energies give the dipole–dipole term a weight of {known.weight:.2f}; drawn with that of the base'
+        return DrawnCharges(known.charges, known.dielectric, 1.0, remark)
+    remark = ''
+    if not known.determined:
+        remark = (
+            f'the energies leave the weight of the dipole–dipole term open: {known.weight:.2f} ± {known.weight_sd:.2f}'
+        )
+    return DrawnCharges(np.sqrt(known.weight) * known.charges, known.dielectric, known.weight, remark)
+
+
 class BoundDipole:
     """The dipole–dipole energy on one supercell, ready for any number of steps."""
 
