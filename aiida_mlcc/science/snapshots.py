@@ -119,10 +119,12 @@ class Snapshots:
 
     @property
     def n_frames(self) -> int:
+        """How many frames there are."""
         return len(self.positions)
 
     @property
     def n_atoms(self) -> int:
+        """How many atoms each frame has."""
         return len(self.symbols)
 
     @property

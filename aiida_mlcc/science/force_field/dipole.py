@@ -156,7 +156,7 @@ class DipoleModel:
 
     def _coupling(self, qpoint: NDArray[np.float64]) -> NDArray[np.complex128]:
         reciprocal = 2 * np.pi * np.linalg.inv(self.primitive.cell.array).T
-        vectors = (self._lattice(reciprocal, qpoint) + qpoint) @ reciprocal
+        vectors = (self._lattice(qpoint) + qpoint) @ reciprocal
         squares = np.einsum('ka,ab,kb->k', vectors, self.dielectric, vectors)
         inside = (squares > 1e-12) & (squares < 4 * self.damping**2 * _EXPONENT)
         vectors, squares = vectors[inside], squares[inside]
@@ -166,7 +166,7 @@ class DipoleModel:
         strength = 4 * np.pi * COULOMB / self.primitive.get_volume()
         return np.asarray(strength * np.einsum('kia,kjb->iajb', waves, waves.conj(), optimize=True))
 
-    def _lattice(self, reciprocal: NDArray[np.float64], qpoint: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _lattice(self, qpoint: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return whole numbers (n, 3) that hold every reciprocal vector G with q + G inside the cutoff."""
         longest = 2 * self.damping * np.sqrt(_EXPONENT / np.linalg.eigvalsh(self.dielectric)[0])
         reach = np.ceil(longest / (2 * np.pi) * np.linalg.norm(self.primitive.cell.array, axis=1) + np.abs(qpoint))
