@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
@@ -15,6 +15,7 @@ from aiida_mlcc.science.branches import branches_of, path_matrices
 from aiida_mlcc.science.dispersion import (
     BandPath,
     DensityOfStates,
+    GivenPath,
     band_path,
     density_of_states,
     frequency_grid,
@@ -126,7 +127,7 @@ class ForceFieldEnsemble:
         self,
         supercell_matrix: int | ArrayLike = 4,
         points: int = 51,
-        path: Mapping[str, Any] | None = None,
+        path: GivenPath | None = None,
         device: str = 'cpu',
     ) -> Bands:
         """Return the phonon dispersion with its errors.
