@@ -19,7 +19,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     return {'parallel_read_safe': True}
 
 
-def add_tables(app: Sphinx, page: str, source: list[str]) -> None:
+def add_tables(app: Sphinx, page: str, source: list[str]) -> None:  # noqa: ARG001
     """Write one section for each group of settings below the text of the page."""
     if page == PAGE:
         source[0] += '\n' + '\n'.join(lines())

@@ -17,7 +17,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     return {'parallel_read_safe': True}
 
 
-def add_workchains(app: Sphinx, page: str, source: list[str]) -> None:
+def add_workchains(app: Sphinx, page: str, source: list[str]) -> None:  # noqa: ARG001
     """Write one entry for each WorkChain of an engine below the text of the page."""
     if page == PAGE:
         source[0] += '\n' + '\n'.join(lines())

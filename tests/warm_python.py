@@ -96,7 +96,7 @@ class WarmPython:
         self._server.wait()
 
 
-def serve(address: str) -> None:
+def serve(address: str) -> None:  # noqa: C901
     """Fork for each client, and tell it the fork's number and, in the end, its exit code."""
     before = dict(os.environ)
     for module in PRELOADED:

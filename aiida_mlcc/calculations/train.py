@@ -120,7 +120,7 @@ class TrainCalculation(RuntimeCalculation):
         spec.output('history', valid_type=orm.ArrayData, required=False, help='Losses and errors epoch by epoch.')
 
     @classmethod
-    def refuse(cls, inputs: JobInputs) -> str | None:
+    def refuse(cls, inputs: JobInputs) -> str | None:  # noqa: C901
         for node in (inputs.get('method'), inputs.get('minus')):
             method = None if node is None else node.value
             if method is not None and method not in inputs['snapshots'].methods:

@@ -87,7 +87,7 @@ def _spread(difference: Difference | None) -> str:
     return f'{difference.spread_mev_atom:>8.3f}{slope:>8}'
 
 
-def _about_files(report: DatasetReport) -> Iterator[str]:
+def _about_files(report: DatasetReport) -> Iterator[str]:  # noqa: C901
     base, files = report.base_method, report.files
     for method, account in files.items():
         if account.dropped:

@@ -110,17 +110,12 @@ def read_overrides(path: Path | None) -> dict[str, Any]:
 
     :raises click.UsageError: where it is not a mapping.
     """
-    import yaml
+    from aiida_mlcc.workflows import protocol
 
-    if path is None:
-        return {}
     try:
-        content = yaml.safe_load(path.read_text('utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise click.UsageError(f'{path} cannot be read as YAML: {" ".join(str(error).split())}.') from None
-    if not isinstance(content, dict):
-        raise click.UsageError(f'{path} must be a mapping of inputs, such as `methods: [HF, MP2]`.')
-    return content
+        return protocol.read_overrides(path)
+    except protocol.ProtocolError as error:
+        raise click.UsageError(f'{error}.') from None
 
 
 def read_settings(assignments: Iterable[str], what: str = '--set') -> dict[str, Any]:

@@ -19,7 +19,8 @@ Command = TypeVar('Command', bound=Callable[..., Any] | click.Command)
 class OrderedGroup(click.Group):
     """List the commands in the order a person needs them."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names of the commands, in the order in which they were added."""
         return list(self.commands)
 
 

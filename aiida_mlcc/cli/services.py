@@ -42,7 +42,7 @@ def _broker_complaint(processes: list[int]) -> list[str]:
         return []
     try:
         lost = lost_processes(processes, _asker(), lambda: n_waiting(broker))
-    except Exception as error:  # each broker has exceptions of its own
+    except Exception as error:  # each broker has exceptions of its own  # noqa: BLE001
         told = ' '.join(str(error).split()) or type(error).__name__
         return [f'The message broker does not answer ({told}), so nothing goes on: see `verdi status`.']
     if not lost:
@@ -116,7 +116,7 @@ def unanswered(controller: Any, processes: Iterable[int]) -> list[int]:
                 answer.result(timeout=max(0.0, ends - time.monotonic()))
         except UnroutableError:
             silent.append(pk)
-        except Exception as error:  # a worker that is slow or says no has the process
+        except Exception as error:  # a worker that is slow or says no has the process  # noqa: BLE001
             if _NOT_FOUND in str(error):
                 silent.append(pk)
     return silent

@@ -66,6 +66,7 @@ class Screen:
         self.drawn = 0
 
     def show(self, root: Step) -> None:
+        """Write what is new since the last call, or draw the stages again."""
         news = [line for step in root.children if step.is_workchain and (line := self._news(step))]
         jobs = [(step, self._words(step)) for step in _open_jobs(root)]
         if self.redraw:

@@ -47,10 +47,12 @@ class SnapshotsData(orm.ArrayData):
 
     @property
     def n_frames(self) -> int:
+        """How many frames there are."""
         return self.base.attributes.get('n_frames')
 
     @property
     def n_atoms(self) -> int:
+        """How many atoms each frame has."""
         return self.base.attributes.get('n_atoms')
 
     @property

@@ -44,6 +44,7 @@ def along_path(curve: AlongPath) -> Content:
 
 
 def over(curve: Curve, along: str, **more: Any) -> Content:
+    """Return the table of a curve over `along`, with its spread, its elements and `more` columns."""
     named = {along: curve.x, **_spread(curve)}
     named |= {safe(f'element_{symbol}'): values for symbol, values in curve.elements.items()}
     named |= {safe(name): values for name, values in more.items()}
@@ -51,6 +52,7 @@ def over(curve: Curve, along: str, **more: Any) -> Content:
 
 
 def of_density(curve: Density) -> Content:
+    """Return the table of a density of states over the frequency (cm⁻¹)."""
     return over(curve, 'frequency_cm1', **curve.more)
 
 
@@ -81,6 +83,7 @@ def safe(text: str) -> str:
 
 
 def write(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
+    """Write a table to `path` and return the path."""
     with path.open('w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(header)

@@ -85,7 +85,7 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f'{", ".join(names[:-1])} and {names[-1]}'
 
 
-def nothing(found: Any) -> list[Any]:
+def nothing(found: Any) -> list[Any]:  # noqa: ARG001
     """Show nothing of a kind."""
     return []
 

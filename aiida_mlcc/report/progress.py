@@ -68,14 +68,17 @@ class Step:
 
     @property
     def is_over(self) -> bool:
+        """Whether it has ended, in whatever state."""
         return self.state in _TERMINAL
 
     @property
     def is_failed(self) -> bool:
+        """Whether it ended without success."""
         return self.state in ('excepted', 'killed') or (self.state == 'finished' and self.exit_status != 0)
 
     @property
     def is_job(self) -> bool:
+        """Whether it is a job of a computer."""
         return 'calculation.calcjob' in self.node_type
 
     @property
@@ -85,6 +88,7 @@ class Step:
 
     @property
     def is_workchain(self) -> bool:
+        """Whether it is a WorkChain."""
         return 'workflow.workchain' in self.node_type
 
     def walk(self) -> Iterator[Step]:

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path | str = '.') -> in
     except ImportError as error:
         traceback.print_exc()
         job.fail(f'the task {task} needs a Python package that this computer lacks: {error}', COMPUTER)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         traceback.print_exc()
         # Errors of the science modules are sentences already; of others the type says more than the text.
         job.fail(str(error) if _is_ours(error) else f'{type(error).__name__}: {error}', reason_of(error))

@@ -135,6 +135,7 @@ class Evaluation:
 
     @property
     def n_done(self) -> int:
+        """How many frames are evaluated."""
         return self.snapshots.n_frames - len(self.open_frames)
 
     def write_result(self, path: Path, calculator: Any) -> None:

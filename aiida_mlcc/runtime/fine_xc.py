@@ -31,7 +31,7 @@ def refine_exchange_correlation(integrator: Any, mesh: Sequence[int], factor: in
     shifts = list(product(np.arange(factor) / factor, repeat=3))
     functional = integrator.eval_xc_eff
 
-    def evaluate(name: str, density: Any, deriv: int = 1, **options: Any) -> tuple[Any, ...]:
+    def evaluate(name: str, density: Any, deriv: int = 1, **options: Any) -> tuple[Any, ...]:  # noqa: ARG001
         values = np.asarray(density)
         components = fft.rfftn(values.reshape(-1, *n_points), axes=_AXES)
         energy, potential = 0.0, np.zeros_like(components)

@@ -72,6 +72,7 @@ class ForceFieldCalculator(Calculator):
         properties: Sequence[str] = ('energy', 'forces'),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
+        """Compute energy and forces, as ASE calls it."""
         super().calculate(atoms, properties, system_changes)
         structure = self.atoms
         if structure is None or not structure.pbc.all():

@@ -32,6 +32,7 @@ class Graph:
 
     @property
     def n_edges(self) -> int:
+        """How many pairs of neighbours there are."""
         return int(self.edge_index.shape[1])
 
     def mace_input(self, atomic_numbers: torch.Tensor) -> dict[str, torch.Tensor]:

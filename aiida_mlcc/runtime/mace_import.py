@@ -86,7 +86,7 @@ def _unpickled(content: bytes, name: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             model = torch.load(BytesIO(content), map_location='cpu', weights_only=False)
-    except Exception as error:  # A pickle may raise anything.
+    except Exception as error:  # A pickle may raise anything.  # noqa: BLE001
         raise ForceFieldError(f'{name} cannot be read as a model of PyTorch: {error}') from None
     if type(model) is not getattr(modules, _MODEL):
         found = f'{type(model).__module__}.{type(model).__qualname__}'

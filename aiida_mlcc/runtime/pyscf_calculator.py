@@ -48,6 +48,7 @@ class PyscfCalculator(Calculator):
         properties: Sequence[str] = ('energy', 'forces'),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
+        """Compute energy and forces, as ASE calls it."""
         super().calculate(atoms, properties, system_changes)
         assert self.atoms is not None
         if not self.follow:

@@ -114,7 +114,7 @@ class PyscfSettings(Settings):
             **self.source_of_method(method),
         }
 
-    def source_of_method(self, method: str) -> Json:
+    def source_of_method(self, method: str) -> Json:  # noqa: ARG002
         """Return the part of a source that the method decides."""
         named = {} if self.auxbasis is None else {'auxbasis': self.auxbasis, **LEFT_OUT}
         return {'exxdiv': self.exxdiv, 'two_electron_integrals': 'Gaussian density fitting', **named}

@@ -32,7 +32,7 @@ class Here:
         future: Future[T] = Future()
         try:
             future.set_result(function(self._calculator, *arguments))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             future.set_exception(error)
         return future
 

@@ -32,10 +32,12 @@ class Target:
 
     @property
     def name(self) -> str:
+        """What is learnt, in words."""
         return self.method if self.minus is None else f'{self.method} − {self.minus}'
 
     @property
     def methods(self) -> tuple[str, ...]:
+        """The methods whose labels it takes."""
         return (self.method,) if self.minus is None else (self.method, self.minus)
 
 

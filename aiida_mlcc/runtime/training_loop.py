@@ -54,6 +54,7 @@ class Frames:
         return Frames([self.graphs[i] for i in chosen], self.energies[chosen], forces, self.weights[chosen])
 
     def batch(self, indices: Sequence[int]) -> tuple[Graph, torch.Tensor, torch.Tensor | None]:
+        """Return the joined graph of some frames, their energies (eV) and, where there are any, forces (eV/Å)."""
         chosen = torch.as_tensor(indices, device=self.energies.device)
         forces = None if self.forces is None else self.forces[chosen].flatten(0, 1)
         return join([self.graphs[i] for i in indices]), self.energies[chosen], forces

@@ -10,10 +10,10 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.branches import Branches, branches_of, dynamical_matrices
+from aiida_mlcc.science.branches import Branches, branches_of, dynamical_matrices, frequencies_of
 from aiida_mlcc.science.crystal import same_points
 from aiida_mlcc.science.dispersion import at_gamma, three_acoustic
-from aiida_mlcc.science.error_budget import base_errors, spread_on_branches
+from aiida_mlcc.science.error_budget import Budget, base_errors, budget, spread_on_branches
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.fit.fit_errors import FitErrors
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
@@ -55,6 +55,39 @@ def path_spreads(
     phonon = next(iter(members.values()))
     evaluations = [lambda part=part: dynamical_matrices(phonon, *part) for part in parts]
     return others, spread_on_branches(phonon, samples, evaluations, branches)
+
+
+def path_budget(
+    bands: NDArray[np.float64],
+    members: Mapping[str, Phonopy],
+    qpoints: NDArray[np.float64],
+    segments: Sequence[Sequence[int]],
+    primitive: Atoms,
+    alternatives: Mapping[str, Mapping[str, Phonopy]] | None = None,
+    samples: DeltaSamples | None = None,
+    errors_of_base: Sequence[FitErrors] = (),
+) -> Budget:
+    """Return the standard deviation of each frequency along a path and what it is made of, of the shape (n_points,
+    n_modes), as :func:`~aiida_mlcc.science.error_budget.budget` does.
+
+    :param bands: of each member on the branches that all share, cm⁻¹, shape (n_members, n_points, n_modes).
+    :param members: name → phonopy instance; `alternatives`: kind of Δ → the same.
+    :param qpoints: in units of the reciprocal vectors of the primitive cell, shape (n_points, 3).
+    :param segments: first and last index of each.
+    :param primitive: the primitive cell that the force fields were trained on.
+    :param samples: Δ from resampled labels.
+    :param errors_of_base: of each member of the base, see :func:`~aiida_mlcc.science.error_budget.base_errors`.
+    """
+    others, delta = path_spreads(members, alternatives or {}, samples, qpoints, segments)
+    tolerance = next(iter(members.values())).symmetry.tolerance
+
+    def frequencies_at(qpoint: NDArray[np.float64]) -> NDArray[np.float64]:
+        each = [frequencies_of(dynamical_matrices(member, [qpoint]))[0] for member in members.values()]
+        return np.asarray(np.mean(each, axis=0))
+
+    mean = np.mean(bands, axis=0)
+    base = base_errors_along(errors_of_base, mean, qpoints, primitive, frequencies_at, tolerance)
+    return budget(bands, others, delta, base)
 
 
 def _along(

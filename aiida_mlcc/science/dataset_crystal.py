@@ -76,7 +76,7 @@ def find_sites(snapshots: Snapshots, primitive: Atoms | None = None) -> Sites:
         symmetric = _symmetric(mean, float(np.clip(tolerance, _TIGHTEST, limit)))
         found = _off_centre(_tidy(primitive_cell(symmetric)), mean, displacements - displacements.mean(axis=0))
         return _onto(found, mean)
-    except Exception:  # CrystalError where nothing fits; spglib and its callers have errors of all kinds.
+    except Exception:  # CrystalError where nothing fits; spglib and its callers have errors of all kinds.  # noqa: BLE001
         return Sites(mean.positions, None, 0.0)
 
 
@@ -87,7 +87,7 @@ def describe_crystal(sites: Sites, given: bool) -> CrystalReport | None:
     formula = str(sites.primitive.symbols.formula.format('metal'))
     try:
         space_group = str(check_symmetry(sites.primitive, symprec=_TIGHTEST).international)
-    except Exception:  # spglib has errors of its own
+    except Exception:  # spglib has errors of its own  # noqa: BLE001
         space_group = 'no space group found'
     return CrystalReport(formula, space_group, given, sites.moved)
 

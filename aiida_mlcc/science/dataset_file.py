@@ -86,6 +86,7 @@ class LabelledFile:
 
     @property
     def n_frames(self) -> int:
+        """How many frames the file has, isolated atoms left out."""
         return self.structures.n_frames
 
 

@@ -101,6 +101,9 @@ def optimal_frames(
     constants of second order and the energy of the base. No label but those of the base is looked at. The first m
     frames of a larger design are the design of m frames.
 
+    :param snapshots: with forces of a DFT method, all in one cell.
+    :param primitive: the primitive cell of the crystal, in the orientation of the snapshots.
+    :param n: how many frames.
     :param seed: decides between frames that serve equally.
     :param qpoints: fractional wave vectors whose modes count; all commensurate ones by default.
     :raises DesignError: for more frames than carry an energy of the base, or incommensurate wave vectors.
@@ -177,7 +180,9 @@ def design_frozen_phonons(snapshots: Snapshots, primitive: Atoms, selection: Sel
     mode is frozen in with both signs. References are the crystal at rest, shifted as a whole by random vectors: their
     energies differ by what an engine's mesh makes of that.
 
-    :param selection: settings of :class:`FrozenPhonon`.
+    :param snapshots: with forces of a DFT method, all in one cell.
+    :param primitive: the primitive cell of the crystal, in the orientation of the snapshots.
+    :param selection: settings of :class:`FrozenPhonon`, by name.
     :raises DesignError: where a mode is imaginary, or settings make no sense.
     :raises CrystalError: where the snapshots are of several cells.
     """

@@ -65,6 +65,7 @@ def band_path(primitive: Atoms, points: int = 51, symprec: float = 1e-5, given: 
 
     :param primitive: the cell whose reciprocal vectors count: that of the phonopy instances, in any orientation.
     :param points: along the longest segment, ends included; the others in proportion, two at least.
+    :param symprec: how far atoms may be from their symmetric places, Å.
     :param given: ``points``, label → q-point in units of the reciprocal vectors, and ``path``, pairs of labels.
     :raises CrystalError: where the cell is not primitive: its labels would have no meaning; or the path is none.
     """
@@ -223,6 +224,7 @@ def density_of_states(
 ) -> DensityOfStates:
     """Return the density of states, total and by element; it integrates to 3·n_atoms modes of the primitive cell.
 
+    :param phonon: a phonopy instance with force constants.
     :param mesh: three numbers of divisions, Γ among the points.
     :param frequency_points_cm1: an even grid, cm⁻¹.
     :param sigma_cm1: width of a Gaussian; by default the linear tetrahedron method, which adds no width and takes about

@@ -44,7 +44,10 @@ def displaced_cells(
 ) -> Snapshots:
     """Return a supercell at rest, then with the displacements of phonopy, one atom moved in each, the longest first.
 
-    :param matrix: the supercell of `crystal`, as phonopy reads it.
+    :param crystal: a unit cell at rest.
+    :param matrix: the supercell of `crystal`, as phonopy reads it: one whole number, three, or 3×3.
+    :param settings: lengths of the displacements.
+    :param symprec: how far atoms may be from their symmetric places, Å.
     :raises CrystalError: for a distance of more than a tenth of the shortest distance between atoms.
     """
     from phonopy import Phonopy

@@ -76,6 +76,7 @@ def frame_text(
 def read_extxyz(path: Path | str) -> Snapshots:
     """Read labelled snapshots that :func:`write_extxyz` wrote, or anybody who names energies ``energy_SLUG``.
 
+    :param path: of a file, gzipped where the name ends in ``.gz``; energies in eV per cell, forces in eV/Å.
     :raises SnapshotsError: where frames do not belong together, or an energy is of no known method.
     """
     try:

@@ -102,7 +102,7 @@ def read_structures(path: Path | str) -> list[Atoms]:
         read_frames(source)
     try:
         images = read(source, ':')
-    except Exception as error:  # ASE's readers raise whatever their parsers do
+    except Exception as error:  # ASE's readers raise whatever their parsers do  # noqa: BLE001
         raise ContentError(f'ASE cannot read a structure from {source}: {error or type(error).__name__}') from None
     for number, atoms in enumerate(images):
         _check_numbers(source, number, atoms)
@@ -175,7 +175,7 @@ def _xyz_frame(where: str, n_atoms: int, comment: str, rows: list[str]) -> Frame
     text = '\n'.join([str(n_atoms), ' '.join(header), *rows]) + '\n'
     try:
         atoms = read(io.StringIO(text), format='extxyz')
-    except Exception as error:  # ASE's reader raises whatever its parsers do
+    except Exception as error:  # ASE's reader raises whatever its parsers do  # noqa: BLE001
         raise ContentError(f'{where} cannot be read as extended XYZ: {error}') from None
     assert isinstance(atoms, Atoms)
     return Frame(_structure(atoms), _other_entries(entries), _columns(atoms), _repeated(names))
@@ -263,7 +263,7 @@ def _read_ase(kind: str) -> Callable[[Path], Iterator[Frame]]:
         with _unpacked(path) as plain:
             try:
                 images = read(plain, ':', format=kind)
-            except Exception as error:  # ASE's readers raise whatever their parsers do
+            except Exception as error:  # ASE's readers raise whatever their parsers do  # noqa: BLE001
                 reason = ' '.join(str(error).split()) or type(error).__name__
                 raise ContentError(f'{path} cannot be read as {kind}: {reason}') from None
         for atoms in images:
@@ -339,7 +339,7 @@ def _read_phonopy(path: Path) -> Iterator[Frame]:
             forces = None if found.dataset is None else found.forces
             energies = _phonopy_energies(found)
             supercells = [] if forces is None else found.supercells_with_displacements
-        except Exception as error:  # phonopy raises whatever its parsers do
+        except Exception as error:  # phonopy raises whatever its parsers do  # noqa: BLE001
             raise ContentError(f'{path} cannot be read as a file of phonopy: {error}') from None
     if forces is None or not supercells:
         raise ContentError(f'{path} has no displaced supercells with forces')

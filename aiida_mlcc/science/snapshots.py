@@ -119,10 +119,12 @@ class Snapshots:
 
     @property
     def n_frames(self) -> int:
+        """How many frames there are."""
         return len(self.positions)
 
     @property
     def n_atoms(self) -> int:
+        """How many atoms each frame has."""
         return len(self.symbols)
 
     @property
@@ -263,6 +265,7 @@ class Snapshots:
 def concatenate(parts: Sequence[Snapshots]) -> Snapshots:
     """Join sets of the same atoms; a method that one part lacks is NaN there.
 
+    :param parts: one or more, with the same species in the same order.
     :raises SnapshotsError: where species differ, or one method comes from two sources.
     """
     if not parts:

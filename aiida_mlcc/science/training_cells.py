@@ -76,6 +76,7 @@ class TrainingCell:
 
     @property
     def n_atoms(self) -> int:
+        """How many atoms the cell has."""
         return self.n_cells * len(self.primitive)
 
     @property
@@ -116,6 +117,7 @@ class Points:
 
     @cached_property
     def rotations(self) -> NDArray[np.int64]:
+        """The rotations of the crystal in units of its lattice vectors, shape (n, 3, 3)."""
         return symmetry_operations(self.primitive, self.symprec)[0]
 
     def read(self, text: str) -> NDArray[np.float64]:

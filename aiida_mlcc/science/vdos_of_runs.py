@@ -85,14 +85,17 @@ class Run:
 
     @property
     def spacing_fs(self) -> float:
+        """Time between lags, fs."""
         return float(self.description['time_step_fs'])
 
     @property
     def step_fs(self) -> float:
+        """Time step of the integrator, fs."""
         return float(self.description['integrator_step_fs'])
 
     @property
     def longest_lag_fs(self) -> float:
+        """The longest lag, fs."""
         return float(self.arrays['time_fs'][-1])
 
     @property

@@ -39,7 +39,7 @@ from aiida_mlcc.workflows.engine_protocol import EngineProtocolMixin
 from aiida_mlcc.workflows.forecast import ForecastMixin
 from aiida_mlcc.workflows.label_frames import LabelFramesWorkChain
 from aiida_mlcc.workflows.new_structures import NewStructuresWorkChain
-from aiida_mlcc.workflows.protocol import ProtocolError
+from aiida_mlcc.workflows.protocol import Overrides, ProtocolError
 from aiida_mlcc.workflows.selections import (
     NEEDS_CRYSTAL,
     base_engine_of,
@@ -152,9 +152,7 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
         spec.exit_code(411, 'ERROR_TOO_EXPENSIVE', message='{reason}')
 
     @classmethod
-    def get_protocol_inputs(
-        cls, protocol: str | None = None, overrides: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
+    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
         """Return the inputs of a protocol, with the settings of the engine that is named.
 
         What the selection of a method leaves out has its default.
@@ -172,7 +170,7 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
         code: orm.AbstractCode,
         snapshots: SnapshotsData,
         protocol: str | None = None,
-        overrides: Mapping[str, Any] | None = None,
+        overrides: Overrides = None,
         structure: orm.StructureData | None = None,
         options: Options = None,
         **codes: orm.AbstractCode | None,

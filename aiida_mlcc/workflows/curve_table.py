@@ -106,7 +106,7 @@ class Curve:
     calculate: Any
     outputs: Mapping[str, Output]
     arguments: Callable[[Any], Arguments | None] | None
-    told: Callable[[Mapping[str, orm.Data]], list[str]] = lambda made: []
+    told: Callable[[Mapping[str, orm.Data]], list[str]] = lambda made: []  # noqa: ARG005
     needs: tuple[str, ...] = ()
 
 

@@ -31,7 +31,7 @@ from aiida_mlcc.science.fit.dipole import LEAST_CHARGE, is_polar
 from aiida_mlcc.science.fit.fit_errors import FitErrors, MemberErrors
 from aiida_mlcc.science.methods import control_of, refuse_name, slug_of
 from aiida_mlcc.workflows.polarity import checked_charges, nac_port
-from aiida_mlcc.workflows.protocol import ProtocolError, ProtocolMixin
+from aiida_mlcc.workflows.protocol import Overrides, ProtocolError, ProtocolMixin, read_overrides
 from aiida_mlcc.workflows.trainings import Training, base_name, plan_trainings
 
 _BASES, _KINDS = kinds_for(BASE), kinds_for(DELTA)
@@ -160,7 +160,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         snapshots: SnapshotsData,
         base_method: str,
         protocol: str | None = None,
-        overrides: Mapping[str, Any] | None = None,
+        overrides: Overrides = None,
         options: Options = None,
         train_options: Options = None,
         nac: orm.SinglefileData | orm.ArrayData | None = None,
@@ -176,13 +176,14 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         :param reference: displacements with forces of the base method.
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
-        inputs = cls.get_protocol_inputs(protocol, overrides)
+        asked = read_overrides(overrides)
+        inputs = cls.get_protocol_inputs(protocol, asked)
         gpu = merge(options or {}, train_options or {})
 
         def options_of(kind: Kind) -> Options:
             return gpu if kind.gpu else options
 
-        start_with_network(inputs['base'], overrides or {})
+        start_with_network(inputs['base'], asked)
         of_base = inputs['base'].get('kind')
         base_options = options_of(_BASES[of_base]) if of_base in _BASES else options
         inputs['base'] = job_inputs(inputs['base'], code, base_options)

@@ -19,7 +19,7 @@ from aiida_mlcc.runtime.evaluate_settings import Evaluate
 from aiida_mlcc.runtime.task_records import SnapshotFailure
 from aiida_mlcc.science.settings import Group
 from aiida_mlcc.workflows.dft_supercell import dft_supercell_ports, refuse_cell
-from aiida_mlcc.workflows.protocol import ProtocolMixin
+from aiida_mlcc.workflows.protocol import Overrides, ProtocolMixin
 
 
 class DFTLabelsWorkChain(ProtocolMixin, WorkChain):
@@ -41,7 +41,7 @@ class DFTLabelsWorkChain(ProtocolMixin, WorkChain):
         structure: orm.StructureData,
         engine: Mapping[str, Any] | orm.Dict,
         protocol: str | None = None,
-        overrides: Mapping[str, Any] | None = None,
+        overrides: Overrides = None,
         options: Options = None,
         **codes: orm.AbstractCode | None,
     ) -> ProcessBuilder:

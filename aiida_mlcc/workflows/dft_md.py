@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_
@@ -22,6 +21,7 @@ from aiida_mlcc.jobs.ports import seed_port
 from aiida_mlcc.runtime.md_settings import MD
 from aiida_mlcc.workflows.dft_supercell import dft_supercell_ports, refuse_cell
 from aiida_mlcc.workflows.engine_protocol import EngineProtocolMixin
+from aiida_mlcc.workflows.protocol import Overrides, read_overrides
 
 
 class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
@@ -67,7 +67,7 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
         code: orm.AbstractCode,
         structure: orm.StructureData,
         protocol: str | None = None,
-        overrides: Mapping[str, Any] | None = None,
+        overrides: Overrides = None,
         options: Options = None,
         **codes: orm.AbstractCode | None,
     ) -> ProcessBuilder:
@@ -79,8 +79,9 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
         places = codes_by_place(code, codes)
-        named = engine_named((overrides or {}).get('engine') or {}, code)
-        given = merge(overrides or {}, {} if named is None else {'engine': {'name': named}})
+        asked = read_overrides(overrides)
+        named = engine_named(asked.get('engine') or {}, code)
+        given = merge(asked, {} if named is None else {'engine': {'name': named}})
         inputs = cls.get_protocol_inputs(protocol, given)
         inputs = force_engine(inputs['engine']).fill(inputs, places, options, dynamics=True)
         return cls.fill({'structure': structure, **inputs})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida_mlcc.jobs.inputs import merge
-from aiida_mlcc.workflows.protocol import ProtocolError, ProtocolMixin
+from aiida_mlcc.workflows.protocol import Overrides, ProtocolError, ProtocolMixin, read_overrides
 
 
 class EngineProtocolMixin(ProtocolMixin):
@@ -17,11 +17,9 @@ class EngineProtocolMixin(ProtocolMixin):
     """
 
     @classmethod
-    def get_protocol_inputs(
-        cls, protocol: str | None = None, overrides: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
+    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
         """Return the inputs of a protocol with `overrides` applied, with the settings of the engine that is named."""
-        content, asked = cls.protocol_content(), dict(overrides or {})
+        content, asked = cls.protocol_content(), read_overrides(overrides)
         if 'engines' in asked:
             raise ProtocolError(
                 'unknown override `engines`: what it holds for each engine belongs to the protocol files'

@@ -32,7 +32,7 @@ from aiida_mlcc.workflows.phonon_forces import PhononForces, alternatives_of, ev
 from aiida_mlcc.workflows.phonon_inputs import of_one_cell_only, primitive_kind
 from aiida_mlcc.workflows.phonon_ports import phonon_inputs, phonon_outputs
 from aiida_mlcc.workflows.polarity import checked_charges
-from aiida_mlcc.workflows.protocol import ProtocolMixin
+from aiida_mlcc.workflows.protocol import Overrides, ProtocolMixin
 
 
 class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
@@ -84,7 +84,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         engine: Mapping[str, Any] | None = None,
         nac: orm.SinglefileData | orm.ArrayData | None = None,
         protocol: str | None = None,
-        overrides: Mapping[str, Any] | None = None,
+        overrides: Overrides = None,
         options: Options = None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.

@@ -30,7 +30,7 @@ from aiida_mlcc.workflows.curve_table import curve_namespaces, outputs_of_stage
 from aiida_mlcc.workflows.delta_train import not_worth_it
 from aiida_mlcc.workflows.expected_frames import expected_frames, first_point
 from aiida_mlcc.workflows.forecast import ForecastMixin
-from aiida_mlcc.workflows.protocol import ProtocolMixin
+from aiida_mlcc.workflows.protocol import Overrides, ProtocolMixin, read_overrides
 from aiida_mlcc.workflows.selections import base_method_of
 from aiida_mlcc.workflows.stages import (
     MD,
@@ -161,7 +161,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         code: orm.AbstractCode,
         structure: orm.StructureData,
         protocol: str | None = None,
-        overrides: Mapping[str, Any] | None = None,
+        overrides: Overrides = None,
         snapshots: SnapshotsData | None = None,
         displacements: SnapshotsData | None = None,
         force_fields: Mapping[str, Mapping[str, ForceFieldData]] | None = None,
@@ -190,11 +190,11 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
         refuse_code_names(codes)
-        overrides = dict(overrides or {})
-        asked_for_energies = bool(overrides.get('cc_energies'))
+        asked = read_overrides(overrides)
+        asked_for_energies = bool(asked.get('cc_energies'))
         tolerance = tolerance_for(structure) if symprec is None else symprec
-        below = {stage: with_symprec(stage, overrides.pop(stage, None), tolerance) for stage in STAGES}
-        inputs = cls.get_protocol_inputs(protocol, overrides)
+        below = {stage: with_symprec(stage, asked.pop(stage, None), tolerance) for stage in STAGES}
+        inputs = cls.get_protocol_inputs(protocol, asked)
         sampling = inputs['sampling']['kind']
         refuse_other_sampling(sampling, below)
         needed = stages_needed(

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
@@ -32,8 +32,28 @@ _FREE = ('metadata', 'options', 'step_options', 'resources', 'potential_mapping'
 """Mappings whose keys a protocol cannot know; they are checked elsewhere."""
 
 
+Overrides = Mapping[str, Any] | Path | str | None
+"""Inputs that are laid over those of a protocol, or the path of a YAML file that holds them."""
+
+
 class ProtocolError(ValueError):
     """An unknown protocol, an override that fits no input, or a setting that is not allowed."""
+
+
+def read_overrides(overrides: Overrides) -> dict[str, Any]:
+    """Return overrides as a mapping, from a YAML file where they are given by its path.
+
+    :raises ProtocolError: where the file cannot be read, or holds anything but a mapping of inputs.
+    """
+    if not isinstance(overrides, str | Path):
+        return dict(overrides or {})
+    try:
+        content = yaml.safe_load(Path(overrides).read_text('utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ProtocolError(f'{overrides} cannot be read as YAML: {" ".join(str(error).split())}') from None
+    if not isinstance(content, dict):
+        raise ProtocolError(f'{overrides} must be a mapping of inputs, such as `methods: [HF, MP2]`')
+    return content
 
 
 class ProtocolMixin:
@@ -49,9 +69,14 @@ class ProtocolMixin:
     """Path of an input → the group of settings it holds."""
 
     @classmethod
+    def get_protocol_filepath(cls) -> Path:
+        """Return the path of the YAML file with the protocols."""
+        return Path(__file__).parent / 'protocols' / cls.PROTOCOL_FILE
+
+    @classmethod
     def protocol_content(cls) -> dict[str, Any]:
         """Return the whole protocol file."""
-        return deepcopy(_read(cls.PROTOCOL_FILE))
+        return deepcopy(_read(cls.get_protocol_filepath()))
 
     @classmethod
     def get_available_protocols(cls) -> dict[str, str]:
@@ -64,11 +89,10 @@ class ProtocolMixin:
         return cls.protocol_content()['default_protocol']
 
     @classmethod
-    def get_protocol_inputs(
-        cls, protocol: str | None = None, overrides: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
+    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
         """Return the inputs of a protocol with `overrides` applied.
 
+        :param overrides: inputs as nested mappings, or the path of a YAML file with them.
         :raises ProtocolError: for an unknown protocol, an override key that is neither in the protocol nor an input, or
             a setting that is not allowed.
         """
@@ -79,7 +103,7 @@ class ProtocolMixin:
         inputs = cls._lay({}, cls._required_groups())
         inputs = cls._lay(inputs, content['default_inputs'])
         chosen = {key: value for key, value in content['protocols'][name].items() if key != 'description'}
-        for layer in (chosen, overrides or {}):
+        for layer in (chosen, read_overrides(overrides)):
             if layer is not chosen:
                 cls.refuse_unknown(layer, inputs, cls.spec().inputs)
             inputs = cls._lay(inputs, layer)
@@ -169,10 +193,8 @@ class ProtocolMixin:
 
 
 @cache
-def _read(file: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(
-        resources.files('aiida_mlcc.workflows').joinpath(f'protocols/{file}').read_text('utf-8')
-    )
+def _read(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(file.read_text('utf-8'))
     return content
 
 

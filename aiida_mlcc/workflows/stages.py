@@ -365,7 +365,7 @@ def _refuse_imported_only(methods: list[str], engine: CorrelationEngine) -> str 
     )
 
 
-def _refuse_before_sampling(inputs: RunInputs) -> str | None:
+def _refuse_before_sampling(inputs: RunInputs) -> str | None:  # noqa: C901
     """Refuse what cannot be sampled, and a selection that the structures cannot serve, before there are any."""
     if 'dft_md' not in inputs:
         return '`dft_md` is missing: give it, or `snapshots`'

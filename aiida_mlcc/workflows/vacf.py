@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, while_
@@ -25,7 +24,7 @@ from aiida_mlcc.science.vdos import folding
 from aiida_mlcc.workflows.curve_table import Dynamics, curve_outputs, curves_of
 from aiida_mlcc.workflows.curves.spectrum import TRAJECTORY
 from aiida_mlcc.workflows.draw_curve import draw
-from aiida_mlcc.workflows.protocol import ProtocolMixin
+from aiida_mlcc.workflows.protocol import Overrides, ProtocolMixin
 from aiida_mlcc.workflows.vacf_checks import distrust, refuse_inputs
 
 SEEDS_OF_A_MEMBER = 1000
@@ -109,7 +108,7 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
         structure: orm.StructureData,
         force_fields: Mapping[str, ForceFieldData],
         protocol: str | None = None,
-        overrides: Mapping[str, Any] | None = None,
+        overrides: Overrides = None,
         options: Options = None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.

@@ -72,6 +72,7 @@ class Half:
 
     @property
     def test(self) -> NDArray[np.int64]:
+        """The frames that are not trained on."""
         return np.setdiff1d(np.arange(self.snapshots.n_frames), self.train)
 
     @property

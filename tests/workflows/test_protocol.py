@@ -1,8 +1,10 @@
 """Protocols: laid over each other key by key, and nothing unknown passes."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+import yaml
 from aiida import orm
 from aiida.engine import WorkChain
 
@@ -14,6 +16,7 @@ from aiida_mlcc.workflows.mlcc_phonon import STAGES, MLCCPhononWorkChain
 from aiida_mlcc.workflows.protocol import ProtocolError, ProtocolMixin
 
 PROTOCOLS = ('fast', 'balanced', 'paper')
+TIGHTER = Path(__file__).parents[2] / 'docs' / 'examples' / 'tighter.yaml'
 WORKCHAINS = [*STAGES.values(), MLCCPhononWorkChain]
 
 
@@ -62,6 +65,33 @@ def test_unknown_override_is_named_with_its_path(stage, overrides, named):
 def test_known_port_that_the_protocol_leaves_out_may_be_overridden():
     inputs = STAGES['dft_md'].get_protocol_inputs('fast', {'md': {'metadata': {'options': {'queue_name': 'long'}}}})
     assert inputs['md']['metadata']['options']['queue_name'] == 'long'
+
+
+@pytest.mark.parametrize('workchain', WORKCHAINS, ids=lambda workchain: workchain.__name__)
+def test_path_of_the_protocol_file_leads_to_the_protocols(workchain):
+    content = yaml.safe_load(workchain.get_protocol_filepath().read_text('utf-8'))
+    assert list(content['protocols']) == list(workchain.get_available_protocols())
+
+
+@pytest.mark.parametrize('kind', [Path, str])
+def test_overrides_may_be_the_path_of_a_file(tmp_path, kind):
+    (tmp_path / 'mine.yaml').write_text('selection: {n: 7}\n')
+    inputs = STAGES['cc_energies'].get_protocol_inputs('paper', kind(tmp_path / 'mine.yaml'))
+    assert inputs['selection']['n'] == 7
+
+
+def test_overrides_of_every_stage_may_be_one_file(python, crystal):
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(python, crystal, 'balanced', TIGHTER)
+    assert builder.delta_train.seeds.get_list() == [5192, 5391, 5735, 7271, 861]
+    assert builder.harmonic_phonon.parameters.get_dict()['mesh'] == [32, 32, 32]
+
+
+@pytest.mark.parametrize('text', ['- methods', 'a: [', 'HF', None])
+def test_file_without_overrides_is_named(tmp_path, text):
+    if text is not None:
+        (tmp_path / 'mine.yaml').write_text(text)
+    with pytest.raises(ProtocolError, match=r'mine\.yaml (cannot be read as YAML|must be a mapping of inputs)'):
+        STAGES['vacf'].get_protocol_inputs(overrides=tmp_path / 'mine.yaml')
 
 
 def test_unknown_protocol_names_those_there_are():

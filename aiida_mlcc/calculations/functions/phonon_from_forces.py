@@ -1,34 +1,17 @@
 """Forces of the displaced cells as phonon data."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 from aiida_phonopy.data.phonopy import PhonopyData
 from aiida_phonopy.data.preprocess import PreProcessData
 from ase import Atoms
-from numpy.typing import NDArray
 
 from aiida_mlcc.calculations.functions.phonopy_instance import without_symmetry
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.crystal import from_phonopy, isotopes
-from aiida_mlcc.science.force_field.dipole import polarity_of
-
-
-@dataclass(frozen=True)
-class _Charges:
-    """Born charges of a member.
-
-    :param weight: the squares of the charges over those of the base.
-    :param remark: why the LO branch is not known everywhere; empty where it is.
-    """
-
-    charges: NDArray[np.float64]
-    dielectric: NDArray[np.float64]
-    weight: float
-    remark: str
+from aiida_mlcc.science.force_field.dipole import DrawnCharges, drawn_charges
 
 
 @calcfunction
@@ -83,21 +66,12 @@ def phonon_from_forces(
     return node
 
 
-def _charges_of(primitive: Atoms, nac: orm.ArrayData | None, force_field: ForceFieldData | None) -> _Charges | None:
-    known = None
+def _charges_of(primitive: Atoms, nac: orm.ArrayData | None, force_field: ForceFieldData | None) -> DrawnCharges | None:
     if force_field is not None:
-        known = polarity_of(force_field.get_force_field(), primitive)
-    if known is None:
-        if nac is None:
-            return None
-        remark = '' if force_field is None else 'the force field has no dipole–dipole term beside these Born charges'
-        return _Charges(nac.get_array('born_charges'), nac.get_array('dielectric'), 1.0, remark)
-    if known.weight <= 0:
-        remark = f'the energies give the dipole–dipole term a weight of {known.weight:.2f}; drawn with that of the base'
-        return _Charges(known.charges, known.dielectric, 1.0, remark)
-    remark = ''
-    if not known.determined:
-        remark = (
-            f'the energies leave the weight of the dipole–dipole term open: {known.weight:.2f} ± {known.weight_sd:.2f}'
-        )
-    return _Charges(np.sqrt(known.weight) * known.charges, known.dielectric, known.weight, remark)
+        drawn = drawn_charges(force_field.get_force_field(), primitive)
+        if drawn is not None:
+            return drawn
+    if nac is None:
+        return None
+    remark = '' if force_field is None else 'the force field has no dipole–dipole term beside these Born charges'
+    return DrawnCharges(nac.get_array('born_charges'), nac.get_array('dielectric'), 1.0, remark)

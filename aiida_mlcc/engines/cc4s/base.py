@@ -333,7 +333,7 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
             return
         try:
             folder._clean()
-        except Exception as error:  # a transport raises what it likes
+        except Exception as error:  # a transport raises what it likes  # noqa: BLE001
             self.report(f'the amplitudes in {folder.get_remote_path()} could not be removed: {error}')
 
 

@@ -160,5 +160,5 @@ def remove(folder: orm.RemoteData, workchain: Any) -> None:
     """Empty a remote folder; where that fails, say so and go on."""
     try:
         folder._clean()
-    except Exception as error:  # a transport raises what it likes
+    except Exception as error:  # a transport raises what it likes  # noqa: BLE001
         workchain.report(f'the tensors in {folder.get_remote_path()} could not be removed: {error}')

@@ -447,7 +447,7 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
                 continue
             try:
                 job.outputs.remote_folder._clean()
-            except Exception as error:  # the connection's own kinds; no reason to lose the tensors
+            except Exception as error:  # the connection's own kinds; no reason to lose the tensors  # noqa: BLE001
                 self.report(f'the folder of `{job.label}` could not be emptied: {error}')
 
     def on_terminated(self) -> None:
@@ -503,7 +503,7 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
         """Return what is in the folder of a job, None where that cannot be told."""
         try:
             found: list[str] = job.outputs.remote_folder.listdir()
-        except Exception as error:  # a connection that is down for a moment does not lose the step
+        except Exception as error:  # a connection that is down for a moment does not lose the step  # noqa: BLE001
             self.report(f'the folder of `{job.label}` could not be looked at, going on: {error}')
             return None
         return found

@@ -179,7 +179,7 @@ def refuse_potentials(symbols: list[str], engine: Mapping[str, Any]) -> str | No
         return f'`potential_mapping` names no potential for {lacking[0]}: add its full name in the family'
     try:
         potentials(symbols, engine)
-    except Exception as error:  # aiida-vasp raises what it likes
+    except Exception as error:  # aiida-vasp raises what it likes  # noqa: BLE001
         family = engine['potential_family']
         return f'no potentials from the family {family!r}: {error}. See `aiida-vasp potcar listfamilies`'
     return None

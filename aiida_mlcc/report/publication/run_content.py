@@ -207,7 +207,7 @@ def _members(kind: str, method: str, curves: Curves, table: Collection[str]) -> 
     return [] if curve is None else [name for name in curve.members if name in table]
 
 
-def _shape(kind: str, method: str, curves: Curves, node: Any) -> Shape:
+def _shape(kind: str, method: str, curves: Curves, node: Any) -> Shape:  # noqa: ARG001
     """Return what a CSV file does not tell: the cell that wave vectors belong to, the atoms of a density of states."""
     if kind in _ALONG:
         shape: Shape = {'cell': np.asarray(orm.load_node(curves.dispersion[method].uuid).cell).tolist()}

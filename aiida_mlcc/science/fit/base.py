@@ -132,9 +132,13 @@ def fit_base(
     The third order reaches next-nearest neighbours, and the fourth goes along the same bonds. Ridges are chosen by
     predicting stretches of frames left out; they expect force constants to fall off with the distance.
 
+    :param snapshots: of supercells of `primitive`, some or all with forces of `method`.
+    :param primitive: the primitive cell of the crystal, in the orientation of the snapshots.
+    :param method: a DFT method of the snapshots.
     :param dipole: see :func:`~aiida_mlcc.science.fit.dipole.dipole_beside`.
     :param settings: by default their defaults.
     :param counts: how often each frame with forces counts, shape (n_frames,); once each by default.
+    :param trained_on: where the force constants come from, plain JSON, kept in their term.
     :param reference: displacements that the second order is fitted to in the end, see
         :func:`~aiida_mlcc.science.fit.reference.fit_reference`.
     :raises SnapshotsError: where fewer than two frames have forces.

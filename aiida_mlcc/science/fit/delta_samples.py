@@ -128,6 +128,7 @@ class DeltaSamples:
 
     @property
     def primitive(self) -> Atoms:
+        """The primitive cell that the force constants are of."""
         return Atoms(self.numbers, cell=self.cell, positions=self.positions, pbc=True)
 
     def folded(self, atoms: Atoms) -> NDArray[np.float64]:

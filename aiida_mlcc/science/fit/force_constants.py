@@ -180,6 +180,10 @@ def fit_delta(
     The force constants are symmetry-adapted; s is fitted on labels of `base_method` and stored as ``base_scale``: it
     acts on the base force field that the Δ is added to.
 
+    :param snapshots: with labels of both methods, of supercells of `primitive`.
+    :param primitive: the primitive cell of the crystal, in the orientation of the snapshots.
+    :param base_method: the DFT method of the base; `method`, that of the Δ.
+    :param seed: of the random folds and of the draws of other Δ.
     :param dipole: the dipole–dipole energy that the base holds as a term, see
         :func:`~aiida_mlcc.science.fit.dipole.dipole_beside`.
     :param harmonic: the base near the sites, whose modes are judged by what the labels say of them.

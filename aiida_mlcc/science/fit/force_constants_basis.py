@@ -49,10 +49,12 @@ class ForceConstantsBasis:
 
     @property
     def n_second(self) -> int:
+        """How many parameters of second order there are."""
         return len(self.blocks)
 
     @property
     def n_first(self) -> int:
+        """How many gradients at the sites there are."""
         return len(self.gradients)
 
     def features(self, site_map: SiteMap, displacements: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -36,6 +36,7 @@ class PotentialBasis:
 
     @property
     def n_second(self) -> int:
+        """How many parameters of second order there are."""
         return self.second.n_second
 
     @property
@@ -51,6 +52,7 @@ class PotentialBasis:
 
     @property
     def n_parameters(self) -> int:
+        """How many parameters there are, of all orders."""
         return sum(self.sizes)
 
     @property

@@ -48,14 +48,17 @@ class Problem:
 
     @property
     def frame_of_row(self) -> NDArray[np.int64]:
+        """The frame of each row, shape (n_rows,)."""
         return np.arange(len(self.targets)) if self.frames is None else self.frames
 
     @property
     def is_energy(self) -> NDArray[np.bool_]:
+        """Which rows are energies, shape (n_rows,)."""
         return np.ones(len(self.targets), dtype=bool) if self.energies is None else self.energies
 
     @property
     def n_frames(self) -> int:
+        """How many frames there are."""
         return int(self.frame_of_row.max()) + 1
 
     @property

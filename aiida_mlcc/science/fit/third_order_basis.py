@@ -35,6 +35,7 @@ class ThirdOrderBasis:
 
     @property
     def n_third(self) -> int:
+        """How many parameters of third order there are."""
         return len(self.blocks)
 
     def features(self, site_map: SiteMap, displacements: NDArray[np.float64]) -> NDArray[np.float64]:

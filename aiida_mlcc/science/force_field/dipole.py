@@ -156,7 +156,7 @@ class DipoleModel:
 
     def _coupling(self, qpoint: NDArray[np.float64]) -> NDArray[np.complex128]:
         reciprocal = 2 * np.pi * np.linalg.inv(self.primitive.cell.array).T
-        vectors = (self._lattice(reciprocal, qpoint) + qpoint) @ reciprocal
+        vectors = (self._lattice(qpoint) + qpoint) @ reciprocal
         squares = np.einsum('ka,ab,kb->k', vectors, self.dielectric, vectors)
         inside = (squares > 1e-12) & (squares < 4 * self.damping**2 * _EXPONENT)
         vectors, squares = vectors[inside], squares[inside]
@@ -166,7 +166,7 @@ class DipoleModel:
         strength = 4 * np.pi * COULOMB / self.primitive.get_volume()
         return np.asarray(strength * np.einsum('kia,kjb->iajb', waves, waves.conj(), optimize=True))
 
-    def _lattice(self, reciprocal: NDArray[np.float64], qpoint: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _lattice(self, qpoint: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return whole numbers (n, 3) that hold every reciprocal vector G with q + G inside the cutoff."""
         longest = 2 * self.damping * np.sqrt(_EXPONENT / np.linalg.eigvalsh(self.dielectric)[0])
         reach = np.ceil(longest / (2 * np.pi) * np.linalg.norm(self.primitive.cell.array, axis=1) + np.abs(qpoint))
@@ -221,6 +221,43 @@ def polarity_of(force_field: ForceField, primitive: Atoms) -> Polarity | None:
         raise ForceFieldError(f'the dipole–dipole term of the force field is of another crystal: {error}') from None
     spread = max(float(term.trained_on.get(WEIGHT_SD, 0.0)) for term in terms)
     return Polarity(first.charges[sites], first.dielectric, sum(term.weight for term in terms), spread)
+
+
+@dataclass(frozen=True)
+class DrawnCharges:
+    """The Born charges that the non-analytical correction of a force field takes.
+
+    :param charges: e, shape (n_sites, 3, 3); `dielectric` of shape (3, 3).
+    :param weight: the squares of the charges over those of the base.
+    :param remark: why the LO branch is not known everywhere; empty where it is.
+    """
+
+    charges: NDArray[np.float64]
+    dielectric: NDArray[np.float64]
+    weight: float
+    remark: str
+
+
+def drawn_charges(force_field: ForceField, primitive: Atoms) -> DrawnCharges | None:
+    """Return the Born charges that belong to the forces of a force field; None where it has no dipole–dipole term.
+
+    Where the energies give the term a weight that is not positive, they are those of the base, and the remark says so.
+
+    :param primitive: the primitive cell whose sites the charges are of.
+    :raises ForceFieldError: as :func:`polarity_of`.
+    """
+    known = polarity_of(force_field, primitive)
+    if known is None:
+        return None
+    if known.weight <= 0:
+        remark = f'the energies give the dipole–dipole term a weight of {known.weight:.2f}; drawn with that of the base'
+        return DrawnCharges(known.charges, known.dielectric, 1.0, remark)
+    remark = ''
+    if not known.determined:
+        remark = (
+            f'the energies leave the weight of the dipole–dipole term open: {known.weight:.2f} ± {known.weight_sd:.2f}'
+        )
+    return DrawnCharges(np.sqrt(known.weight) * known.charges, known.dielectric, known.weight, remark)
 
 
 class BoundDipole:

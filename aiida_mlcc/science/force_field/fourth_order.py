@@ -37,6 +37,7 @@ class Bonds:
 
     @property
     def n_kinds(self) -> int:
+        """How many kinds of bond there are."""
         return int(self.kinds.max(initial=-1)) + 1
 
     def directions(self, primitive: Atoms) -> NDArray[np.float64]:

@@ -259,6 +259,8 @@ def _method_of_the_last(terms: Sequence[Term]) -> str:
 def add_delta(base: ForceField, delta: ForceField) -> ForceField:
     """Return base + Δ = (1 + s)·base + Δ's own terms, for the method of the Δ; identical terms merge into one weight.
 
+    :param base: what Δ was fitted to be added to.
+    :param delta: Δ, with its scale s in ``base_scale``.
     :raises ForceFieldError: where the base itself still needs a base.
     """
     if base.base_scale:

@@ -8,16 +8,14 @@ import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 from ase import Atoms
-from numpy.typing import NDArray
 from phonopy import Phonopy
 
 from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import given
-from aiida_mlcc.science.band_errors import base_errors_along, path_spreads
-from aiida_mlcc.science.branches import dynamical_matrices, frequencies_of
+from aiida_mlcc.science.band_errors import path_budget
 from aiida_mlcc.science.crystal import CrystalError, from_phonopy
-from aiida_mlcc.science.error_budget import CONTRIBUTIONS, Budget, budget, commensurate
+from aiida_mlcc.science.error_budget import CONTRIBUTIONS, Budget, commensurate
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.fit.fit_errors import FitErrors
 from aiida_mlcc.science.methods import CONTROL, usual_kind
@@ -99,14 +97,9 @@ def _along_path(
         arrays = {name: delta_samples.get_array(name) for name in delta_samples.get_arraynames()}
         samples = DeltaSamples.from_arrays(arrays)
     segments = dispersion.base.attributes.get('segments')
-    others, delta = path_spreads(members, alternatives, samples, qpoints, segments)
-    tolerance = next(iter(members.values())).symmetry.tolerance
-
-    def frequencies_at(qpoint: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.mean([frequencies_of(dynamical_matrices(member, [qpoint]))[0] for member in members.values()], axis=0)
-
-    base = base_errors_along(of_base, np.asarray(dispersion.get_bands()), qpoints, primitive, frequencies_at, tolerance)
-    return budget(dispersion.get_array('members'), others, delta, base)
+    return path_budget(
+        dispersion.get_array('members'), members, qpoints, segments, primitive, alternatives, samples, of_base
+    )
 
 
 def _places(dispersion: orm.BandsData) -> dict[str, int]:

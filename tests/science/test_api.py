@@ -1,0 +1,97 @@
+"""What `aiida_mlcc.science` exports, and the force fields of a method fitted by it."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import aiida_mlcc.science as api
+from aiida_mlcc.science.ensemble import fit_ensemble
+from aiida_mlcc.science.fit.delta import FitError
+from aiida_mlcc.science.force_field.phonons import phonopy_of
+from aiida_mlcc.science.snapshots import Label
+from tests.crystals import heated, optical_frequency_cm1, rocksalt, rocksalt_cube, snapshots_of, springs
+
+SOURCE = Path(api.__file__)
+
+
+def test_every_exported_name_is_there():
+    assert {name: getattr(api, name).__name__ for name in api.__all__} == {name: name for name in api.__all__}
+
+
+def test_type_checkers_see_what_is_exported():
+    """What is imported for them alone is what is imported when it is asked for."""
+    tree = ast.parse(SOURCE.read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {alias.name: node.module for node in block.body for alias in node.names}
+    assert seen == {name: f'{api.__name__}.{module}' for name, module in api._MODULE_OF.items()}
+    assert sorted(seen) == sorted(api.__all__)
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match='fit_everything'):
+        api.fit_everything  # noqa: B018
+
+
+def test_exports_import_neither_aiida_nor_torch_nor_pyscf():
+    program = (
+        'import sys\nfrom aiida_mlcc.science import *\n'
+        'print([name for name in ("aiida", "torch", "mace", "pyscf") if name in sys.modules])'
+    )
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == '[]'
+
+
+def test_the_package_alone_imports_nothing_heavy():
+    program = 'import sys\nimport aiida_mlcc.science\nprint([n for n in ("numpy", "ase") if n in sys.modules])'
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == '[]'
+
+
+@pytest.mark.parametrize('name', api.__all__)
+def test_every_export_stands_in_the_reference(name):
+    page = (SOURCE.parents[2] / 'docs' / 'reference' / 'python.md').read_text(encoding='utf-8')
+    assert f':: aiida_mlcc.science.{name}\n' in page
+
+
+def _parameters(name: str) -> list[str]:
+    found = importlib.import_module('inspect').signature(getattr(api, name)).parameters
+    return [parameter for parameter in found if parameter != 'self']
+
+
+@pytest.mark.parametrize('name', [name for name in api.__all__ if name[0].islower()])
+def test_docstring_of_a_function_names_every_parameter(name):
+    text = getattr(api, name).__doc__
+    missing = [one for one in _parameters(name) if f':param {one}:' not in text and f'`{one}`' not in text]
+    assert missing == []
+
+
+def test_phonons_of_springs_have_their_frequency():
+    phonon = phonopy_of(springs(rocksalt()), rocksalt(), 2)
+    frequencies = phonon.run_qpoints([[0, 0, 0]]).frequencies[0]
+    assert frequencies[3:] * 33.35640951981521 == pytest.approx(optical_frequency_cm1(rocksalt()), rel=1e-5)
+
+
+def frames(**labels):
+    cell = rocksalt_cube()
+    return snapshots_of(cell, heated(cell, 4), labels)
+
+
+def test_labels_without_forces_are_refused_with_what_there_is():
+    with pytest.raises(FitError, match=r'no method with forces, only CCSD\(T\)'):
+        fit_ensemble(frames(**{'CCSD(T)': Label(np.arange(4.0))}), rocksalt(), 'CCSD(T)')
+
+
+@pytest.mark.parametrize('seeds', [(), (1, 1)])
+def test_seeds_must_differ(seeds):
+    with pytest.raises(FitError, match='give one or more, all of them different'):
+        fit_ensemble(frames(), rocksalt(), 'CCSD(T)', seeds=seeds)
+
+
+def test_born_charges_alone_are_refused():
+    with pytest.raises(FitError, match='give both or neither'):
+        fit_ensemble(frames(), rocksalt(), 'CCSD(T)', born_charges=np.zeros((2, 3, 3)))
