@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import aiida_mlcc
+from aiida_mlcc import science
 from aiida_mlcc.calculations import reached_files as module
 from aiida_mlcc.calculations.reached_files import reached_files
 
@@ -87,8 +88,8 @@ def test_a_relative_import_is_an_error(package):
 def test_modules_are_imported_by_names_that_can_be_followed():
     """A job would end on its cluster where a module is imported by a name that is put together or not in full."""
     for path in [*PACKAGE.glob('science/**/*.py'), *PACKAGE.glob('runtime/**/*.py')]:
-        if path == PACKAGE / 'runtime' / '__main__.py':
-            # It imports the task, which the zip has for it.
+        if path in (PACKAGE / 'runtime' / '__main__.py', PACKAGE / 'science' / '__init__.py'):
+            # The first imports the task, which the zip has for it, the second what people ask for in a notebook.
             continue
         nodes = list(ast.walk(ast.parse(path.read_text())))
         for call in (node for node in nodes if isinstance(node, ast.Call)):
@@ -102,6 +103,14 @@ def test_modules_are_imported_by_names_that_can_be_followed():
             elif re.fullmatch(r'\w+(\.\w+)*:\w+', text):
                 beside = path.parent.joinpath(*text.split(':')[0].split('.')).with_suffix('.py')
                 assert not beside.exists(), f'{path}: write the module of {text!r} in full'
+
+
+def test_the_package_names_modules_of_science_in_full():
+    """What the package `science` exports to people is found by a table, which says nothing of what a job reaches."""
+    for path in PACKAGE.glob('**/*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == 'aiida_mlcc.science':
+                assert not {alias.name for alias in node.names} & set(science.__all__), f'{path}:{node.lineno}'
 
 
 @pytest.mark.nightly
