@@ -282,6 +282,10 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         if 'reference' in self.inputs and training.role == BASE:
             job['reference'] = self.inputs.reference
         if not kind.is_trained:
+            # The inputs of a base are those of a training, and so is the parser that they name.
+            options = {**job['metadata'].get('options', {})}
+            options.pop('parser_name', None)
+            job['metadata']['options'] = options
             job.pop('device', None)
             return {**job, 'role': orm.Str(BASE), 'parameters': given[next(iter(kind.settings))]}
         job |= {name: given[name] for name in kind.settings if name in given}
