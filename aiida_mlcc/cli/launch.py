@@ -11,6 +11,7 @@ import click
 from aiida_mlcc.cli.nodes import find, lines_to_open
 from aiida_mlcc.cli.profiles import load
 from aiida_mlcc.cli.root import profile_option
+from aiida_mlcc.cli.run_options import code_option, label_option, protocol_option, scheduler_option
 from aiida_mlcc.engines.table import CODES
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _code_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.argument('structure', metavar='[STRUCTURE_FILE|ID]', required=False)
-@click.option('--protocol', help='fast, balanced or paper; the default one if not given.')
+@protocol_option
 @click.option('--methods', metavar='HF,MP2,…', help='Wave-function methods, separated by commas.')
 @click.option(
     '--overrides',
@@ -76,20 +77,14 @@ def _code_options(command: Callable[..., None]) -> Callable[..., None]:
     type=click.FloatRange(min=0, min_open=True),
     help='Move the atoms onto the places of the symmetry found within this tolerance, before anything else.',
 )
-@click.option('--code', metavar='LABEL', help='The Python that runs the jobs; mlcc-python@localhost if not given.')
+@code_option
 @_code_options
 @click.option(
     '--vasp-kpoints-code',
     metavar='LABEL',
     help='VASP for meshes of k-points, where --vasp-code is the program for Γ only.',
 )
-@click.option(
-    '--option',
-    'options',
-    metavar='KEY=VALUE',
-    multiple=True,
-    help='A scheduler option of all jobs, for instance max_wallclock_seconds=3600; may be given again.',
-)
+@scheduler_option
 @click.option(
     '--train-option',
     'train_options',
@@ -97,7 +92,7 @@ def _code_options(command: Callable[..., None]) -> Callable[..., None]:
     multiple=True,
     help='A scheduler option of the training of networks only, for instance queue_name=gpu.',
 )
-@click.option('--label', default='', help='Label of the run, by which it can be named later.')
+@label_option
 @click.option('--dry-run', is_flag=True, help='Check everything, print the plan with its number of jobs, and stop.')
 @click.option(
     '--forecast/--no-forecast',

@@ -13,6 +13,7 @@ import click
 from aiida_mlcc.cli.nodes import describe, find, find_process, profile_suffix
 from aiida_mlcc.cli.profiles import load, load_to_read
 from aiida_mlcc.cli.root import OrderedGroup, profile_option, reading_option
+from aiida_mlcc.cli.run_options import code_option, label_option, protocol_option, scheduler_option
 
 if TYPE_CHECKING:
     from aiida.orm import ProcessNode
@@ -79,7 +80,7 @@ def import_model(
 @click.argument('force_field', metavar='FORCE_FIELD')
 @click.option('--snapshots', required=True, metavar='ID', help='Frames to learn from; their labels are not read.')
 @click.option('--structure', metavar='FILE|ID', help='The crystal; the one of the snapshots if not given.')
-@click.option('--protocol', help='fast, balanced or paper; the default one if not given.')
+@protocol_option
 @click.option(
     '--set',
     'assignments',
@@ -87,15 +88,9 @@ def import_model(
     multiple=True,
     help='Override an input of the protocol, for instance train.training.hessian_epochs=3; may be given again.',
 )
-@click.option('--code', metavar='LABEL', help='The Python that runs the jobs; mlcc-python@localhost if not given.')
-@click.option(
-    '--option',
-    'options',
-    metavar='KEY=VALUE',
-    multiple=True,
-    help='A scheduler option of all jobs, for instance max_wallclock_seconds=3600; may be given again.',
-)
-@click.option('--label', default='', help='Label of the run, by which it can be named later.')
+@code_option
+@scheduler_option
+@label_option
 @click.option('--wait', is_flag=True, help='Show the progress until the run is over, then the errors of the network.')
 @profile_option
 def distill(

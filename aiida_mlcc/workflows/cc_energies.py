@@ -13,7 +13,6 @@ from aiida_mlcc.calculations.correlate import validate_names
 from aiida_mlcc.calculations.functions.choose_frames import choose_frames
 from aiida_mlcc.calculations.functions.estimate_frequencies import estimate_frequencies
 from aiida_mlcc.calculations.functions.merge_labels import merge_labels
-from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
@@ -29,6 +28,7 @@ from aiida_mlcc.engines.table import (
     refuse_force_engine,
     with_jobs,
 )
+from aiida_mlcc.jobs.crystal import find_primitive_cell
 from aiida_mlcc.jobs.inputs import Options, job_inputs, refuse_fraction
 from aiida_mlcc.jobs.ports import symprec_port
 from aiida_mlcc.runtime.evaluate_settings import Evaluate
@@ -201,12 +201,7 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
             self.report(warning)
         kinds = kinds_of(self.inputs.methods, self.inputs.selection.get_dict())
         if kinds & set(NEEDS_CRYSTAL) or 'rounds' in self.inputs:
-            self.ctx.primitive = primitive_structure(
-                self.inputs.structure,
-                self.inputs.symprec,
-                science_hash(primitive_structure),
-                metadata={'call_link_label': 'find_primitive_cell'},
-            )
+            self.ctx.primitive = find_primitive_cell(self.inputs)
 
     def asks_for_new_structures(self) -> bool:
         """Tell whether a selection is not of the snapshots but of structures yet to be made."""

@@ -13,7 +13,6 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_mlcc.calculations.base import RuntimeCalculation, refuse_reference
 from aiida_mlcc.calculations.correlate import validate_names
 from aiida_mlcc.calculations.fit import FitCalculation
-from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.functions.sum_force_fields import sum_force_fields
 from aiida_mlcc.calculations.ports import settings_validator
 from aiida_mlcc.calculations.runtime_source import science_hash
@@ -21,6 +20,7 @@ from aiida_mlcc.calculations.train import TrainCalculation, network_of, refuse_f
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import Inputs, Step
+from aiida_mlcc.jobs.crystal import find_primitive_cell
 from aiida_mlcc.jobs.inputs import Options, job_inputs, merge, refuse_mismatch, refuse_seeds, seed_label
 from aiida_mlcc.jobs.ports import count_port, symprec_port
 from aiida_mlcc.jobs.restart import FitRestartWorkChain, RuntimeRestartWorkChain, TrainRestartWorkChain
@@ -198,12 +198,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
 
     def find_primitive_cell(self) -> None:
         """Find the primitive cell, to whose symmetry Δ is adapted."""
-        self.ctx.primitive = primitive_structure(
-            self.inputs.structure,
-            self.inputs.symprec,
-            science_hash(primitive_structure),
-            metadata={'call_link_label': 'find_primitive_cell'},
-        )
+        self.ctx.primitive = find_primitive_cell(self.inputs)
 
     def has_born_charges(self) -> bool:
         """Tell whether Born charges are given."""

@@ -12,15 +12,14 @@ from aiida.engine.processes.ports import PortNamespace
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.evaluate import EvaluateCalculation
-from aiida_mlcc.calculations.functions.displaced_structures import displaced_structures
 from aiida_mlcc.calculations.functions.force_field_charges import force_field_charges
-from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.calculations.train import TrainCalculation
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import Inputs
+from aiida_mlcc.jobs.crystal import displace_atoms, find_primitive_cell
 from aiida_mlcc.jobs.inputs import Options, job_inputs, refuse_mismatch
 from aiida_mlcc.jobs.ports import structure_port, supercell_port, symprec_port
 from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain, TrainRestartWorkChain
@@ -116,12 +115,7 @@ class DistillWorkChain(ProtocolMixin, WorkChain):
 
     def find_primitive_cell(self) -> None:
         """Find the primitive cell, whose displacements symmetry tells apart."""
-        self.ctx.primitive = primitive_structure(
-            self.inputs.structure,
-            self.inputs.symprec,
-            science_hash(primitive_structure),
-            metadata={'call_link_label': 'find_primitive_cell'},
-        )
+        self.ctx.primitive = find_primitive_cell(self.inputs)
 
     def is_polar(self) -> bool:
         """Tell whether the teacher has a dipole–dipole energy."""
@@ -141,16 +135,9 @@ class DistillWorkChain(ProtocolMixin, WorkChain):
 
     def displace_atoms(self) -> ExitCode | None:
         """Move one atom at a time, as many as symmetry makes different."""
-        self.ctx.displaced, node = displaced_structures.run_get_node(
-            self.ctx.primitive,
-            self.inputs.supercell_matrix,
-            self.inputs.parameters,
-            self.inputs.symprec,
-            science_hash(displaced_structures),
-            metadata={'call_link_label': 'displace_atoms'},
-        )
-        if not node.is_finished_ok:
-            return self.exit_codes.ERROR_DISPLACEMENTS.format(reason=node.exit_message)
+        self.ctx.displaced, reason = displace_atoms(self.inputs, self.ctx.primitive)
+        if reason is not None:
+            return self.exit_codes.ERROR_DISPLACEMENTS.format(reason=reason)
         return None
 
     def ask_teacher(self) -> ToContext:

@@ -15,12 +15,12 @@ from aiida_mlcc.calculations.functions.build_supercell import build_supercell
 from aiida_mlcc.calculations.functions.displaced_supercells import displaced_supercells
 from aiida_mlcc.calculations.functions.phonon_from_forces import phonon_from_forces
 from aiida_mlcc.calculations.functions.phonopy_displacements import phonopy_displacements
-from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.functions.relaxed_structure import relaxed_structure
 from aiida_mlcc.calculations.functions.strained_structure import strained_structure
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.engines.table import FORCES, codes_by_place, force_engine
+from aiida_mlcc.jobs.crystal import find_primitive_cell
 from aiida_mlcc.jobs.inputs import Options, job_inputs
 from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain
 from aiida_mlcc.runtime.evaluate_settings import Evaluate, Relax
@@ -106,13 +106,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
 
     def find_primitive_cell(self) -> None:
         """Find the primitive cell, in the orientation of the crystal."""
-        self.ctx.primitive = primitive_structure(
-            self.inputs.structure,
-            self.inputs.symprec,
-            science_hash(primitive_structure),
-            orm.Str(primitive_kind(self.inputs.parameters.get_dict())),
-            metadata={'call_link_label': 'find_primitive_cell'},
-        )
+        self.ctx.primitive = find_primitive_cell(self.inputs, primitive_kind(self.inputs.parameters.get_dict()))
         self.ctx.lost, self.ctx.cells = {}, {}
 
     def is_polar(self) -> bool:

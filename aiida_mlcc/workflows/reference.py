@@ -9,10 +9,9 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_mlcc.calculations.functions.displaced_structures import displaced_structures
 from aiida_mlcc.calculations.ports import settings_port
-from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.jobs.crystal import displace_atoms
 from aiida_mlcc.science.displacements import Displacements
 from aiida_mlcc.workflows.dft_labels import DFTLabelsWorkChain, labels_of
 
@@ -38,16 +37,9 @@ class ReferenceWorkChain(DFTLabelsWorkChain):
 
     def displace_atoms(self) -> ExitCode | None:
         """Move one atom at a time, as many as symmetry makes different."""
-        self.ctx.displaced, node = displaced_structures.run_get_node(
-            self.inputs.structure,
-            self.inputs.supercell_matrix,
-            self.inputs.parameters,
-            self.inputs.symprec,
-            science_hash(displaced_structures),
-            metadata={'call_link_label': 'displace_atoms'},
-        )
-        if not node.is_finished_ok:
-            return self.exit_codes.ERROR_DISPLACEMENTS.format(reason=node.exit_message)
+        self.ctx.displaced, reason = displace_atoms(self.inputs, self.inputs.structure)
+        if reason is not None:
+            return self.exit_codes.ERROR_DISPLACEMENTS.format(reason=reason)
         return None
 
     def evaluate_forces(self) -> ToContext:

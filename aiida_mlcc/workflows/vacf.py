@@ -9,12 +9,12 @@ from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.functions.build_supercell import build_supercell
-from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.md import MdCalculation
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.jobs.crystal import find_primitive_cell
 from aiida_mlcc.jobs.inputs import Options, job_inputs
 from aiida_mlcc.jobs.ports import count_port, seed_port, structure_port, supercell_port, symprec_port
 from aiida_mlcc.jobs.restart import MdRestartWorkChain
@@ -124,12 +124,7 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
 
     def build_supercell(self) -> None:
         """Repeat the primitive cell."""
-        self.ctx.primitive = primitive_structure(
-            self.inputs.structure,
-            self.inputs.symprec,
-            science_hash(primitive_structure),
-            metadata={'call_link_label': 'find_primitive_cell'},
-        )
+        self.ctx.primitive = find_primitive_cell(self.inputs)
         self.ctx.start = build_supercell(
             self.ctx.primitive,
             self.inputs.supercell_matrix,

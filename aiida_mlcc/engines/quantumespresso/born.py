@@ -11,7 +11,6 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida.plugins import CalculationFactory
 
 from aiida_mlcc.calculations.functions.born_charges import born_charges
-from aiida_mlcc.calculations.functions.primitive_structure import primitive_structure
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.engines.engine import Inputs
@@ -20,6 +19,7 @@ from aiida_mlcc.engines.quantumespresso.jobs import PLACE, job_options, pw_job, 
 from aiida_mlcc.engines.quantumespresso.labels import why_no_label
 from aiida_mlcc.engines.quantumespresso.potentials import refuse_potentials
 from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces
+from aiida_mlcc.jobs.crystal import find_primitive_cell
 from aiida_mlcc.jobs.ports import structure_port, symprec_port
 from aiida_mlcc.science.crystal import primitive_cell
 from aiida_mlcc.science.kpoint_mesh import refuse_mesh
@@ -61,12 +61,7 @@ class QuantumEspressoBornWorkChain(WorkChain):
 
     def find_primitive_cell(self) -> None:
         """Find the primitive cell."""
-        self.ctx.primitive = primitive_structure(
-            self.inputs.structure,
-            self.inputs.symprec,
-            science_hash(primitive_structure),
-            metadata={'call_link_label': 'find_primitive_cell'},
-        )
+        self.ctx.primitive = find_primitive_cell(self.inputs)
 
     def run_ground_states(self) -> ToContext:
         """Run pw.x on each mesh."""

@@ -14,7 +14,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH, STEPS, chain_step, other_tag
 from aiida_mlcc.engines.vasp.jobs import GAMMA
 from aiida_mlcc.engines.vasp.settings import potentials, refuse_head
-from aiida_mlcc.engines.vasp.steps import Orbitals, failure_of, orbitals_of, outcar_of, own_mesh, step_before
+from aiida_mlcc.engines.vasp.steps import Orbitals, failure_of, orbitals_of, outcar_of, step_before, tracks
 from aiida_mlcc.science.species_order import species_order
 
 FINISHED_STEPS: Final = 'finished_steps'
@@ -65,7 +65,7 @@ def choose_steps(
     """
     chosen: dict[str, orm.CalcJobNode] = {}
     notes = []
-    for track in (CHAIN, MESH) if own_mesh(engine) else (CHAIN,):
+    for track in tracks(engine):
         furthest: dict[str, orm.CalcJobNode] = {}
         for folder in folders:
             behind = {step: job for step, job in steps_behind(folder).items() if step in track}
