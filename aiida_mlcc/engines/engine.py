@@ -278,9 +278,8 @@ class ForceEngine(Engine):
         """Return how many jobs the dynamics of a DFTMDWorkChain takes, if none has to be continued."""
         return 1
 
-    @property
-    def counted(self) -> tuple[str, ...]:
-        """The settings on which an energy depends."""
+    def counted(self, method: str) -> tuple[str, ...]:
+        """Return the settings on which an energy of `method` depends."""
         return tuple(name for name in self.settings.rules() if name not in self.uncounted)
 
     def like(self, method: str, source: Mapping[str, Any], engine: Mapping[str, Any]) -> dict[str, Any]:
@@ -291,7 +290,7 @@ class ForceEngine(Engine):
         :raises ValueError: where the labels do not say how they were made.
         """
         found = {**self.settings.defaults(), 'name': self.name}
-        for name in self.counted:
+        for name in self.counted(method):
             if name not in ('name', 'method'):
                 found[name] = self.said(name, method, source)
         return {**found, **({'method': method} if 'method' in self.settings.rules() else {})}
@@ -312,7 +311,7 @@ class ForceEngine(Engine):
 
         :param besides: settings that may differ.
         """
-        for name in self.counted:
+        for name in self.counted(like.get('method', '')):
             if name not in besides and not self.is_same(name, given.get(name), like[name]):
                 return name, self.what_counts(name, given.get(name)), self.what_counts(name, like[name])
         return None

@@ -47,7 +47,8 @@ AUXILIARY, MESHES = 'auxbasis', ('xc_mesh_factor', 'ke_ratio')
 """The settings of the density fitting, and of the meshes of density functionals. Labels from before there was a choice
 say nothing of them: they have null."""
 
-_OF_FUNCTIONALS = ('ke_cutoff', *MESHES)
+_OF_FUNCTIONALS, _OF_INTEGRALS = ('ke_cutoff', *MESHES), ('exxdiv', AUXILIARY)
+"""What energies of density functionals depend on alone, and those with integrals of four orbitals."""
 
 
 def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,8 +74,7 @@ def refuse_cell(settings: Mapping[str, Any], atoms: Atoms) -> str | None:
 class PyscfForces(RuntimeForces):
     """LDA, PBE and Hartree–Fock of PySCF."""
 
-    uncounted = (*_UNCOUNTED, 'exxdiv', AUXILIARY)
-    """Density functionals take no integrals of four orbitals; only Hartree–Fock depends on the last two."""
+    uncounted = _UNCOUNTED
     setting_of_cores = 'pseudo'
 
     def refuse_crystal(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
@@ -103,26 +103,22 @@ class PyscfForces(RuntimeForces):
         """Return what labels say of a setting, which some of them call by another name."""
         if name == 'kpoints':
             return None if source.get(name, GAMMA) == GAMMA else source[name]
-        if name in MESHES:
+        if name in (AUXILIARY, *MESHES):
             return source.get(name)
         renamed = _SOURCE_NAMES.get(name, name)
         return super().said(name, method, {name: source[renamed]} if renamed in source else {})
 
+    def counted(self, method: str) -> tuple[str, ...]:
+        """Return the settings on which an energy of `method` depends."""
+        left_out = _OF_INTEGRALS if method in FUNCTIONALS else _OF_FUNCTIONALS
+        return tuple(name for name in super().counted(method) if name not in left_out)
+
     def like(self, method: str, source: Mapping[str, Any], engine: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings that label new structures as the labels of `source` were made."""
-        if method not in FUNCTIONALS:
-            source = {**source, **{_SOURCE_NAMES.get(name, name): engine.get(name) for name in _OF_FUNCTIONALS}}
-        found = super().like(method, source, engine)
-        # An engine that takes its integrals from another program says nothing of these.
-        found |= {name: engine[name] for name in self.uncounted if name in engine}
-        return found if method in FUNCTIONALS else {**found, AUXILIARY: source.get(AUXILIARY)}
-
-    def other_setting(
-        self, given: Mapping[str, Any], like: Mapping[str, Any], besides: Sequence[str] = ()
-    ) -> tuple[str, Any, Any] | None:
-        """Return the first setting on which an energy depends and that differs; Hartree–Fock has no density's mesh."""
-        left_out = () if like['method'] in FUNCTIONALS else _OF_FUNCTIONALS
-        return super().other_setting(given, like, (*besides, *left_out))
+        # An engine that takes its integrals from another program says nothing of some of these.
+        rules = self.settings.rules()
+        given = {name: value for name, value in engine.items() if name in rules and name not in self.counted(method)}
+        return {**super().like(method, source, engine), **given}
 
     def is_same(self, name: str, ours: Any, theirs: Any) -> bool:
         """Tell whether two values give the same energies: labels name the pseudopotentials that null stands for."""

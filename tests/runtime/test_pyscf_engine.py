@@ -256,6 +256,15 @@ def test_hartree_fock_does_not_depend_on_a_mesh(factor: int | None) -> None:
         assert not {'xc_mesh_factor', 'ke_ratio', 'ke_cutoff_hartree'} & set(engine.source_of(other))
 
 
+@pytest.mark.parametrize(('method', 'depends'), [('HF', True), ('LDA', False)])
+def test_hartree_fock_alone_depends_on_the_auxiliary_basis(method: str, depends: bool) -> None:
+    given = {**PyscfForces.defaults(), 'method': method}
+    engine = force_engine(given)
+    like = engine.like(method, PyscfForces.of(given).source(method), {})
+    reason = engine.refuse_other_settings({**given, 'auxbasis': 'weigend'}, like)
+    assert ('auxbasis' in (reason or '')) == depends
+
+
 def test_an_unknown_setting_is_named(tmp_path: Any) -> None:
     with pytest.raises(JobError, match='bassis'):
         build_calculator({'kind': 'pyscf', 'method': 'LDA', 'bassis': 'gth-szv'}, tmp_path)

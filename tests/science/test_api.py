@@ -4,6 +4,7 @@ import ast
 import importlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,20 @@ import pytest
 import aiida_mlcc.science as api
 from aiida_mlcc.science.ensemble import fit_ensemble
 from aiida_mlcc.science.fit.delta import FitError
+from aiida_mlcc.science.fit.force_constants import ForceConstants
 from aiida_mlcc.science.force_field.phonons import phonopy_of
 from aiida_mlcc.science.snapshots import Label
-from tests.crystals import heated, optical_frequency_cm1, rocksalt, rocksalt_cube, snapshots_of, springs
+from tests.crystals import (
+    SPRING,
+    heated,
+    optical_frequency_cm1,
+    rocksalt,
+    rocksalt_cube,
+    snapshots_of,
+    spring_label,
+    spring_term,
+    springs,
+)
 
 SOURCE = Path(api.__file__)
 
@@ -74,6 +86,23 @@ def test_phonons_of_springs_have_their_frequency():
     phonon = phonopy_of(springs(rocksalt()), rocksalt(), 2)
     frequencies = phonon.run_qpoints([[0, 0, 0]]).frequencies[0]
     assert frequencies[3:] * 33.35640951981521 == pytest.approx(optical_frequency_cm1(rocksalt()), rel=1e-5)
+
+
+def test_an_ensemble_has_the_frequencies_of_the_costly_method_between_its_error_bars():
+    primitive, cell = rocksalt(), rocksalt_cube()
+    nearest, moved = 1.1 * primitive.get_distance(0, 1, mic=True), heated(cell, 12)
+    terms = [spring_term(primitive, nearest, 0.9 * k, 0.1 * k, weaken=0.0) for k in (SPRING, 1.3 * SPRING)]
+    cheap, costly = (spring_label(term, cell, moved) for term in terms)
+    noise = 1e-4 * np.random.default_rng(1).normal(size=12)
+    snapshots = snapshots_of(cell, moved, {'PBE': cheap, 'CCSD(T)': Label(costly.energies + noise)})
+    delta = replace(ForceConstants.of(ForceConstants.defaults()), cutoff=nearest, n_folds=4)
+    ensemble = fit_ensemble(snapshots, primitive, 'CCSD(T)', seeds=(1, 2), delta=delta)
+    path = {'points': {'GAMMA': [0, 0, 0], 'X': [0.5, 0, 0.5]}, 'path': [['GAMMA', 'X']]}
+    point = ensemble.bands(2, points=3, path=path).special_points['GAMMA']
+    assert point.commensurate
+    expected = optical_frequency_cm1(primitive, 1.3 * SPRING)
+    assert 0.0 < point.sd_cm1[-1] < 2.0
+    assert np.abs(point.frequencies_cm1[3:] - expected).max() < 3 * point.sd_cm1[-1]
 
 
 def frames(**labels):
