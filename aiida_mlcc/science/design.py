@@ -33,6 +33,7 @@ _PRIOR = 0.25
 _FREE_PRIOR = 1e-8
 _SAME = 1e-6
 _ORIGIN_SHIFT = 0.25
+_COUPLED = 1e-6
 
 INSTABILITY = (
     'In a small cell the sampling of the Brillouin zone at Γ alone can be the cause: take a larger training cell '
@@ -63,6 +64,12 @@ class FrozenPhonon(Settings):
         default=None,
         above=0,
         below=1,
+        required=False,
+    )
+    coupled: bool | None = setting(
+        'Whether two modes of one wave vector and symmetry are frozen in together as well: only such energies tell how '
+        'a method couples the two.',
+        default=None,
         required=False,
     )
     seed: int = setting('Seed of the shifts.', default=5192, at_least=0, required=False)
@@ -202,15 +209,70 @@ def design_frozen_phonons(snapshots: Snapshots, primitive: Atoms, selection: Sel
                 f'the mode at {_written(mode.qpoint)} is imaginary in DFT ({mode.frequency_cm1:.0f} cm⁻¹): no harmonic '
                 f'energy sets its amplitude. {INSTABILITY}'
             )
-        pattern = frozen_pattern(mode, model)
-        amplitude = np.sqrt(2 * energy / curvature_of(mode.frequency_cm1))
-        displacement = amplitude * pattern
+    factors = (1.0,) if settings.second_amplitude is None else (1.0, settings.second_amplitude)
+    for frozen in frozen_phonons(model, bool(settings.coupled)):
+        displacement = np.sqrt(2 * energy / frozen.curvature) * frozen.pattern
         displacement *= min(1.0, limit / float(np.linalg.norm(displacement, axis=1).max()))
-        signs = (1.0,) if is_even(mode, pattern, model) else (1.0, -1.0)
-        factors = (1.0,) if settings.second_amplitude is None else (1.0, settings.second_amplitude)
-        positions += [at_rest + sign * factor * displacement for factor in factors for sign in signs]
+        positions += [at_rest + sign * factor * displacement for factor in factors for sign in frozen.signs]
     cells = np.repeat(reference.cell.array[None], len(positions), axis=0)
     return Snapshots(snapshots.symbols, cells, np.array(positions))
+
+
+@dataclass(frozen=True)
+class FrozenMode:
+    """A displacement along a mode, or along two of them at once.
+
+    :param pattern: Å per unit of the amplitude √amu·Å, shape (n_atoms, 3).
+    :param curvature: ω², eV/Å²/amu.
+    :param signs: in which it is frozen in: both where symmetry does not make E(u) = E(−u).
+    """
+
+    pattern: NDArray[np.float64]
+    curvature: float
+    signs: tuple[float, ...]
+
+
+def frozen_phonons(model: HarmonicModel, coupled: bool) -> list[FrozenMode]:
+    """Return each mode of a cell, and if `coupled` the sums of each two that symmetry lets a method couple.
+
+    Modes of one wave vector and one symmetry are those of a single method. Another one couples them, and what it adds
+    to ω² along their sum, (u₁ + u₂)/√2, is the mean of what it adds to both and the coupling.
+    """
+    modes = model.modes()
+    patterns = [frozen_pattern(mode, model) for mode in modes]
+    found = [
+        FrozenMode(pattern, curvature_of(mode.frequency_cm1), _signs(mode, pattern, model))
+        for mode, pattern in zip(modes, patterns, strict=True)
+    ]
+    if not coupled:
+        return found
+    basis = resolved_bases(model.force_constants.primitive, model.site_map)[-1][0].bind(model.site_map)
+    for number, (mode, pattern) in enumerate(zip(modes, patterns, strict=True)):
+        pulled = basis.force_features(pattern[None])[0]
+        for other in modes[number + 1 :]:
+            if other.qpoint != mode.qpoint or (partner := _partner(other, pulled, model)) is None:
+                continue
+            both = (pattern + partner) / np.sqrt(2)
+            curvature = (curvature_of(mode.frequency_cm1) + curvature_of(other.frequency_cm1)) / 2
+            found.append(FrozenMode(both, curvature, _signs(mode, both, model)))
+    return found
+
+
+def _partner(mode: Mode, pulled: NDArray[np.float64], model: HarmonicModel) -> NDArray[np.float64] | None:
+    """Return the pattern within a mode that force constants of the crystal couple to another one, None for none.
+
+    :param pulled: the forces of each basis function along the other one, shape (3·n_atoms, n_parameters).
+    """
+    roots = np.sqrt(model.force_constants.primitive.get_masses()[model.site_map.sites])[:, None]
+    vectors = (mode.vectors / roots).reshape(len(mode.vectors), -1)
+    directions, strengths, _ = np.linalg.svd(vectors @ pulled, full_matrices=False)
+    if strengths[0] < _COUPLED * np.linalg.norm(vectors) * np.linalg.norm(pulled):
+        return None
+    return np.asarray((directions[:, 0] @ vectors).reshape(-1, 3))
+
+
+def _signs(mode: Mode, pattern: NDArray[np.float64], model: HarmonicModel) -> tuple[float, ...]:
+    return (1.0,) if is_even(mode, pattern, model) else (1.0, -1.0)
 
 
 def frozen_phonon_settings(selection: Selection) -> FrozenPhonon:

@@ -7,7 +7,7 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 
 from aiida_mlcc.science.crystal import map_onto_crystal, shortest_distance
-from aiida_mlcc.science.design import frozen_pattern, frozen_phonon_settings, is_even
+from aiida_mlcc.science.design import frozen_phonon_settings, frozen_phonons
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, force_constants_term
 from aiida_mlcc.science.labelling_plan import Selection
@@ -52,11 +52,10 @@ def count_frozen_phonons(primitive: Atoms, cell: Atoms, selection: Selection) ->
     """
     settings = frozen_phonon_settings(selection)
     n_amplitudes = 1 if settings.second_amplitude is None else 2
-    return settings.references + n_amplitudes * _signs_of_modes(primitive, cell)
+    return settings.references + n_amplitudes * _n_displacements(primitive, cell, bool(settings.coupled))
 
 
 @remembers_crystals
-def _signs_of_modes(primitive: Atoms, cell: Atoms) -> int:
+def _n_displacements(primitive: Atoms, cell: Atoms, coupled: bool) -> int:
     """Return how many displacements along modes differ by symmetry: one of an even mode, two of the others."""
-    model = spring_model(primitive, cell)
-    return sum(1 if is_even(mode, frozen_pattern(mode, model), model) else 2 for mode in model.modes())
+    return sum(len(frozen.signs) for frozen in frozen_phonons(spring_model(primitive, cell), coupled))

@@ -34,9 +34,25 @@ def test_mode_without_a_symmetric_partner_counts_twice():
     assert count_frozen_phonons(chain, chain, {'references': 1}) == 1 + 1 + 2
 
 
+@pytest.mark.parametrize(
+    ('formula', 'structure', 'lattice_constant', 'n_modes', 'n_pairs'),
+    [('LiF', 'rocksalt', 3.93, 5, 2), ('C', 'diamond', 3.56, 4, 0), ('BN', 'zincblende', 3.6, 5, 1)],
+)
+def test_modes_of_one_symmetry_are_frozen_in_together(formula, structure, lattice_constant, n_modes, n_pairs):
+    """At X rocksalt has X4' (LA, LO) and X5' (TA, TO) twice each, zincblende X5 twice, diamond each of its three once.
+
+    The optical mode at Γ is even in all three: along a cubic axis, S4 of zincblende takes it to its opposite.
+    """
+    primitive, cube = (bulk(formula, structure, a=lattice_constant, cubic=cubic) for cubic in (False, True))
+    alone = count_frozen_phonons(primitive, cube, {'references': 1})
+    assert alone == 1 + n_modes
+    assert count_frozen_phonons(primitive, cube, {'references': 1, 'coupled': True}) == alone + n_pairs
+
+
 def test_count_is_that_of_the_design_from_forces():
     from tests.crystals import rocksalt, rocksalt_cube
 
     snapshots = snapshots_of_springs(n_frames=20, amplitude=0.02)
-    designed = design_frozen_phonons(snapshots, rocksalt(), {})
-    assert designed.n_frames == count_frozen_phonons(rocksalt(), rocksalt_cube(), {})
+    for settings in ({}, {'coupled': True}):
+        designed = design_frozen_phonons(snapshots, rocksalt(), settings)
+        assert designed.n_frames == count_frozen_phonons(rocksalt(), rocksalt_cube(), settings)

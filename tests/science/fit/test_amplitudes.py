@@ -56,9 +56,10 @@ def dynamics() -> Snapshots:
     return snapshots_of(CELL, moved, {'LDA': spring_label(BASE, CELL, moved)})
 
 
-def frozen(dynamics: Snapshots, second: float | None, truth: Term | None = None) -> Snapshots:
+def frozen(dynamics: Snapshots, second: float | None, truth: Term | None = None, coupled: bool = False) -> Snapshots:
     """Return frozen phonons with energies of the base and of `truth`, by default the quartic crystal."""
     design = {'references': 2, 'second_amplitude': second, 'energy_mev_atom': 200.0, 'largest_displacement': 0.06}
+    design['coupled'] = coupled
     found = design_frozen_phonons(dynamics, PRIMITIVE, design)
     for method, term in (('LDA', BASE), ('HF', truth or quartic_term())):
         bound = ForceConstantsModel(term).bind(CELL)
@@ -80,6 +81,17 @@ def test_two_amplitudes_are_extrapolated_to_none(model, dynamics) -> None:
     assert fit.errors['n_extrapolated'] > 0
     assert found['gamma'][3:] == pytest.approx(exact('gamma')[3:], abs=1.0)
     assert found['x'] == pytest.approx(exact('x'), abs=1.5)
+
+
+def test_what_couples_two_modes_is_told_by_both_at_once(model, dynamics) -> None:
+    """At X the crystal mixes TA with TO otherwise than the base does, which energies of each alone do not show."""
+    off = []
+    for coupled in (False, True):
+        fit = fit_delta(frozen(dynamics, 0.7, TRUTH, coupled), PRIMITIVE, 'LDA', 'HF', n_folds=4)
+        found = frequencies_of_samples(model, fit.samples, POINTS)['frequencies_cm1']
+        off.append(np.abs(np.array(found['x']) - exact('x')).max())
+    assert off[1] < 0.02
+    assert off[0] > 10 * off[1]
 
 
 def test_springs_beyond_nearest_neighbours_do_not_pass_for_dipoles(model, dynamics) -> None:
