@@ -67,8 +67,8 @@ class FrozenPhonon(Settings):
         required=False,
     )
     coupled: bool | None = setting(
-        'Whether two modes of one wave vector and symmetry are frozen in together as well: only such energies tell how '
-        'a method couples the two.',
+        'Whether each mode is frozen in with the next higher one of its wave vector and symmetry as well: only '
+        'such energies tell how a method couples the two.',
         default=None,
         required=False,
     )
@@ -233,10 +233,11 @@ class FrozenMode:
 
 
 def frozen_phonons(model: HarmonicModel, coupled: bool) -> list[FrozenMode]:
-    """Return each mode of a cell, and if `coupled` the sums of each two that symmetry lets a method couple.
+    """Return each mode of a cell, and if `coupled` its sum with the next one that symmetry lets a method couple to it.
 
     Modes of one wave vector and one symmetry are those of a single method. Another one couples them, and what it adds
-    to ω² along their sum, (u₁ + u₂)/√2, is the mean of what it adds to both and the coupling.
+    to ω² along their sum, (u₁ + u₂)/√2, is the mean of what it adds to both and the coupling. That repels two modes the
+    more, the closer they are, so modes with a third one between them are left out: there would be far too many.
     """
     modes = model.modes()
     patterns = [frozen_pattern(mode, model) for mode in modes]
@@ -246,15 +247,17 @@ def frozen_phonons(model: HarmonicModel, coupled: bool) -> list[FrozenMode]:
     ]
     if not coupled:
         return found
-    basis = resolved_bases(model.force_constants.primitive, model.site_map)[-1][0].bind(model.site_map)
+    basis = resolved_bases(model.force_constants.primitive, model.site_map)[-1][0]
+    bound = basis.bind(model.site_map)
     for number, (mode, pattern) in enumerate(zip(modes, patterns, strict=True)):
-        pulled = basis.force_features(pattern[None])[0]
+        pulled = bound.force_features(pattern[None])[0, :, : basis.n_second]
         for other in modes[number + 1 :]:
             if other.qpoint != mode.qpoint or (partner := _partner(other, pulled, model)) is None:
                 continue
             both = (pattern + partner) / np.sqrt(2)
             curvature = (curvature_of(mode.frequency_cm1) + curvature_of(other.frequency_cm1)) / 2
             found.append(FrozenMode(both, curvature, _signs(mode, both, model)))
+            break
     return found
 
 

@@ -5,7 +5,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from aiida_mlcc.science.crystal import expand_matrix, supercell
-from aiida_mlcc.science.design import design_frozen_phonons
+from aiida_mlcc.science.design import design_frozen_phonons, frozen_phonons
 from aiida_mlcc.science.spring_crystal import count_frozen_phonons, spring_model
 from tests.workflows.data import snapshots_of_springs
 
@@ -47,6 +47,15 @@ def test_modes_of_one_symmetry_are_frozen_in_together(formula, structure, lattic
     alone = count_frozen_phonons(primitive, cube, {'references': 1})
     assert alone == 1 + n_modes
     assert count_frozen_phonons(primitive, cube, {'references': 1, 'coupled': True}) == alone + n_pairs
+
+
+def test_wurtzite_has_two_pairs_at_the_zone_centre():
+    """Its optical modes there are A1 + E1 + 2 B1 + 2 E2; that its sites may move along the axis couples no others."""
+    wurtzite = bulk('AlN', 'wurtzite', a=3.11, c=4.98, u=0.382)
+    *alone, first, second = frozen_phonons(spring_model(wurtzite, wurtzite), coupled=True)
+    e2_low, b1_low, _, _, e2_high, b1_high = sorted(alone, key=lambda mode: mode.curvature)
+    for pair, low, high in ((first, e2_low, e2_high), (second, b1_low, b1_high)):
+        assert pair.curvature == pytest.approx((low.curvature + high.curvature) / 2)
 
 
 def test_count_is_that_of_the_design_from_forces():
