@@ -124,11 +124,14 @@ def test_the_control_and_a_network_for_each_delta_are_counted(command, lif, code
 
 
 def test_frozen_phonons_are_counted_before_there_are_forces(command, lif, code):
-    """Rocksalt has one optical mode at Γ and four frequencies at X: with two references, seven structures in a job of
-    eight, and twelve in two amplitudes. One more job is that of DFT."""
-    assert plan_of(command, lif, code, '--protocol', 'fast')['cc_energies'] == 1 + 2
+    """Rocksalt has one optical mode at Γ and four frequencies at X, of two symmetries: with two references, seven
+    structures in a job of eight, nine if the pairs are coupled, and sixteen in two amplitudes. One more job is that of DFT."""
+    both = plan_of(command, lif, code, '--protocol', 'fast', '--set', 'cc_energies.batch_size=1')
+    assert both['cc_energies'] == 1 + 16
     once = ['--set', 'cc_energies.selection.second_amplitude=null']
-    assert plan_of(command, lif, code, '--protocol', 'fast', *once)['cc_energies'] == 1 + 1
+    assert plan_of(command, lif, code, '--protocol', 'fast', *once)['cc_energies'] == 1 + 2
+    alone = [*once, '--set', 'cc_energies.selection.coupled=null']
+    assert plan_of(command, lif, code, '--protocol', 'fast', *alone)['cc_energies'] == 1 + 1
 
 
 def test_rounds_are_counted_to_their_end(command, lif, code):
