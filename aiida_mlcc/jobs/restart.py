@@ -41,7 +41,9 @@ class RuntimeRestartWorkChain(BaseRestartWorkChain):
         )
         spec.exit_code(310, 'ERROR_TASK_FAILED', message='{reason}')
         spec.exit_code(
-            410, 'ERROR_NO_PROGRESS', message='Two jobs in a row came no further than {done}; what they left is kept.'
+            410,
+            'ERROR_NO_PROGRESS',
+            message='The last job came no further than the one before it: {done}. What they left is kept.',
         )
 
     def setup(self) -> None:

@@ -35,10 +35,23 @@ class ExpectedFrames:
 
 def expected_frames(inputs: RunInputs) -> ExpectedFrames:
     """Return what the inputs of the master WorkChain ask to be labelled."""
+    frames, n_new = _asked(inputs)
+    there = _labelled_already(inputs)
+    missing = {method: [f for f in asked if f not in there.get(method, ())] for method, asked in frames.items()}
+    return ExpectedFrames(in_one_job(missing), n_new, 'rounds' in inputs['cc_energies'])
+
+
+def labels_to_come(inputs: RunInputs) -> dict[str, int]:
+    """Return how many frames will have an energy of each method that is calculated, those included that have one."""
+    there = _labelled_already(inputs)
+    return {method: len({*asked, *there.get(method, ())}) for method, asked in _asked(inputs)[0].items()}
+
+
+def _asked(inputs: RunInputs) -> tuple[dict[str, list[int]], int]:
+    """Return the frames that each method is to have, and how many of them are new structures."""
     labelling = inputs['cc_energies']
     methods = correlation_engine(labelling['engine']).calculates(inputs['methods'])
-    snapshots = inputs['snapshots'].get_snapshots() if 'snapshots' in inputs else None
-    n_frames = frames_to_come(inputs) if snapshots is None else snapshots.n_frames
+    n_frames = inputs['snapshots'].get_snapshots().n_frames if 'snapshots' in inputs else frames_to_come(inputs)
     selection = labelling['selection'].get_dict()
     if 'rounds' in labelling:
         selection['n'] = labelling['rounds'].get_dict()['most']
@@ -49,11 +62,14 @@ def expected_frames(inputs: RunInputs) -> ExpectedFrames:
             chosen[method] = list(range(n_frames, n_frames + n_new))
         else:
             chosen[method] = _stand_in(n_frames, asked)
-    frames = with_cheaper(chosen)
-    if snapshots is not None:
-        there = {m: set(label.labelled.nonzero()[0].tolist()) for m, label in snapshots.labels.items()}
-        frames = {method: [f for f in found if f not in there.get(method, ())] for method, found in frames.items()}
-    return ExpectedFrames(in_one_job(frames), n_new, 'rounds' in labelling)
+    return with_cheaper(chosen), n_new
+
+
+def _labelled_already(inputs: RunInputs) -> dict[str, set[int]]:
+    if 'snapshots' not in inputs:
+        return {}
+    labels = inputs['snapshots'].get_snapshots().labels
+    return {method: set(label.labelled.nonzero()[0].tolist()) for method, label in labels.items()}
 
 
 def first_point(inputs: RunInputs) -> Atoms:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 
 from aiida import orm
 
@@ -11,10 +12,12 @@ from aiida_mlcc.engines.engine import at
 from aiida_mlcc.engines.table import FORCE_ENGINES, correlation_engine, force_engine, other_valence
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, kinds_for
 from aiida_mlcc.science.crystal import breaks_symmetry, expand_matrix, primitive_cell, supercell
+from aiida_mlcc.science.fit.ridge import FEWEST_LABELS
 from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.labelling_plan import costliest
 from aiida_mlcc.science.structure_checks import open_shell_remark, refuse_vacuum
 from aiida_mlcc.science.symmetry import SYMPREC, near_miss, space_group
+from aiida_mlcc.workflows.expected_frames import labels_to_come
 from aiida_mlcc.workflows.phonon_inputs import of_one_cell_only
 from aiida_mlcc.workflows.run_inputs import RunInputs, stage_inputs
 from aiida_mlcc.workflows.selections import base_method_of
@@ -37,6 +40,21 @@ def refuse_infeasible(inputs: RunInputs) -> str | None:
         or _refuse_outputs(inputs)
         or _refuse_valences(inputs)
         or _refuse_size(inputs)
+    )
+
+
+def refuse_few_labels(inputs: RunInputs) -> str | None:
+    """Return that fewer structures are to be labelled than the fit of Δ needs, in a sentence, or None."""
+    if not {'cc_energies', 'delta_train'} <= set(inputs) or ('snapshots' not in inputs and 'dft_md' not in inputs):
+        return None
+    if kinds_for(DELTA)[inputs['delta_train']['delta']['kind'].value].is_trained:
+        return None
+    method, n_labels = min(labels_to_come(inputs).items(), key=itemgetter(1), default=('', FEWEST_LABELS))
+    if n_labels >= FEWEST_LABELS:
+        return None
+    return (
+        f'{n_labels} structures will have {method} energies, but the fit of Δ needs at least {FEWEST_LABELS}: select '
+        'more (`cc_energies.selection`), or take a larger cell, which has more frozen phonons'
     )
 
 

@@ -29,7 +29,7 @@ from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
 from aiida_mlcc.workflows.dft_md import DFTMDWorkChain, refuse_dynamics
 from aiida_mlcc.workflows.dft_supercell import refuse_cell
 from aiida_mlcc.workflows.expected_frames import frames_to_come
-from aiida_mlcc.workflows.feasibility import refuse_infeasible
+from aiida_mlcc.workflows.feasibility import refuse_few_labels, refuse_infeasible
 from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
 from aiida_mlcc.workflows.phonon_inputs import refuse_unfit
 from aiida_mlcc.workflows.protocol import ProtocolError
@@ -255,9 +255,8 @@ def refuse_incomplete(inputs: RunInputs, _: Any) -> str | None:
         return '`delta_train` is missing: give it, or trained `force_fields`'
     if (reason := _refuse_displacements(inputs)) is not None:
         return reason
-    if inputs.get('snapshots') is None:
-        return _refuse_before_sampling(inputs)
-    return _refuse_snapshots(inputs)
+    reason = _refuse_before_sampling(inputs) if inputs.get('snapshots') is None else _refuse_snapshots(inputs)
+    return reason or refuse_few_labels(inputs)
 
 
 def _refuse_displacements(inputs: RunInputs) -> str | None:

@@ -125,7 +125,7 @@ def test_the_control_and_a_network_for_each_delta_are_counted(command, lif, code
 
 def test_frozen_phonons_are_counted_before_there_are_forces(command, lif, code):
     """Rocksalt has one optical mode at Γ and four frequencies at X, of two symmetries: with two references, seven
-    structures in a job of eight, nine if the pairs are coupled, and sixteen in two amplitudes. One more job is that of DFT."""
+    structures in a job of eight, nine if the pairs are coupled, and sixteen in two amplitudes. One more is of DFT."""
     both = plan_of(command, lif, code, '--protocol', 'fast', '--set', 'cc_energies.batch_size=1')
     assert both['cc_energies'] == 1 + 16
     once = ['--set', 'cc_energies.selection.second_amplitude=null']
@@ -182,6 +182,10 @@ def test_rounds_are_counted_to_their_end(command, lif, code):
         ),
         (['--set', 'delta_train.seeds=[1,1]'], 'a seed is given twice'),
         (['--set', 'harmonic_phonon.supercell_matrix=[1,2]'], 'supercell matrix'),
+        (
+            ['--set', 'cc_energies.selection.kind=random', '--set', 'cc_energies.selection.n=3'],
+            '3 structures will have CCSD energies, but the fit of Δ needs at least 4',
+        ),
         (['--code', 'nowhere'], 'There is no code nowhere'),
     ],
 )

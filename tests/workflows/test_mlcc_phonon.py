@@ -92,10 +92,10 @@ def test_labelling_over_its_budget_ends_there_with_what_is_labelled(python):
     overrides = {
         'methods': ['HF'],
         'vacf_methods': [],
-        'cc_energies': {'engine': ENGINE, 'selection': {'kind': 'random', 'n': 3}, 'max_core_hours': 1e-6},
+        'cc_energies': {'engine': ENGINE, 'selection': {'kind': 'random', 'n': 4}, 'max_core_hours': 1e-6},
     }
-    frames = helium(3)
-    snapshots = frames.with_label('LDA', Label(np.arange(3.0), np.zeros((3, 2, 3)), {'engine': 'elsewhere'}))
+    frames = helium(4)
+    snapshots = frames.with_label('LDA', Label(np.arange(4.0), np.zeros((4, 2, 3)), {'engine': 'elsewhere'}))
     builder = MLCCPhononWorkChain.get_builder_from_protocol(
         python, orm.StructureData(ase=frames.atoms(0)), 'fast', overrides, snapshots=SnapshotsData(snapshots)
     )
@@ -110,7 +110,7 @@ def test_labelling_over_its_budget_ends_there_with_what_is_labelled(python):
 def test_the_learning_curve_of_rounds_that_ended_on_the_budget_is_kept(python, crystal):
     """The step alone, after a labelling that has ended."""
     snapshots, curve = SnapshotsData(snapshots_of_springs()).store(), orm.Dict({'rounds': []}).store()
-    overrides = {'methods': ['HF'], 'vacf_methods': [], 'cc_energies': {'selection': {'kind': 'random', 'n': 3}}}
+    overrides = {'methods': ['HF'], 'vacf_methods': [], 'cc_energies': {'selection': {'kind': 'random', 'n': 5}}}
     builder = MLCCPhononWorkChain.get_builder_from_protocol(python, crystal, 'fast', overrides, snapshots=snapshots)
     labelling = orm.WorkChainNode()
     labelling.set_process_state('finished')

@@ -38,6 +38,8 @@ from aiida_mlcc.science.fit.long_range import LongRange, otherwise_fitted
 from aiida_mlcc.science.fit.mapped_frames import mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis, in_common
 from aiida_mlcc.science.fit.ridge import (
+    FEWEST_LABELS,
+    FOLDS_HELP,
     Prepared,
     Problem,
     blocked_folds,
@@ -60,7 +62,6 @@ CHEAPER = ('HF', 'MP2')
 """Methods whose energies serve as covariates of costlier ones."""
 
 _MORE_FRAMES = 1.5
-_FEWEST = 4
 _LABELS_FOR_BOOTSTRAP = 2
 _STRETCHES = 40
 _COLD_SHARE = 0.25
@@ -90,7 +91,7 @@ class ForceConstants(Settings):
         default=[1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0],
         check=positive_numbers,
     )
-    n_folds: int = setting('Folds of the cross-validation, random and blocked.', default=10, at_least=2)
+    n_folds: int = setting(FOLDS_HELP, default=10, at_least=2)
     covariates: bool = setting(
         'Whether HF and MP2 energies serve as covariates where they label half as many frames again.', default=True
     )
@@ -211,9 +212,10 @@ def fit_delta(
     :raises aiida_mlcc.science.crystal.CrystalError: where a frame is not a supercell of `primitive`.
     """
     given = ForceConstants.of({**ForceConstants.defaults(), **settings})
-    cutoff, n_folds = given.cutoff, given.n_folds
+    cutoff = given.cutoff
+    labelled = _labelled(snapshots, base_method, method)
+    n_folds = min(given.n_folds, labelled.n_frames)
     chosen = _Settings(tuple(given.ridge), n_folds, given.n_samples, seed)
-    labelled = _labelled(snapshots, base_method, method, n_folds)
     cheaper = _cheaper(snapshots, base_method, method, labelled) if given.covariates else []
     own = Labels(method, base_method, labelled, mapped_frames(labelled, primitive), cheaper)
     n_free = 2 + len(cheaper)
@@ -233,7 +235,7 @@ def fit_delta(
         choice = replace(choice, ridges=(HELD,) * len(choice.ridges), spread_ridges=choice.ridges)
     below: dict[str, tuple[Labels, Choice]] = {}
     for name in cheaper:
-        more = _labelled(snapshots, base_method, name, n_folds)
+        more = _labelled(snapshots, base_method, name)
         theirs = Labels(name, base_method, more, mapped_frames(more, primitive))
         # Their many labels may speak for a third order of which the few of the other method say nothing.
         alike = [basis for basis in bases if basis.second is choice.basis.second]
@@ -312,12 +314,12 @@ def _told(judgement: Judgement, n_atoms: int) -> FitErrors:
     return found
 
 
-def _labelled(snapshots: Snapshots, base_method: str, method: str, n_folds: int) -> Snapshots:
+def _labelled(snapshots: Snapshots, base_method: str, method: str) -> Snapshots:
     labelled = snapshots.select(snapshots.labelled_by(base_method, method))
-    if labelled.n_frames < max(n_folds, _FEWEST):
+    if labelled.n_frames < FEWEST_LABELS:
         raise FitError(
-            f'{labelled.n_frames} frames carry both {method} and {base_method} energies: {n_folds}-fold '
-            f'cross-validation needs at least {max(n_folds, _FEWEST)} of them'
+            f'{labelled.n_frames} frames carry both {method} and {base_method} energies: Δ needs at least '
+            f'{FEWEST_LABELS} of them'
         )
     if np.ptp(labelled.labels[base_method].energies) == 0:
         raise FitError('all labelled frames are the same structure: there is no motion to learn from')

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from aiida_mlcc.science.fit.fit_errors import FitErrors
 from aiida_mlcc.science.fit.long_range import LongRange
 from aiida_mlcc.science.fit.ridge import (
+    FEWEST_LABELS,
+    FOLDS_HELP,
     Prepared,
     Problem,
     RidgeError,
@@ -29,7 +31,6 @@ from aiida_mlcc.science.fit.ridge import (
 )
 from aiida_mlcc.science.settings import Settings, not_negative_numbers, setting
 
-_FEWEST_FRAMES = 4
 _MEV = 1000.0
 _CLEAR_EVIDENCE = 3.0
 _RIDGES_OF_DIPOLES = (1e-8, 1e-6, 1e-4, 1e-2, 1.0)
@@ -48,7 +49,7 @@ class Readout(Settings):
         default=[1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3],
         check=not_negative_numbers,
     )
-    n_folds: int = setting('Folds of the cross-validation, random and blocked.', default=5, at_least=2)
+    n_folds: int = setting(FOLDS_HELP, default=5, at_least=2)
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,11 @@ def fit_readout(labels: ReadoutLabels, n_atoms: int, settings: Readout, seed: in
         and the constant alone).
     :raises RidgeError: where there are too few labels, or no motion to learn from.
     """
-    n_frames, ridges, n_folds = len(labels.difference), settings.ridge, settings.n_folds
-    if n_frames < max(n_folds, _FEWEST_FRAMES):
+    n_frames, ridges = len(labels.difference), settings.ridge
+    n_folds = min(settings.n_folds, n_frames)
+    if n_frames < FEWEST_LABELS:
         raise RidgeError(
-            f'{n_frames} frames carry the labels of both methods: {n_folds}-fold cross-validation needs at least '
-            f'{max(n_folds, _FEWEST_FRAMES)} of them'
+            f'{n_frames} frames carry the labels of both methods: Δ needs at least {FEWEST_LABELS} of them'
         )
     if np.ptp(labels.base) == 0 or not np.any(np.ptp(labels.features, axis=0) > 0):
         raise RidgeError('all labelled frames are the same structure: there is no motion to learn from')

@@ -206,6 +206,12 @@ def reduced(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.linalg.qr(rows, mode='r')) if len(rows) > rows.shape[1] else rows
 
 
+FEWEST_LABELS = 4
+"""Of a Δ: with fewer, what is left when one is held out determines not even a scale and a constant."""
+
+FOLDS_HELP = 'Folds of the cross-validation, random and blocked. With fewer labels, each is left out on its own.'
+
+
 def random_folds(n_frames: int, n_folds: int, seed: int) -> NDArray[np.int64]:
     """Return the fold of each frame, frames drawn at random, shape (n_frames,)."""
     return np.random.default_rng(seed).permutation(n_frames) % n_folds

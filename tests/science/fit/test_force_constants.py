@@ -170,8 +170,12 @@ def test_what_cannot_be_fitted_is_refused(springs, diamond):
         fit_delta(snapshots.select([0] * 10), diamond, 'LDA', 'HF', cutoff=2.0)
     with pytest.raises(SettingsError, match='give one or more numbers above 0'):
         fit_delta(snapshots, diamond, 'LDA', 'HF', cutoff=2.0, ridge=[0.0])
-    with pytest.raises(FitError, match='5-fold cross-validation needs'):
-        fit_delta(snapshots.select([0, 1, 2, 3]), diamond, 'LDA', 'HF', cutoff=2.0, n_folds=5)
+
+
+def test_each_of_few_labels_is_left_out_on_its_own(springs, diamond):
+    snapshots = label(hot_frames(diamond, CONVENTIONAL, 4), springs(diamond, 2.0))
+    fits = [fit_delta(snapshots, diamond, 'LDA', 'HF', cutoff=2.0, n_folds=n).errors for n in (4, 10)]
+    assert fits[0]['cv_rmse_mev_atom'] == fits[1]['cv_rmse_mev_atom']
 
 
 def test_a_cutoff_with_more_parameters_than_labels_says_how_many_labels_it_takes(springs, diamond):
