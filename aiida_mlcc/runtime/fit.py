@@ -16,7 +16,7 @@ import numpy as np
 from ase import Atoms
 
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, fitted_kinds
-from aiida_mlcc.runtime.phonon_errors import ReferencePhonons
+from aiida_mlcc.runtime.reference_phonons import ReferencePhonons
 from aiida_mlcc.runtime.task import Job, JobError, replacing
 from aiida_mlcc.runtime.task_records import Cell, FitTask, TrainTask
 from aiida_mlcc.science.crystal import CrystalError

@@ -12,7 +12,7 @@ energy is a term of its own, and with ``force_constants`` so are force constants
 network learns what they leave of the labels. With ``reference`` displacements and no ``force_constants``, the network
 learns the force constants of the reference in the end (``hessian_epochs``); what it was before is told under
 ``before_fine_tuning``. The phonons of a base with a reference are compared with it (``phonons``, see
-:func:`~aiida_mlcc.science.phonon_errors.phonon_errors`).
+:func:`~aiida_mlcc.science.phonon_benchmark.phonon_errors`).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from aiida_mlcc.runtime.fit import dipole_of, primitive_cell, reference_of
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.graphs import DTYPES, Graph, neighbour_graph
 from aiida_mlcc.runtime.mace_model import KIND, Architecture, build, model_of, shifted, term_of
-from aiida_mlcc.runtime.phonon_errors import ReferencePhonons
 from aiida_mlcc.runtime.predictions import Prediction, missing_height, predict, root_mean_square_errors
+from aiida_mlcc.runtime.reference_phonons import ReferencePhonons
 from aiida_mlcc.runtime.task import ComputerError, Job, JobError, replacing
 from aiida_mlcc.runtime.task_records import TrainTask
 from aiida_mlcc.runtime.training_data import (

@@ -1,4 +1,8 @@
-"""The non-analytical correction: which supercells allow it, and which modes depend on it."""
+"""The non-analytical correction (LO–TO splitting): which supercells allow it, and which modes depend on it.
+
+Phonopy applies it, with the Born charges of :mod:`aiida_mlcc.science.born`; a force field has it as a term
+(:mod:`aiida_mlcc.science.force_field.dipole`).
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from ase import Atoms, units
 from aiida_mlcc.runtime.calculators import energy_and_forces
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.integrators import kinetic_energy, thermal_velocities, verlet_step
-from aiida_mlcc.runtime.phonon_errors import against_force_field
+from aiida_mlcc.runtime.reference_phonons import against_force_field
 from aiida_mlcc.science.crystal import from_phonopy, supercell, to_phonopy
 from aiida_mlcc.science.dispersion import band_path
 from aiida_mlcc.science.fit.base import BaseForceConstants, fit_base

@@ -22,8 +22,8 @@ import torch
 from aiida_mlcc.runtime.curvature import Curvature
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.mace_model import build, term_of
-from aiida_mlcc.runtime.phonon_errors import ReferencePhonons, against_force_field
 from aiida_mlcc.runtime.predictions import missing_height, predict
+from aiida_mlcc.runtime.reference_phonons import ReferencePhonons, against_force_field
 from aiida_mlcc.runtime.train import labels_of, prepare
 from aiida_mlcc.runtime.training_data import Target, constants_of, labelled_frames
 from aiida_mlcc.runtime.training_loop import Trainer

@@ -1,4 +1,8 @@
-"""What a fit of Δ starts from and what it gives, whatever the kind of Δ."""
+"""Δ, the difference of the energies of two methods: what its fit starts from and what it gives, whatever its kind.
+
+Its targets are E_method − E_base of the same frames (and F_method − F_base where both have forces); its sum with the
+base is the force field of the method.
+"""
 
 from __future__ import annotations
 

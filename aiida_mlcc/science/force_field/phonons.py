@@ -15,7 +15,7 @@ from aiida_mlcc.science.force_field.kinds import models_of
 from aiida_mlcc.science.force_field.sum import ForceField
 from aiida_mlcc.science.force_symmetry import symmetrise
 from aiida_mlcc.science.nac import refuse_supercell
-from aiida_mlcc.science.phonon_errors import phonopy_from_rows
+from aiida_mlcc.science.phonon_benchmark import phonopy_from_rows
 
 if TYPE_CHECKING:
     from phonopy import Phonopy

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aiida_mlcc.science.phonon_errors import phonon_errors
+from aiida_mlcc.science.phonon_benchmark import phonon_errors
 from tests.crystals import optical_frequency_cm1, rocksalt, springs
 from tests.science.test_branches import phonon_of
 

@@ -16,7 +16,7 @@ from aiida_mlcc.science.finite_displacements import rows_at_rest
 from aiida_mlcc.science.fit.fit_errors import PhononErrors
 from aiida_mlcc.science.fit.reference import ReferenceForces, fit_reference
 from aiida_mlcc.science.force_field import ForceField, Term
-from aiida_mlcc.science.phonon_errors import phonon_errors, phonopy_from_rows
+from aiida_mlcc.science.phonon_benchmark import phonon_errors, phonopy_from_rows
 from aiida_mlcc.science.snapshots import Snapshots
 
 
@@ -43,7 +43,7 @@ class ReferencePhonons:
         return cls(ReferenceForces.of(reference, primitive, method), primitive, term, tuple(dipoles))
 
     def errors_of(self, force_field: ForceField, device: str = 'cpu') -> PhononErrors:
-        """Return :func:`~aiida_mlcc.science.phonon_errors.phonon_errors` of a base, in the cell of the reference."""
+        """Return :func:`~aiida_mlcc.science.phonon_benchmark.phonon_errors` of a base, in the cell of the reference."""
         expected = ForceField((self.term, *self.dipoles), force_field.constants)
         multiples = self.forces.site_map.multiples
         matrix = multiples.T * round(float(np.sign(np.linalg.det(multiples))))
@@ -52,7 +52,7 @@ class ReferencePhonons:
 
 
 def against_force_field(found: Any, expected: Any, primitive: Atoms, matrix: ArrayLike) -> PhononErrors:
-    """Return :func:`~aiida_mlcc.science.phonon_errors.phonon_errors` of one ASE calculator against another.
+    """Return :func:`~aiida_mlcc.science.phonon_benchmark.phonon_errors` of one ASE calculator against another.
 
     :param matrix: supercell of `primitive`, as phonopy reads it.
     """
