@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.geometry import find_mic, minkowski_reduce
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, shortest_distance, supercell
 from aiida_mlcc.science.force_field.force_constants import fold
@@ -81,12 +81,14 @@ class ForceConstantsBasis:
 
     def folded_rank(self, *site_maps: SiteMap) -> int:
         """Return how many of the `n_second` directions supercells can tell apart, whatever their displacements."""
+        if not self.n_second:
+            return 0
         overlaps = np.zeros((self.n_second, self.n_second))
         for site_map in site_maps:
-            folded = self._folded(site_map)
-            overlaps += [[(one * other).sum() for other in folded] for one in folded]
+            rows = vstack([one.reshape(1, -1) for one in self._folded(site_map)], format='csr')
+            overlaps += (rows @ rows.T).toarray()
         tolerance = 1e-8 * sum(site_map.n_cells for site_map in site_maps)
-        return int(np.linalg.matrix_rank(overlaps, tol=tolerance, hermitian=True)) if self.n_second else 0
+        return int(np.linalg.matrix_rank(overlaps, tol=tolerance, hermitian=True))
 
 
 class BoundForceConstantsBasis:
