@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 COLLECTION = 'mlphonons'
 
 REMARK = (
-    "Networks and dynamics are smaller here than the article's, and Δ is fitted as force constants: "
-    '`aiida-mlcc launch --protocol paper` takes the settings of the article.'
+    'Networks and dynamics are smaller than in the article, and Δ is a fit of force constants: `aiida-mlcc '
+    'launch --protocol paper` uses the settings of the article.'
 )
 
 
@@ -28,14 +28,14 @@ REMARK = (
     '--from',
     'folder',
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help='Take the published files, gzipped or not, from this copy of their repository instead of the network.',
+    help='Read the published files, gzipped or not, from this copy of their repository instead of downloading them.',
 )
 @local_options('mlcc-article')
 def article(crystal: str, folder: Path | None, path: Path, profile: str | None, new: bool) -> None:
-    """Make the curves of the article from the energies published with it.
+    """Compute the curves of the article from the energies published with it.
 
-    Phonons of diamond or LiH by DFT, HF, MP2, CCSD and CCSD(T), with five members and dynamics (arXiv:2507.06929), on
-    this computer. Interrupt it at any time: run again, it goes on where it was.
+    Phonons of diamond or LiH with DFT, HF, MP2, CCSD and CCSD(T), with five members and dynamics (arXiv:2507.06929), on
+    this computer. You can interrupt the command at any time; run it again to resume.
     """
     from aiida_mlcc.cli.report import write_what_there_is
     from aiida_mlcc.cli.results import print_results
@@ -66,7 +66,7 @@ def prepare(crystal: str, folder: Path | None) -> ProcessBuilder:
             given['nac'] = read_nac(str(path))
     click.echo(f'\nPhonons of {crystal}, from {snapshots.n_frames} frames of the article:')
     if (structure := structure_of(snapshots)) is None:
-        raise click.ClickException(f'The crystal of {snapshots.label} is not in this profile any more.')
+        raise click.ClickException(f'The crystal of {snapshots.label} is no longer in this profile.')
     return build(structure, read_code(f'{CODE}@{COMPUTER}'), protocol, settings, **given)
 
 

@@ -27,15 +27,27 @@ _OF_EACH_SIZE = 3
     help='Wave vectors: names of special points (seekpath), or three numbers in units of the reciprocal vectors of the '
     'primitive cell, such as "1/2 0 1/4"; separated by commas.',
 )
-@click.option('--max-atoms', default=64, type=click.IntRange(min=1), help='Of a supercell; 64 if not given.')
-@click.option('--all', 'show_all', is_flag=True, help='Show all, not the three most compact of each number of atoms.')
+@click.option(
+    '--max-atoms',
+    default=64,
+    type=click.IntRange(min=1),
+    help='Maximum number of atoms of a supercell; 64 if not given.',
+)
+@click.option(
+    '--all',
+    'show_all',
+    is_flag=True,
+    help='Show all cells, not only the three most compact ones for each number of atoms.',
+)
 @click.option(
     '-o',
     '--output',
     type=click.Path(dir_okay=False, path_type=Path),
-    help='Write the cell of --number to this file, in a format that ASE knows from its name.',
+    help='Write the cell of --number to this file; ASE chooses the format by the file name.',
 )
-@click.option('--number', default=1, type=click.IntRange(min=1), help='Which cell to write; the first if not given.')
+@click.option(
+    '--number', default=1, type=click.IntRange(min=1), help='Number of the cell to write; the first if not given.'
+)
 @click.option('--symprec', default=1e-5, metavar='Å', type=click.FloatRange(min=0, min_open=True), help='Tolerance.')
 @profile_option
 def cells(
@@ -48,10 +60,10 @@ def cells(
     symprec: float,
     profile: str | None,
 ) -> None:
-    """List the supercells with which some wave vectors are commensurate, by number of atoms and shape.
+    """List the supercells that are commensurate with given wave vectors, by number of atoms and shape.
 
-    Labels of a training cell determine the modes at the wave vectors that are commensurate with it. Cells whose matrix
-    is not diagonal are listed, too: they reach the same wave vectors with fewer atoms.
+    Labels of a training cell determine the modes at the wave vectors that are commensurate with it. The
+    list includes cells with a non-diagonal matrix, which need fewer atoms for the same wave vectors.
     """
     from aiida_mlcc.science.crystal import CrystalError, primitive_cell
     from aiida_mlcc.science.formula import formula_of
@@ -65,14 +77,15 @@ def cells(
         points = Points(primitive, symprec)
         asked = [points.read(text) for text in qpoints.split(',') if text.strip()]
         if not asked:
-            raise click.UsageError('No wave vectors: name some with --qpoints.')
+            raise click.UsageError('No wave vectors: give some with --qpoints.')
         found = training_cells(primitive, asked, max_atoms, symprec)
     except (CellRequestError, CrystalError) as error:
         raise click.UsageError(f'{error}.') from None
     names = ', '.join(_shown(points.name(qpoint)) for qpoint in asked)
     n_sites = f'{len(primitive)} atom{"s" if len(primitive) > 1 else ""} in the primitive cell'
     click.echo(
-        f'Supercells of {formula_of(structure.symbols)} ({n_sites}) that hold {names}, up to {max_atoms} atoms:\n'
+        f'Supercells of {formula_of(structure.symbols)} ({n_sites}) commensurate with {names}, '
+        f'up to {max_atoms} atoms:\n'
     )
     shown = found if show_all else _most_compact(found)
     click.echo(f'{"":>4} {"atoms":>5} {"cells":>5} {"shape":>6} {"image":>7}  distinct frequencies at each wave vector')
@@ -83,7 +96,9 @@ def cells(
         )
         click.echo(f'{"":>26}{_matrix(cell, structure)}')
     if len(shown) < len(found):
-        click.echo(f'\n{len(found) - len(shown)} less compact ones that hold other wave vectors besides: --all.')
+        click.echo(
+            f'\n{len(found) - len(shown)} less compact cells with other commensurate wave vectors: --all shows them.'
+        )
     click.echo(
         '\nshape: distance to the nearest image over that in a close-packed lattice of the same volume (1 is best)'
     )
@@ -99,7 +114,7 @@ def _refuse_output(path: Path) -> None:
     from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
     if path.exists():
-        raise click.UsageError(f'{path} is there already: give the name of a new file.')
+        raise click.UsageError(f'{path} already exists: give the name of a new file.')
     if not path.parent.is_dir():
         raise click.UsageError(f'There is no folder {path.parent}.')
     try:
@@ -107,7 +122,7 @@ def _refuse_output(path: Path) -> None:
     except (UnknownFileTypeError, KeyError):
         known = False
     if not known:
-        raise click.UsageError(f'ASE writes no files called {path.name}: take one such as {path.stem}.cif.')
+        raise click.UsageError(f'ASE has no format for a file called {path.name}: use a name such as {path.stem}.cif.')
 
 
 def _crystal(source: str, profile: str | None) -> Atoms:

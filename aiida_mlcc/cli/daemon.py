@@ -34,27 +34,27 @@ def trouble() -> str | None:
     from aiida.engine.daemon.client import DaemonException, DaemonTimeoutException, get_daemon_client
 
     if not is_running():
-        return 'The daemon is not running, so nothing goes on: start it with `verdi daemon start`.'
+        return 'The daemon is not running, so no run continues: start it with `verdi daemon start`.'
     try:
         workers = get_daemon_client().get_worker_info(timeout=_PATIENCE_S // 4).get('info', {})
     except DaemonTimeoutException:
         return (
-            'The daemon does not react. It may be too busy; if it stays so: `verdi daemon stop --no-wait`, end what is '
-            'left of it, then `verdi daemon start`.'
+            'The daemon does not respond. It may be too busy; if this persists: `verdi daemon stop --no-wait`, '
+            'end its remaining processes, then `verdi daemon start`.'
         )
     except (DaemonException, ConfigurationError):
-        return 'The daemon is not running, so nothing goes on: start it with `verdi daemon start`.'
+        return 'The daemon is not running, so no run continues: start it with `verdi daemon start`.'
     return _trouble_of_workers([int(pid) for pid in workers])
 
 
 def _trouble_of_workers(pids: list[int]) -> str | None:
     if not pids:
-        return 'The daemon has no worker, so nothing goes on: `verdi daemon incr 1`, or see `verdi daemon logshow`.'
+        return 'The daemon has no worker, so no run continues: `verdi daemon incr 1`, or see `verdi daemon logshow`.'
     dead = [pid for pid in pids if _is_dead(pid)]
     if len(dead) < len(pids):
         return None
     return (
-        f'The workers of the daemon ({", ".join(map(str, dead))}) are stopped or dead, so nothing goes on: '
+        f'The workers of the daemon ({", ".join(map(str, dead))}) are stopped or dead, so no run continues: '
         '`verdi daemon restart`.'
     )
 
@@ -85,7 +85,9 @@ def require() -> None:
     :raises click.ClickException: with the line that starts it.
     """
     if not is_running():
-        raise click.ClickException('The daemon is not running, so nothing would go on: `verdi daemon start` first.')
+        raise click.ClickException(
+            'The daemon is not running, so the run would not start: run `verdi daemon start` first.'
+        )
 
 
 @contextmanager
@@ -101,7 +103,7 @@ def running() -> Iterator[None]:
     try:
         client.start_daemon(number_workers=1, timeout=_PATIENCE_S)
     except (DaemonException, ConfigurationError) as error:
-        raise click.ClickException(f'The daemon does not start: {" ".join(str(error).split())}') from None
+        raise click.ClickException(f'The daemon could not be started: {" ".join(str(error).split())}') from None
     click.echo('started the daemon')
     try:
         yield
@@ -116,6 +118,6 @@ def _stop() -> None:
     try:
         get_daemon_client().stop_daemon(wait=True, timeout=_PATIENCE_S)
     except DaemonException as error:
-        click.echo(f'the daemon does not stop ({" ".join(str(error).split())}); see `verdi daemon status`')
+        click.echo(f'the daemon could not be stopped ({" ".join(str(error).split())}); see `verdi daemon status`')
     else:
         click.echo('stopped the daemon')

@@ -25,41 +25,47 @@ if TYPE_CHECKING:
     '--base',
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help='File with the energies and forces that the base force field is learnt from.',
+    help='File with the energies and forces that the base force field is fitted to.',
 )
-@click.option('--base-method', required=True, metavar='METHOD', help='Their method, such as PBE or r2SCAN.')
+@click.option(
+    '--base-method', required=True, metavar='METHOD', help='Method of these energies and forces, such as PBE or r2SCAN.'
+)
 @click.option(
     '--label',
     'labels',
     metavar='METHOD=FILE[:ENTRY]',
     multiple=True,
-    help='File with energies of a method, such as CCSD(T), RPA or DMC, on structures of the base, and the entry that '
-    'holds them where its frames have several; may be given again.',
+    help='File with energies of a method, such as CCSD(T), RPA or DMC, for structures of the base, and the name '
+    'of the entry if its frames have several energies; can be repeated.',
 )
 @click.option(
     '--units',
     metavar='[METHOD=]ENERGY[,FORCES]',
     multiple=True,
-    help='Units of all files, or of that of one method, such as Ha,Ha/bohr or eV/atom; gradients are -eV/A. By default '
-    'eV per cell and eV/Å.',
+    help='Units of all files, or of the file of one method, such as Ha,Ha/bohr or eV/atom; gradients are -eV/A. '
+    'By default eV per cell and eV/Å.',
 )
 @click.option(
     '--sigma',
     'sigmas',
     metavar='METHOD=EV|ENTRY',
     multiple=True,
-    help='Standard error of the energies of a method, in their unit: one number, or the entry that holds it in each '
-    'frame. Fits weigh by it.',
+    help='Standard error of the energies of a method, in the unit of the energies: one number, or the entry of '
+    'each frame that contains it. Fits use it as weight.',
 )
 @click.option(
     '--structure',
     metavar='STRUCTURE_FILE|ID',
-    help='The crystal that the frames are supercells of; sought in their mean structure if not given.',
+    help='The crystal that the frames are supercells of; determined from their mean structure if not given.',
 )
-@click.option('--energy-key', metavar='NAME', help='The entry of a frame that holds its energy; `energy` if not given.')
-@click.option('--forces-key', metavar='NAME', help='The column of a frame that holds forces; `forces` if not given.')
 @click.option(
-    '--tolerance', default=1e-4, show_default=True, help='How far atoms of one structure may be apart in two files, Å.'
+    '--energy-key', metavar='NAME', help='Name of the entry with the energy of a frame; `energy` if not given.'
+)
+@click.option(
+    '--forces-key', metavar='NAME', help='Name of the column with the forces of a frame; `forces` if not given.'
+)
+@click.option(
+    '--tolerance', default=1e-4, show_default=True, help='Largest distance between matching atoms in two files, Å.'
 )
 @click.option('--json', 'as_json', is_flag=True, help='Print JSON.')
 @profile_option
@@ -77,10 +83,10 @@ def import_files(
     as_json: bool,
     profile: str | None,
 ) -> None:
-    """Take files with energies of several methods into one data set.
+    """Import files with energies of several methods as one data set.
 
-    Frames are paired by their geometry, in whatever order they come. What cannot be used is left out and said;
-    NAME is what the data set is called from then on.
+    Frames are paired by their geometry, in any order. The report lists what is left out. NAME is the name of the data
+    set in other commands.
     """
     from aiida_mlcc.cli.dataset_nodes import refuse_name, store
     from aiida_mlcc.cli.inputs import method_named, read_structure
@@ -104,16 +110,16 @@ def import_files(
     except DatasetError as error:
         raise click.ClickException(f'Nothing was imported: {error}.') from None
     except CrystalError as error:
-        raise click.ClickException(f'Nothing was imported, the frames do not fit --structure: {error}.') from None
+        raise click.ClickException(f'Nothing was imported; the frames do not fit --structure: {error}.') from None
     print_dataset(store(name, found, crystal), as_json)
 
 
 @click.command()
 @click.argument('identifier', metavar='ID')
-@click.option('--json', 'as_json', is_flag=True, help='Print JSON, which is the same wherever the set is imported.')
+@click.option('--json', 'as_json', is_flag=True, help='Print JSON; it does not depend on the profile.')
 @profile_option
 def show(identifier: str, as_json: bool, profile: str | None) -> None:
-    """Show what a data set holds and what was found when it was imported.
+    """Show the content of a data set and the report of its import.
 
     ID is a data set, or any other SnapshotsData.
     """
@@ -145,19 +151,19 @@ def list_all(profile: str | None) -> None:
     '--output',
     required=True,
     type=click.Path(path_type=Path),
-    help='File to write, gzipped where its name ends in .gz; with --file-per-method a folder.',
+    help='File to write, gzipped if its name ends in .gz; with --file-per-method a folder.',
 )
 @click.option(
     '--file-per-method',
     is_flag=True,
     help='Write a file for each method, with the plain names `energy` and `forces` that other programs read.',
 )
-@click.option('--force', is_flag=True, help='Overwrite what is there.')
+@click.option('--force', is_flag=True, help='Overwrite existing files.')
 @profile_option
 def export(identifier: str, output: Path, file_per_method: bool, force: bool, profile: str | None) -> None:
     """Write a data set as extended XYZ, with all digits.
 
-    Into one file, as `energy_hf`, `forces_pbe` and so on, with the source of each; or a file for each method.
+    To one file, with entries such as `energy_hf` and `forces_pbe` and their sources; or to one file per method.
 
     ID is a data set, or any other SnapshotsData.
     """
@@ -170,7 +176,7 @@ def export(identifier: str, output: Path, file_per_method: bool, force: bool, pr
     targets = {output / f'{slug_of(method)}.xyz': method for method in snapshots.methods} if file_per_method else {}
     for path in targets or [output]:
         if path.exists() and not force:
-            raise click.UsageError(f'{path} is there already: --force overwrites it.')
+            raise click.UsageError(f'{path} already exists: --force overwrites it.')
     try:
         if file_per_method:
             folder.mkdir(parents=True, exist_ok=True)
@@ -250,8 +256,8 @@ def _find(identifier: str, profile: str | None) -> SnapshotsData:
 def dataset() -> None:
     """Import, show and export labelled snapshots.
 
-    Files are extended XYZ, compressed or not, or of ASE (.traj, .db, .json), VASP (vasprun.xml, OUTCAR, ML_AB) or
-    phonopy (phonopy_params.yaml), with energies in eV per cell and forces in eV/Å.
+    Files are extended XYZ, or files of ASE (.traj, .db, .json), VASP (vasprun.xml, OUTCAR, ML_AB) or phonopy
+    (phonopy_params.yaml), compressed or not. Energies are in eV per cell and forces in eV/Å.
     """
 
 

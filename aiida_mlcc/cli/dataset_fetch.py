@@ -28,7 +28,7 @@ _PATIENCE_S = 60
     '--from',
     'folder',
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help='Take the files, gzipped or not, from a copy of the repository instead of the network.',
+    help='Read the files, gzipped or not, from a copy of the repository instead of downloading them.',
 )
 @click.option(
     '--crystal',
@@ -40,7 +40,7 @@ _PATIENCE_S = 60
 @click.option(
     '--keep',
     type=click.Path(file_okay=False, path_type=Path),
-    help='Keep the downloaded files in this folder; what is there already is not downloaded again.',
+    help='Keep the downloaded files in this folder; existing files are not downloaded again.',
 )
 @click.option('--json', 'as_json', is_flag=True, help='Print JSON.')
 @profile_option
@@ -60,7 +60,7 @@ def fetch(
     from aiida_mlcc.science.published_data import MLPHONONS
 
     if folder is not None and keep is not None:
-        raise click.UsageError('--keep is for files that are downloaded, and --from downloads none.')
+        raise click.UsageError('--keep cannot be combined with --from, which downloads nothing.')
     load(profile)
     chosen = [crystal for crystal in MLPHONONS if crystal in (crystals or MLPHONONS)]
     _print(import_published(collection, chosen, folder, keep), as_json)
@@ -113,8 +113,8 @@ def download(folder: Path, crystals: list[str]) -> None:
         except OSError as error:
             reason = getattr(error, 'reason', None) or error
             raise click.ClickException(
-                f'{address} cannot be downloaded ({reason}). Where there is no network, get the files elsewhere and '
-                'name their folder with --from.'
+                f'{address} cannot be downloaded ({reason}). Without a network, copy the files from elsewhere and '
+                'give their folder with --from.'
             ) from None
         except DatasetError as error:
             partial.unlink()
@@ -158,7 +158,7 @@ def _find(filters: dict[str, Any]) -> SnapshotsData | None:
 
     node = QueryBuilder().append(DataFactory('mlcc.snapshots'), filters=filters).first(flat=True)
     if node is not None:
-        click.echo(f'{node.label} is there already: {describe(node)}', err=True)
+        click.echo(f'{node.label} already exists: {describe(node)}', err=True)
     return node
 
 

@@ -32,10 +32,10 @@ def refuse_name(name: str) -> None:
     from aiida.orm import Node, QueryBuilder
 
     if not name.strip():
-        raise click.UsageError('A data set needs a name that is not empty.')
+        raise click.UsageError('The name of a data set must not be empty.')
     if not set(name) - set('0123456789abcdefABCDEF-'):
         raise click.UsageError(
-            f'The name {name!r} could be taken for a PK or the start of a UUID: put a letter after f into it.'
+            f'The name {name!r} could be a PK or the start of a UUID: use a name that contains a letter beyond f.'
         )
     taken = QueryBuilder().append(Node, filters={'label': name}).first(flat=True)
     if taken is not None:
@@ -96,7 +96,9 @@ def report_of(node: SnapshotsData) -> Json:
     base_method = next(iter(node.base_methods), None)
     if base_method is None:
         labels = ', '.join(node.methods) or 'none'
-        raise click.ClickException(f'{describe(node)} has no DFT labels to compare others with; its labels: {labels}.')
+        raise click.ClickException(
+            f'{describe(node)} has no DFT labels to compare the other labels with; its labels: {labels}.'
+        )
     return describe_snapshots(node.get_snapshots(), base_method)[0].plain()
 
 

@@ -41,7 +41,7 @@ def print_dataset(node: SnapshotsData, as_json: bool = False) -> None:
     click.echo(f'{node.label or "snapshots"}: {describe(node)} {node.uuid}{crystal}')
     for line in lines(DatasetReport.read(report_of(node))):
         click.echo(line)
-    click.echo(f'\nStart from it with:\n  {launch_line(node)}')
+    click.echo(f'\nStart a run from it with:\n  {launch_line(node)}')
 
 
 def lines(report: DatasetReport) -> list[str]:
@@ -94,22 +94,25 @@ def _about_files(report: DatasetReport) -> Iterator[str]:  # noqa: C901
             yield f'{method}, dropped: {_some([f"frame {f}: {why}" for f, why in account.dropped.items()], "; ")}.'
         if account.merged:
             pairs = [f'{frame} as {other}' for frame, other in account.merged.items()]
-            yield f'{method}, merged, for structure and energy are those of an earlier frame: {_some(pairs)}.'
+            yield f'{method}, merged because structure and energy equal those of an earlier frame: {_some(pairs)}.'
         if account.left_over:
-            yield f'{method}, left over, for the base has no such structure: frames {_some(account.left_over)}.'
+            yield (
+                f'{method}, left over because the base does not contain the structure: frames '
+                f'{_some(account.left_over)}.'
+            )
     foreign = [method for method, account in files.items() if account.forces == 'base']
     if foreign:
         yield (
-            f'{", ".join(foreign)}: the forces in the file equal those of {base} to the decimals written, so they are '
-            'not those of the method: not stored.'
+            f'{", ".join(foreign)}: the forces in the file equal those of {base} to the decimals written, so they '
+            'do not belong to the method and are not stored.'
         )
     for method, account in files.items():
         if account.forces == 'own' and method != base:
             yield f'{method}: the forces in the file differ from those of {base}; they are stored as those of {method}.'
         if account.forces == 'own and base':
-            yield f'{method}: only the forces that are not those of {base} are stored as those of {method}.'
+            yield f'{method}: only the forces that differ from those of {base} are stored as those of {method}.'
         if account.forces == 'zero':
-            yield f'{method}: the forces in the file are all zero, a placeholder: not stored.'
+            yield f'{method}: the forces in the file are all zero and are not stored.'
     for method, account in files.items():
         for remark in account.remarks:
             yield f'{method}: {remark}.'
@@ -138,7 +141,7 @@ def _about_motion(report: DatasetReport) -> Iterator[str]:
     crystal, motion = report.crystal, report.motion
     if crystal is None:
         few = f', of {report.n_frames} frames only' if report.n_frames < _FEW else ''
-        yield f'No crystal was found in the mean structure{few}: name it with --structure.'
+        yield f'No crystal was found in the mean structure{few}: give it with --structure.'
     else:
         how = 'as given' if crystal.given else 'found in the mean structure'
         yield (
@@ -148,16 +151,17 @@ def _about_motion(report: DatasetReport) -> Iterator[str]:
         if not crystal.given and report.n_frames < _FEW:
             yield (
                 f'The crystal is the mean of {report.n_frames} frames only, which may hide a lower symmetry: '
-                'compare it with yours, or name yours with --structure.'
+                'check it, or give your crystal with --structure.'
             )
     yield (
         f'Displacements: {motion.rms_displacement_angstrom:.3f} Å (root mean square), at most '
         f'{motion.largest_displacement_angstrom:.3f} Å in frame {motion.largest_in_frame}; the centre of mass '
-        f'drifts by up to {motion.drift_angstrom:.3f} Å (frame {motion.drift_in_frame}), which they are free of.'
+        f'drifts by up to {motion.drift_angstrom:.3f} Å (frame {motion.drift_in_frame}), which is removed from '
+        'them.'
     )
     if motion.off_site:
         yield (
-            'Frames with an atom far from its site, through diffusion or another arrangement of the atoms: '
+            'Frames with an atom far from its site (diffusion or another arrangement of the atoms): '
             f'{_some(motion.off_site)}.'
         )
     if motion.successive_distance_angstrom is not None:

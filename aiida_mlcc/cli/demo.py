@@ -20,9 +20,9 @@ LATTICE_CONSTANT = 3.93
 here 102) that their anharmonicity spoils what a dozen energies say about the others."""
 
 CRUDE = (
-    'This is a demonstration and no prediction: with a minimal basis and one cell of 8 atoms (T) adds almost nothing, '
-    'and L is not commensurate with the training cell. The Born charges of the LO branch come from plane waves '
-    '(Quantum ESPRESSO, LDA), not from the minimal basis.'
+    'This is a demonstration, not a prediction: with a minimal basis and one cell of 8 atoms, (T) contributes '
+    'almost nothing, and L is not commensurate with the training cell. The Born charges of the LO branch come '
+    'from plane waves (Quantum ESPRESSO, LDA), not from the minimal basis.'
 )
 
 
@@ -31,7 +31,8 @@ CRUDE = (
 def demo(path: Path, profile: str | None, new: bool) -> None:
     """Compute the phonons of LiF, with live progress.
 
-    By LDA, HF, MP2, CCSD and CCSD(T), on this computer. Interrupt it at any time: run again, it goes on where it was.
+    With LDA, HF, MP2, CCSD and CCSD(T), on this computer. You can interrupt the command at any time; run it again to
+    resume.
     """
     from aiida_mlcc.cli.results import print_results
 

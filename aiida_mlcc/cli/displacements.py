@@ -37,8 +37,8 @@ def read_displacements(source: str, snapshots: SnapshotsData | None) -> Snapshot
     method = None if snapshots is None else base_method_of(snapshots)
     if snapshots is None or method is None:
         raise click.UsageError(
-            f'{path} does not say by which DFT its forces were made: give --snapshots, whose DFT it must be, or import '
-            'the file with `aiida-mlcc dataset import` and name the data set.'
+            f'{path} does not say which DFT settings its forces were computed with: give --snapshots with the '
+            'same DFT settings, or import the file with `aiida-mlcc dataset import` and give the data set.'
         )
     try:
         frames = read_frames(path)

@@ -17,12 +17,12 @@ from aiida_mlcc.cli.root import profile_option
 @click.option('--force', is_flag=True, help='Overwrite the file.')
 @profile_option
 def export(identifier: str, output: Path, force: bool, profile: str | None) -> None:
-    """Write a run and all it was made from to an archive.
+    """Write a run and its provenance to an archive.
 
     ID is a run or any other node. Licensed potentials are never written.
     """
     if output.exists() and not force:
-        raise click.UsageError(f'{output} is there already: --force overwrites it.')
+        raise click.UsageError(f'{output} already exists: --force overwrites it.')
     load(profile)
     node = find(identifier)
     from aiida.tools.archive import create_archive
@@ -39,7 +39,7 @@ def export(identifier: str, output: Path, force: bool, profile: str | None) -> N
     except ArchiveExportError as error:
         output.unlink(missing_ok=True)
         raise click.ClickException(
-            f'Not exported, for processes must be over: {" ".join(str(error).split())}'
+            f'Not exported, because some processes have not finished: {" ".join(str(error).split())}'
         ) from None
     size = output.stat().st_size / 1e6
     click.echo(f'wrote {describe(node)} and what belongs to it, {n_nodes} nodes, to {output} ({size:.1f} MB)')

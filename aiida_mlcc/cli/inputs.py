@@ -56,11 +56,13 @@ def read_crystal_file(source: str) -> Atoms | None:
     except ContentError as error:
         raise click.UsageError(f'{error}.') from None
     except IndexError:
-        raise click.UsageError(f'{path} holds {len(images)} structures: there is no {number}.') from None
+        raise click.UsageError(f'{path} contains {len(images)} structures: there is no structure {number}.') from None
     if len(images) > 1 and number == -1:
-        click.echo(f'{path} holds {len(images)} structures: the last one is taken, {path}@N takes another.', err=True)
+        click.echo(
+            f'{path} holds {len(images)} structures: the last one is used; {path}@N selects another one.', err=True
+        )
     if not all(atoms.pbc) or atoms.cell.rank < 3:
-        raise click.UsageError(f'{source} does not hold a crystal: it needs three lattice vectors, all periodic.')
+        raise click.UsageError(f'{source} is not a crystal: it needs three lattice vectors, all periodic.')
     if (reason := refuse_contents(atoms)) is not None:
         raise click.UsageError(_sentence(f'{source}: {reason}'))
     return atoms
@@ -101,7 +103,7 @@ def read_nac(source: str) -> SinglefileData | ArrayData:
         return SinglefileData(path.absolute(), label=path.name)
     node = find(source)
     if not isinstance(node, (ArrayData, SinglefileData)):
-        raise click.UsageError(f'{describe(node)} holds no Born charges: give a BORN file, or arrays.')
+        raise click.UsageError(f'{describe(node)} contains no Born charges: give a BORN file, or arrays.')
     return node
 
 
@@ -130,7 +132,7 @@ def read_settings(assignments: Iterable[str], what: str = '--set') -> dict[str, 
         for key in keys[:-1]:
             branch = branch.setdefault(key, {})
             if not isinstance(branch, dict):
-                raise click.UsageError(f'{what} {assignment}: {key} is given a value of its own, too.')
+                raise click.UsageError(f'{what} {assignment}: {key} already has a value.')
         branch[keys[-1]] = _value(text, with_lists=what == '--set')
     return settings
 
@@ -234,7 +236,7 @@ def read_code(identifier: str | None) -> AbstractCode:
     except MultipleObjectsError:
         raise click.UsageError(f'More than one code is called {name}: give a PK or UUID.') from None
     except (NotExistent, ValueError):
-        hint = 'name one with --code' if identifier is None else '`verdi code list` shows those there are'
+        hint = 'give one with --code' if identifier is None else 'see `verdi code list`'
         raise click.UsageError(f'There is no code {name} in this profile: run `aiida-mlcc setup`, or {hint}.') from None
 
 

@@ -37,52 +37,52 @@ def _code_options(command: Callable[..., None]) -> Callable[..., None]:
     'overrides_file',
     metavar='FILE',
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help='Override inputs of the protocol by those in this YAML file.',
+    help='Override inputs of the protocol with those in this YAML file.',
 )
 @click.option(
     '--set',
     'assignments',
     metavar='PATH.TO.INPUT=VALUE',
     multiple=True,
-    help='Override an input of protocol and file, for instance cc_energies.selection.n=32; may be given again.',
+    help='Override an input of the protocol or of the file, for instance cc_energies.selection.n=32; can be repeated.',
 )
-@click.option('--snapshots', metavar='ID', help='Start from this SnapshotsData; no structures are made.')
+@click.option('--snapshots', metavar='ID', help='Start from this SnapshotsData instead of making structures.')
 @click.option(
     '--displacements',
     metavar='FILE|ID',
-    help='Reference displacements with DFT forces, instead of making them: a SnapshotsData, or with --snapshots a '
+    help='Use these reference displacements with DFT forces: a SnapshotsData, or, with --snapshots, a '
     'phonopy_params.yaml or another file of frames with forces.',
 )
 @click.option(
     '--reuse-labels/--no-reuse-labels',
     default=True,
-    help='With --snapshots: take energies of the same structures from earlier runs in this profile.',
+    help='With --snapshots: reuse energies of the same structures from earlier runs in this profile.',
 )
 @click.option(
     '--nac',
     metavar='FILE|ID',
     multiple=True,
-    help='Born charges and dielectric tensor of a polar crystal: a BORN file of phonopy, an output of ph.x, a file of '
-    'q2r.x, or a node. Given again, from another k mesh, it is compared with the first.',
+    help='Born charges and dielectric tensor of a polar crystal: a BORN file of phonopy, an output of ph.x, a '
+    'file of q2r.x, or a node. A second value, from another k mesh, is compared with the first.',
 )
 @click.option(
     '--symprec',
     metavar='Å',
     type=click.FloatRange(min=0, min_open=True),
-    help='Symmetry tolerance of all stages; the one that fits the digits of the structure if not given.',
+    help='Symmetry tolerance of all stages; chosen from the number of digits in the structure if not given.',
 )
 @click.option(
     '--symmetrise',
     metavar='Å',
     type=click.FloatRange(min=0, min_open=True),
-    help='Move the atoms onto the places of the symmetry found within this tolerance, before anything else.',
+    help='First move the atoms to the symmetric positions of the symmetry found within this tolerance.',
 )
 @code_option
 @_code_options
 @click.option(
     '--vasp-kpoints-code',
     metavar='LABEL',
-    help='VASP for meshes of k-points, where --vasp-code is the program for Γ only.',
+    help='VASP for meshes of k-points, if --vasp-code is the Γ-only program.',
 )
 @scheduler_option
 @click.option(
@@ -98,7 +98,7 @@ def _code_options(command: Callable[..., None]) -> Callable[..., None]:
     '--forecast/--no-forecast',
     'with_forecast',
     default=True,
-    help='With Cc4s and VASP: first run the dry run of Cc4s, a job of seconds, which says what the energies will cost.',
+    help='With Cc4s and VASP: first run a dry run of Cc4s, a job of seconds, to estimate the cost of the energies.',
 )
 @click.option('--wait', is_flag=True, help='Show the progress until the run is over, then its results.')
 @click.option(
@@ -106,7 +106,7 @@ def _code_options(command: Callable[..., None]) -> Callable[..., None]:
     'report_folder',
     metavar='DIRECTORY',
     type=click.Path(file_okay=False, path_type=Path),
-    help='Wait, and write the page of `aiida-mlcc report` there.',
+    help='Wait, and write the page of `aiida-mlcc report` to this directory.',
 )
 @profile_option
 def launch(
@@ -135,8 +135,8 @@ def launch(
 ) -> None:
     """Compute the phonons of a crystal.
 
-    The crystal is given as a file that ASE reads, or as a StructureData node; a data set given as --snapshots has its
-    own.
+    Give the crystal as a file that ASE reads, or as a StructureData node; a data set given with --snapshots already
+    contains it.
     """
     from aiida_mlcc.cli.inputs import (
         build,
@@ -177,7 +177,7 @@ def launch(
 
         given['displacements'] = read_displacements(displacements, given.get('snapshots'))
     if len(nac) > 2:
-        raise click.UsageError('--nac is given more than twice: two k meshes are compared.')
+        raise click.UsageError('--nac is given more than twice: give the charges of one or two k meshes.')
     given |= {name: read_nac(source) for name, source in zip(('nac', 'nac_other'), nac, strict=False)}
     if 'methods' in overrides and 'vacf_methods' not in overrides:
         overrides['vacf_methods'] = _spectra(protocol, overrides['methods'])
@@ -249,7 +249,7 @@ def _forecast(builder: ProcessBuilder) -> Dict | None:
         return None
     process, job = step
     computer = job['code'].computer.label
-    click.echo(f'Cc4s says on {computer} what a point will cost; --no-forecast leaves that out …')
+    click.echo(f'Running a dry run of Cc4s on {computer} to estimate the cost of a point; --no-forecast skips it …')
     outputs, node = run_get_node(process, **job)
     if FORECAST not in outputs:
         click.echo(f'No forecast of the cost: {node.exit_message or node.process_state.value}')

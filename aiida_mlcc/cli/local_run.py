@@ -28,9 +28,12 @@ def local_options(path: str) -> Callable[..., Any]:
             help='Directory for the profile and what is written.',
         ),
         click.option(
-            '-p', '--profile', metavar='NAME', help='Run in this profile, which AIIDA_PATH leads to, instead.'
+            '-p',
+            '--profile',
+            metavar='NAME',
+            help='Run in this profile of the configuration that AIIDA_PATH points to.',
         ),
-        click.option('--new', is_flag=True, help='Start anew, even where an unfinished run could be continued.'),
+        click.option('--new', is_flag=True, help='Start a new run, even if an unfinished one could be resumed.'),
     )
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,7 +68,7 @@ def run_to_the_end(
         try:
             watch(node)
         except KeyboardInterrupt:
-            click.echo(f'\nNothing is lost: `{again}` goes on where this was.')
+            click.echo(f'\nNothing is lost: `{again}` resumes the run.')
             raise click.Abort from None
     click.echo()
     return node
@@ -109,5 +112,5 @@ def _unfinished(label: str) -> ProcessNode | None:
     )
     node = query.order_by({'run': {'id': 'desc'}}).limit(1).first(flat=True)
     if node is not None:
-        click.echo(f'going on with the unfinished {node.process_label}<{node.pk}> {node.uuid}; --new starts anew')
+        click.echo(f'resuming the unfinished {node.process_label}<{node.pk}> {node.uuid}; --new starts anew')
     return node

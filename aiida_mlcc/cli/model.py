@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 @click.group(cls=OrderedGroup)
 def model() -> None:
-    """Networks that other programs have trained, and networks in the place of a force field."""
+    """Import networks from other programs, and replace a force field by one network."""
 
 
 @model.command('import')
 @click.argument('file', type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option('--unpickle', is_flag=True, help='Allow FILE to run its code while it is read (see below).')
-@click.option('--method', required=True, metavar='NAME', help='Whose energies it learnt, such as PBE.')
-@click.option('--head', metavar='NAME', help='Of a model with several heads, the one to keep.')
-@click.option('--licence', metavar='TEXT', help='Under which it is published; stored with it.')
-@click.option('--source', metavar='TEXT', help='Where it comes from, such as a DOI or a URL; stored with it.')
-@click.option('--label', metavar='TEXT', help='Of the node; by default the name of the file.')
+@click.option('--method', required=True, metavar='NAME', help='Method that the network was trained on, such as PBE.')
+@click.option('--head', metavar='NAME', help='Head to keep, if the model has several.')
+@click.option('--licence', metavar='TEXT', help='Licence of the model; stored with it.')
+@click.option('--source', metavar='TEXT', help='Source of the model, such as a DOI or a URL; stored with it.')
+@click.option('--label', metavar='TEXT', help='Label of the node; by default the name of the file.')
 @profile_option
 def import_model(
     file: Path,
@@ -43,15 +43,15 @@ def import_model(
     label: str | None,
     profile: str | None,
 ) -> None:
-    """Store a .model of MACE as a force field, to start a training from (`base.start_from`).
+    """Import a .model file of MACE as a force field, as the start of a training (`base.start_from`).
 
-    Such a file is a Python pickle: whoever made it can make it run any code on this machine, with your rights. Import
-    only files whose origin you trust, and say so with --unpickle. The file is read in a separate process; what is
-    stored is JSON and safetensors, which run nothing.
+    Such a file is a Python pickle: reading it can run arbitrary code on this machine, with your rights. Import only
+    files whose source you trust, and confirm this with --unpickle. The file is read in a separate process; the network
+    is stored as JSON and safetensors, which contain no code.
     """
     if not unpickle:
         raise click.UsageError(
-            f'{file.name} is a Python pickle: reading it runs the code in it. If you trust its origin, repeat the '
+            f'{file.name} is a Python pickle: reading it runs the code in it. If you trust its source, repeat the '
             'command with --unpickle.'
         )
     load(profile)
@@ -78,7 +78,7 @@ def import_model(
 
 @model.command()
 @click.argument('force_field', metavar='FORCE_FIELD')
-@click.option('--snapshots', required=True, metavar='ID', help='Frames to learn from; their labels are not read.')
+@click.option('--snapshots', required=True, metavar='ID', help='Frames to train on; their labels are not read.')
 @click.option('--structure', metavar='FILE|ID', help='The crystal; the one of the snapshots if not given.')
 @protocol_option
 @click.option(
@@ -86,7 +86,7 @@ def import_model(
     'assignments',
     metavar='PATH.TO.INPUT=VALUE',
     multiple=True,
-    help='Override an input of the protocol, for instance train.training.hessian_epochs=3; may be given again.',
+    help='Override an input of the protocol, for instance train.training.hessian_epochs=3; can be repeated.',
 )
 @code_option
 @scheduler_option
@@ -105,9 +105,9 @@ def distill(
     wait: bool,
     profile: str | None,
 ) -> None:
-    """Train one network in the place of FORCE_FIELD, such as a base with its Δ.
+    """Train one network that replaces FORCE_FIELD, such as a base with its Δ.
 
-    It learns energies, forces and force constants of the force field.
+    The network is trained on energies, forces and force constants of the force field.
     """
     from aiida_mlcc.cli.dataset_nodes import structure_of
     from aiida_mlcc.cli.inputs import read_code, read_settings, read_structure, refuse_options, validated
@@ -121,7 +121,9 @@ def distill(
     frames = find(snapshots, DataFactory('mlcc.snapshots'))
     crystal = structure_of(frames) if structure is None else read_structure(structure)
     if crystal is None:
-        raise click.UsageError('Which crystal? The snapshots have none: give --structure, a file or an ID.')
+        raise click.UsageError(
+            'The snapshots do not contain their crystal: give it with --structure, as a file or an ID.'
+        )
     builder = validated(
         WorkflowFactory('mlcc.distill'),
         code=read_code(code),
@@ -147,7 +149,7 @@ def distill(
 @click.argument('identifier', metavar='ID')
 @reading_option
 def errors(identifier: str, profile: str | None) -> None:
-    """Print how far a distilled network is from its teacher.
+    """Print the differences between a distilled network and its teacher.
 
     ID is a run of `model distill`, or its network.
     """

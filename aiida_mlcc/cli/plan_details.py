@@ -26,11 +26,11 @@ def detail_lines(inputs: RunInputs) -> Iterator[str]:
     if cell is not None:
         held, n_held = _wave_vectors(crystal, cell, symprec)
         vectors = 'wave vectors' if n_held > 1 else 'wave vector'
-        yield f'  training cell: {len(cell)} atoms, which holds {held} ({n_held} {vectors} in all)'
+        yield f'  training cell: {len(cell)} atoms, commensurate with {held} ({n_held} {vectors} in total)'
         if n_held == 1:
             yield (
-                '  Warning: the training cell holds no wave vector but Γ, and its labels determine the modes there '
-                'alone: `aiida-mlcc cells` lists cells that hold more'
+                '  Warning: only Γ is commensurate with the training cell, so its labels determine only the modes at '
+                'Γ: `aiida-mlcc cells` lists other cells'
             )
         if (cost := _cost(inputs, cell)) is not None:
             yield cost
@@ -128,7 +128,7 @@ def _cost_of_models(inputs: RunInputs, n_atoms: int, crystal: Any, symprec: floa
         each = force_hours(n_steps, _atoms(inputs, 'vacf', crystal, symprec), sum(channels), double)
         n_runs = n_members * len(spectra) * inputs['vacf']['n_trajectories'].value
         said.append(f'dynamics about {each * n_runs:.2g}')
-    return f'  core hours: {", ".join(said)} (a rough estimate, by times of one core)'
+    return f'  core hours: {", ".join(said)} (a rough estimate, from timings on one core)'
 
 
 def _networks(trained: Inputs) -> list[Any]:

@@ -20,9 +20,9 @@ ENDINGS = ('.png', '.svg', '.pdf')
     '--output',
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help='File to write; its ending, .png, .svg or .pdf, says in which format.',
+    help='File to write; the ending (.png, .svg or .pdf) sets the format.',
 )
-@click.option('--title', help='A title above the figure.')
+@click.option('--title', help='Title of the figure.')
 @reading_option
 def plot(identifier: str, output: Path, title: str | None, profile: str | None) -> None:
     """Draw dispersion, density of states and spectrum of a run.

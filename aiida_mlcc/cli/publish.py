@@ -25,16 +25,24 @@ if TYPE_CHECKING:
     '-o', '--output', type=click.Path(path_type=Path), metavar='BUNDLE', help='Folder to write; --dry-run needs none.'
 )
 @click.option('--title', help='Title of the data; by default, from crystal and methods.')
-@click.option('--author', 'authors', multiple=True, metavar='"FAMILY, GIVEN"', help='Who is cited. Can be repeated.')
+@click.option(
+    '--author', 'authors', multiple=True, metavar='"FAMILY, GIVEN"', help='Author of the data. Can be repeated.'
+)
 @click.option('--orcid', 'orcids', multiple=True, metavar='iD', help='ORCID iD of an author, in the order of authors.')
 @click.option(
-    '--affiliation', 'affiliations', multiple=True, metavar='TEXT', help='Of an author, in their order; one for all.'
+    '--affiliation',
+    'affiliations',
+    multiple=True,
+    metavar='TEXT',
+    help='Affiliation of each author, in the order of authors, or one for all.',
 )
 @click.option('--licence', '--license', default='CC-BY-4.0', show_default=True, help='SPDX identifier.')
-@click.option('--failed', multiple=True, metavar='NAME', help='A failed method or stage to publish without.')
+@click.option(
+    '--failed', multiple=True, metavar='NAME', help='Publish without this failed method or stage. Can be repeated.'
+)
 @click.option('--without-models', is_flag=True, help='Leave out the weights of the force fields.')
-@click.option('--without-remote', is_flag=True, help='Leave out the nodes of remote folders that nothing read.')
-@click.option('--dry-run', is_flag=True, help='Only print what is private in the archive and what becomes of it.')
+@click.option('--without-remote', is_flag=True, help='Leave out the nodes of remote folders that no process read.')
+@click.option('--dry-run', is_flag=True, help='Only print the private data in the archive and how they are replaced.')
 @click.option('--force', is_flag=True, help='Replace a bundle that was changed since it was written.')
 @profile_option
 def publish(
@@ -59,7 +67,7 @@ def publish(
     from aiida_mlcc.report.publication.request import Refused, Request, authors_from, licence_of
 
     if output is None and not dry_run:
-        raise click.UsageError('Where to? Give the folder of the bundle with -o, or --dry-run.')
+        raise click.UsageError('Give the folder of the bundle with -o, or use --dry-run.')
     try:
         people, known_licence = authors_from(authors, orcids, affiliations), licence_of(licence)
     except Refused as error:
@@ -99,7 +107,7 @@ def publish(
     n_replaced, n_left = (sum(finding.count for finding in part) for part in (done.privacy.replaced, done.privacy.left))
     click.echo(f'privacy: {n_replaced} entries replaced or left out, {n_left} left; see PRIVACY.md')
     if not people:
-        click.echo('No --author was given: CITATION.cff and metadata.yaml name nobody yet.')
+        click.echo('No --author was given: CITATION.cff and metadata.yaml contain no author yet.')
     click.echo(f'wrote {output}. Check it again with: aiida-mlcc verify {output}')
 
 
@@ -124,7 +132,7 @@ def runs_and_groups(identifiers: Sequence[str]) -> tuple[list[ProcessNode], list
             nodes = list(group.nodes)
             found = [node for node in nodes if isinstance(node, ProcessNode)]
             if not found:
-                raise click.UsageError(f'The group {group.label!r} holds no run.') from None
+                raise click.UsageError(f'The group {group.label!r} contains no run.') from None
             if len(found) == len(nodes):
                 groups.append(group)
         runs |= {run.uuid: run for run in found}
@@ -153,9 +161,7 @@ def print_private(found: PrivacyReport) -> None:
             _print_finding(finding)
         if not findings:
             click.echo('  nothing')
-    click.echo(
-        f'{found.n_without_hash} nodes lose their hash: AiiDA’s cache will not find them where this is imported.'
-    )
+    click.echo(f'{found.n_without_hash} nodes lose their hash: after an import, AiiDA’s cache does not find them.')
 
 
 def print_sizes(sizes: dict[str, int]) -> None:
@@ -166,11 +172,13 @@ def print_sizes(sizes: dict[str, int]) -> None:
     archive = sizes[ARCHIVE]
     others = sum(sizes.values()) - archive
     click.echo(
-        f'size: {_bytes(archive + others)} in {len(sizes)} files, of them the archive {_bytes(archive)} (Materials '
-        f'Cloud takes {_bytes(RECORD_BYTES)}, and {_bytes(DATABASE_BYTES)} with a database of AiiDA)'
+        f'size: {_bytes(archive + others)} in {len(sizes)} files, including the archive {_bytes(archive)} '
+        f'(Materials Cloud accepts {_bytes(RECORD_BYTES)}, or {_bytes(DATABASE_BYTES)} with an AiiDA database)'
     )
     if others > RECORD_BYTES or archive > DATABASE_BYTES:
-        click.echo('This is more than Materials Cloud takes: --without-models leaves out the weights of force fields.')
+        click.echo(
+            'This is more than Materials Cloud accepts: --without-models leaves out the weights of force fields.'
+        )
 
 
 def _print_finding(finding: Finding) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     '--output',
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help='Folder to write to; it is made where it is not there.',
+    help='Folder to write to; created if it does not exist.',
 )
 @click.option(
     '--reference',
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 )
 @reading_option
 def report(identifier: str, output: Path, references: tuple[Path, ...], profile: str | None) -> None:
-    """Write the results of a run as a page to read in a browser, without a network.
+    """Write the results of a run as an HTML page that needs no network.
 
-    Beside the page lie figures for print (PDF, SVG), CSV of every curve and band.yaml of every method.
+    The folder also contains figures for print (PDF, SVG), a CSV file of every curve and band.yaml of every method.
 
     ID is a run, or anything it returned.
     """

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument('identifier', metavar='ID')
-@click.option('--json', 'as_json', is_flag=True, help='Print JSON, which is the same wherever the run is imported.')
+@click.option('--json', 'as_json', is_flag=True, help='Print JSON; it does not depend on the profile.')
 @reading_option
 def results(identifier: str, as_json: bool, profile: str | None) -> None:
     """Print the frequencies at the special points (cm⁻¹).
 
-    With how far they can be trusted, the errors of the force fields, and what is missing and why.
+    With their errors, the errors of the force fields, and what is missing and why.
 
     ID is a run, or anything it returned.
     """
@@ -38,7 +38,7 @@ def results(identifier: str, as_json: bool, profile: str | None) -> None:
         return
     if not found['methods']:
         raise click.ClickException(
-            f'{describe(process)} has no frequencies: `aiida-mlcc status {process.pk}` tells how far it came.'
+            f'{describe(process)} has no frequencies: `aiida-mlcc status {process.pk}` shows its progress.'
         )
     print_found(found)
 

@@ -13,6 +13,6 @@ scheduler_option = click.option(
     'options',
     metavar='KEY=VALUE',
     multiple=True,
-    help='A scheduler option of all jobs, for instance max_wallclock_seconds=3600; may be given again.',
+    help='A scheduler option of all jobs, for instance max_wallclock_seconds=3600; can be repeated.',
 )
-label_option = click.option('--label', default='', help='Label of the run, by which it can be named later.')
+label_option = click.option('--label', default='', help='Label of the run, for use as ID in other commands.')

@@ -19,7 +19,9 @@ MASTER = 'aiida.workflows:mlcc.mlcc_phonon'
 
 
 @click.command('list')
-@click.option('-n', '--number', type=click.IntRange(min=1), default=20, show_default=True, help='How many at most.')
+@click.option(
+    '-n', '--number', type=click.IntRange(min=1), default=20, show_default=True, help='Maximum number of runs.'
+)
 @profile_option
 def list_runs(number: int, profile: str | None) -> None:
     """List the runs, the newest first.
@@ -64,12 +66,12 @@ def line_of_run(node: ProcessNode) -> str:
 def stop(identifier: str, profile: str | None) -> None:
     """Stop a run and all its jobs.
 
-    What is finished is kept. ID is a run, or anything it returned.
+    Finished results are kept. ID is a run, or anything it returned.
     """
     load(profile)
     process = find_process(identifier)
     if process.is_terminated:
-        click.echo(f'{describe(process)} is over already: {process.process_state.value}.')
+        click.echo(f'{describe(process)} has already ended: {process.process_state.value}.')
         return
     from aiida.engine.processes.control import ProcessTimeoutException, kill_processes
 
@@ -86,9 +88,9 @@ def stop(identifier: str, profile: str | None) -> None:
     finally:
         log.removeFilter(_is_not_a_late_answer)
     if not process.is_terminated:
-        click.echo(f'{describe(process)} is stopping: `aiida-mlcc status {process.pk}` tells how far it is.')
+        click.echo(f'{describe(process)} is stopping: `aiida-mlcc status {process.pk}` shows its progress.')
         return
-    click.echo(f'stopped {describe(process)}; what was finished is kept')
+    click.echo(f'stopped {describe(process)}; finished results are kept')
 
 
 def _is_not_a_late_answer(record: logging.LogRecord) -> bool:

@@ -44,13 +44,14 @@ def _broker_complaint(processes: list[int]) -> list[str]:
         lost = lost_processes(processes, _asker(), lambda: n_waiting(broker))
     except Exception as error:  # each broker has exceptions of its own  # noqa: BLE001
         told = ' '.join(str(error).split()) or type(error).__name__
-        return [f'The message broker does not answer ({told}), so nothing goes on: see `verdi status`.']
+        return [f'The message broker does not respond ({told}), so no run continues: see `verdi status`.']
     if not lost:
         return []
     named = ', '.join(str(pk) for pk in lost[:_MOST_NAMED]) + (', …' if len(lost) > _MOST_NAMED else '')
     return [
-        f'No worker has the {"process" if len(lost) == 1 else "processes"} {named}, and the broker has no task for '
-        'them, so they never go on. Bring them back: `verdi daemon stop`, `verdi process repair`, `verdi daemon start`.'
+        f'No worker has the {"process" if len(lost) == 1 else "processes"} {named}, and the broker has no task '
+        'for them, so they never continue. Repair this with: `verdi daemon stop`, `verdi process repair`, `verdi '
+        'daemon start`.'
     ]
 
 
@@ -166,6 +167,6 @@ def _full_disk() -> list[str]:
     if free >= _LEAST_ROOM:
         return []
     return [
-        f'The disk of the repository {folder} is full ({free / 1e6:.0f} MB left): what jobs bring back cannot be '
-        'stored. Make room, then `verdi process play --all`.'
+        f'The disk of the repository {folder} is full ({free / 1e6:.0f} MB left): results of jobs cannot be '
+        'stored. Free disk space, then run `verdi process play --all`.'
     ]

@@ -26,23 +26,20 @@ CACHED = 'aiida.calculations:mlcc.*'
 @click.option(
     '--path',
     type=click.Path(file_okay=False, path_type=Path),
-    help="Directory that holds AiiDA's configuration and data. Without it: AIIDA_PATH where that is set, "
-    'otherwise ~/.aiida-mlcc.',
+    help="Directory that holds AiiDA's configuration and data. Default: AIIDA_PATH if set, otherwise ~/.aiida-mlcc.",
 )
-@click.option(
-    '-p', '--profile', metavar='NAME', help='Use this profile. Without --path it has to exist already, as for verdi.'
-)
+@click.option('-p', '--profile', metavar='NAME', help='Use this profile. Without --path it must exist already.')
 @click.option(
     '--caching/--no-caching',
     default=None,
-    help='Let AiiDA reuse the results of equal jobs of ours. On in a profile that this command makes; '
-    'left as it is in a profile of yours.',
+    help='Let AiiDA reuse the results of equal jobs of this package. On in a profile that this command creates; '
+    'unchanged in an existing profile.',
 )
 def setup(path: Path | None, profile: str | None, caching: bool | None) -> None:
-    """Make a profile, set up this computer and this Python as a code.
+    """Create a profile, and set up this computer and this Python as a code.
 
-    What is there already is left as it is, so that the command may be run again at any time. Without --profile, it
-    makes a profile `mlcc` (SQLite and ZeroMQ: no service needed) in a directory of its own.
+    You can run the command again at any time: existing entries are left unchanged. Without --profile, it creates a
+    profile `mlcc` (SQLite and ZeroMQ: no service needed) in its own directory.
     """
     set_up(path, profile, caching)
     click.echo(f'Work in this profile with:\n\n  {export_line()}\n  verdi{profile_suffix()} daemon start\n')
@@ -70,9 +67,9 @@ def set_up(path: Path | None, profile: str | None, caching: bool | None) -> None
     made = name not in config.profile_names
     if made:
         _create_profile(config, name)
-        click.echo(f'made the profile {name} in {config.dirpath} (SQLite, ZeroMQ)')
+        click.echo(f'created the profile {name} in {config.dirpath} (SQLite, ZeroMQ)')
     else:
-        click.echo(f'the profile {name} is there already, in {config.dirpath}')
+        click.echo(f'the profile {name} already exists, in {config.dirpath}')
     load_profile(name, allow_switch=True)
     quieten()
     _enable_caching(config, name, made if caching is None else caching)
@@ -102,13 +99,13 @@ def _create_profile(config: Config, name: str) -> None:
 def _enable_caching(config: Config, profile: str, wanted: bool) -> None:
     enabled = list(config.get_option('caching.enabled_for', scope=profile) or [])
     if CACHED in enabled:
-        click.echo('equal jobs of ours are computed once (caching is on)')
+        click.echo('equal jobs of this package are computed once (caching is on)')
     elif wanted:
         config.set_option('caching.enabled_for', [*enabled, CACHED], scope=profile)
         config.store()
-        click.echo('switched caching on for our jobs: equal ones are computed once')
+        click.echo('switched caching on for the jobs of this package: equal jobs are computed once')
     else:
-        click.echo('left caching as it is; --caching switches it on for our jobs')
+        click.echo('left caching unchanged; --caching switches it on for the jobs of this package')
 
 
 def _computer(workdir: Path) -> Computer:
@@ -132,9 +129,9 @@ def _computer(workdir: Path) -> Computer:
         ).store()
         computer.set_minimum_job_poll_interval(1)
         computer.set_default_mpiprocs_per_machine(1)
-        click.echo(f'made the computer {COMPUTER} (no scheduler), which works in {workdir}')
+        click.echo(f'created the computer {COMPUTER} (no scheduler) with the work directory {workdir}')
     else:
-        click.echo(f'the computer {COMPUTER} is there already, and works in {computer.get_workdir()}')
+        click.echo(f'the computer {COMPUTER} already exists, with the work directory {computer.get_workdir()}')
     if not computer.is_configured:
         # A login shell takes a tenth of a second, and the state of a job is asked for every second.
         computer.configure(safe_interval=0, use_login_shell=False)
@@ -150,7 +147,7 @@ def _code(computer: Computer) -> InstalledCode:
         if code.computer.uuid != computer.uuid:
             continue
         if str(code.filepath_executable) == sys.executable:
-            click.echo(f'the code {code.full_label} is there already: {sys.executable}')
+            click.echo(f'the code {code.full_label} already exists: {sys.executable}')
             return code
         code.label = f'{CODE}-{code.uuid[:8]}'
         code.is_hidden = True
@@ -162,5 +159,5 @@ def _code(computer: Computer) -> InstalledCode:
         description='the Python that aiida-mlcc was set up from',
         with_mpi=False,
     ).store()
-    click.echo(f'made the code {code.full_label}: {sys.executable}')
+    click.echo(f'created the code {code.full_label}: {sys.executable}')
     return code

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument('identifier', metavar='ID')
-@click.option('--method', help='Only the dispersion of this method, where ID is a run.')
+@click.option('--method', help='If ID is a run, only the dispersion of this method.')
 @click.option('--json', 'as_json', is_flag=True, help='Print JSON.')
 @reading_option
 def trace(identifier: str, method: str | None, as_json: bool, profile: str | None) -> None:
-    """List every energy that a curve was made from.
+    """List every energy that a curve was computed from.
 
     With its method, its snapshot in the training set, and the job that computed it.
 

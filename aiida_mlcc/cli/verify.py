@@ -16,8 +16,8 @@ _LISTED = 5
 def verify(bundle: Path) -> None:
     """Check a bundle: files, schemas, and every number against the archive; no profile is needed.
 
-    The CSV files are made anew from the archive, and each dispersion is traced to its energies. The scripts of the
-    bundle are run only if they are those of this version.
+    The CSV files are recomputed from the archive, and each dispersion is traced to its energies. The scripts of the
+    bundle are run only if they are identical to those of this version.
     """
     with_scratch_configuration()
     from aiida_mlcc.report.publication.checks import check
@@ -37,4 +37,4 @@ def verify(bundle: Path) -> None:
         raise click.UsageError(f'{error}.') from None
     if n_wrong:
         raise click.ClickException(f'{n_wrong} of {n_checked} checks found something wrong in {bundle}.')
-    click.echo(f'{bundle} is as it was published and agrees with itself ({n_checked} checks).')
+    click.echo(f'{bundle} is unchanged since its publication and consistent ({n_checked} checks).')

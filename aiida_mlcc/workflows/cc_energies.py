@@ -78,15 +78,17 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
             spec,
             'selection',
             SELECTION,
-            help='Which frames: `kind` and its settings; under `per_method` another selection for a method.',
+            help=(
+                'Selection of the frames: `kind` and its settings; `per_method` contains selections for single methods.'
+            ),
         )
         settings_port(
             spec,
             'rounds',
             Rounds,
             required=False,
-            help='Label `first` frames, then `step` more at a time, until the modes at `qpoints` (label: q-point) are '
-            'known to `target_sd_cm1`, or `most` frames are labelled.',
+            help='Label `first` frames, then `step` more at a time, until the errors of the modes at `qpoints` '
+            '(label: q-point) are below `target_sd_cm1`, or `most` frames are labelled.',
         )
         spec.expose_inputs(LabelFramesWorkChain, exclude=('snapshots', 'frames', 'metadata'))
         spec.input(
@@ -95,14 +97,14 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
             required=False,
             serializer=orm.to_aiida_type,
             validator=refuse_force_engine,
-            help='For the DFT energies and forces of new structures; by default as the snapshots were labelled.',
+            help='Engine for the DFT energies and forces of new structures; by default that of the snapshots.',
         )
         spec.input_namespace(
             'known_labels',
             valid_type=SnapshotsData,
             required=False,
             dynamic=True,
-            help='Labels from earlier runs with the same settings: what they hold is not computed again.',
+            help='Labels from earlier runs with the same settings, which are not computed again.',
         )
         spec.input(
             'min_success_fraction',
@@ -110,18 +112,18 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
             serializer=orm.to_aiida_type,
             default=lambda: orm.Float(0.5),
             validator=refuse_fraction,
-            help='The share of the frames selected for a method that must be labelled for this to count as a success.',
+            help='Fraction of the frames selected for a method that must get a label for the WorkChain to succeed.',
         )
         label_ports(spec)
         spec.inputs.validator = refuse_labelling
         spec.output('snapshots', valid_type=SnapshotsData, help='The snapshots, and new ones, with all labels.')
         spec.output('failures', valid_type=orm.Dict, help='Which snapshots failed, and why.')
-        spec.output('cost', valid_type=orm.Dict, help='Core hours, jobs and memory, and what was forecast.')
+        spec.output('cost', valid_type=orm.Dict, help='Core hours, jobs and memory, with the forecast.')
         spec.output(
             'learning_curve',
             valid_type=orm.Dict,
             required=False,
-            help='Of each round: how many labels there are, and what frequencies they give how well (cm⁻¹).',
+            help='For each round: number of labels, frequencies and their errors (cm⁻¹).',
         )
         spec.outline(
             cls.begin,
@@ -146,7 +148,7 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
         spec.exit_code(
             410,
             'ERROR_TOO_FEW_LABELLED',
-            message='Only {n_labelled} of {n_selected} snapshots have a {method} energy; what there is is kept.',
+            message='Only {n_labelled} of {n_selected} snapshots have a {method} energy; these are kept.',
         )
 
         spec.exit_code(411, 'ERROR_TOO_EXPENSIVE', message='{reason}')
@@ -293,7 +295,7 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
             there = set(labels[method].labelled.nonzero()[0].tolist()) if method in labels else set()
             missing[method] = [frame for frame in frames if frame not in there | self.failed_frames(method)]
             if known := len(there.intersection(frames)):
-                self.report(f'the {method} energy of {known} of these is there already')
+                self.report(f'{known} of these already have a {method} energy')
         self.ctx.labelling, self.ctx.asked = None, missing
         if any(missing.values()):
             budget = self.inputs.get('max_core_hours')
@@ -315,7 +317,7 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
             left = inputs['max_core_hours'].value - add_costs(self.ctx.costs)['core_hours']
             if left <= 0:
                 self.ctx.too_expensive = (
-                    f'The rounds before took the {inputs["max_core_hours"].value:g} core hours there are.'
+                    f'The previous rounds used the {inputs["max_core_hours"].value:g} core hours of `max_core_hours`.'
                 )
                 return None
             inputs['max_core_hours'] = orm.Float(left)
@@ -374,7 +376,7 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
             entry.update(estimate.get_dict())
             largest = max(sd for modes in entry['sd_cm1'].values() for sd in modes)
             entry['met'] = largest <= rounds['target_sd_cm1']
-            self.report(f'{entry["n_labels"]} {method} energies: the named frequencies to ±{largest:.1f} cm⁻¹')
+            self.report(f'{entry["n_labels"]} {method} energies: the given frequencies to ±{largest:.1f} cm⁻¹')
         else:
             n_labels = len(self.ctx.chosen[method]) - len(self.failed_frames(method))
             entry.update(n_labels=n_labels, met=False, reason=node.exit_message)
@@ -421,8 +423,9 @@ def other_potentials(snapshots: SnapshotsData, engine: Mapping[str, Any]) -> str
     if not base or not ours or all(base.get(element, name) == name for element, name in ours.items()):
         return None
     return (
-        f'the {method} labels of the snapshots have the potentials {base}, the energies beyond it {ours}: Δ then holds '
-        f'the difference of the potentials; label the frames once by {method} in the potentials of the energies'
+        f'the {method} labels of the snapshots have the potentials {base}, the energies beyond it {ours}: Δ then '
+        f'contains the difference of the potentials; label the frames also by {method} in the potentials of the '
+        'energies'
     )
 
 

@@ -60,7 +60,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
-        spec.input('structure', valid_type=orm.StructureData, help='The crystal the snapshots are supercells of.')
+        spec.input('structure', valid_type=orm.StructureData, help='The crystal that the snapshots are supercells of.')
         spec.input('snapshots', valid_type=SnapshotsData, help='Frames with the labels of all methods.')
         spec.input('base_method', valid_type=orm.Str, serializer=orm.to_aiida_type, validator=_refuse_base_method)
         spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_names)
@@ -69,13 +69,14 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             'reference',
             valid_type=SnapshotsData,
             required=False,
-            help='Displacements with forces of the base method, in the cell of the snapshots or a larger one: a base '
-            'of force constants takes its second order from them, and a network is fine-tuned on them.',
+            help='Displacements with forces of the base method, in the cell of the snapshots or a larger one: '
+            'the second-order force constants of a base are fitted to them, and a network is fine-tuned on '
+            'them.',
         )
         nac_port(
             spec,
-            'Of a polar crystal: the dipole–dipole energy of its Born charges is a term of every force field then, and '
-            'base and Δ are fitted to what it leaves',
+            'For a polar crystal: the dipole–dipole energy of the Born charges becomes a term of every force '
+            'field, and is subtracted before base and Δ are fitted',
         )
         symprec_port(spec)
         count_port(spec, 'max_concurrent', 4, 'Jobs at a time.')
@@ -118,8 +119,10 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         spec.inputs.validator = _refuse_labels
         spec.output_namespace('base', valid_type=ForceFieldData, dynamic=True, help='The base force field per seed.')
         spec.output_namespace('delta_ml', dynamic=True, help='Base plus Δ, per method and seed.')
-        spec.output_namespace('alternatives', dynamic=True, help='The same by another kind of Δ: kind, method, seed.')
-        spec.output_namespace('control', valid_type=ForceFieldData, dynamic=True, help='Energies alone, per seed.')
+        spec.output_namespace('alternatives', dynamic=True, help='The same with other kinds of Δ: kind, method, seed.')
+        spec.output_namespace(
+            'control', valid_type=ForceFieldData, dynamic=True, help='Force fields trained on energies alone, per seed.'
+        )
         spec.output_namespace('samples', valid_type=orm.ArrayData, dynamic=True, help='Δ from resampled labels.')
         spec.output(
             'born_charges',
@@ -148,7 +151,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         spec.exit_code(
             420,
             'ERROR_NO_BETTER_THAN_RESCALING',
-            message='Δ of {methods} predicts no better than what is simpler: see `errors`. All is kept.',
+            message='Δ of {methods} predicts no better than a simpler model: see `errors`. All results are kept.',
         )
         spec.exit_code(410, 'ERROR_MEMBERS_MISSING', message='{n_failed} of {n_planned} trainings failed.')
 
@@ -314,7 +317,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             self.note_failure(trainings[name], node.exit_message or f'the training ended as {node.process_state}')
             stranded = [other for other in self.ctx.queue if trainings[other].needs == name]
             for other in stranded:
-                self.note_failure(trainings[other], f'{name} failed, which it starts from')
+                self.note_failure(trainings[other], f'its starting point {name} failed')
             self.ctx.queue = [other for other in self.ctx.queue if other not in stranded]
 
     def note_failure(self, training: Training, reason: str, method: str | None = None) -> None:
@@ -371,15 +374,16 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
                     told.add((method, label['frame']))
                     advice = 'left out' if label.get('left_out') else 'look at it'
                     self.report(
-                        f'the {method} energy of frame {label["frame"]} is {1000 * label["residual_ev"]:+.1f} meV off '
-                        f'what all others say, {label["deviations"]:.0f} errors: {advice}'
+                        f'the {method} energy of frame {label["frame"]} is {1000 * label["residual_ev"]:+.1f} meV '
+                        f'off the value that all others imply, {label["deviations"]:.0f} errors: {advice}'
                     )
             if (unknown := found.get('undetermined_modes')) and (method, None) not in told:
                 told.add((method, None))
                 worst = ' '.join(f'{component:.3g}' for component in unknown[0]['qpoint'])
                 self.report(
-                    f'the {method} energies say little of {len(unknown)} modes of the training cell, least of that at '
-                    f'({worst}) with {unknown[0]["frequency_cm1"]:.0f} cm⁻¹: label structures that move along them'
+                    f'the {method} energies determine {len(unknown)} modes of the training cell poorly, worst the '
+                    f'one at ({worst}) with {unknown[0]["frequency_cm1"]:.0f} cm⁻¹: label structures that move '
+                    'along them'
                 )
             if (remark := found.get('remark')) and (method, remark) not in told:
                 told.add((method, remark))
@@ -518,10 +522,10 @@ def _refuse_kinds(delta: Mapping[str, Any]) -> str | None:
     """Refuse a comparison of a kind with itself, or a kind without its inputs."""
     kind, compare = delta['kind'].value, delta['compare'].get_list()
     if kind in compare:
-        return f'`delta.kind` is {kind}, which `delta.compare` names, too: there is nothing to compare'
+        return f'`delta.kind` is {kind}, which is also in `delta.compare`: give other kinds there'
     for name in (kind, *compare):
         if (slug := _KINDS[name].slug) not in delta:
-            return f'Δ of kind {name} is asked for, but `delta.{slug}` says nothing about it'
+            return f'Δ of kind {name} is requested, but `delta.{slug}` is missing'
         job = delta[slug]
         if (reason := refuse_frozen(job.get('training'), job.get('start_from'))) is not None:
             return f'`delta.{slug}`: {reason}'
@@ -547,11 +551,11 @@ def _refuse_base(inputs: Inputs) -> str | None:
         return f'`base`: {reason}'
     if 'start_from' in base:
         if 'force_constants' in kind.settings:
-            return f'`base.start_from` is a network of whole energies: take `base.kind` mace, not {kind.name}'
+            return f'`base.start_from` is a network for total energies: set `base.kind` to mace, not {kind.name}'
         if 'nac' in inputs:
             return (
-                '`base.start_from` is a network of whole energies, but with `nac` the base learns what the '
-                'dipole–dipole energy leaves: leave out one of them'
+                '`base.start_from` is a network for total energies, but with `nac` the dipole–dipole energy is '
+                'subtracted before the base is trained: leave out one of them'
             )
     return None
 
@@ -570,7 +574,7 @@ def _refuse_labels(inputs: Inputs, _: Any) -> str | None:
         return None
     snapshots = inputs['snapshots']
     if inputs['base_method'].value in inputs['methods'].get_list():
-        return f'`methods` names {inputs["base_method"].value}, which is the method of the base: there is no Δ to it'
+        return f'`methods` names {inputs["base_method"].value}, which is the method of the base: remove it'
     for method in (inputs['base_method'].value, *inputs['methods']):
         if method not in snapshots.methods:
             return f'`snapshots` have no {method} labels; their methods: {", ".join(snapshots.methods) or "none"}'
@@ -580,5 +584,5 @@ def _refuse_labels(inputs: Inputs, _: Any) -> str | None:
         return reason
     base = snapshots.get_snapshots().labels[inputs['base_method'].value]
     if base.forces is None:
-        return f'`snapshots` have no {inputs["base_method"].value} forces, which the base is trained on'
+        return f'`snapshots` have no {inputs["base_method"].value} forces, which are needed to train the base'
     return refuse_mismatch(inputs['structure'], snapshots)

@@ -36,14 +36,14 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
         dft_supercell_ports(spec)
         seed_port(spec)
         md_port(spec)
-        spec.inputs['md']['code'].help = 'A Python that has ASE and the program, for an engine that the runtime runs.'
+        spec.inputs['md']['code'].help = 'A Python with ASE and the program, for engines that run in Python.'
         dynamics_ports(spec)
         spec.input(
             'reference',
             valid_type=SnapshotsData,
             required=False,
-            help='Displacements with DFT forces, which say how long a time step may be where '
-            '`md.parameters.time_step_fs` is null.',
+            help='Displacements with DFT forces, which determine the time step if `md.parameters.time_step_fs` '
+            'is null.',
         )
         spec.inputs.validator = _refuse
         spec.output('snapshots', valid_type=SnapshotsData, help='The frames with energies and forces.')
@@ -144,7 +144,7 @@ def refuse_dynamics(inputs: Inputs) -> str | None:
     if 'engine' not in inputs:
         return None
     if 'md' not in inputs:
-        return '`md` is missing, the dynamics'
+        return '`md`, the settings of the dynamics, is missing'
     engine, parameters = force_engine(inputs['engine']), inputs['md'].get('parameters')
     if (reason := engine.refuse_places(inputs, dynamics=True)) is not None:
         return reason
@@ -159,7 +159,7 @@ def _refuse(inputs: Inputs, namespace: PortNamespace) -> str | None:
     asked = inputs.get('md', {}).get('parameters')
     if asked is not None and asked['time_step_fs'] is None and 'reference' not in inputs:
         return (
-            '`md.parameters.time_step_fs` is null, and there are no `reference` displacements for it to follow from: '
+            '`md.parameters.time_step_fs` is null, and there are no `reference` displacements to determine it: '
             'give a time step (1 fs is safe for most crystals without hydrogen)'
         )
     return refuse_dynamics(inputs) or refuse_cell(inputs)

@@ -16,7 +16,7 @@ def dft_supercell_ports(spec: WorkChainSpec) -> None:
     structure_port(spec)
     supercell_port(spec, '`structure`')
     symprec_port(spec)
-    settings_port(spec, 'engine', FORCES, help='Where energies and forces come from, with all its settings.')
+    settings_port(spec, 'engine', FORCES, help='The engine for energies and forces, with all its settings.')
 
 
 def refuse_cell(inputs: Inputs) -> str | None:
@@ -29,5 +29,5 @@ def refuse_cell(inputs: Inputs) -> str | None:
         return reason
     cell = supercell(crystal, expand_matrix(inputs['supercell_matrix'].get_list()))
     if (reason := engine.refuse_electrons(settings, cell)) is None and len(cell) == 1:
-        return '`supercell_matrix` gives a cell of one atom, which does not vibrate: take a larger one'
+        return '`supercell_matrix` gives a cell of one atom, which has no vibrations: use a larger one'
     return reason

@@ -50,11 +50,16 @@ class DistillWorkChain(ProtocolMixin, WorkChain):
         super().define(spec)
         spec.input('force_field', valid_type=ForceFieldData, validator=_refuse_force_field, help='The teacher.')
         structure_port(spec)
-        spec.input('snapshots', valid_type=SnapshotsData, help='Frames to learn from; their labels are not read.')
+        spec.input('snapshots', valid_type=SnapshotsData, help='Frames to train on; their labels are not read.')
         supercell_port(spec, 'the primitive cell')
         symprec_port(spec)
         settings_port(spec, 'parameters', Displacements, help='How atoms are displaced for the force constants.')
-        spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of split, weights and order.')
+        spec.input(
+            'seed',
+            valid_type=orm.Int,
+            serializer=orm.to_aiida_type,
+            help='Seed of the split, the initial weights and the order of the frames.',
+        )
         spec.expose_inputs(EvaluateCalculation, namespace='evaluate', exclude=_SET_HERE_OF_LABELS)
         spec.expose_inputs(TrainCalculation, namespace='train', exclude=_SET_HERE_OF_TRAINING)
         spec.inputs.validator = _refuse
@@ -63,7 +68,7 @@ class DistillWorkChain(ProtocolMixin, WorkChain):
         spec.output(
             'summary',
             valid_type=orm.Dict,
-            help='Of the training; its `errors` tell how far the network is from its teacher.',
+            help='Results of the training; `errors` contains the differences between the network and its teacher.',
         )
         spec.output('history', valid_type=orm.ArrayData, required=False, help='Losses and errors epoch by epoch.')
         spec.outline(
@@ -229,7 +234,7 @@ _SET_HERE_OF_TRAINING = (
 def _refuse_force_field(node: ForceFieldData, _: Any) -> str | None:
     """Refuse a Δ, which has no energy of its own."""
     if node.base.attributes.get('base_scale') or node.base.attributes.get('role', None) == 'delta':
-        return 'the force field is a Δ without its base: give their sum, an output under `delta_ml`'
+        return 'the force field is a Δ without its base: give their sum, which is an output under `delta_ml`'
     return None
 
 
@@ -239,5 +244,5 @@ def _refuse(inputs: Inputs, _: PortNamespace) -> str | None:
         return None
     known = inputs['force_field'].base.attributes.get('constants')
     if unknown := sorted(set(inputs['snapshots'].get_snapshots().symbols) - set(known)):
-        return f'the force field knows {", ".join(sorted(known))}, not {", ".join(unknown)}'
+        return f'the force field is for {", ".join(sorted(known))}, not for {", ".join(unknown)}'
     return refuse_mismatch(inputs['structure'], inputs['snapshots'])

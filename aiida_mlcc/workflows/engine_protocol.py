@@ -21,9 +21,7 @@ class EngineProtocolMixin(ProtocolMixin):
         """Return the inputs of a protocol with `overrides` applied, with the settings of the engine that is named."""
         content, asked = cls.protocol_content(), read_overrides(overrides)
         if 'engines' in asked:
-            raise ProtocolError(
-                'unknown override `engines`: what it holds for each engine belongs to the protocol files'
-            )
+            raise ProtocolError('unknown override `engines`: settings per engine are allowed in protocol files only')
         engine = asked.get('engine')
         name = (engine if isinstance(engine, Mapping) else {}).get('name', content['default_inputs']['engine']['name'])
         changed = content['protocols'].get(protocol or content['default_protocol'], {}).get('engines', {}).get(name, {})

@@ -74,8 +74,8 @@ def _remarks(inputs: RunInputs) -> Iterator[str]:
     group = space_group(crystal, symprec)
     if (higher := near_miss(crystal, symprec)) is not None:
         yield (
-            f'the space group is {group} within {symprec:g} Å, but {higher} within {higher.symprec:g} Å: if that one '
-            f'is meant, give `--symmetrise {higher.symprec:g}`'
+            f'the space group is {group} within {symprec:g} Å, but {higher} within {higher.symprec:g} Å: if you '
+            f'want the higher one, give `--symmetrise {higher.symprec:g}`'
         )
     if (remark := open_shell_remark(crystal.get_chemical_symbols())) is not None:
         yield remark
@@ -86,12 +86,12 @@ def _remarks(inputs: RunInputs) -> Iterator[str]:
         matrix = node.get_list()
         if breaks_symmetry(primitive_cell(crystal, symprec) if cell is None else cell, matrix, symprec):
             yield (
-                f'{stage}.supercell_matrix {matrix} breaks the symmetry {group} of the crystal: directions that '
-                'symmetry makes equal are not equal in that cell'
+                f'{stage}.supercell_matrix {matrix} breaks the symmetry {group} of the crystal: '
+                'symmetry-equivalent directions are not equivalent in that cell'
             )
     source, method = _base(inputs)
     if source is not None and source.get('name') in FORCE_ENGINES and force_engine(source).is_for_metals(source):
-        yield f'{method} is calculated as for a metal, with smeared occupations; energies beyond it need a gap'
+        yield f'{method} is calculated with smeared occupations, as for a metal; the correlated methods need a band gap'
 
 
 def _refuse_outputs(inputs: RunInputs) -> str | None:
@@ -108,8 +108,8 @@ def _refuse_outputs(inputs: RunInputs) -> str | None:
     if (stiff := _of_one_cell(inputs)) is None:
         return None
     return (
-        f'harmonic_phonon.parameters: {asked} needs strained cells, but {stiff} hold force constants, which know one '
-        f'cell only: {instead}, or take base and Δ of kind mace without '
+        f'harmonic_phonon.parameters: {asked} needs strained cells, but {stiff} contain force constants, which '
+        f'are valid for one cell only: {instead}, or use base and Δ of kind mace without '
         '`delta_train.base.correction`'
     )
 
@@ -148,8 +148,8 @@ def _refuse_valences(inputs: RunInputs) -> str | None:
     symbol, ours, theirs = found
     settings = [f'`dft_md.engine.{base.setting_of_cores}`', f'`cc_energies.engine.{beyond.setting_of_cores}`']
     return (
-        f'{symbol} has {ours:g} valence electrons in the {method} calculations and {theirs:g} in the correlated ones: '
-        'the difference Δ would hold the electrons of a shell; give both pseudopotentials of the same core '
+        f'{symbol} has {ours:g} valence electrons in the {method} calculations and {theirs:g} in the correlated '
+        'ones: Δ would contain the energy of these electrons; use pseudopotentials with the same core '
         f'({" and ".join(settings)})'
     )
 
@@ -174,9 +174,9 @@ def _refuse_size(inputs: RunInputs) -> str | None:
     if cost is None or given is None or cost.memory_gb * _GB_IN_KB <= _MARGIN * given:
         return None
     return (
-        f'{costliest(methods)} of a cell of {len(cell)} atoms, {cost.n_occupied} occupied '
-        f'and {cost.n_virtual} virtual orbitals, needs about {cost.memory_gb:.3g} GB, but its job is given '
-        f'{given / _GB_IN_KB:.3g} GB (`max_memory_kb`): take a smaller cell or basis, or more memory'
+        f'{costliest(methods)} of a cell of {len(cell)} atoms, {cost.n_occupied} occupied and {cost.n_virtual} '
+        f'virtual orbitals, needs about {cost.memory_gb:.3g} GB, but its job is given {given / _GB_IN_KB:.3g} GB '
+        '(`max_memory_kb`): use a smaller cell or basis, or more memory'
     )
 
 

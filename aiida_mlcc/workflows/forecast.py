@@ -28,7 +28,7 @@ def forecast_port(spec: WorkChainSpec) -> None:
         FORECAST,
         valid_type=orm.Dict,
         required=False,
-        help='What a point will cost, as a dry run of Cc4s says it; where it is not given, a job finds out.',
+        help='Cost of a point from a dry run of Cc4s; if not given, a job runs the dry run.',
     )
 
 

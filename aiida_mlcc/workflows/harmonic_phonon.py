@@ -73,7 +73,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         spec.exit_code(211, 'ERROR_ONE_CELL_ONLY', message='{reason}')
         spec.exit_code(310, 'ERROR_NO_FORCES', message='No forces of the displaced cells. {reason}')
         spec.exit_code(311, 'ERROR_NOT_AT_REST', message='The positions could not be relaxed. {reason}')
-        spec.exit_code(410, 'ERROR_MEMBERS_MISSING', message='Without {members}, of the others only.')
+        spec.exit_code(410, 'ERROR_MEMBERS_MISSING', message='Without {members}; the results are those of the others.')
 
     @classmethod
     def get_builder_from_protocol(
@@ -133,12 +133,15 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         settings, known = self.inputs.parameters, self.inputs.get('force_fields', {})
         if settings['relax'] == 'cell' and (stiff := of_one_cell_only(known)):
             return self.exit_codes.ERROR_ONE_CELL_ONLY.format(
-                reason=f'{", ".join(stiff)} hold force constants, which know one cell only: set `relax` to positions'
+                reason=(
+                    f'{", ".join(stiff)} contain force constants, which are valid for one cell only: set `relax` '
+                    'to positions'
+                )
             )
         if 'engine' in self.inputs and not (engine := force_engine(self.inputs.engine)).relaxes:
             return self.exit_codes.ERROR_NOT_AT_REST.format(
-                reason=f'Symmetry leaves positions free: relax them with {engine.title} beforehand and set `relax` to '
-                'none.'
+                reason=f'Symmetry does not fix all positions: relax the structure with {engine.title} first and '
+                'set `relax` to none.'
             )
         label = {'call_link_label': 'build_supercell'}
         self.ctx.ideal = build_supercell(
@@ -185,13 +188,14 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         if self.ctx.cells and self.inputs.parameters['relax'] == 'cell':
             left_out = of_one_cell_only(alternatives_of(self.inputs))
         if left_out:
-            self.report(f'without {", ".join(left_out)}, whose force constants know the cell before relaxation only')
+            self.report(f'without {", ".join(left_out)}, whose force constants are for the unrelaxed cell')
         self.ctx.plan = PhononForces.of(self.inputs, self.ctx.cells, left_out)
         self.ctx.volumes = {AT_REST: 0.0}
         if wanted := self.inputs.parameters.get_dict().get('gruneisen'):
             if stiff := of_one_cell_only(self.inputs.get('force_fields', {})):
                 self.report(
-                    f'no Grüneisen parameters: {", ".join(stiff)} hold force constants, which know one cell only'
+                    f'no Grüneisen parameters: {", ".join(stiff)} contain force constants, which are valid '
+                    'for one cell only'
                 )
             else:
                 self.ctx.volumes |= {'expanded': wanted['strain'], 'compressed': -wanted['strain']}

@@ -35,12 +35,12 @@ class LabelFramesWorkChain(RollingMixin, WorkChain):
         super().define(spec)
         spec.input('snapshots', valid_type=SnapshotsData)
         spec.input('frames', valid_type=orm.Dict, help='Method → indices of the frames to be labelled by it.')
-        count_port(spec, 'batch_size', 8, 'Snapshots per job, or whose integrals one job makes.')
+        count_port(spec, 'batch_size', 8, 'Snapshots per job, or per job of integrals.')
         count_port(
             spec,
             'max_concurrent',
             4,
-            'Batches at a time; where each snapshot has jobs of its own, so many times `batch_size` snapshots.',
+            'Batches at a time; for engines with separate jobs per snapshot, this number times `batch_size` snapshots.',
         )
         spec.input(
             'max_core_hours',
@@ -48,7 +48,7 @@ class LabelFramesWorkChain(RollingMixin, WorkChain):
             required=False,
             serializer=orm.to_aiida_type,
             validator=refuse_budget,
-            help='Stop, with what is finished, where the first snapshot shows that all would cost more than this.',
+            help=('Stop and keep the finished labels if the first snapshot shows that all would cost more than this.'),
         )
         forecast_port(spec)
         settings_port(spec, 'engine', CORRELATION, help='The program, with all its settings.')
@@ -56,7 +56,7 @@ class LabelFramesWorkChain(RollingMixin, WorkChain):
         spec.inputs.validator = _refuse
         spec.output('snapshots', valid_type=SnapshotsData, help='The snapshots of the input with the new labels.')
         spec.output('failures', valid_type=orm.Dict, help='Which frames failed, for which methods, and why.')
-        spec.output('cost', valid_type=orm.Dict, help='Core hours, jobs and memory, and what was forecast.')
+        spec.output('cost', valid_type=orm.Dict, help='Core hours, jobs and memory, with the forecast.')
         spec.outline(
             cls.plan_batches,
             while_(cls.work_left)(
@@ -70,8 +70,8 @@ class LabelFramesWorkChain(RollingMixin, WorkChain):
         spec.exit_code(
             411,
             'ERROR_TOO_EXPENSIVE',
-            message='{n_left} snapshots are left, which would cost about {forecast:.3g} core hours more: with the '
-            '{spent:.3g} so far over the {limit:g} of `max_core_hours`. What is finished is kept.',
+            message='{n_left} snapshots are left, which would cost about {forecast:.3g} core hours more: with '
+            'the {spent:.3g} so far over the {limit:g} of `max_core_hours`. Finished labels are kept.',
         )
 
     def plan_batches(self) -> None:
@@ -172,7 +172,7 @@ class LabelFramesWorkChain(RollingMixin, WorkChain):
         """Put the labels onto the snapshots they belong to."""
         limit = self.inputs.max_core_hours.value if 'max_core_hours' in self.inputs else None
         for methods, frames in self.ctx.left_out:
-            reason = f'left out: all would cost more than the {limit:g} core hours of `max_core_hours`'
+            reason = f'left out: all snapshots would cost more than the {limit:g} core hours of `max_core_hours`'
             self.ctx.failed += [{'snapshot': frame, 'methods': methods, 'reason': reason} for frame in frames]
         self.out('failures', orm.Dict({'failed': self.ctx.failed}).store())
         self.out('cost', orm.Dict({**self.ctx.spent, 'forecasts': self.ctx.forecasts}).store())

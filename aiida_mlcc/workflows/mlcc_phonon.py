@@ -63,7 +63,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
             'snapshots',
             valid_type=SnapshotsData,
             required=False,
-            help='Start from these: with DFT energies and forces, and whatever else they are labelled with.',
+            help='Start from these snapshots, which need DFT energies and forces and may have other labels.',
         )
         spec.input(
             'displacements',
@@ -84,7 +84,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
             required=False,
             dynamic=True,
             valid_type=ForceFieldData,
-            help='Start from these: `force_fields.SLUG.seed_N`.',
+            help='Start from these force fields: `force_fields.SLUG.seed_N`.',
         )
         spec.input('methods', valid_type=orm.List, serializer=orm.to_aiida_type, validator=validate_names)
         spec.input(
@@ -92,7 +92,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
             valid_type=orm.List,
             serializer=orm.to_aiida_type,
             validator=_refuse_vacf_methods,
-            help='Methods whose spectrum is also taken from dynamics; may be empty.',
+            help='Methods for which a spectrum from dynamics is computed; may be empty.',
         )
         count_port(spec, 'max_concurrent', 4, 'Phonon and dynamics WorkChains at a time.')
         for stage, workchain in STAGES.items():
@@ -108,8 +108,10 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         spec.output('snapshots', valid_type=SnapshotsData, required=False, help='All frames with all labels.')
         spec.output('displacements', valid_type=SnapshotsData, required=False, help='Reference displacements.')
         spec.output('errors', valid_type=orm.Dict, required=False, help='Errors of every fit, per method and seed.')
-        spec.output('learning_curve', valid_type=orm.Dict, required=False, help='Of labelling in rounds.')
-        spec.output('failures', valid_type=orm.Dict, help='What failed in which stage, and why.')
+        spec.output(
+            'learning_curve', valid_type=orm.Dict, required=False, help='Learning curve of labelling in rounds.'
+        )
+        spec.output('failures', valid_type=orm.Dict, help='Failures of each stage, with the reasons.')
         spec.output_namespace('base', dynamic=True, valid_type=ForceFieldData)
         spec.output_namespace('delta_ml', dynamic=True)
         spec.output_namespace('control', dynamic=True, valid_type=ForceFieldData)
@@ -152,7 +154,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         spec.exit_code(311, 'ERROR_NO_ENERGIES', message='No energies beyond DFT: {reason}')
         spec.exit_code(312, 'ERROR_NO_FORCE_FIELDS', message='No force fields: {reason}')
         spec.exit_code(313, 'ERROR_NO_PHONONS', message='No dispersion: {reason}')
-        spec.exit_code(410, 'ERROR_INCOMPLETE', message='Finished without {missing}; the rest is there.')
+        spec.exit_code(410, 'ERROR_INCOMPLETE', message='Finished without {missing}; the other results are complete.')
         spec.exit_code(411, 'ERROR_TOO_EXPENSIVE', message='No force fields yet: {reason}')
 
     @classmethod

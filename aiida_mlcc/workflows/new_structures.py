@@ -21,10 +21,10 @@ class NewStructuresWorkChain(WorkChain):
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:
         super().define(spec)
-        spec.input('snapshots', valid_type=SnapshotsData, help='Frames with DFT forces, which give the modes.')
+        spec.input('snapshots', valid_type=SnapshotsData, help='Frames with DFT forces, which determine the modes.')
         spec.input('structure', valid_type=orm.StructureData, help='The primitive cell of the crystal.')
         spec.input('selection', valid_type=orm.Dict, help='Settings of the design, as of a selection.')
-        settings_port(spec, 'engine', FORCES, help='Of the DFT labels.')
+        settings_port(spec, 'engine', FORCES, help='Settings of the DFT labels.')
         label_ports(spec)
         spec.output('snapshots', valid_type=SnapshotsData, help='The frames of the input, then the new structures.')
         spec.outline(

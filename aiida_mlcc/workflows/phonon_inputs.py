@@ -43,7 +43,7 @@ def refuse_unfit(structure: orm.StructureData, inputs: Inputs) -> str | None:
         if mesh_breaks_symmetry(primitive, parameters['mesh'], symprec):
             return (
                 f'the mesh {"×".join(map(str, parameters["mesh"]))} breaks the symmetry of the crystal: give '
-                'directions that symmetry makes equal the same number of points'
+                'symmetry-equivalent directions the same number of points'
             )
         band_path(primitive, parameters['band_points'], symprec, parameters.get('path'))
         for name in ('nac', 'nac_other'):
@@ -78,10 +78,13 @@ def _refuse_places(inputs: Inputs) -> str | None:
     """Refuse forces without the code that gives them, and what an engine cannot do."""
     if 'engine' not in inputs:
         found = 'code' in inputs.get('evaluate', {})
-        return None if found else '`evaluate.code` is missing: a Python that has ASE and MACE'
+        return None if found else '`evaluate.code` is missing: give a Python with ASE and MACE'
     engine = force_engine(inputs['engine'])
     if (reason := engine.refuse_places(inputs)) is not None:
         return reason
     if inputs['parameters']['relax'] == 'cell' and not engine.relaxes:
-        return f'the engine is {engine.title}, which relaxes no cell here: relax it beforehand and set `relax` to none'
+        return (
+            f'the engine is {engine.title}, which does not relax the cell: relax the structure first and set '
+            '`relax` to none'
+        )
     return engine.refuse_crystal(inputs['engine'].get_dict(), inputs['structure'].get_ase())

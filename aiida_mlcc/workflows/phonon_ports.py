@@ -30,38 +30,37 @@ def phonon_inputs(spec: WorkChainSpec) -> None:
         required=False,
         serializer=orm.to_aiida_type,
         validator=refuse_force_engine,
-        help='Take the forces from an engine instead: a reference dispersion.',
+        help='Compute the forces with an engine instead, for a reference dispersion.',
     )
     nac_port(
         spec,
-        'For LO–TO splitting, of forces by an engine, or by force fields without a dipole–dipole term: one that has it '
-        'brings the charges of its own method',
+        'For LO–TO splitting, if the forces come from an engine or from force fields without a dipole–dipole '
+        'term; a force field with that term contains the charges of its method',
     )
     spec.input_namespace(
         'alternatives',
         valid_type=ForceFieldData,
         required=False,
         dynamic=True,
-        help='The members with other kinds of Δ, KIND.MEMBER, which count for the error budget only.',
+        help='The members with other kinds of Δ, KIND.MEMBER, used for the error budget only.',
     )
     spec.input(
         'delta_samples',
         valid_type=orm.ArrayData,
         required=False,
-        help='Δ from resampled labels: how far the choice of snapshots moves the frequencies.',
+        help='Δ from resampled labels, for the error due to the choice of snapshots.',
     )
     spec.input(
         'training_snapshots',
         valid_type=SnapshotsData,
         required=False,
-        help='What the members were trained on: their cell says which wave vectors they know.',
+        help='The training snapshots of the members; their cell determines the commensurate wave vectors.',
     )
     spec.input(
         'training_errors',
         valid_type=orm.Dict,
         required=False,
-        help='Errors of the fits, as DeltaTrainWorkChain gives them: what is known to be wrong of the base counts for '
-        'the error budget.',
+        help='Errors of the fits, from DeltaTrainWorkChain; the known error of the base is part of the error budget.',
     )
     supercell_port(spec, 'the primitive cell')
     symprec_port(spec)

@@ -10,8 +10,9 @@ from aiida_mlcc.calculations.functions.born_charges import born_charges
 from aiida_mlcc.calculations.runtime_source import science_hash
 
 _FORMATS = (
-    'a `BORN` file of phonopy, an output of `ph.x`, a file of `q2r.x`, or the arrays `born_charges` (e, n_atoms × 3 × '
-    '3) and `dielectric` (3 × 3) of the primitive cell, or of that which `numbers`, `cell` and `positions` (Å) describe'
+    'a `BORN` file of phonopy, an output of `ph.x`, a file of `q2r.x`, or the arrays `born_charges` (e, n_atoms '
+    '× 3 × 3) and `dielectric` (3 × 3) of the primitive cell, or of the cell described by `numbers`, `cell` and '
+    '`positions` (Å)'
 )
 
 
@@ -23,7 +24,9 @@ def nac_port(spec: WorkChainSpec, purpose: str) -> None:
         'nac_other',
         valid_type=types,
         required=False,
-        help='The same from another k mesh: where Z*²/ε∞ of the two differ by more than 3 %, a remark says so.',
+        help=(
+            'The same from another k mesh: if Z*²/ε∞ of the two differs by more than 3 %, the report contains a remark.'
+        ),
     )
 
 

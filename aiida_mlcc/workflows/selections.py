@@ -51,7 +51,7 @@ def refuse_selections(
             return f'{where}{error}'
     designs = [asked for asked in selections_of(methods, selection).values() if asked['kind'] == DESIGNED]
     if any(design != designs[0] for design in designs):
-        return f'the selections of kind {DESIGNED!r} differ: one set of new structures serves all methods'
+        return f'the selections of kind {DESIGNED!r} differ: give the same one for all methods'
     return None
 
 
@@ -130,8 +130,9 @@ def refuse_methods(engine: Mapping[str, Any], methods: Sequence[str], selection:
     asked = correlation_engine(engine)
     if lacking := [method for method in methods if method not in asked.calculates(methods)]:
         return (
-            f'the engine {asked.name} has no {lacking[0]}, only {", ".join(asked.calculates(WAVEFUNCTION_METHODS))}: '
-            'leave it out of `methods`, or take the engine `command` with a program that has it'
+            f'the engine {asked.name} has no {lacking[0]}, only '
+            f'{", ".join(asked.calculates(WAVEFUNCTION_METHODS))}: leave it out of `methods`, or use the engine '
+            '`command` with a program that has it'
         )
     return asked.refuse_methods(engine, methods, selections_of(methods, selection))
 
@@ -142,7 +143,7 @@ def _refuse_without_crystal(inputs: Inputs, what: str) -> str | None:
     base_method = base_method_of(inputs['snapshots'])
     label = None if base_method is None else inputs['snapshots'].get_snapshots().labels[base_method]
     if label is None or label.forces is None:
-        return f'{what} needs DFT energies and forces of the snapshots, which carry none'
+        return f'{what} needs DFT energies and forces of the snapshots, but they have none'
     return refuse_mismatch(inputs['structure'], inputs['snapshots'])
 
 
@@ -153,9 +154,9 @@ def _refuse_other_settings(inputs: Inputs, methods: Sequence[str], has_new_frame
         complete = label.labelled.all() and not has_new_frames
         if method in methods and not complete and not made_with(label.source, settings):
             return (
-                f'{int(label.labelled.sum())} of the snapshots carry {method} energies made with other settings than '
-                '`engine`, and labels of different settings must not be mixed: take the same settings, or snapshots '
-                f'without {method}'
+                f'{int(label.labelled.sum())} of the snapshots have {method} energies made with other settings '
+                'than `engine`, and labels of different settings must not be mixed: use the same settings, or '
+                f'snapshots without {method}'
             )
     return None
 
@@ -164,5 +165,5 @@ def _refuse_rounds(methods: Sequence[str], common: Selection, own: Mapping[str, 
     if common.get('kind') not in GROWING:
         return f'a selection of kind {common.get("kind")!r} cannot grow: choose from {", ".join(GROWING)}'
     if all(method in own for method in methods):
-        return f'every method has a selection of its own under `{PER_METHOD}`: none is left to be labelled in rounds'
+        return f'every method has its own selection under `{PER_METHOD}`: no method is left for labelling in rounds'
     return None

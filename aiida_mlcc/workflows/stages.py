@@ -248,7 +248,7 @@ def refuse_incomplete(inputs: RunInputs, _: Any) -> str | None:
     if (reason := refuse_infeasible(inputs)) is not None:
         return reason
     if inputs.get('vacf_methods') is not None and inputs['vacf_methods'].get_list() and 'vacf' not in inputs:
-        return '`vacf_methods` names methods, but `vacf` says nothing about their dynamics'
+        return '`vacf_methods` is not empty, but `vacf`, the settings of the dynamics, is missing'
     if inputs.get('force_fields'):
         return None
     if 'delta_train' not in inputs:
@@ -264,13 +264,13 @@ def _refuse_displacements(inputs: RunInputs) -> str | None:
     given = inputs.get('displacements')
     if given is not None:
         if 'reference' in inputs:
-            return '`displacements` are given, and `reference` would make others: leave one of the two out'
+            return '`displacements` and `reference`, which would compute others, are both given: leave one of them out'
         if (reason := refuse_mismatch(inputs['structure'], given, '`displacements`')) is not None:
             return reason
         return _refuse_other_dft(inputs, given)
     if 'reference' in inputs and 'dft_md' not in inputs:
         return (
-            '`reference` takes its engine and its cell from `dft_md`, which is missing: give it, or `displacements` '
+            '`reference` uses the engine and the cell of `dft_md`, which is missing: give it, or `displacements` '
             'with DFT forces'
         )
     if inputs.get('snapshots') is None and samples_thermally(inputs) and not has_displacements(inputs):
@@ -295,7 +295,9 @@ def _refuse_other_dft(inputs: RunInputs, displacements: SnapshotsData) -> str | 
         return None
     if base not in labels or labels[base].forces is None:
         there = ', '.join(method for method, label in labels.items() if label.forces is not None)
-        return f'`displacements` have no {base} forces, which the base is made of; they have those of {there or "none"}'
+        return (
+            f'`displacements` have no {base} forces, which the base is fitted to; they have forces of {there or "none"}'
+        )
     try:
         engine = force_engine_of(labels[base].source, base)
         if snapshots is None:
@@ -315,7 +317,7 @@ def _refuse_other_dft(inputs: RunInputs, displacements: SnapshotsData) -> str | 
     if different is None:
         return None
     name, ours, other = different
-    return f'`displacements` and {where} must be of the same DFT: {name} is {other!r} and {ours!r}'
+    return f'`displacements` and {where} must have the same DFT settings: {name} is {other!r} and {ours!r}'
 
 
 def has_displacements(inputs: RunInputs) -> bool:
@@ -335,11 +337,14 @@ def _refuse_snapshots(inputs: RunInputs) -> str | None:
     if (reason := refuse_mismatch(inputs['structure'], snapshots)) is not None:
         return reason
     if (base := base_method_of(snapshots)) in methods:
-        return f'`methods` names {base}, which is the method of the base: there is no Δ to it'
+        return f'`methods` names {base}, which is the method of the base: remove it'
     if not (missing := missing_methods(snapshots, methods)):
         return None
     if 'cc_energies' not in inputs:
-        return f'`snapshots` have no {", ".join(missing)} labels, and `cc_energies` is missing'
+        return (
+            f'`snapshots` have no {", ".join(missing)} labels, and `cc_energies` is missing: give it, or labelled '
+            'snapshots'
+        )
     engine = correlation_engine(inputs['cc_energies']['engine'])
     if (reason := _refuse_imported_only(missing, engine)) is not None:
         return reason
@@ -359,8 +364,8 @@ def _refuse_imported_only(methods: list[str], engine: CorrelationEngine) -> str 
         return None
     return (
         f'the engine {engine.name} calculates no {imported[0]} energies: choose from '
-        f'{", ".join(engine.calculates(WAVEFUNCTION_METHODS))}, take the engine `command`, or import '
-        f'snapshots with {imported[0]} labels'
+        f'{", ".join(engine.calculates(WAVEFUNCTION_METHODS))}, use the engine `command`, or import snapshots '
+        f'with {imported[0]} labels'
     )
 
 
@@ -369,11 +374,9 @@ def _refuse_before_sampling(inputs: RunInputs) -> str | None:  # noqa: C901
     if 'dft_md' not in inputs:
         return '`dft_md` is missing: give it, or `snapshots`'
     if usual_kind(method := inputs['dft_md']['engine']['method']) == COSTLY:
-        return (
-            f'`dft_md.engine.method` is {method}, which is reached through Δ: choose a density functional for the base'
-        )
+        return f'`dft_md.engine.method` is {method}, for which a Δ is fitted: choose a density functional for the base'
     if method in inputs['methods'].get_list():
-        return f'`methods` names {method}, which is the method of the base: there is no Δ to it'
+        return f'`methods` names {method}, which is the method of the base: remove it'
     if samples_thermally(inputs):
         if 'thermal_structures' not in inputs:
             return '`sampling.kind` is thermal, but `thermal_structures` is missing: give it, or set the kind to md'
@@ -381,8 +384,8 @@ def _refuse_before_sampling(inputs: RunInputs) -> str | None:  # noqa: C901
         return f'dft_md: {reason}'
     elif inputs['dft_md']['md']['parameters']['time_step_fs'] is None and not has_displacements(inputs):
         return (
-            'dft_md: `md.parameters.time_step_fs` is null, and there are neither `reference` nor `displacements` for '
-            'it to follow from: give a time step'
+            'dft_md: `md.parameters.time_step_fs` is null, and there are neither `reference` nor `displacements` '
+            'to determine it: give a time step'
         )
     if (reason := refuse_cell({**inputs['dft_md'], 'structure': inputs['structure']})) is not None:
         return f'dft_md: {reason}'

@@ -30,9 +30,9 @@ class ThermalStructuresWorkChain(DFTLabelsWorkChain):
         spec.input(
             'reference',
             valid_type=SnapshotsData,
-            help='Displacements with DFT forces, whose force constants the first structures are drawn from.',
+            help='Displacements with DFT forces; the first structures are drawn from their force constants.',
         )
-        settings_port(spec, 'parameters', ThermalStructures, help='How many structures, and how hot.')
+        settings_port(spec, 'parameters', ThermalStructures, help='Number of structures, and their temperatures.')
         spec.output('snapshots', valid_type=SnapshotsData, help='The structures with energies and forces.')
         spec.outline(
             while_(cls.structures_left)(
@@ -45,7 +45,7 @@ class ThermalStructuresWorkChain(DFTLabelsWorkChain):
         spec.exit_code(210, 'ERROR_NO_DISTRIBUTION', message='No structure can be drawn: {reason}')
         spec.exit_code(310, 'ERROR_NOTHING_LABELLED', message='No structure has DFT forces: {reason}')
         spec.exit_code(
-            410, 'ERROR_STRUCTURES_MISSING', message='{n_frames} of {n_structures} structures are there. {reason}'
+            410, 'ERROR_STRUCTURES_MISSING', message='{n_frames} of {n_structures} structures have DFT forces. {reason}'
         )
 
     @property

@@ -55,8 +55,8 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
             spec,
             'spectrum',
             SpectrumSettings,
-            help='Window and highest frequency (cm⁻¹; null for all harmonic modes) of the spectrum; `resolution_cm1`, '
-            'if any, is what the longest lag must resolve.',
+            help='Window and highest frequency (cm⁻¹; null for all harmonic modes) of the spectrum; if '
+            '`resolution_cm1` is given, the longest lag must resolve it.',
         )
         settings_port(
             spec,
@@ -85,7 +85,7 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
             'trajectory',
             valid_type=SnapshotsData,
             dynamic=True,
-            help='Frames, where `keep_trajectory` asks for them, and the last ones of a dynamics that blew up.',
+            help='Frames if `keep_trajectory` is true, and the last frames of an unstable run.',
         )
         curve_outputs(spec, 'vacf')
         spec.outline(
@@ -97,9 +97,11 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
             cls.transform,
             cls.judge,
         )
-        spec.exit_code(310, 'ERROR_NO_DYNAMICS', message='No member came to the end of its dynamics. {reason}')
-        spec.exit_code(320, 'ERROR_UNRELIABLE_DYNAMICS', message='No dynamics can be trusted. {reason}')
-        spec.exit_code(410, 'ERROR_MEMBERS_MISSING', message='Without {members}, of the others only. {reason}')
+        spec.exit_code(310, 'ERROR_NO_DYNAMICS', message='The dynamics of no member finished. {reason}')
+        spec.exit_code(320, 'ERROR_UNRELIABLE_DYNAMICS', message='All dynamics are outside the limits. {reason}')
+        spec.exit_code(
+            410, 'ERROR_MEMBERS_MISSING', message='Without {members}; the results are those of the others. {reason}'
+        )
 
     @classmethod
     def get_builder_from_protocol(

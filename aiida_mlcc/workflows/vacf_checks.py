@@ -20,7 +20,7 @@ _STANDARD_DEVIATIONS = 2
 def refuse_inputs(inputs: Inputs, namespace: PortNamespace) -> str | None:
     """Refuse what no spectrum can come from; a WorkChain that exposes these inputs may fill in members later."""
     if 'force_fields' in namespace and not inputs.get('force_fields'):
-        return 'no force field given: each is one member'
+        return 'no force field given: give one for each member'
     parameters, spectrum = inputs.get('md', {}).get('parameters'), inputs.get('spectrum')
     if parameters is None or spectrum is None:
         return None
@@ -33,9 +33,7 @@ def refuse_run(md: Mapping[str, Any], spectrum: Mapping[str, Any]) -> str | None
     if step is None:
         return '`time_step_fs` is null: a spectrum needs a time step'
     if md['record'] != 'vacf':
-        return (
-            f'`record` is {md["record"]!r}: a spectrum needs `vacf`, and `keep_trajectory` keeps the frames beside it'
-        )
+        return f'`record` is {md["record"]!r}: a spectrum needs `vacf`; set `keep_trajectory` to keep the frames, too'
     if md['temperature_start_K'] != md['temperature_end_K']:
         return (
             f'the temperature goes from {md["temperature_start_K"]:g} to {md["temperature_end_K"]:g} K: a spectrum '
@@ -44,8 +42,8 @@ def refuse_run(md: Mapping[str, Any], spectrum: Mapping[str, Any]) -> str | None
     recorded, highest = 1 / (2 * every * step * FS_TO_CM), spectrum.get('highest_cm1')
     if highest is not None and highest > recorded:
         return (
-            f'recording every {every} steps of {step:g} fs shows modes up to {recorded:.0f} cm⁻¹ and folds '
-            f'the others back, but `highest_cm1` is {highest:g}: lower `record_every`'
+            f'recording every {every} steps of {step:g} fs shows modes up to {recorded:.0f} cm⁻¹, and higher '
+            f'modes alias, but `highest_cm1` is {highest:g}: lower `record_every`'
         )
     lag = md.get('max_lag_steps') or n_steps // 2
     asked = spectrum.get('resolution_cm1')

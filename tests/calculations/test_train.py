@@ -95,8 +95,8 @@ def test_parts_of_a_random_network_cannot_stay_as_they_are(builder):
 @pytest.mark.parametrize(
     ('kind', 'polar', 'sentence'),
     [
-        ('mace', True, 'but with `nac` the base learns what the dipole–dipole energy leaves'),
-        ('force-constants+mace', False, 'take `base.kind` mace, not force-constants'),
+        ('mace', True, 'but with `nac` the dipole–dipole energy is subtracted before the base is trained'),
+        ('force-constants+mace', False, 'set `base.kind` to mace, not force-constants'),
     ],
 )
 def test_a_network_of_whole_energies_is_no_start_for_a_part_of_them(python, kind, polar, sentence):

@@ -77,7 +77,7 @@ def stop():
 
 def test_a_data_set_without_its_crystal_is_a_sentence(lih, monkeypatch):
     monkeypatch.setattr('aiida_mlcc.cli.dataset_nodes.structure_of', lambda _: None)
-    with pytest.raises(click.ClickException, match='The crystal of mlphonons-lih is not in this profile'):
+    with pytest.raises(click.ClickException, match='The crystal of mlphonons-lih is no longer in this profile'):
         prepare('lih', lih)
 
 

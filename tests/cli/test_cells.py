@@ -43,9 +43,9 @@ def test_a_cell_is_written_for_launch(cells, tmp_path):
         (('--qpoints', 'M'), "no wave vector 'M'"),
         (('--qpoints', ' , '), 'No wave vectors'),
         (('--qpoints', 'L', '--max-atoms', '4', '-o', 'cell.cif', '--number', '7'), 'There is no cell 7'),
-        (('-o', 'cell.foo'), 'ASE writes no files called cell.foo'),
+        (('-o', 'cell.foo'), 'ASE has no format for a file called cell.foo'),
         (('-o', 'nowhere/cell.cif'), 'There is no folder nowhere'),
-        (('-o', __file__), 'is there already'),
+        (('-o', __file__), 'already exists'),
     ],
 )
 def test_what_cannot_be_listed_is_a_sentence(cells, words, sentence):

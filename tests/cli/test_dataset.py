@@ -158,9 +158,9 @@ def test_export_overwrites_only_when_forced(dataset, imported, name, tmp_path):
 @pytest.mark.parametrize(
     ('given', 'sentence'),
     [
-        ('12', 'could be taken for a PK'),
+        ('12', 'could be a PK'),
         ('cafe', 'the start of a UUID'),
-        (' ', 'a name that is not empty'),
+        (' ', 'must not be empty'),
         (None, 'already: choose another one'),
     ],
 )
@@ -257,7 +257,7 @@ def test_what_was_fetched_before_is_taken_as_it_is(dataset, collection):
     dataset('fetch', 'mlphonons')
     before = n_nodes()
     result = dataset('fetch', 'mlphonons', '--from', collection)
-    assert 'mlphonons-diamond is there already' in result.output
+    assert 'mlphonons-diamond already exists' in result.output
     assert n_nodes() == before
 
 
@@ -279,7 +279,7 @@ def test_what_was_fetched_before_needs_no_network(dataset, collection):
     (collection / 'c/HF.xyz').unlink()
     result = dataset('fetch', 'mlphonons')
     assert result.exit_code == 0, result.output
-    assert 'mlphonons-diamond is there already' in result.output
+    assert 'mlphonons-diamond already exists' in result.output
 
 
 @pytest.mark.parametrize('words', [(), ('--from', '{folder}')])

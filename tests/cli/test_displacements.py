@@ -52,7 +52,9 @@ def test_a_file_of_phonopy_gives_its_force_constants(frames, of_phonopy):
 
 
 def test_a_file_without_snapshots_does_not_say_which_dft(of_phonopy):
-    with pytest.raises(click.UsageError, match='does not say by which DFT its forces were made: give --snapshots'):
+    with pytest.raises(
+        click.UsageError, match='does not say which DFT settings its forces were computed with: give --snapshots'
+    ):
         read_displacements(str(of_phonopy), None)
 
 

@@ -81,7 +81,7 @@ def test_snapshots_without_a_crystal_need_one(command, code, teacher, submitted)
     frames = SnapshotsData(snapshots_of_springs(2)).store()
     done = command('model', 'distill', teacher.pk, '--snapshots', frames.pk, '--code', code.uuid)
     assert done.exit_code == 2
-    assert 'Which crystal? The snapshots have none: give --structure' in done.output
+    assert 'The snapshots do not contain their crystal: give it with --structure' in done.output
     assert submitted == []
 
 

@@ -164,7 +164,7 @@ def test_a_sheet_in_vacuum_is_refused(dry_run):
 def test_the_plan_shows_engines_cells_and_the_wave_vectors_of_the_training_cell(dry_run):
     """Eight atoms of rock salt hold Γ and the three X; 4×4×4 primitive cells are 128 atoms."""
     _, _, output = dry_run(textbook('MgO'), '--protocol', 'fast', '--methods', 'HF')
-    assert 'training cell: 8 atoms, which holds Γ, X (4 wave vectors in all)' in output
+    assert 'training cell: 8 atoms, commensurate with Γ, X (4 wave vectors in total)' in output
     assert 'energies: pyscf, basis gth-szv, pseudo gth-hf-rev' in output
     assert re.search(r'core hours: trainings about [\d.e-]+, phonons \(\d+ cells for each member\) about', output)
     assert 'cells of the phonons: 128 atoms' in output
@@ -175,8 +175,8 @@ def test_a_training_cell_that_holds_gamma_alone_is_warned_of(dry_run):
     primitive = textbook('MgO')
     primitive = bulk('MgO', 'rocksalt', a=primitive.cell.lengths()[0])
     _, _, output = dry_run(primitive, '--protocol', 'fast', '--methods', 'HF')
-    assert 'training cell: 2 atoms, which holds Γ (1 wave vector in all)' in output
-    assert 'Warning: the training cell holds no wave vector but Γ' in output
+    assert 'training cell: 2 atoms, commensurate with Γ (1 wave vector in total)' in output
+    assert 'Warning: only Γ is commensurate with the training cell' in output
 
 
 def test_a_cell_that_needs_far_more_memory_than_its_job_is_given_is_refused(dry_run):

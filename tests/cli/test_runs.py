@@ -22,7 +22,7 @@ def test_runs_are_listed_newest_first_with_their_crystal_and_state(command, run)
 def test_a_run_that_is_over_is_not_stopped(command, run):
     result = command('stop', run.master.pk)
     assert result.exit_code == 0
-    assert 'is over already: finished' in last_line(result)
+    assert 'has already ended: finished' in last_line(result)
 
 
 def test_a_label_of_several_nodes_lists_them_with_runs_first_and_the_newest_before(aiida_profile):

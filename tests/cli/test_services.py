@@ -44,7 +44,7 @@ def test_a_daemon_that_does_not_answer_is_not_one_that_runs(aiida_profile, answe
     def silent(self, timeout=None):
         raise DaemonTimeoutException('timed out')
 
-    assert answering(silent).startswith('The daemon does not react.')
+    assert answering(silent).startswith('The daemon does not respond.')
 
 
 def test_a_daemon_without_workers_is_named(aiida_profile, answering):

@@ -8,16 +8,16 @@ from tests.cli.conftest import at_home
 
 
 def test_the_first_setup_says_what_it_made(home, first_setup):
-    for line in ('made the profile mlcc', 'made the computer localhost', 'made the code mlcc-python@localhost'):
-        assert line in first_setup
+    for name in ('profile mlcc', 'computer localhost', 'code mlcc-python@localhost'):
+        assert f'created the {name}' in first_setup
 
 
 def test_a_second_setup_changes_nothing_and_prints_the_line_that_leads_to_the_profile(home):
     config = (home / '.aiida-mlcc/.aiida/config.json').read_text()
     again = at_home(home, 'setup')
     assert again.returncode == 0, again.stderr
-    assert 'made the' not in again.stdout
-    assert again.stdout.count('is there already') == 3
+    assert 'created the' not in again.stdout
+    assert again.stdout.count('already exists') == 3
     assert (home / '.aiida-mlcc/.aiida/config.json').read_text() == config
     assert f'export AIIDA_PATH={home}/.aiida-mlcc ' in again.stdout
 

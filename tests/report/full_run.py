@@ -66,7 +66,7 @@ def finished(outputs: dict[str, orm.Data], exit_status: int = 0, label: str = ''
     node.set_process_state(ProcessState.FINISHED)
     node.set_exit_status(exit_status)
     if exit_status:
-        node.set_exit_message('Finished without HF; the rest is there.')
+        node.set_exit_message('Finished without HF; the other results are complete.')
     node.store()
     for name, data in outputs.items():
         data.base.links.add_incoming(node, LinkType.RETURN, name)

@@ -110,7 +110,7 @@ def test_a_run_with_one_dispersion_says_what_else_is_not_there(run):
     for name in ('a spectrum from dynamics', 'an error budget', 'errors of force fields'):
         assert name in text
     assert 'a learning curve' not in text, 'nobody asked for labelling in rounds'
-    assert 'exit status 410: Finished without HF; the rest is there.' in text
+    assert 'exit status 410: Finished without HF; the other results are complete.' in text
     assert set(page.data) == {'dispersion-data', 'readout-data'}
 
 

@@ -150,7 +150,7 @@ def test_snapshots_of_another_crystal_are_refused_at_submission(python, crystal)
     [
         ({'kind': 'linear'}, "unknown kind of Δ 'linear'"),
         ({'compare': ['linear']}, "unknown kind of Δ 'linear' to compare with"),
-        ({'compare': ['force-constants']}, 'which `delta.compare` names, too'),
+        ({'compare': ['force-constants']}, 'which is also in `delta.compare`'),
         ({'compare': ['mace', 'mace']}, 'given twice'),
     ],
 )
@@ -170,4 +170,4 @@ def test_no_member_trained_ends_with_the_reason_and_keeps_nothing_half(python, c
     assert 'delta_ml' not in outputs
     base, readout = outputs['failures']['failed']
     assert base['what'] == 'base_lda_seed_1'
-    assert readout['reason'] == 'base_lda_seed_1 failed, which it starts from'
+    assert readout['reason'] == 'its starting point base_lda_seed_1 failed'

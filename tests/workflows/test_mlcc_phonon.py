@@ -327,8 +327,8 @@ def refused(builder) -> str:
 @pytest.mark.parametrize(
     ('method', 'source', 'reason'),
     [
-        ('PBE', {}, '`displacements` have no LDA forces, which the base is made of; they have those of PBE'),
-        ('LDA', source_of_lda(basis='gth-dzvp'), "the same DFT: basis is 'gth-dzvp' and 'gth-szv'"),
+        ('PBE', {}, '`displacements` have no LDA forces, which the base is fitted to; they have forces of PBE'),
+        ('LDA', source_of_lda(basis='gth-dzvp'), "the same DFT settings: basis is 'gth-dzvp' and 'gth-szv'"),
         ('LDA', source_of_lda(), ''),
         ('LDA', {'engine': 'imported', 'file': 'phonopy_params.yaml'}, ''),
     ],
@@ -362,7 +362,7 @@ def test_displacements_to_be_made_need_an_engine(python, crystal):
         python, crystal, 'fast', {'methods': ['HF'], 'vacf_methods': []}, snapshots=SnapshotsData(frames)
     )
     inputs = {**builder._inputs(prune=True), 'reference': made._inputs(prune=True)['reference']}
-    with pytest.raises(ValueError, match='`reference` takes its engine and its cell from `dft_md`, which is missing'):
+    with pytest.raises(ValueError, match='`reference` uses the engine and the cell of `dft_md`, which is missing'):
         run_get_node(MLCCPhononWorkChain, **inputs)
 
 
@@ -376,7 +376,7 @@ def test_a_method_that_delta_leads_to_is_no_base(python, crystal):
 def test_a_training_cell_of_one_atom_is_refused(python):
     argon = orm.StructureData(ase=bulk('Ar', 'fcc', a=5.3))
     builder = MLCCPhononWorkChain.get_builder_from_protocol(python, argon, 'fast')
-    with pytest.raises(ValueError, match='a cell of one atom, which does not vibrate'):
+    with pytest.raises(ValueError, match='a cell of one atom, which has no vibrations'):
         run_get_node(builder)
 
 

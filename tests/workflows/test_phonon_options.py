@@ -138,7 +138,7 @@ def test_force_constants_know_one_cell_only_and_the_phonons_come_without_gruneis
     assert node.is_finished_ok, node.exit_message
     assert 'gruneisen' not in outputs
     reports = [entry.message for entry in orm.Log.collection.get_logs_for(node)]
-    assert any('no Grüneisen parameters: seed_1, seed_2 hold force constants' in message for message in reports)
+    assert any('no Grüneisen parameters: seed_1, seed_2 contain force constants' in message for message in reports)
 
 
 def test_a_cell_that_force_constants_cannot_relax_is_refused_in_a_sentence(python, crystal, members):

@@ -229,7 +229,7 @@ def _told(made: Mapping[str, orm.Data]) -> list[str]:
     special = made['special_points'].get_dict()
     flagged = special['imaginary']
     worst = ', '.join(f'{name} {mode["frequency_cm1"]:.0f} cm⁻¹' for name, mode in sorted(flagged.items()))
-    lines = [f'imaginary modes beyond the acoustic ones, the worst of each member: {worst}'] if flagged else []
+    lines = [f'imaginary modes besides the acoustic ones, the lowest of each member: {worst}'] if flagged else []
     if special['long_range']['lo_missing']:
         lines.append('no Born charges: the infrared active modes at Γ are TO, and LO is missing')
     if remark := special['long_range']['lo_remark']:
@@ -248,13 +248,15 @@ CURVE = Curve(
         'dos': Output(orm.XyData, 'Density of states over frequency, modes per cm⁻¹: total and of each element.'),
         'special_points': Output(orm.Dict, 'Frequencies at the special points, cm⁻¹.'),
         'group_velocities': Output(
-            orm.ArrayData, 'Along the dispersion, km/s: vectors of `members`; mean, min, max and sd of their lengths.'
+            orm.ArrayData,
+            'Group velocities along the dispersion, km/s: vectors of `members`; mean, min, max and sd of '
+            'their lengths.',
         ),
         'gamma_modes': Output(
             orm.Dict, '`modes` at Γ: irreducible `label`, `modes` and frequencies (cm⁻¹) with their spread.'
         ),
         'force_constants': Output(
-            orm.Dict, 'Member → by how much its force constants broke the symmetry enforced, eV/Å².'
+            orm.Dict, 'Member → by how much its force constants violated the symmetry before it was enforced, eV/Å².'
         ),
     },
     arguments=_arguments,

@@ -188,12 +188,14 @@ def _told(made: Mapping[str, orm.Data]) -> list[str]:
     runs = sampling['runs']
     picoseconds = sum(run['time_ps'] for run in runs.values())
     n_independent = sampling['n_independent_blocks']
-    lines = [f'{picoseconds:.1f} ps in {len(runs)} trajectories know as much as {n_independent:.1f} samples']
+    lines = [
+        f'{picoseconds:.1f} ps in {len(runs)} trajectories are equivalent to {n_independent:.1f} independent samples'
+    ]
     if sampling['share_of_modes_cut_off']:
         lines.append(f'`highest_cm1` cuts off {100 * sampling["share_of_modes_cut_off"]:.1f} % of the modes')
     if imaginary := {name: n for name, run in runs.items() if (n := run['n_imaginary_modes'])}:
         listed = ', '.join(f'{n} of {name}' for name, n in imaginary.items())
-        lines.append(f'imaginary modes, which the harmonic spectrum lacks: {listed}')
+        lines.append(f'imaginary modes, which the harmonic spectrum leaves out: {listed}')
     if sampling['no_peaks_because'] is not None:
         lines.append(f'no peaks are compared: {sampling["no_peaks_because"]}')
     return lines
@@ -206,17 +208,20 @@ CURVE = Curve(
     outputs={
         'vdos': Output(
             orm.XyData,
-            'Modes per cm⁻¹ of a primitive cell: `mean`, `min`, `max` and the members, `element_…` and `direction_…`; '
-            '`sampling_sd` of one member by its sampling, and `sd` of one member by all there is.',
+            'Modes per cm⁻¹ of a primitive cell: `mean`, `min`, `max` and the members, `element_…` and '
+            '`direction_…`; `sampling_sd`, the sampling error of one member, and `sd`, the total error of one '
+            'member.',
         ),
         'harmonic_dos': Output(
             orm.XyData,
-            'The same of the harmonic crystal at the wave vectors that the supercell holds, with the same window.',
+            'The same for the harmonic crystal at the commensurate wave vectors of the supercell, with the '
+            'same window.',
             always=False,
         ),
         'peaks': Output(
             orm.Dict,
-            'Each harmonic peak, where dynamics has it, the shift and its error, cm⁻¹; not of a structure with forces.',
+            'Each harmonic peak, its position in dynamics, the shift and its error, cm⁻¹; not for an '
+            'unrelaxed structure.',
             always=False,
         ),
         'sampling': Output(orm.Dict, 'Correlation time, independent blocks, temperature and drift of each trajectory.'),

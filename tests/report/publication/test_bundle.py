@@ -277,7 +277,7 @@ def test_a_node_that_the_archive_lacks_is_told(published, tmp_path):
 def test_a_bundle_is_verified_by_the_command(published):
     done = verify(published)
     assert (done.returncode, done.stderr) == (0, '')
-    assert done.stdout.endswith('is as it was published and agrees with itself (15 checks).\n')
+    assert done.stdout.endswith('is unchanged since its publication and consistent (15 checks).\n')
 
 
 def test_another_element_or_force_is_told(copy, curves):

@@ -84,5 +84,5 @@ def test_options_of_vasp_are_laid_over_those_of_all_jobs(where):
 
 
 def test_vasp_relaxes_no_cell_here(where):
-    with pytest.raises(ValueError, match='relaxes no cell here'):
+    with pytest.raises(ValueError, match='does not relax the cell'):
         phonons(where, relax='cell')
