@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
-from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.settings import Settings, setting
 
 MP2, CCSD, TRIPLES = 'mp2', 'ccsd', 'triples'
@@ -130,6 +129,11 @@ _PAIR_ENERGIES = 'Mp2PairEnergies'
 _TENSORS_OF_BASIS_SET = ('DeltaIntegralsHH', 'DeltaIntegralsPPHH', _PAIR_ENERGIES)
 _TENSORS_OF_FINITE_SIZE = ('CoulombVertexSingularVectors', 'GridVectors', 'CoulombPotential')
 
+Value = str | bool | int | float | None
+PartSettings = Mapping[str, Value | Mapping[str, Value]]
+Parameters = Mapping[str, PartSettings]
+"""Part of a calculation → the settings of it that are not the defaults."""
+
 Given = Mapping[str, str | int | float | Mapping[str, str | int | float]]
 """The input of an algorithm: tensors by their names, and settings."""
 
@@ -169,7 +173,7 @@ class Calculation:
     restart: Restart = Restart()
 
     @classmethod
-    def of(cls, parameters: Json) -> Calculation:
+    def of(cls, parameters: Parameters) -> Calculation:
         """Read what :func:`refuse_parameters` lets pass."""
         filled = with_defaults(parameters)
 
@@ -186,7 +190,7 @@ class Calculation:
         )
 
 
-def refuse_parameters(parameters: Json) -> str | None:
+def refuse_parameters(parameters: Parameters) -> str | None:
     """Return what is wrong with a described calculation, in a sentence, or None."""
     if unknown := [name for name in parameters if name not in SECTIONS]:
         return f'unknown part `{unknown[0]}` of a Cc4s calculation: choose from {", ".join(SECTIONS)}'
@@ -200,39 +204,39 @@ def refuse_parameters(parameters: Json) -> str | None:
             return f'`{name}` is {settings!r}; it must be a mapping of settings, which may be empty'
         if (reason := _refuse_section(name, settings)) is not None:
             return reason
-    return _refuse_mixer(parameters.get(CCSD, {}).get('mixer', {}))
+    mixer = parameters.get(CCSD, {}).get('mixer', {})
+    return _refuse_mixer(mixer) if isinstance(mixer, Mapping) else None
 
 
-def _refuse_section(name: str, settings: Json) -> str | None:
+def _refuse_section(name: str, settings: PartSettings) -> str | None:
     section = SECTIONS[name]
     if settings and not section.rules():
         return f'unknown setting `{next(iter(settings))}` of `{name}`: there is nothing to set'
     return section.refuse(settings)
 
 
-def _refuse_mixer(mixer: Json) -> str | None:
+def _refuse_mixer(mixer: Mapping[str, Value]) -> str | None:
     if (reason := Mixer.refuse(mixer)) is not None:
         return reason
-    kind = mixer.get('type', 'diis')
+    kind = str(mixer.get('type', 'diis'))
     for key in mixer:
         if key != 'type' and key not in _MIXER_DEFAULTS[kind]:
             return f'the mixer `{kind}` has no setting `{key}`: it has {", ".join(_MIXER_DEFAULTS[kind])}'
     return None
 
 
-def with_defaults(parameters: Json) -> dict[str, Json]:
+def with_defaults(parameters: Parameters) -> dict[str, PartSettings]:
     """Return a described calculation with every setting of its parts."""
-    filled: dict[str, Json] = {
+    filled: dict[str, PartSettings] = {
         name: {**SECTIONS[name].defaults(), **parameters[name]} for name in SECTIONS if name in parameters
     }
-    if CCSD in filled:
-        mixer = filled[CCSD]['mixer']
-        kind = mixer.get('type', 'diis')
+    if CCSD in filled and isinstance(mixer := filled[CCSD]['mixer'], Mapping):
+        kind = str(mixer.get('type', 'diis'))
         filled[CCSD] = {**filled[CCSD], 'mixer': {'type': kind, **_MIXER_DEFAULTS[kind], **mixer}}
     return filled
 
 
-def tensor_names(parameters: Json) -> list[str]:
+def tensor_names(parameters: Parameters) -> list[str]:
     """Return the tensors that a calculation reads, in the order in which it does; each is a .yaml and an .elements."""
     names = list(_TENSORS)
     if FINITE_SIZE_CORRECTION in parameters:
@@ -249,7 +253,7 @@ def amplitudes_files(name: str) -> list[str]:
     return [f'{name}.{part}' for part in _AMPLITUDES_PARTS]
 
 
-def steps_of(parameters: Json) -> list[Step]:
+def steps_of(parameters: Parameters) -> list[Step]:
     """Return the steps of a calculation in the order in which Cc4s runs them.
 
     With a level shift or with amplitudes to begin with, the first energy of CCSD is not that of second order, which
@@ -322,22 +326,22 @@ def _solver(settings: Ccsd) -> Given:
     }
 
 
-def render(parameters: Json) -> str:
+def render(parameters: Parameters) -> str:
     """Return the text of ``cc4s.in``."""
     return _text_of(steps_of(parameters))
 
 
-def render_dry_run(parameters: Json, dimensions: Dimensions, iterations: int) -> str:
+def render_dry_run(parameters: Parameters, dimensions: Dimensions, iterations: int) -> str:
     """Return the text of ``cc4s.in`` for a dry run of CCSD and, where it is asked for, (T).
 
     :param dimensions: the tensors are those of an electron gas, of which a dry run makes nothing but the sizes.
     :param iterations: of CCSD, all of which are counted; never more than the calculation allows.
     """
-    asked = {name: dict(parameters[name]) for name in (CCSD, TRIPLES) if name in parameters}
-    filled = with_defaults(asked)
-    asked[CCSD]['max_iterations'] = min(filled[CCSD]['max_iterations'], iterations)
-    if TRIPLES in asked:
-        asked[TRIPLES]['star'] = False
+    asked = Calculation.of({name: parameters[name] for name in (CCSD, TRIPLES) if name in parameters})
+    ccsd, triples = asked.ccsd, asked.triples
+    assert ccsd is not None  # without which nothing is forecast
+    fewer = replace(ccsd, max_iterations=min(ccsd.max_iterations, iterations))
+    run = replace(asked, ccsd=fewer, triples=None if triples is None else replace(triples, star=False))
     gas: Given = {
         'No': dimensions.n_occupied,
         'Nv': dimensions.n_virtual,
@@ -346,7 +350,7 @@ def render_dry_run(parameters: Json, dimensions: Dimensions, iterations: int) ->
         'rs': 2.0,
     }
     tensors = {'eigenEnergies': 'EigenEnergies', 'coulombVertex': 'CoulombVertex'}
-    return _text_of([Step('UegVertexGenerator', gas, tensors), *_calculating(Calculation.of(asked))])
+    return _text_of([Step('UegVertexGenerator', gas, tensors), *_calculating(run)])
 
 
 def _text_of(steps: Sequence[Step]) -> str:

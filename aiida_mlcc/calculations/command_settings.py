@@ -50,8 +50,8 @@ class CommandEnergies(Settings):
     settings: Json = setting(f'What the program reads as `settings` in {SETTINGS_FILE}.', default={})
 
 
-def source_of(settings: Json) -> Json:
+def source_of(settings: CommandEnergies) -> Json:
     """Return what the labels say of their source: all settings, of files their SHA-256."""
-    hashes = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(settings['files'].items())}
-    kept = {name: settings[name] for name in ('program', 'arguments', 'settings')}
+    hashes = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(settings.files.items())}
+    kept = {'program': settings.program, 'arguments': settings.arguments, 'settings': settings.settings}
     return {'engine': NAME, **kept, 'files': hashes}

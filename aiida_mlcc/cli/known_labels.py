@@ -19,10 +19,10 @@ def find_known_labels(snapshots: Any) -> dict[str, Any]:
     from aiida.plugins import DataFactory
 
     from aiida_mlcc.data.process_types import process_types
-    from aiida_mlcc.engines.table import correlation_engines
+    from aiida_mlcc.engines.table import correlation_kinds
 
     content = snapshots.get_snapshots()
-    makers = {maker.entry_point for engine in correlation_engines() for maker in engine.label_makers}
+    makers = {maker.entry_point for engine in correlation_kinds() for maker in engine.label_makers}
     query = orm.QueryBuilder()
     query.append(orm.CalculationNode, filters={'process_type': {'in': process_types(*makers)}}, tag='job')
     query.append(
@@ -46,6 +46,5 @@ def reuse_finished_jobs(builder: Any, snapshots: Any) -> None:
 
     if not (labelling := dict(builder.get('cc_energies', {}))).get('engine'):
         return
-    settings = labelling['engine'].get_dict()
-    for name, nodes in correlation_engine(settings).find_finished(settings, snapshots).items():
+    for name, nodes in correlation_engine(labelling['engine']).find_finished(snapshots).items():
         setattr(builder.cc_energies, name, nodes)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from aiida_mlcc.cli.plan_details import detail_lines
 
 if TYPE_CHECKING:
-    from aiida_mlcc.engines.engine import ForceEngine, Inputs
+    from aiida_mlcc.engines.engine import Inputs
+    from aiida_mlcc.engines.table import ForceKind
     from aiida_mlcc.parsers.parse_raw.cc4s_dry_run import Forecast
     from aiida_mlcc.science.json_values import Json
     from aiida_mlcc.workflows.run_inputs import RunInputs
@@ -73,7 +74,7 @@ def _crystal(inputs: RunInputs) -> str:
 
 def _sampling(inputs: RunInputs) -> Iterator[tuple[str, int, str]]:
     """Give the stages that make structures with DFT forces."""
-    from aiida_mlcc.engines.table import force_engine
+    from aiida_mlcc.engines.table import force_kind
 
     if 'dft_md' not in inputs:
         return
@@ -81,7 +82,7 @@ def _sampling(inputs: RunInputs) -> Iterator[tuple[str, int, str]]:
     if 'parameters' in inputs.get('reference', {}):
         n_cells, n_atoms = _displaced_cells(inputs)
         what = f'{engine["method"]} forces of {n_cells - 1} displacements and of the cell at rest, {n_atoms} atoms'
-        yield 'reference', force_engine(engine).n_label_jobs(n_cells), what
+        yield 'reference', force_kind(engine['name']).n_label_jobs(n_cells), what
     if 'parameters' not in inputs.get('thermal_structures', {}):
         yield 'dft_md', *_dynamics(inputs['dft_md'])
         return
@@ -90,7 +91,7 @@ def _sampling(inputs: RunInputs) -> Iterator[tuple[str, int, str]]:
     batches = [n for n in (n_first, n_structures - n_first) if n]
     yield (
         'thermal_structures',
-        sum(force_engine(engine).n_label_jobs(n) for n in batches),
+        sum(force_kind(engine['name']).n_label_jobs(n) for n in batches),
         f'{engine["method"]} forces of {n_structures} structures drawn from harmonic force constants, '
         f'{asked["temperature_start_K"]:g} to {asked["temperature_end_K"]:g} K',
     )
@@ -140,8 +141,8 @@ def _energies(inputs: RunInputs, methods: list[str]) -> tuple[int, str]:
     from aiida_mlcc.workflows.expected_frames import expected_frames
 
     expected, labelling = expected_frames(inputs), inputs['cc_energies']
-    settings = labelling['engine'].get_dict()
-    n_jobs = correlation_engine(settings).n_jobs(settings, expected.groups, labelling['batch_size'].value)
+    engine = correlation_engine(labelling['engine'])
+    n_jobs = engine.n_jobs(expected.groups, labelling['batch_size'].value)
     if expected.n_new:
         n_jobs += _base_engine(inputs).n_label_jobs(expected.n_new)
     numbers: dict[int, list[str]] = {}
@@ -149,20 +150,20 @@ def _energies(inputs: RunInputs, methods: list[str]) -> tuple[int, str]:
         numbers.setdefault(expected.of(method), []).append(method)
     what = ', '.join(f'{", ".join(alike)} of {n} snapshots' for n, alike in numbers.items())
     new = f'{expected.n_new} new structures; ' if expected.n_new else ''
-    if 'MP2' in methods and (note := correlation_engine(settings).caveat(settings)) is not None:
+    if 'MP2' in methods and (note := engine.caveat()) is not None:
         what = f'{what} ({note})'
     known = len(labelling.get('known_labels', {}))
     reused = f', less what {known} earlier sets of labels hold' if known else ''
     return n_jobs, f'{new}{"at most " if expected.at_most else ""}{what}{reused}'
 
 
-def _base_engine(inputs: RunInputs) -> ForceEngine:
+def _base_engine(inputs: RunInputs) -> ForceKind:
     """Return the engine of the DFT energies of new structures, which are made like those of the snapshots."""
-    from aiida_mlcc.engines.table import force_engine, force_engine_of
+    from aiida_mlcc.engines.table import force_kind, force_kind_of
     from aiida_mlcc.workflows.selections import base_method_of
 
     if 'snapshots' not in inputs:
-        return force_engine(inputs['dft_md']['engine'])
+        return force_kind(inputs['dft_md']['engine']['name'])
     method, snapshots = base_method_of(inputs['snapshots']), inputs['snapshots'].get_snapshots()
     assert method is not None
-    return force_engine_of(snapshots.labels[method].source, method)
+    return force_kind_of(snapshots.labels[method].source, method)

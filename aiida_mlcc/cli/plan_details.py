@@ -90,10 +90,9 @@ def _cost(inputs: RunInputs, cell: Any) -> str | None:
 
     if 'cc_energies' not in inputs:
         return None
-    settings = inputs['cc_energies']['engine'].get_dict()
-    engine, symbols = correlation_engine(settings), cell.get_chemical_symbols()
+    engine, symbols = correlation_engine(inputs['cc_energies']['engine']), cell.get_chemical_symbols()
     groups = expected_frames(inputs).groups
-    found = {methods: engine.energy_cost(settings, symbols, methods) for methods in groups}
+    found = {methods: engine.energy_cost(symbols, methods) for methods in groups}
     costs = {methods: cost for methods, cost in found.items() if cost is not None}
     if not costs or len(costs) < len(found):
         return None

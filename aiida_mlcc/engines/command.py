@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from math import ceil
-from typing import Any
+from collections.abc import Iterable
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -12,18 +10,17 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida_mlcc.calculations.command import CommandCalculation
 from aiida_mlcc.calculations.command_settings import NAME, CommandEnergies, source_of
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, LabelMaker, Step
+from aiida_mlcc.engines.engine import CorrelationEngine, Inputs, LabelMaker, Step
 from aiida_mlcc.engines.runtime_jobs import OPTIONAL
-from aiida_mlcc.jobs.inputs import Options, job_inputs
 from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import COSTLY, usual_kind
 
 
-class CommandEngine(CorrelationEngine):
+class CommandEngine(CorrelationEngine[CommandEnergies]):
     """A batch of snapshots in one job of the program."""
 
     name, title = NAME, 'any program'
-    settings = CommandEnergies
+    settings_class = CommandEnergies
     places = (NAME,)
     label_makers = (LabelMaker('aiida.calculations:mlcc.command'),)
 
@@ -31,7 +28,8 @@ class CommandEngine(CorrelationEngine):
         """Return all methods beyond DFT: the program says what it has."""
         return [method for method in methods if usual_kind(method) in (COSTLY, None)]
 
-    def declare_ports(self, spec: WorkChainSpec) -> None:
+    @classmethod
+    def declare_ports(cls, spec: WorkChainSpec) -> None:
         """Declare `command`, the job of the program."""
         if NAME not in spec.inputs:
             spec.expose_inputs(
@@ -41,24 +39,11 @@ class CommandEngine(CorrelationEngine):
                 namespace_options=dict(OPTIONAL),
             )
 
-    def fill(self, inputs: Mapping[str, Any], codes: Codes, options: Options) -> dict[str, Any]:
-        """Return `command` with its code, by default the Python of the jobs, which runs a script."""
-        code = codes.get(NAME) or codes['code']
-        assert code is not None
-        return {NAME: job_inputs(inputs[NAME], code, options)}
-
-    def source_of(self, settings: Json) -> Json:
+    def source(self) -> Json:
         """Return what the labels say of their source: all settings."""
-        return source_of(settings)
+        return source_of(self.settings)
 
     def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
         """Return the job that labels a batch."""
         job = {**inputs[NAME], 'snapshots': snapshots, 'methods': methods, 'engine': inputs['engine']}
         return Step(CommandCalculation, job)
-
-    def n_jobs(self, settings: Json, groups: Mapping[tuple[str, ...], Sequence[int]], size: int) -> int:
-        """Return the number of batches."""
-        return sum(ceil(len(frames) / size) for frames in groups.values())
-
-
-ENERGIES = CommandEngine()

@@ -9,7 +9,7 @@ from typing import TypedDict
 from aiida import orm
 
 from aiida_mlcc.engines.engine import SaidCost
-from aiida_mlcc.engines.table import engines
+from aiida_mlcc.engines.table import kinds
 from aiida_mlcc.jobs.wall_time import cores_of, wall_seconds
 
 _SECONDS_PER_HOUR = 3600.0
@@ -146,4 +146,4 @@ def _said_by_summary(job: orm.CalcJobNode, summary: JobSummary) -> SaidCost:
 
 
 def _said_by_program(job: orm.CalcJobNode) -> SaidCost:
-    return next((found for engine in engines() if (found := engine.cost_of(job)) is not None), SaidCost())
+    return next((found for engine in kinds() if (found := engine.cost_of(job)) is not None), SaidCost())

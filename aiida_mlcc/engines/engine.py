@@ -1,7 +1,7 @@
 """What the WorkChains ask of an engine: one interface for energies and forces, one for correlated energies.
 
-An entry of :mod:`aiida_mlcc.engines.table` implements one of them. Settings are plain mappings with the engine's
-``name`` among them, as the input `engine` of a WorkChain holds them.
+An entry of :mod:`aiida_mlcc.engines.table` implements one of them. The class is a kind of engine: it has ports, and it
+reads what labels say of their source. An instance has the settings of the input `engine` of a WorkChain.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, TypedDict, cast
+from typing import Any, ClassVar, Generic, NamedTuple, TypedDict, TypeVar, cast
 
 from aiida import orm
 from aiida.engine import Process
@@ -20,10 +21,13 @@ from ase import Atoms
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.pyscf_cost import EnergyCost
-from aiida_mlcc.jobs.inputs import Options
+from aiida_mlcc.jobs.inputs import Options, job_inputs, place_inputs
 from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.labelling_plan import Selection
 from aiida_mlcc.science.methods import calculated
-from aiida_mlcc.science.settings import Settings
+from aiida_mlcc.science.settings import Settings, plain
+
+S = TypeVar('S', bound=Settings, covariant=True)
 
 
 class Step(NamedTuple):
@@ -54,6 +58,7 @@ class JobOptions(TypedDict, total=False):
     max_memory_kb: int
     max_wallclock_seconds: int
     resources: Mapping[str, int]
+    withmpi: bool
 
 
 class Metadata(TypedDict, total=False):
@@ -71,6 +76,9 @@ class Place(TypedDict, total=False):
     device: orm.Str
     gflops_per_core: orm.Float
     segment_steps: orm.Int
+    code_kpoints: orm.AbstractCode
+    options: orm.Dict
+    step_options: orm.Dict
 
 
 class BaseInputs(Place, total=False):
@@ -92,6 +100,8 @@ class Inputs(TypedDict, total=False):
 
     structure: orm.StructureData
     snapshots: SnapshotsData
+    frame: orm.Int
+    start: SnapshotsData
     reference: SnapshotsData
     frames: orm.List
     methods: orm.List
@@ -145,7 +155,16 @@ def at(inputs: Inputs, place: str) -> Place:
     return cast(Mapping[str, Place], inputs).get(place, {})
 
 
+def input_of_frame(_: orm.CalcFunctionNode, inputs: Mapping[str, orm.Data], method: str, frame: int) -> str:
+    """Return the input of a frame where a job has labelled each, whose numbers are in the names of the inputs."""
+    frames = sorted(int(name.removeprefix('frame_')) for name in inputs if name.startswith('frame_'))
+    return f'frame_{frames[frame]}'
+
+
 Codes = Mapping[str, orm.AbstractCode | None]
+
+Groups = Mapping[tuple[str, ...], Sequence[int]]
+"""Methods → the frames that lack their energies."""
 
 
 @dataclass(frozen=True)
@@ -161,43 +180,55 @@ class LabelMaker:
     input_of: Callable[[orm.CalcFunctionNode, Mapping[str, orm.Data], str, int], str | None] | None = None
 
 
-class Engine(ABC):
+class Engine(ABC, Generic[S]):
     """What both kinds of engine say.
 
     A *place* is an input namespace of a WorkChain that says where jobs run: it holds a code and options.
+
+    :param given: the settings, the engine's ``name`` among them.
+    :raises aiida_mlcc.science.settings.SettingsError: naming the first setting that is not allowed.
     """
 
     name: str
     title: str
     """What people call the program."""
-    settings: type[Settings]
+    settings_class: type[S]
     programs: Mapping[str, tuple[str, str]] = MappingProxyType({})
     """What to cite: program → text and address."""
     uncounted: ClassVar[tuple[str, ...]] = ()
     """Settings on which no energy depends."""
     label_makers: ClassVar[tuple[LabelMaker, ...]] = ()
     """The processes that store its labels; those of force engines that run in jobs of the runtime are not listed."""
+    shares_jobs: ClassVar[bool] = True
+    """Whether structures share a job; else each is labelled on its own."""
     setting_of_cores: ClassVar[str | None] = None
     """The setting that says which electrons belong to the core of an atom."""
 
-    def source_of(self, settings: Json) -> Json:
-        """Return what the labels of an engine with these settings say of their source."""
-        counted = {name: value for name, value in settings.items() if name not in ('name', *self.uncounted)}
+    def __init__(self, given: Json | orm.Dict) -> None:
+        self.given: Json = plain(dict(given))
+        """As they are stored: the source of labels names no setting that they leave out."""
+        self.settings: S = self.settings_class.of(self.given)
+
+    def source(self) -> Json:
+        """Return what the labels say of their source."""
+        counted = {name: value for name, value in self.given.items() if name not in ('name', *self.uncounted)}
         return {'engine': self.name, **counted}
 
-    def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+    @classmethod
+    def valence(cls, source: Json, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return element → electrons that are not part of its core, None where that is not known.
 
-        :param settings: of the engine, or what labels of `method` say of their source.
+        :param source: what labels of `method` say of their source, or the settings of the engine.
         """
         return None
 
-    def cost_of(self, job: orm.CalcJobNode) -> SaidCost | None:
+    @classmethod
+    def cost_of(cls, job: orm.CalcJobNode) -> SaidCost | None:
         """Return what a job of this program without a summary says of its cost; None for other jobs."""
         return None
 
 
-class ForceEngine(Engine):
+class ForceEngine(Engine[S]):
     """Energies and forces of structures, and molecular dynamics."""
 
     place: str
@@ -207,33 +238,40 @@ class ForceEngine(Engine):
     relaxes: ClassVar[bool] = False
     """Whether structures can be relaxed with it in an EvaluateCalculation."""
 
+    @classmethod
     @abstractmethod
-    def declare_ports(self, spec: WorkChainSpec, dynamics: bool = False) -> None:
+    def declare_ports(cls, spec: WorkChainSpec, dynamics: bool = False) -> None:
         """Declare the place of the labels, or of the dynamics, unless it is there."""
 
-    @abstractmethod
-    def fill(self, inputs: Mapping[str, Any], codes: Codes, options: Options, dynamics: bool = False) -> dict[str, Any]:
+    @classmethod
+    def fill(cls, inputs: Json, codes: Codes, options: Options, dynamics: bool = False) -> Json:
         """Return the inputs of a protocol with what the jobs need, and without the places that are not needed.
 
         :param codes: namespace of a place → its code; ``code``: the Python of the jobs, or the engine's own program.
         """
+        if (place := cls.place_of_dynamics if dynamics else cls.place) is None:
+            return inputs
+        program = place_inputs(inputs.get(place, {}), codes.get(place) or codes['code'], options)
+        return {**inputs, place: program, **({'md': {'parameters': inputs['md']['parameters']}} if dynamics else {})}
 
-    def runs(self, code: orm.AbstractCode) -> bool:
+    @classmethod
+    def runs(cls, code: orm.AbstractCode) -> bool:
         """Tell whether a code is the program itself."""
         return False
 
-    def refuse_crystal(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
-        """Return why these settings cannot label the crystal, in a sentence, or None."""
+    def refuse_crystal(self, atoms: Atoms) -> str | None:
+        """Return why the engine cannot label the crystal, in a sentence, or None."""
         return None
 
-    def refuse_electrons(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
+    def refuse_electrons(self, atoms: Atoms) -> str | None:
         """Return why the electrons of a supercell cannot be calculated, in a sentence, or None."""
         return None
 
-    def is_for_metals(self, settings: Mapping[str, Any]) -> bool:
+    @classmethod
+    def is_for_metals(cls, source: Json) -> bool:
         """Tell whether the occupations are smeared as only a metal needs it.
 
-        :param settings: of the engine, or what labels say of their source.
+        :param source: what labels say of their source, or the settings of the engine.
         """
         return False
 
@@ -246,9 +284,10 @@ class ForceEngine(Engine):
             return f'the engine is {self.title}, but `{place}.code` is missing: give the code to run it'
         return None
 
-    def at_place(self, inputs: Inputs) -> Any:
+    @classmethod
+    def at_place(cls, inputs: Inputs) -> Place:
         """Return what is at the place where it labels structures, without what other jobs have there."""
-        return at(inputs, self.place)
+        return at(inputs, cls.place)
 
     def refuse_dynamics(self, parameters: orm.Dict) -> str | None:
         """Return why a dynamics with these parameters cannot be run, in a sentence, or None."""
@@ -270,32 +309,36 @@ class ForceEngine(Engine):
         """
         raise ValueError(f'{self.title} runs no dynamics here')
 
-    def n_label_jobs(self, n_frames: int) -> int:
+    @classmethod
+    def n_label_jobs(cls, n_frames: int) -> int:
         """Return how many jobs label so many frames."""
-        return 1
+        return 1 if cls.shares_jobs else n_frames
 
     def n_dynamics_jobs(self, inputs: Inputs) -> int:
         """Return how many jobs the dynamics of a DFTMDWorkChain takes, if none has to be continued."""
         return 1
 
-    def counted(self, method: str) -> tuple[str, ...]:
+    @classmethod
+    def counted(cls, method: str) -> tuple[str, ...]:
         """Return the settings on which an energy of `method` depends."""
-        return tuple(name for name in self.settings.rules() if name not in self.uncounted)
+        return tuple(name for name in cls.settings_class.rules() if name not in cls.uncounted)
 
-    def like(self, method: str, source: Mapping[str, Any], engine: Mapping[str, Any]) -> dict[str, Any]:
+    @classmethod
+    def like(cls, method: str, source: Json, engine: Json) -> Json:
         """Return the settings that label new structures as the labels of `source` were made.
 
         :param source: what labels of `method` say of their source.
         :param engine: settings from which what does not count for an energy may be taken.
         :raises ValueError: where the labels do not say how they were made.
         """
-        found = {**self.settings.defaults(), 'name': self.name}
-        for name in self.counted(method):
+        found = {**cls.settings_class.defaults(), 'name': cls.name}
+        for name in cls.counted(method):
             if name not in ('name', 'method'):
-                found[name] = self.said(name, method, source)
-        return {**found, **({'method': method} if 'method' in self.settings.rules() else {})}
+                found[name] = cls.said(name, method, source)
+        return {**found, **({'method': method} if 'method' in cls.settings_class.rules() else {})}
 
-    def said(self, name: str, method: str, source: Mapping[str, Any]) -> Any:
+    @classmethod
+    def said(cls, name: str, method: str, source: Json) -> Any:
         """Return what labels of `method` say of a setting.
 
         :raises ValueError: where they say nothing.
@@ -304,21 +347,21 @@ class ForceEngine(Engine):
             raise ValueError(f'the {method} labels do not say with which `{name}` they were made')
         return source[name]
 
-    def other_setting(
-        self, given: Mapping[str, Any], like: Mapping[str, Any], besides: Sequence[str] = ()
-    ) -> tuple[str, Any, Any] | None:
+    @classmethod
+    def other_setting(cls, given: Json, like: Json, besides: Sequence[str] = ()) -> tuple[str, Any, Any] | None:
         """Return the first setting on which an energy depends and that differs: its name and both values, or None.
 
         :param besides: settings that may differ.
         """
-        for name in self.counted(like.get('method', '')):
-            if name not in besides and not self.is_same(name, given.get(name), like[name]):
-                return name, self.what_counts(name, given.get(name)), self.what_counts(name, like[name])
+        for name in cls.counted(like.get('method', '')):
+            if name not in besides and not cls.is_same(name, given.get(name), like[name]):
+                return name, cls.what_counts(name, given.get(name)), cls.what_counts(name, like[name])
         return None
 
-    def refuse_other_settings(self, given: Mapping[str, Any], like: Mapping[str, Any]) -> str | None:
+    @classmethod
+    def refuse_other_settings(cls, given: Json, like: Json) -> str | None:
         """Return in which setting that counts an engine differs from another of this name, in a sentence, or None."""
-        if (found := self.other_setting(given, like)) is None:
+        if (found := cls.other_setting(given, like)) is None:
             return None
         name, ours, theirs = found
         return (
@@ -326,40 +369,43 @@ class ForceEngine(Engine):
             'labels of different settings must not be mixed'
         )
 
-    def is_same(self, name: str, ours: Any, theirs: Any) -> bool:
+    @classmethod
+    def is_same(cls, name: str, ours: Any, theirs: Any) -> bool:
         """Tell whether two values of a setting give the same energies."""
-        return bool(self.what_counts(name, ours) == self.what_counts(name, theirs))
+        return bool(cls.what_counts(name, ours) == cls.what_counts(name, theirs))
 
-    def what_counts(self, name: str, value: Any) -> Any:
+    @classmethod
+    def what_counts(cls, name: str, value: Any) -> Any:
         """Return that of a setting's value on which an energy depends."""
         return value
 
 
-class CorrelationEngine(Engine):
+class CorrelationEngine(Engine[S]):
     """Energies of batches of snapshots by methods that are reached through Δ."""
 
     def calculates(self, methods: Iterable[str]) -> list[str]:
         """Return those of `methods` that the engine has; labels of the others can only be imported."""
         return calculated(methods)
 
-    def energy_cost(
-        self, settings: Mapping[str, Any], symbols: Sequence[str], methods: Sequence[str]
-    ) -> EnergyCost | None:
+    def energy_cost(self, symbols: Sequence[str], methods: Sequence[str]) -> EnergyCost | None:
         """Return what the energies of one structure cost; None where that is not known before a job says it."""
         return None
 
     places: tuple[str, ...]
     """Where its jobs run."""
-    shares_jobs: ClassVar[bool] = True
-    """Whether the snapshots of a batch share a job; else each is labelled on its own."""
 
+    @classmethod
     @abstractmethod
-    def declare_ports(self, spec: WorkChainSpec) -> None:
+    def declare_ports(cls, spec: WorkChainSpec) -> None:
         """Declare the places, and what else the jobs need, unless it is there."""
 
-    @abstractmethod
-    def fill(self, inputs: Mapping[str, Any], codes: Codes, options: Options) -> dict[str, Any]:
-        """Return the inputs at the places, from those of a protocol: place → inputs."""
+    @classmethod
+    def fill(cls, inputs: Json, codes: Codes, options: Options) -> Json:
+        """Return the inputs at the places, from those of a protocol: place → inputs.
+
+        The code of a job is that of its place, or else the Python of the jobs.
+        """
+        return {place: job_inputs(inputs[place], codes.get(place) or codes['code'], options) for place in cls.places}
 
     def refuse_jobs(self, inputs: Inputs) -> str | None:
         """Return why the jobs cannot run on the snapshots, in a sentence, or None.
@@ -371,9 +417,7 @@ class CorrelationEngine(Engine):
                 return f'the engine is {self.name}, but `{place}.code` is missing'
         return None
 
-    def refuse_methods(
-        self, settings: Mapping[str, Any], methods: Sequence[str], frames: Mapping[str, Any]
-    ) -> str | None:
+    def refuse_methods(self, methods: Sequence[str], frames: Mapping[str, Selection]) -> str | None:
         """Return why these methods cannot have the frames that are asked for, in a sentence, or None.
 
         :param frames: method → its selection.
@@ -390,11 +434,11 @@ class CorrelationEngine(Engine):
         """
         return None
 
-    def caveat(self, settings: Mapping[str, Any]) -> str | None:
+    def caveat(self) -> str | None:
         """Return what keeps the energies of MP2 from being compared with those of CCSD, in a few words, or None."""
         return None
 
-    def find_finished(self, settings: Mapping[str, Any], snapshots: SnapshotsData) -> dict[str, dict[str, Any]]:
+    def find_finished(self, snapshots: SnapshotsData) -> dict[str, dict[str, orm.RemoteData]]:
         """Return what jobs of this profile left of energies that they did not come to: input → its namespace.
 
         A run on `snapshots` with these inputs goes on from there.
@@ -408,10 +452,6 @@ class CorrelationEngine(Engine):
         :param inputs: of the WorkChain: `engine` and the places.
         """
 
-    @abstractmethod
-    def n_jobs(self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int) -> int:
-        """Return how many jobs label frames.
-
-        :param groups: methods → the frames that lack these.
-        :param size: frames of a batch.
-        """
+    def n_jobs(self, groups: Groups, size: int) -> int:
+        """Return how many jobs label frames in batches of `size`; by default, the number of batches."""
+        return sum(ceil(len(frames) / size) for frames in groups.values())

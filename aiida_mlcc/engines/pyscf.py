@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil
 from typing import Any, Final
 
 from aiida import orm
@@ -13,17 +12,17 @@ from ase import Atoms
 from aiida_mlcc.calculations.correlate import CorrelateCalculation
 from aiida_mlcc.calculations.integrals import refuse_open_shell
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, LabelMaker, Step
+from aiida_mlcc.engines.engine import CorrelationEngine, Inputs, LabelMaker, Step
 from aiida_mlcc.engines.pyscf_cost import EnergyCost, energy_cost
 from aiida_mlcc.engines.pyscf_elements import refuse_elements, valence
 from aiida_mlcc.engines.runtime_jobs import OPTIONAL, RuntimeForces
-from aiida_mlcc.jobs.inputs import Options, job_inputs
 from aiida_mlcc.jobs.restart import CorrelateRestartWorkChain
 from aiida_mlcc.runtime.pyscf_settings import (
     FUNCTIONALS,
     GAMMA,
     LEFT_OUT,
     PyscfCorrelation,
+    PyscfForces,
     pseudopotential,
     refuse_forces,
     sampling,
@@ -51,7 +50,7 @@ _OF_FUNCTIONALS, _OF_INTEGRALS = ('ke_cutoff', *MESHES), ('exxdiv', AUXILIARY)
 """What energies of density functionals depend on alone, and those with integrals of four orbitals."""
 
 
-def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+def source_of(settings: Json) -> Json:
     """Return what the labels of PySCF with these settings say of their source; memory does not count."""
     said = {_SOURCE_NAMES.get(name, name): value for name, value in settings.items() if name not in _UNCOUNTED}
     if 'kpoints' in said:
@@ -62,44 +61,48 @@ def source_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     return said if said.get(AUXILIARY) is None else {**said, **LEFT_OUT}
 
 
-def refuse_cell(settings: Mapping[str, Any], atoms: Atoms) -> str | None:
+def refuse_cell(settings: PyscfCorrelation, atoms: Atoms) -> str | None:
     """Return why the correlated energies of a supercell cannot be calculated, in a sentence, or None."""
-    pseudo = pseudopotential(settings.get('pseudo'), 'HF')
-    reason = refuse_elements(atoms.symbols, settings['basis'], pseudo) or refuse_open_shell(atoms)
-    if reason is None and (mesh := sampling(settings.get('hf_kpoints'))) is not None:
-        reason = refuse_mesh_of_frames(atoms, mesh)
+    reason = refuse_elements(atoms.symbols, settings.basis, settings.pseudopotential('HF')) or refuse_open_shell(atoms)
+    if reason is None and settings.hf_mesh is not None:
+        reason = refuse_mesh_of_frames(atoms, settings.hf_mesh)
     return reason
 
 
-class PyscfForces(RuntimeForces):
+class PyscfEngine(RuntimeForces[PyscfForces]):
     """LDA, PBE and Hartree–Fock of PySCF."""
 
+    name, title = 'pyscf', 'PySCF'
+    settings_class = PyscfForces
+    programs = CITE
     uncounted = _UNCOUNTED
     setting_of_cores = 'pseudo'
 
-    def refuse_crystal(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
+    def refuse_crystal(self, atoms: Atoms) -> str | None:
         """Refuse elements without a basis or a pseudopotential, and a mesh of k-points without forces."""
-        pseudo = pseudopotential(settings.get('pseudo'), settings['method'])
-        reason = refuse_elements(atoms.symbols, settings['basis'], pseudo)
-        return reason or refuse_forces(settings['method'], sampling(settings.get('kpoints')))
+        ours = self.settings
+        reason = refuse_elements(atoms.symbols, ours.basis, ours.pseudopotential(ours.method))
+        return reason or refuse_forces(ours.method, ours.mesh)
 
-    def refuse_electrons(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
+    def refuse_electrons(self, atoms: Atoms) -> str | None:
         """Refuse an odd number of electrons, and a mesh of k-points with less symmetry than the supercell."""
         reason = refuse_open_shell(atoms)
-        if reason is None and (mesh := sampling(settings.get('kpoints'))) is not None:
-            reason = refuse_mesh(atoms, mesh, [0, 0, 0])
+        if reason is None and self.settings.mesh is not None:
+            reason = refuse_mesh(atoms, self.settings.mesh, [0, 0, 0])
         return reason
 
-    def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+    @classmethod
+    def valence(cls, source: Json, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return the electrons that the pseudopotentials leave."""
-        return valence(symbols, pseudopotential(settings.get('pseudo'), method))
+        return valence(symbols, pseudopotential(source.get('pseudo'), method))
 
-    def source_of(self, settings: Json) -> Json:
+    def source(self) -> Json:
         """Return what the labels say of their source."""
-        left_out = (AUXILIARY,) if settings['method'] in FUNCTIONALS else _OF_FUNCTIONALS
-        return source_of({name: value for name, value in settings.items() if name not in left_out})
+        left_out = (AUXILIARY,) if self.settings.method in FUNCTIONALS else _OF_FUNCTIONALS
+        return source_of({name: value for name, value in self.given.items() if name not in left_out})
 
-    def said(self, name: str, method: str, source: Mapping[str, Any]) -> Any:
+    @classmethod
+    def said(cls, name: str, method: str, source: Json) -> Any:
         """Return what labels say of a setting, which some of them call by another name."""
         if name == 'kpoints':
             return None if source.get(name, GAMMA) == GAMMA else source[name]
@@ -108,36 +111,40 @@ class PyscfForces(RuntimeForces):
         renamed = _SOURCE_NAMES.get(name, name)
         return super().said(name, method, {name: source[renamed]} if renamed in source else {})
 
-    def counted(self, method: str) -> tuple[str, ...]:
+    @classmethod
+    def counted(cls, method: str) -> tuple[str, ...]:
         """Return the settings on which an energy of `method` depends."""
         left_out = _OF_INTEGRALS if method in FUNCTIONALS else _OF_FUNCTIONALS
         return tuple(name for name in super().counted(method) if name not in left_out)
 
-    def like(self, method: str, source: Mapping[str, Any], engine: Mapping[str, Any]) -> dict[str, Any]:
+    @classmethod
+    def like(cls, method: str, source: Json, engine: Json) -> Json:
         """Return the settings that label new structures as the labels of `source` were made."""
         # An engine that takes its integrals from another program says nothing of some of these.
-        rules = self.settings.rules()
-        given = {name: value for name, value in engine.items() if name in rules and name not in self.counted(method)}
+        uncounted = set(cls.settings_class.rules()) - set(cls.counted(method))
+        given = {name: value for name, value in engine.items() if name in uncounted}
         return {**super().like(method, source, engine), **given}
 
-    def is_same(self, name: str, ours: Any, theirs: Any) -> bool:
+    @classmethod
+    def is_same(cls, name: str, ours: Any, theirs: Any) -> bool:
         """Tell whether two values give the same energies: labels name the pseudopotentials that null stands for."""
         if name == 'kpoints':
             return sampling(ours) == sampling(theirs)
         return ours == theirs or (name == 'pseudo' and None in (ours, theirs))
 
 
-class PyscfEnergies(CorrelationEngine):
+class PyscfEnergies(CorrelationEngine[PyscfCorrelation]):
     """HF, MP2, CCSD and CCSD(T) of a batch of snapshots in one job."""
 
     name, title = 'pyscf', 'PySCF'
-    settings = PyscfCorrelation
+    settings_class = PyscfCorrelation
     programs = CITE
     places = (CORRELATE,)
     setting_of_cores = 'pseudo'
     label_makers = (LabelMaker('aiida.calculations:mlcc.correlate'),)
 
-    def declare_ports(self, spec: WorkChainSpec) -> None:
+    @classmethod
+    def declare_ports(cls, spec: WorkChainSpec) -> None:
         """Declare `correlate`, the job in which PySCF computes all energies."""
         spec.expose_inputs(
             CorrelateCalculation,
@@ -146,39 +153,24 @@ class PyscfEnergies(CorrelationEngine):
             namespace_options=dict(OPTIONAL),
         )
 
-    def fill(self, inputs: Mapping[str, Any], codes: Codes, options: Options) -> dict[str, Any]:
-        """Return `correlate` with the code and options of the job."""
-        assert codes['code'] is not None
-        return {CORRELATE: job_inputs(inputs[CORRELATE], codes['code'], options)}
-
-    def source_of(self, settings: Json) -> Json:
+    def source(self) -> Json:
         """Return what the labels say of their source."""
-        return source_of(settings)
+        return source_of(self.given)
 
     def refuse_jobs(self, inputs: Inputs) -> str | None:
         """Return that the code is missing, an element without a basis, or that the snapshots have no closed shells."""
-        reason = super().refuse_jobs(inputs)
-        return reason or refuse_cell(inputs['engine'].get_dict(), inputs['snapshots'].get_ase(0))
+        return super().refuse_jobs(inputs) or refuse_cell(self.settings, inputs['snapshots'].get_ase(0))
 
-    def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+    @classmethod
+    def valence(cls, source: Json, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return the electrons that the pseudopotentials leave."""
-        return valence(symbols, pseudopotential(settings.get('pseudo'), method))
+        return PyscfEngine.valence(source, method, symbols)
 
-    def energy_cost(
-        self, settings: Mapping[str, Any], symbols: Sequence[str], methods: Sequence[str]
-    ) -> EnergyCost | None:
+    def energy_cost(self, symbols: Sequence[str], methods: Sequence[str]) -> EnergyCost | None:
         """Return what the numbers of orbitals ask for."""
-        return energy_cost(settings, symbols, methods)
+        return energy_cost(self.settings, symbols, methods)
 
     def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
         """Return the job that labels a batch."""
         job = {**inputs[CORRELATE], 'snapshots': snapshots, 'methods': methods, 'engine': inputs['engine']}
         return Step(CorrelateRestartWorkChain, {'job': job})
-
-    def n_jobs(self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int) -> int:
-        """Return the number of batches."""
-        return sum(ceil(len(frames) / size) for frames in groups.values())
-
-
-FORCES = PyscfForces('pyscf', 'PySCF', CITE)
-CORRELATION = PyscfEnergies()

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from aiida_mlcc.engines.pyscf_elements import n_functions, valence
-from aiida_mlcc.runtime.pyscf_settings import pseudopotential, sampling
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation
 from aiida_mlcc.science.methods import CONTRIBUTIONS
 
 _HF_SECONDS = 5e-4
@@ -68,10 +67,10 @@ class OrbitalNumbers:
     n_auxiliary: int
 
 
-def orbital_numbers(settings: Json, symbols: Sequence[str]) -> OrbitalNumbers | None:
+def orbital_numbers(settings: PyscfCorrelation, symbols: Sequence[str]) -> OrbitalNumbers | None:
     """Return how many orbitals a cell has; None for a basis or pseudopotentials that are not known."""
-    functions = n_functions(symbols, settings['basis'])
-    electrons = valence(symbols, pseudopotential(settings.get('pseudo'), 'HF'))
+    functions = n_functions(symbols, settings.basis)
+    electrons = valence(symbols, settings.pseudopotential('HF'))
     if functions is None or electrons is None or any(symbol not in electrons for symbol in symbols):
         return None
     occupied = sum(electrons[symbol] for symbol in symbols) // 2
@@ -79,13 +78,13 @@ def orbital_numbers(settings: Json, symbols: Sequence[str]) -> OrbitalNumbers | 
     return OrbitalNumbers(occupied, max(functions - occupied, 0), functions, auxiliary)
 
 
-def energy_cost(settings: Json, symbols: Sequence[str], methods: Sequence[str]) -> EnergyCost | None:
+def energy_cost(settings: PyscfCorrelation, symbols: Sequence[str], methods: Sequence[str]) -> EnergyCost | None:
     """Return what the energies of one structure cost; None for a basis or pseudopotentials that are not known."""
     if (numbers := orbital_numbers(settings, symbols)) is None:
         return None
     o, v, functions, auxiliary = numbers.n_occupied, numbers.n_virtual, numbers.n_functions, numbers.n_auxiliary
     needed = {part for method in methods for part in CONTRIBUTIONS[method]}
-    n_kpoints = prod(sampling(settings.get('hf_kpoints')) or [1])
+    n_kpoints = prod(settings.hf_mesh or [1])
     seconds, floats, on_disk = 0.0, auxiliary * functions**2 / 2, 0.0
     if n_kpoints > 1:
         seconds = _HF_SECONDS * functions**3 * n_kpoints

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
-from typing import Any
 
 
 def refuse_elements(symbols: Iterable[str], basis: str, pseudo: str) -> str | None:
@@ -47,7 +46,7 @@ def _plain(name: str) -> str:
 
 
 @cache
-def _tables() -> dict[str, Any]:
+def _tables() -> dict[str, dict[str, dict[str, int]]]:
+    """Return ``functions`` and ``valence``: name of a set → element → how many functions, or electrons."""
     text = resources.files('aiida_mlcc.engines').joinpath('pyscf_elements.json').read_text('utf-8')
-    tables: dict[str, Any] = json.loads(text)
-    return tables
+    return json.loads(text)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.evaluate import EvaluateCalculation
 from aiida_mlcc.calculations.md import MdCalculation
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, Step, at
+from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, S, Step, at
 from aiida_mlcc.jobs.inputs import Options, job_inputs
 from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain, MdRestartWorkChain
 from aiida_mlcc.runtime import programs
+from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.settings import Settings
 
 OPTIONAL = {'required': False, 'populate_defaults': False}
 """Of the namespace of a job that not every engine runs."""
@@ -42,7 +42,7 @@ def md_port(spec: WorkChainSpec) -> None:
     )
 
 
-class RuntimeForces(ForceEngine):
+class RuntimeForces(ForceEngine[S]):
     """A program of :mod:`aiida_mlcc.runtime.programs` that gives energies and forces.
 
     All structures are one job, and so is a dynamics.
@@ -52,23 +52,18 @@ class RuntimeForces(ForceEngine):
     place_of_dynamics = MD
     relaxes = True
 
-    def __init__(
-        self, name: str, title: str | None = None, cite: Mapping[str, tuple[str, str]] = MappingProxyType({})
-    ) -> None:
-        self.settings = programs.settings_class(programs.FORCES, name)
-        self.name, self.title, self.programs = name, title or self.settings.TITLE, cite
-
-    def declare_ports(self, spec: WorkChainSpec, dynamics: bool = False) -> None:
+    @classmethod
+    def declare_ports(cls, spec: WorkChainSpec, dynamics: bool = False) -> None:
         """Declare `evaluate` or `md`."""
         if dynamics and MD not in spec.inputs:
             md_port(spec)
         elif not dynamics and EVALUATE not in spec.inputs:
             evaluate_port(spec, required=False)
 
-    def fill(self, inputs: Mapping[str, Any], codes: Codes, options: Options, dynamics: bool = False) -> dict[str, Any]:
+    @classmethod
+    def fill(cls, inputs: Json, codes: Codes, options: Options, dynamics: bool = False) -> Json:
         """Return the inputs with the code and options of the job."""
         place = MD if dynamics else EVALUATE
-        assert codes['code'] is not None
         return {**inputs, place: job_inputs(inputs[place], codes['code'], options)}
 
     def refuse_places(self, inputs: Inputs, dynamics: bool = False) -> str | None:
@@ -87,3 +82,9 @@ class RuntimeForces(ForceEngine):
         """Return the job that runs the dynamics."""
         job = {**inputs[MD], 'start': start, 'engine': inputs['engine'], 'seed': inputs['seed']}
         return Step(MdRestartWorkChain, {'job': job})
+
+
+def runtime_forces(name: str) -> type[RuntimeForces[Settings]]:
+    """Return the engine of a program of which there is no more to say than its settings."""
+    group = programs.settings_class(programs.FORCES, name)
+    return type(name, (RuntimeForces,), {'name': name, 'title': group.TITLE, 'settings_class': group})

@@ -11,6 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.settings import Choice, Settings
 
 if TYPE_CHECKING:
@@ -18,24 +19,27 @@ if TYPE_CHECKING:
     from aiida import orm
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-    from aiida_mlcc.engines.engine import CorrelationEngine, Engine, ForceEngine, Inputs
+    from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Engine, ForceEngine, Inputs, Place
     from aiida_mlcc.jobs.inputs import Options
 
-RUNTIME = 'aiida_mlcc.engines.runtime_jobs:RuntimeForces'
+    ForceKind = type[ForceEngine[Settings]]
+    CorrelationKind = type[CorrelationEngine[Settings]]
+
+RUNTIME = 'aiida_mlcc.engines.runtime_jobs:runtime_forces'
 """Any program of :mod:`aiida_mlcc.runtime.programs` that gives energies and forces, where there is no more to say."""
 
 FORCE_ENGINES = {
-    'pyscf': 'aiida_mlcc.engines.pyscf:FORCES',
-    'vasp': 'aiida_mlcc.engines.vasp.engine:FORCES',
-    'quantumespresso': 'aiida_mlcc.engines.quantumespresso.engine:FORCES',
+    'pyscf': 'aiida_mlcc.engines.pyscf:PyscfEngine',
+    'vasp': 'aiida_mlcc.engines.vasp.engine:VaspEngine',
+    'quantumespresso': 'aiida_mlcc.engines.quantumespresso.engine:QuantumEspressoEngine',
 }
-"""Name → :class:`~aiida_mlcc.engines.engine.ForceEngine`, or a class of them, as ``module:attribute``."""
+"""Name → :class:`~aiida_mlcc.engines.engine.ForceEngine`, or what makes such a class, as ``module:attribute``."""
 
 CORRELATION_ENGINES = {
-    'pyscf': 'aiida_mlcc.engines.pyscf:CORRELATION',
-    'pyscf+cc4s': 'aiida_mlcc.engines.cc4s.engine:WITH_PYSCF',
-    'vasp+cc4s': 'aiida_mlcc.engines.cc4s.engine:WITH_VASP',
-    'command': 'aiida_mlcc.engines.command:ENERGIES',
+    'pyscf': 'aiida_mlcc.engines.pyscf:PyscfEnergies',
+    'pyscf+cc4s': 'aiida_mlcc.engines.cc4s.engine:Cc4sWithPyscf',
+    'vasp+cc4s': 'aiida_mlcc.engines.cc4s.engine:Cc4sWithVasp',
+    'command': 'aiida_mlcc.engines.command:CommandEngine',
 }
 """Name → :class:`~aiida_mlcc.engines.engine.CorrelationEngine`, as ``module:attribute``."""
 
@@ -55,30 +59,40 @@ object of its context.
 """
 
 
-def force_engine(engine: Mapping[str, Any] | orm.Dict) -> ForceEngine:
-    """Return the engine that settings name; only one that :func:`refuse_force_engine` lets pass is there."""
-    return _load(engine['name'], FORCE_ENGINES[engine['name']])
+def force_engine(engine: Json | orm.Dict) -> ForceEngine[Settings]:
+    """Return the engine with these settings; only one that :func:`refuse_force_engine` lets pass is there."""
+    return force_kind(engine['name'])(engine)
 
 
-def correlation_engine(engine: Mapping[str, Any] | orm.Dict) -> CorrelationEngine:
-    """Return the engine that settings name; only one that :func:`refuse_correlation_engine` lets pass is there."""
-    return _load(engine['name'], CORRELATION_ENGINES[engine['name']])
+def correlation_engine(engine: Json | orm.Dict) -> CorrelationEngine[Settings]:
+    """Return the engine with these settings; only one that :func:`refuse_correlation_engine` lets pass is there."""
+    return correlation_kind(engine['name'])(engine)
 
 
-def force_engines() -> list[ForceEngine]:
+def force_kind(name: str) -> ForceKind:
+    """Return the engine of energies and forces that a name of the table stands for, without settings."""
+    return _kind(name, FORCE_ENGINES[name])
+
+
+def correlation_kind(name: str) -> CorrelationKind:
+    """Return the engine of correlated energies that a name of the table stands for, without settings."""
+    return _kind(name, CORRELATION_ENGINES[name])
+
+
+def force_kinds() -> list[ForceKind]:
     """Return all engines of energies and forces."""
-    return [_load(name, address) for name, address in FORCE_ENGINES.items()]
+    return [force_kind(name) for name in FORCE_ENGINES]
 
 
-def correlation_engines() -> list[CorrelationEngine]:
+def correlation_kinds() -> list[CorrelationKind]:
     """Return all engines of correlated energies."""
-    return [_load(name, address) for name, address in CORRELATION_ENGINES.items()]
+    return [correlation_kind(name) for name in CORRELATION_ENGINES]
 
 
-def engines() -> Iterator[Engine]:
-    """Give all engines of both kinds."""
-    yield from force_engines()
-    yield from correlation_engines()
+def kinds() -> Iterator[type[Engine[Settings]]]:
+    """Give all engines of both tables."""
+    yield from force_kinds()
+    yield from correlation_kinds()
 
 
 class _LazySettings(Mapping[str, type[Settings]]):
@@ -88,8 +102,7 @@ class _LazySettings(Mapping[str, type[Settings]]):
         self.table = table
 
     def __getitem__(self, name: str) -> type[Settings]:
-        settings: type[Settings] = _load(name, self.table[name]).settings
-        return settings
+        return _kind(name, self.table[name]).settings_class
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.table)
@@ -117,19 +130,19 @@ def refuse_correlation_engine(node: orm.Dict, _: Any) -> str | None:
 
 def label_ports(spec: WorkChainSpec) -> None:
     """Declare the places where engines label structures."""
-    for engine in force_engines():
+    for engine in force_kinds():
         engine.declare_ports(spec)
 
 
 def dynamics_ports(spec: WorkChainSpec) -> None:
     """Declare the places where engines run dynamics."""
-    for engine in force_engines():
+    for engine in force_kinds():
         engine.declare_ports(spec, dynamics=True)
 
 
 def correlation_ports(spec: WorkChainSpec) -> None:
     """Declare the places where engines compute correlated energies, and what else their jobs need."""
-    for engine in correlation_engines():
+    for engine in correlation_kinds():
         engine.declare_ports(spec)
 
 
@@ -138,7 +151,7 @@ def refuse_jobs(inputs: Inputs) -> str | None:
     return correlation_engine(inputs['engine']).refuse_jobs(inputs)
 
 
-def force_engine_of(source: Mapping[str, Any], method: str) -> ForceEngine:
+def force_kind_of(source: Json, method: str) -> ForceKind:
     """Return the engine that made labels of `method`.
 
     :param source: what they say of their source.
@@ -150,17 +163,17 @@ def force_engine_of(source: Mapping[str, Any], method: str) -> ForceEngine:
             f'the {method} labels come from {name or "an unknown source"}, not from one of '
             f'{", ".join(FORCE_ENGINES)}: nothing here can label new structures in the same way'
         )
-    return force_engine({'name': name})
+    return force_kind(str(name))
 
 
-def engine_named(named: Mapping[str, Any], code: orm.AbstractCode) -> str | None:
+def engine_named(named: Json, code: orm.AbstractCode) -> str | None:
     """Return the engine of forces that overrides name, else the one that `code` is the program of; None: neither."""
     if 'name' in named:
         return str(named['name'])
-    return next((engine.name for engine in force_engines() if engine.runs(code)), None)
+    return next((engine.name for engine in force_kinds() if engine.runs(code)), None)
 
 
-def refuse_code_names(codes: Mapping[str, Any]) -> None:
+def refuse_code_names(codes: Codes) -> None:
     """Refuse keyword arguments that are not codes of the table.
 
     :raises TypeError: naming the first one.
@@ -170,7 +183,7 @@ def refuse_code_names(codes: Mapping[str, Any]) -> None:
         raise TypeError(f'unexpected argument {unknown[0]!r}: the codes of engines are {known}')
 
 
-def codes_by_place(code: orm.AbstractCode, codes: Mapping[str, orm.AbstractCode | None]) -> dict[str, Any]:
+def codes_by_place(code: orm.AbstractCode, codes: Codes) -> Codes:
     """Return place → code, with the Python of the jobs as ``code``.
 
     :param codes: ``cc4s_code`` and so on.
@@ -180,25 +193,25 @@ def codes_by_place(code: orm.AbstractCode, codes: Mapping[str, orm.AbstractCode 
     return {'code': code, **{place: codes.get(f'{place}_code') for place in CODES}}
 
 
-def places_of_labels(inputs: Inputs) -> dict[str, Any]:
+def places_of_labels(inputs: Inputs) -> dict[str, Place]:
     """Return of the inputs of a WorkChain those that say where engines label structures."""
-    return {engine.place: engine.at_place(inputs) for engine in force_engines() if engine.place in inputs}
+    return {engine.place: engine.at_place(inputs) for engine in force_kinds() if engine.place in inputs}
 
 
 def places_of_programs() -> tuple[str, ...]:
     """Return the places where engines of energies and forces run a program of their own."""
-    return tuple(dict.fromkeys(engine.place for engine in force_engines() if engine.place in CODES))
+    return tuple(dict.fromkeys(engine.place for engine in force_kinds() if engine.place in CODES))
 
 
-def valence_of(source: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+def valence_of(source: Json, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
     """Return element → electrons that are not part of its core, None where that is not known.
 
     :param source: what labels of `method` say of their source.
     """
     name = source.get('engine')
     if name in CORRELATION_ENGINES:
-        return correlation_engine({'name': name}).valence(source, method, symbols)
-    return force_engine({'name': name}).valence(source, method, symbols) if name in FORCE_ENGINES else None
+        return correlation_kind(str(name)).valence(source, method, symbols)
+    return force_kind(str(name)).valence(source, method, symbols) if name in FORCE_ENGINES else None
 
 
 def other_valence(
@@ -209,47 +222,49 @@ def other_valence(
     return next((pair for pair in pairs if pair[1] != pair[2]), None)
 
 
-def with_label_job(
-    inputs: Mapping[str, Any], engine: Mapping[str, Any] | orm.Dict, codes: Mapping[str, Any], options: Options
-) -> dict[str, Any]:
-    """Return the inputs of a protocol with the job of the engine that labels structures, and no other place.
+def with_label_job(inputs: Json, name: str, codes: Codes, options: Options) -> Json:
+    """Return the inputs of a protocol with the job of the engine `name` that labels structures, and no other place.
 
     :param codes: as :func:`codes_by_place` returns them.
     """
-    of_engine = force_engine(engine)
-    places = {other.place for other in force_engines()} - {of_engine.place}
+    of_engine = force_kind(name)
+    places = {other.place for other in force_kinds()} - {of_engine.place}
     return {name: value for name, value in of_engine.fill(inputs, codes, options).items() if name not in places}
 
 
-def with_jobs(inputs: Mapping[str, Any], codes: Mapping[str, Any], options: Options) -> dict[str, Any]:
+def with_jobs(inputs: Json, codes: Codes, options: Options) -> Json:
     """Return the inputs of a protocol with the jobs of the correlation engine, and no others.
 
     The places of engines that label new structures are there, too, if their own code is given.
 
     :param codes: as :func:`codes_by_place` returns them.
     """
-    places = {engine.place for engine in force_engines()}
-    places |= {place for engine in correlation_engines() for place in engine.places}
+    places = {engine.place for engine in force_kinds()}
+    places |= {place for engine in correlation_kinds() for place in engine.places}
     chosen = {name: value for name, value in inputs.items() if name not in places}
-    for engine in force_engines():
+    for engine in force_kinds():
         if codes.get(engine.place) is not None:
             chosen[engine.place] = engine.fill(inputs, codes, options)[engine.place]
-    return {**chosen, **correlation_engine(inputs['engine']).fill(inputs, codes, options)}
+    return {**chosen, **correlation_kind(inputs['engine']['name']).fill(inputs, codes, options)}
 
 
 def programs_of(names: Iterable[str | None]) -> dict[str, tuple[str, str]]:
     """Return what to cite for engines, by the names that settings and labels have for them: program → text, address."""
     asked = set(names)
-    return {program: cite for e in engines() if e.name in asked for program, cite in e.programs.items()}
+    return {program: cite for e in kinds() if e.name in asked for program, cite in e.programs.items()}
 
 
 def commands() -> list[click.Command]:
     """Return the commands that belong to engines."""
-    return [_load('', address) for address in COMMANDS]
+    return [_load(address) for address in COMMANDS]
 
 
 @cache
-def _load(name: str, address: str) -> Any:
+def _kind(name: str, address: str) -> Any:
+    found = _load(address)
+    return found if isinstance(found, type) else found(name)
+
+
+def _load(address: str) -> Any:
     module, _, attribute = address.partition(':')
-    found = getattr(import_module(module), attribute)
-    return found(name) if isinstance(found, type) else found
+    return getattr(import_module(module), attribute)

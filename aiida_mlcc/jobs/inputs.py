@@ -10,6 +10,7 @@ from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.crystal import LEFT_HANDED, expand_matrix, isotopes, map_onto_crystal, primitive_cell
+from aiida_mlcc.science.json_values import Json
 
 Options = Mapping[str, Any] | None
 
@@ -17,6 +18,11 @@ Options = Mapping[str, Any] | None
 def job_inputs(inputs: Mapping[str, Any], code: orm.AbstractCode, options: Options) -> dict[str, Any]:
     """Return the inputs of a job from a protocol with its code and scheduler options."""
     return {'code': code, **merge(inputs, {'metadata': {'options': dict(options or {})}})}
+
+
+def place_inputs(inputs: Json, code: orm.AbstractCode | None, options: Options) -> Json:
+    """Return the place of a program from a protocol with its code; its own options go before those of all jobs."""
+    return {'code': code, **inputs, 'options': merge(options or {}, inputs.get('options') or {})}
 
 
 def refuse_structure(node: orm.StructureData, _: Any) -> str | None:

@@ -10,7 +10,7 @@ from aiida import orm
 from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
-from aiida_mlcc.calculations.command_settings import LABELS_FILE, STDERR_FILE, STDOUT_FILE, source_of
+from aiida_mlcc.calculations.command_settings import LABELS_FILE, STDERR_FILE, STDOUT_FILE, CommandEnergies, source_of
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.parsers.parse_raw.command_labels import CommandLabelsError, read_command_labels
 
@@ -33,7 +33,8 @@ class CommandParser(Parser):
                 found = read_command_labels(path, snapshots, self.node.inputs.methods.get_list())
             except CommandLabelsError as error:
                 return self.exit_codes.ERROR_UNREADABLE_RESULT.format(reason=f'{error}.')
-        self.out('labelled', SnapshotsData(found.onto(snapshots, source_of(self.node.inputs.engine.get_dict()))))
+        source = source_of(CommandEnergies.of(self.node.inputs.engine.get_dict()))
+        self.out('labelled', SnapshotsData(found.onto(snapshots, source)))
         if found.failures:
             self.out('failures', orm.Dict({'failed': found.failures}))
         if len(found.failures) == snapshots.n_frames and not self.outputs.labelled.methods:

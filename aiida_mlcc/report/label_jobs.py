@@ -12,7 +12,7 @@ from aiida.plugins import DataFactory
 from aiida.tools.graph.graph_traversers import traverse_graph
 
 from aiida_mlcc.data.process_types import entry_point_of
-from aiida_mlcc.engines.table import engines
+from aiida_mlcc.engines.table import kinds
 from aiida_mlcc.report.data.remembered import remembered
 from aiida_mlcc.science.pairing import pair_by_geometry
 
@@ -110,7 +110,7 @@ class LabelJobs:
 @cache
 def _inputs_of_makers() -> dict[str, Callable[..., str | None]]:
     """Return entry point → where it has what a job left of a label, of the calcfunctions that store labels."""
-    makers = (maker for engine in engines() for maker in engine.label_makers)
+    makers = (maker for engine in kinds() for maker in engine.label_makers)
     return {maker.entry_point: maker.input_of for maker in makers if maker.input_of is not None}
 
 

@@ -14,7 +14,7 @@ from aiida.common.links import LinkType
 from aiida.plugins import DataFactory
 
 from aiida_mlcc.engines.cost import cost_of
-from aiida_mlcc.engines.table import CORRELATION_ENGINES, correlation_engine, programs_of
+from aiida_mlcc.engines.table import CORRELATION, correlation_engine, programs_of
 from aiida_mlcc.report.data.arrays import Curves, Density, Dispersion
 from aiida_mlcc.report.data.references import label_sources
 from aiida_mlcc.report.data.remembered import remembered
@@ -118,8 +118,8 @@ def caveat_lines(process: orm.ProcessNode) -> list[tuple[str, str]]:
     found = []
     for name, value in settings_of(process):
         settings = json.loads(value) if name.endswith('engine') else {}
-        if settings.get('name') in CORRELATION_ENGINES and 'cc4s' in settings:
-            found.append(correlation_engine(settings).caveat(settings))
+        if CORRELATION.refuse(settings) is None:
+            found.append(correlation_engine(settings).caveat())
     return [('energies', note) for note in dict.fromkeys(filter(None, found))]
 
 

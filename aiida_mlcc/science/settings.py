@@ -183,9 +183,9 @@ class Settings:
         found = {}
         for item in fields(cls):
             if item.default is not MISSING:
-                found[item.name] = _plain(item.default)
+                found[item.name] = plain(item.default)
             elif item.default_factory is not MISSING:
-                found[item.name] = _plain(item.default_factory())
+                found[item.name] = plain(item.default_factory())
         return found
 
     @classmethod
@@ -200,7 +200,7 @@ class Settings:
 
     def to_dict(self) -> Json:
         """Return the group as plain JSON."""
-        found: Json = _plain(asdict(self))
+        found: Json = plain(asdict(self))
         return found
 
 
@@ -312,12 +312,13 @@ def _is_a(value: Any, kind: type) -> bool:
     return isinstance(value, Mapping) if kind is dict else isinstance(value, kind)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return mappings of any kind, groups and lists as plain JSON."""
     if isinstance(value, Settings):
         return value.to_dict()
     if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+        return {key: plain(entry) for key, entry in value.items()}
+    return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def _written(value: Any) -> str:

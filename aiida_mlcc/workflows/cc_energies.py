@@ -188,7 +188,7 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
         """
         places = codes_by_place(code, codes)
         inputs = cls.get_protocol_inputs(protocol, overrides)
-        chosen = with_jobs(inputs, places, options)
+        chosen = dict(with_jobs(inputs, places, options))
         if DESIGNED in kinds_of(inputs['methods'], inputs['selection']):
             chosen[EVALUATE] = job_inputs(inputs[EVALUATE], code, options)
         return cls.fill({'snapshots': snapshots, 'structure': structure, **chosen})
@@ -235,7 +235,7 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
 
     def use_known_labels(self) -> None:
         """Take what earlier runs labelled with the same settings."""
-        settings = correlation_engine(self.inputs.engine).source_of(self.inputs.engine.get_dict())
+        settings = correlation_engine(self.inputs.engine).source()
         own = self.inputs.snapshots.get_snapshots().labels
         known = {}
         for name, node in sorted(self.inputs.get('known_labels', {}).items()):

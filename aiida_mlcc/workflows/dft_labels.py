@@ -54,8 +54,8 @@ class DFTLabelsWorkChain(ProtocolMixin, WorkChain):
         :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
-        inputs = with_label_job(inputs, engine, codes_by_place(code, codes), options)
-        return cls.fill({'structure': structure, 'engine': engine, **inputs})
+        filled = with_label_job(inputs, engine['name'], codes_by_place(code, codes), options)
+        return cls.fill({'structure': structure, 'engine': engine, **filled})
 
     def evaluate(self, snapshots: SnapshotsData, label: str) -> ToContext:
         """Submit what gets their DFT energies and forces, as ``evaluated``, with this call link label."""

@@ -15,7 +15,7 @@ from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.engines.runtime_jobs import md_port
-from aiida_mlcc.engines.table import FORCES, codes_by_place, dynamics_ports, engine_named, force_engine
+from aiida_mlcc.engines.table import FORCES, codes_by_place, dynamics_ports, engine_named, force_engine, force_kind
 from aiida_mlcc.jobs.inputs import Options, merge
 from aiida_mlcc.jobs.ports import seed_port
 from aiida_mlcc.runtime.md_settings import MD
@@ -83,8 +83,8 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
         named = engine_named(asked.get('engine') or {}, code)
         given = merge(asked, {} if named is None else {'engine': {'name': named}})
         inputs = cls.get_protocol_inputs(protocol, given)
-        inputs = force_engine(inputs['engine']).fill(inputs, places, options, dynamics=True)
-        return cls.fill({'structure': structure, **inputs})
+        filled = force_kind(inputs['engine']['name']).fill(inputs, places, options, dynamics=True)
+        return cls.fill({'structure': structure, **filled})
 
     def build_supercell(self) -> None:
         """Repeat the crystal."""

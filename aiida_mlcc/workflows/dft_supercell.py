@@ -23,11 +23,10 @@ def refuse_cell(inputs: Inputs) -> str | None:
     """Return why the engine cannot calculate the crystal in its supercell, in a sentence, or None."""
     if not {'engine', 'structure'} <= set(inputs):
         return None
-    engine = force_engine(inputs['engine'])
-    settings, crystal = inputs['engine'].get_dict(), inputs['structure'].get_ase()
-    if (reason := engine.refuse_crystal(settings, crystal)) is not None or 'supercell_matrix' not in inputs:
+    engine, crystal = force_engine(inputs['engine']), inputs['structure'].get_ase()
+    if (reason := engine.refuse_crystal(crystal)) is not None or 'supercell_matrix' not in inputs:
         return reason
     cell = supercell(crystal, expand_matrix(inputs['supercell_matrix'].get_list()))
-    if (reason := engine.refuse_electrons(settings, cell)) is None and len(cell) == 1:
+    if (reason := engine.refuse_electrons(cell)) is None and len(cell) == 1:
         return '`supercell_matrix` gives a cell of one atom, which has no vibrations: use a larger one'
     return reason

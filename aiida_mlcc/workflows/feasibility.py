@@ -9,7 +9,7 @@ from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import at
-from aiida_mlcc.engines.table import FORCE_ENGINES, correlation_engine, force_engine, other_valence
+from aiida_mlcc.engines.table import FORCE_ENGINES, correlation_engine, correlation_kind, force_kind, other_valence
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, kinds_for
 from aiida_mlcc.science.crystal import breaks_symmetry, expand_matrix, primitive_cell, supercell
 from aiida_mlcc.science.fit.ridge import FEWEST_LABELS
@@ -90,7 +90,7 @@ def _remarks(inputs: RunInputs) -> Iterator[str]:
                 'symmetry-equivalent directions are not equivalent in that cell'
             )
     source, method = _base(inputs)
-    if source is not None and source.get('name') in FORCE_ENGINES and force_engine(source).is_for_metals(source):
+    if source is not None and source.get('name') in FORCE_ENGINES and force_kind(source['name']).is_for_metals(source):
         yield f'{method} is calculated with smeared occupations, as for a metal; the correlated methods need a band gap'
 
 
@@ -141,7 +141,7 @@ def _refuse_valences(inputs: RunInputs) -> str | None:
     if source is None or source.get('name') not in FORCE_ENGINES:
         return None
     correlated = inputs['cc_energies']['engine'].get_dict()
-    base, beyond = force_engine(source), correlation_engine(correlated)
+    base, beyond = force_kind(source['name']), correlation_kind(correlated['name'])
     found = other_valence(base.valence(source, method, symbols), beyond.valence(correlated, _HF, symbols))
     if found is None:
         return None
@@ -164,12 +164,11 @@ def _refuse_size(inputs: RunInputs) -> str | None:
     else:
         matrix = expand_matrix(inputs['dft_md']['supercell_matrix'].get_list())
         cell = supercell(inputs['structure'].get_ase(), matrix)
-    settings = labelling['engine'].get_dict()
-    engine = correlation_engine(settings)
+    engine = correlation_engine(labelling['engine'])
     methods = engine.calculates(inputs['methods'])
     if not methods:
         return None
-    cost = engine.energy_cost(settings, cell.get_chemical_symbols(), methods)
+    cost = engine.energy_cost(cell.get_chemical_symbols(), methods)
     given = at(labelling, engine.places[0]).get('metadata', {}).get('options', {}).get('max_memory_kb')
     if cost is None or given is None or cost.memory_gb * _GB_IN_KB <= _MARGIN * given:
         return None

@@ -19,7 +19,7 @@ from aiida_mlcc.calculations.functions.relaxed_structure import relaxed_structur
 from aiida_mlcc.calculations.functions.strained_structure import strained_structure
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
-from aiida_mlcc.engines.table import FORCES, codes_by_place, force_engine
+from aiida_mlcc.engines.table import FORCES, codes_by_place, force_engine, force_kind
 from aiida_mlcc.jobs.crystal import find_primitive_cell
 from aiida_mlcc.jobs.inputs import Options, job_inputs
 from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain
@@ -100,7 +100,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         if engine is None:
             inputs['evaluate'] = job_inputs(inputs['evaluate'], code, options)
         elif FORCES.refuse(engine) is None:
-            inputs = force_engine(engine).fill(inputs, codes_by_place(code, {}), options)
+            inputs = dict(force_kind(engine['name']).fill(inputs, codes_by_place(code, {}), options))
         given = {'structure': structure, 'force_fields': force_fields, 'engine': engine, 'nac': nac}
         return cls.fill({**given, **inputs})
 

@@ -87,4 +87,4 @@ def _refuse_places(inputs: Inputs) -> str | None:
             f'the engine is {engine.title}, which does not relax the cell: relax the structure first and set '
             '`relax` to none'
         )
-    return engine.refuse_crystal(inputs['engine'].get_dict(), inputs['structure'].get_ase())
+    return engine.refuse_crystal(inputs['structure'].get_ase())

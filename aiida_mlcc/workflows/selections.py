@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aiida import orm
+
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import Inputs
-from aiida_mlcc.engines.table import correlation_engine, force_engine, force_engine_of, refuse_jobs
+from aiida_mlcc.engines.table import correlation_engine, force_kind, force_kind_of, refuse_jobs
 from aiida_mlcc.jobs.inputs import refuse_mismatch
 from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.labelling import made_with
@@ -71,7 +73,7 @@ def base_method_of(snapshots: SnapshotsData) -> str | None:
     return next(iter(snapshots.base_methods), None)
 
 
-def base_engine_of(inputs: Inputs) -> dict[str, Any]:
+def base_engine_of(inputs: Inputs) -> Json:
     """Return the engine that labels new structures by DFT as the snapshots are labelled.
 
     :raises ValueError: where there is none, or ``base_engine`` has other settings.
@@ -80,12 +82,12 @@ def base_engine_of(inputs: Inputs) -> dict[str, Any]:
     return base_engine_like(method, inputs['snapshots'].get_snapshots().labels[method].source, inputs)
 
 
-def base_engine_like(method: str, source: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
+def base_engine_like(method: str, source: Json, inputs: Inputs) -> Json:
     """Return ``base_engine``, or else an engine that gives labels of `method` with this source.
 
     :raises ValueError: where there is none, or ``base_engine`` has other settings.
     """
-    engine = force_engine_of(source, method)
+    engine = force_kind_of(source, method)
     like = engine.like(method, source, inputs['engine'])
     if 'base_engine' not in inputs:
         return like
@@ -106,7 +108,7 @@ def refuse_labelling(inputs: Inputs, _: Any) -> str | None:
     rounds = inputs['rounds'].get_dict() if 'rounds' in inputs else None
     if (reason := refuse_selections(snapshots.n_frames, methods, selection, rounds)) is not None:
         return reason
-    if (reason := refuse_methods(inputs['engine'].get_dict(), methods, selection)) is not None:
+    if (reason := refuse_methods(inputs['engine'], methods, selection)) is not None:
         return reason
     kinds = kinds_of(methods, selection)
     if kinds & set(NEEDS_CRYSTAL) or rounds is not None:
@@ -117,7 +119,7 @@ def refuse_labelling(inputs: Inputs, _: Any) -> str | None:
             return reason
     if DESIGNED in kinds:
         try:
-            job = force_engine(base_engine_of(inputs)).place
+            job = force_kind(base_engine_of(inputs)['name']).place
         except ValueError as error:
             return str(error)
         if job not in inputs:
@@ -125,7 +127,7 @@ def refuse_labelling(inputs: Inputs, _: Any) -> str | None:
     return _refuse_other_settings(inputs, methods, has_new_frames=DESIGNED in kinds)
 
 
-def refuse_methods(engine: Mapping[str, Any], methods: Sequence[str], selection: Selection) -> str | None:
+def refuse_methods(engine: orm.Dict, methods: Sequence[str], selection: Selection) -> str | None:
     """Return why the engine cannot give each method for the frames selected for it, in a sentence, or None."""
     asked = correlation_engine(engine)
     if lacking := [method for method in methods if method not in asked.calculates(methods)]:
@@ -134,7 +136,7 @@ def refuse_methods(engine: Mapping[str, Any], methods: Sequence[str], selection:
             f'{", ".join(asked.calculates(WAVEFUNCTION_METHODS))}: leave it out of `methods`, or use the engine '
             '`command` with a program that has it'
         )
-    return asked.refuse_methods(engine, methods, selections_of(methods, selection))
+    return asked.refuse_methods(methods, selections_of(methods, selection))
 
 
 def _refuse_without_crystal(inputs: Inputs, what: str) -> str | None:
@@ -149,7 +151,7 @@ def _refuse_without_crystal(inputs: Inputs, what: str) -> str | None:
 
 def _refuse_other_settings(inputs: Inputs, methods: Sequence[str], has_new_frames: bool) -> str | None:
     """Refuse to add to labels that were made with other settings; those of all frames are taken as they are."""
-    settings = correlation_engine(inputs['engine']).source_of(inputs['engine'].get_dict())
+    settings = correlation_engine(inputs['engine']).source()
     for method, label in inputs['snapshots'].get_snapshots().labels.items():
         complete = label.labelled.all() and not has_new_frames
         if method in methods and not complete and not made_with(label.source, settings):

@@ -13,7 +13,7 @@ from aiida_mlcc.engines.engine import CorrelationEngine, Inputs
 from aiida_mlcc.engines.table import (
     correlation_engine,
     force_engine,
-    force_engine_of,
+    force_kind_of,
     places_of_programs,
     refuse_jobs,
 )
@@ -22,6 +22,7 @@ from aiida_mlcc.runtime.delta_kinds import BASE, kinds_for
 from aiida_mlcc.science.crystal import expand_matrix, supercell
 from aiida_mlcc.science.methods import COSTLY, WAVEFUNCTION_METHODS, usual_kind
 from aiida_mlcc.science.selection import DESIGNED
+from aiida_mlcc.science.settings import Settings
 from aiida_mlcc.science.snapshots import Snapshots
 from aiida_mlcc.science.symmetry import SYMPREC, fitting_tolerance
 from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
@@ -299,12 +300,12 @@ def _refuse_other_dft(inputs: RunInputs, displacements: SnapshotsData) -> str | 
             f'`displacements` have no {base} forces, which the base is fitted to; they have forces of {there or "none"}'
         )
     try:
-        engine = force_engine_of(labels[base].source, base)
+        engine = force_kind_of(labels[base].source, base)
         if snapshots is None:
             wanted = inputs['dft_md']['engine'].get_dict()
         else:
             source = snapshots.get_snapshots().labels[base].source
-            wanted = force_engine_of(source, base).like(base, source, {})
+            wanted = force_kind_of(source, base).like(base, source, {})
         theirs = engine.like(base, labels[base].source, wanted)
     except ValueError:
         # Of imported labels no more is known than the name of their method.
@@ -358,7 +359,7 @@ def _refuse_snapshots(inputs: RunInputs) -> str | None:
     return None if reason is None else f'cc_energies.selection: {reason}'
 
 
-def _refuse_imported_only(methods: list[str], engine: CorrelationEngine) -> str | None:
+def _refuse_imported_only(methods: list[str], engine: CorrelationEngine[Settings]) -> str | None:
     """Refuse energies that no engine calculates."""
     if not (imported := [method for method in methods if method not in engine.calculates(methods)]):
         return None
@@ -401,14 +402,12 @@ def _refuse_before_sampling(inputs: RunInputs) -> str | None:  # noqa: C901
         return f'cc_energies.selection: {reason}'
     cell = supercell(inputs['structure'].get_ase(), expand_matrix(inputs['dft_md']['supercell_matrix'].get_list()))
     to_come: Inputs = {**labelling, 'snapshots': SnapshotsData(Snapshots.from_atoms([cell]))}
-    if (
-        reason := refuse_jobs(to_come) or refuse_methods(labelling['engine'].get_dict(), methods, selection)
-    ) is not None:
+    if (reason := refuse_jobs(to_come) or refuse_methods(labelling['engine'], methods, selection)) is not None:
         return f'cc_energies: {reason}'
     if DESIGNED in kinds_of(methods, selection):
-        engine = inputs['dft_md']['engine'].get_dict()
+        engine = inputs['dft_md']['engine']
         try:
-            base_engine_like(engine['method'], force_engine(engine).source_of(engine), labelling)
+            base_engine_like(engine['method'], force_engine(engine).source(), labelling)
         except ValueError as error:
             return f'cc_energies: {error}'
     return None

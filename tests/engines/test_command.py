@@ -14,7 +14,7 @@ from aiida.engine import run_get_node
 from aiida_mlcc.calculations.command import task_of
 from aiida_mlcc.calculations.command_settings import CommandEnergies
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.command import ENERGIES
+from aiida_mlcc.engines.command import CommandEngine
 from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
 from tests.workflows.energies import helium, labelled_frames
 
@@ -60,7 +60,7 @@ def test_energies_of_a_program_are_labels_with_errors_and_source(python, program
     assert np.isclose(label.energies[0], -2.0 * 2.4)
     assert label.sigma is not None
     assert label.sigma[0] == 0.01
-    assert label.source == ENERGIES.source_of(engine_of(SCRIPT, constant=-2.0))
+    assert label.source == CommandEngine(engine_of(SCRIPT, constant=-2.0)).source()
     (failure,) = outputs['failures']['failed']
     assert failure['snapshot'] == 1
     assert failure['reason'] == 'too far apart'
@@ -72,7 +72,7 @@ def test_program_that_dies_says_its_last_words(python, program) -> None:
 
 
 def test_another_script_is_another_source() -> None:
-    assert ENERGIES.source_of(engine_of('a')) != ENERGIES.source_of(engine_of('b'))
+    assert CommandEngine(engine_of('a')).source() != CommandEngine(engine_of('b')).source()
 
 
 @pytest.mark.parametrize(

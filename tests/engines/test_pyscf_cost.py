@@ -1,11 +1,14 @@
 """The cost of correlated energies: against runs of PySCF's own CCSD(T), and how it grows."""
 
+from dataclasses import replace
+
 import pytest
 
 from aiida_mlcc.engines.pyscf_cost import energy_cost
+from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation
 
 ALL = ['HF', 'MP2', 'CCSD', 'CCSD(T)']
-SETTINGS = {'basis': 'gth-szv', 'pseudo': None}
+SETTINGS = PyscfCorrelation(basis='gth-szv')
 
 
 def test_orbitals_are_counted_from_basis_and_pseudopotential():
@@ -25,10 +28,10 @@ def test_triples_take_what_they_took(n_virtual, seconds, monkeypatch):
 
 
 def test_a_cell_twice_as_large_takes_a_hundred_times_as_long_and_sixteen_times_the_memory():
-    small, large = (energy_cost({**SETTINGS, 'basis': 'gth-tzv2p'}, ['C'] * n, ALL) for n in (32, 64))
+    small, large = (energy_cost(replace(SETTINGS, basis='gth-tzv2p'), ['C'] * n, ALL) for n in (32, 64))
     assert large.core_hours / small.core_hours == pytest.approx(2**7, rel=0.15)
     assert large.memory_gb / small.memory_gb == pytest.approx(2**4, rel=0.1)
 
 
 def test_an_unknown_basis_has_no_known_cost():
-    assert energy_cost({'basis': 'cc-pvdz', 'pseudo': None}, ['C'], ALL) is None
+    assert energy_cost(replace(SETTINGS, basis='cc-pvdz'), ['C'], ALL) is None

@@ -5,7 +5,8 @@ from ase import Atoms
 from ase.build import bulk
 
 from aiida_mlcc.engines.pyscf_elements import n_functions, refuse_elements, valence
-from aiida_mlcc.engines.table import correlation_engine, force_engine
+from aiida_mlcc.engines.table import correlation_kind, force_engine, force_kind
+from aiida_mlcc.runtime.pyscf_settings import PyscfForces
 
 
 @pytest.mark.parametrize('symbol', ['H', 'Li', 'F', 'Si', 'Ti', 'Zn', 'Sn'])
@@ -40,11 +41,11 @@ def test_the_refusal_names_what_has_the_element():
 
 @pytest.mark.parametrize('method', ['LDA', 'HF'])
 def test_dynamics_without_a_basis_is_refused(method):
-    settings = {'basis': 'gth-dzvp', 'pseudo': None, 'method': method}
-    reason = force_engine({'name': 'pyscf'}).refuse_crystal(settings, bulk('TiC', 'rocksalt', a=4.3))
+    settings = {**PyscfForces.defaults(), 'basis': 'gth-dzvp', 'method': method}
+    reason = force_engine(settings).refuse_crystal(bulk('TiC', 'rocksalt', a=4.3))
     assert 'gth-dzvp has no basis for Ti' in reason
 
 
 def test_both_kinds_of_engine_say_what_electrons_they_have():
-    assert force_engine({'name': 'pyscf'}).valence({}, 'LDA', ['Zn']) == {'Zn': 12}
-    assert correlation_engine({'name': 'pyscf'}).valence({}, 'HF', ['Zn']) == {'Zn': 20}
+    assert force_kind('pyscf').valence({}, 'LDA', ['Zn']) == {'Zn': 12}
+    assert correlation_kind('pyscf').valence({}, 'HF', ['Zn']) == {'Zn': 20}

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from ase.build import bulk
 
-from aiida_mlcc.engines.cc4s.settings import PyscfCc4s, label_source
-from aiida_mlcc.engines.pyscf import CORRELATION, FORCES, refuse_cell
-from aiida_mlcc.engines.table import correlation_engine
+from aiida_mlcc.engines.cc4s.point import label_source
+from aiida_mlcc.engines.cc4s.settings import PyscfCc4s
+from aiida_mlcc.engines.pyscf import PyscfEnergies, PyscfEngine, refuse_cell
+from aiida_mlcc.engines.table import correlation_kind
 from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation, PyscfForces
 from aiida_mlcc.science.labelling import made_with
 
@@ -27,8 +28,8 @@ WITH_MESH = {'hf_kpoints': [2, 2, 2]}
     ],
 )
 def test_forces_that_cannot_be_are_refused_before_a_job(changed: dict[str, Any], reason: str | None) -> None:
-    settings = {**PyscfForces.defaults(), **changed}
-    found = FORCES.refuse_crystal(settings, CRYSTAL) or FORCES.refuse_electrons(settings, CRYSTAL)
+    engine = PyscfEngine({**PyscfForces.defaults(), **changed})
+    found = engine.refuse_crystal(CRYSTAL) or engine.refuse_electrons(CRYSTAL)
     assert found is None if reason is None else reason in (found or '')
 
 
@@ -38,7 +39,7 @@ def test_forces_that_cannot_be_are_refused_before_a_job(changed: dict[str, Any],
 def test_mesh_of_displaced_atoms_has_to_have_the_symmetry_of_the_lattice(mesh: Any, reason: str | None) -> None:
     atoms = CRYSTAL.copy()
     atoms.rattle(0.05, seed=1)
-    found = refuse_cell({**PyscfCorrelation.defaults(), 'hf_kpoints': mesh}, atoms)
+    found = refuse_cell(PyscfCorrelation.of({**PyscfCorrelation.defaults(), 'hf_kpoints': mesh}), atoms)
     assert found is None if reason is None else reason in (found or '')
 
 
@@ -59,14 +60,14 @@ def test_a_mesh_of_the_correlation_is_refused_with_the_setting_that_there_is() -
 
 @pytest.mark.parametrize('name', ['pyscf', 'pyscf+cc4s'])
 def test_labels_with_a_mesh_and_without_do_not_go_together(name: str) -> None:
-    engine = correlation_engine({'name': name})
-    at_gamma = engine.settings.defaults()
-    before = {key: value for key, value in engine.source_of(at_gamma).items() if key != 'hf_kpoints'}
-    on_mesh = engine.source_of({**at_gamma, **WITH_MESH})
-    assert made_with(before, engine.source_of(at_gamma)), 'labels from before there was a choice'
-    assert made_with(before, engine.source_of({**at_gamma, 'hf_kpoints': [1, 1, 1]}))
-    assert not made_with(on_mesh, engine.source_of(at_gamma))
-    assert not made_with(before, engine.source_of({**at_gamma, **WITH_MESH}))
+    engine = correlation_kind(name)
+    at_gamma = engine.settings_class.defaults()
+    before = {key: value for key, value in engine(at_gamma).source().items() if key != 'hf_kpoints'}
+    on_mesh = engine({**at_gamma, **WITH_MESH}).source()
+    assert made_with(before, engine(at_gamma).source()), 'labels from before there was a choice'
+    assert made_with(before, engine({**at_gamma, 'hf_kpoints': [1, 1, 1]}).source())
+    assert not made_with(on_mesh, engine(at_gamma).source())
+    assert not made_with(before, engine({**at_gamma, **WITH_MESH}).source())
 
 
 def test_labels_of_cc4s_say_nothing_of_a_mesh_that_they_have_not() -> None:
@@ -78,20 +79,20 @@ def test_labels_of_cc4s_say_nothing_of_a_mesh_that_they_have_not() -> None:
 @pytest.mark.parametrize(('mesh', 'said'), [(None, 'Γ'), ([2, 2, 2], [2, 2, 2])])
 def test_new_structures_take_the_mesh_of_the_labels(mesh: Any, said: Any) -> None:
     settings = {**PyscfForces.defaults(), 'method': 'HF', 'kpoints': mesh}
-    source = FORCES.source_of(settings)
+    source = PyscfEngine(settings).source()
     assert source['kpoints'] == said
-    like = FORCES.like('HF', source, {})
+    like = PyscfEngine.like('HF', source, {})
     assert like['kpoints'] == mesh
-    assert FORCES.refuse_other_settings(settings, like) is None
+    assert PyscfEngine.refuse_other_settings(settings, like) is None
     other = {**settings, 'kpoints': [3, 3, 3]}
-    assert '`base_engine.kpoints` is [3, 3, 3]' in (FORCES.refuse_other_settings(other, like) or '')
+    assert '`base_engine.kpoints` is [3, 3, 3]' in (PyscfEngine.refuse_other_settings(other, like) or '')
 
 
 @pytest.mark.parametrize(('basis', 'mesh', 'seconds'), [('gth-dzvp', None, 4.02), ('gth-dzvp', [2, 1, 1], 8.01)])
 def test_hartree_fock_takes_what_it_took_to_a_factor_of_two(basis: str, mesh: Any, seconds: float) -> None:
     """CPU seconds of the primitive cell of LiH on one core, by PySCF alone."""
     settings = {**PyscfCorrelation.defaults(), 'basis': basis, 'hf_kpoints': mesh}
-    cost = CORRELATION.energy_cost(settings, ['Li', 'H'], ['HF'])
+    cost = PyscfEnergies(settings).energy_cost(['Li', 'H'], ['HF'])
     assert cost is not None
     assert 0.5 < 3600 * cost.core_hours / seconds < 2
 
@@ -99,7 +100,8 @@ def test_hartree_fock_takes_what_it_took_to_a_factor_of_two(basis: str, mesh: An
 def test_factors_on_disk_grow_with_the_pairs_of_k_points() -> None:
     settings = {**PyscfCorrelation.defaults(), 'basis': 'gth-dzvp'}
     costs = [
-        CORRELATION.energy_cost({**settings, 'hf_kpoints': [n] * 3}, ['Li', 'F'] * 4, ['HF', 'CCSD(T)']) for n in (1, 2)
+        PyscfEnergies({**settings, 'hf_kpoints': [n] * 3}).energy_cost(['Li', 'F'] * 4, ['HF', 'CCSD(T)'])
+        for n in (1, 2)
     ]
     # Real and a triangle at Γ; complex and all of it for 36 pairs of 8 points.
     assert costs[1].disk_gb / costs[0].disk_gb == pytest.approx(4 * 36)

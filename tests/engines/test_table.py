@@ -21,11 +21,13 @@ from aiida_mlcc.engines.table import (
     FORCES,
     codes_by_place,
     correlation_engine,
-    correlation_engines,
-    engines,
+    correlation_kind,
+    correlation_kinds,
     force_engine,
-    force_engine_of,
-    force_engines,
+    force_kind,
+    force_kind_of,
+    force_kinds,
+    kinds,
 )
 from aiida_mlcc.science.labelling import made_with
 from aiida_mlcc.science.snapshots import Label, Snapshots
@@ -41,7 +43,7 @@ PLUGINS = {place: plugin for program in PROGRAMS for place, plugin in program.PL
 
 forces = pytest.mark.parametrize('name', FORCE_ENGINES)
 correlation = pytest.mark.parametrize('name', CORRELATION_ENGINES)
-both = pytest.mark.parametrize('engine', list(engines()), ids=lambda engine: f'{type(engine).__name__}-{engine.name}')
+both = pytest.mark.parametrize('engine', list(kinds()), ids=lambda engine: f'{engine.__name__}-{engine.name}')
 
 
 @pytest.fixture
@@ -82,42 +84,44 @@ def wrong_inputs(process: Any, inputs: Any) -> str | None:
     return None if found is None else f'{found.message} at {found.port}'
 
 
-def changed(engine: Engine, name: str) -> Any:
-    """Another value of a setting than its default that is allowed, too."""
-    rule, value = engine.settings.rules()[name], engine.settings.defaults()[name]
-    if rule.choices:
-        return next((choice for choice in rule.choices if choice != value), value)
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int | float):
-        return type(value)(2 * value) if value else 1
-    if isinstance(value, str):
-        return f'{value}-other'
-    return [2, 2, 2] if isinstance(value, list) else value
+def changed(engine: type[Engine], name: str) -> Any:
+    """Another value of a setting than its default that is allowed, too, or else the default."""
+    defaults = engine.settings_class.defaults()
+    value, others = defaults[name], engine.settings_class.rules()[name].choices
+    if not others and isinstance(value, bool):
+        others = (not value,)
+    elif not others and isinstance(value, int | float):
+        others = tuple(type(value)(factor * value) for factor in (2, 1.5)) if value else (1,)
+    elif not others and isinstance(value, str):
+        others = (f'{value}-other',)
+    elif isinstance(value, list):
+        others = ([2, 2, 2], [1, 1, 1], ['other'])
+    allowed = (one for one in others if engine.settings_class.refuse({**defaults, name: one}) is None)
+    return next((one for one in allowed if one != value), value)
 
 
 @both
-def test_defaults_are_valid_and_named(engine: Engine) -> None:
-    settings = engine.settings.defaults()
+def test_defaults_are_valid_and_named(engine: type[Engine]) -> None:
+    settings = engine.settings_class.defaults()
     assert settings['name'] == engine.name
-    assert engine.settings.refuse(settings) is None
-    assert not isinstance(engine, ForceEngine) or 'method' in settings
-    assert all(rule.help for rule in engine.settings.rules().values())
+    assert engine.settings_class.refuse(settings) is None
+    assert not issubclass(engine, ForceEngine) or 'method' in settings
+    assert all(rule.help for rule in engine.settings_class.rules().values())
 
 
 @both
-def test_unknown_setting_is_refused_with_those_there_are(engine: Engine) -> None:
-    reason = engine.settings.refuse({**engine.settings.defaults(), 'colour': 'red'})
+def test_unknown_setting_is_refused_with_those_there_are(engine: type[Engine]) -> None:
+    reason = engine.settings_class.refuse({**engine.settings_class.defaults(), 'colour': 'red'})
     assert reason is not None
     assert '`colour`' in reason
-    assert all(name in reason for name in engine.settings.rules())
+    assert all(name in reason for name in engine.settings_class.rules())
 
 
 @both
-def test_values_that_are_not_allowed_are_refused_with_what_is_allowed(engine: Engine) -> None:
-    for name, rule in engine.settings.rules().items():
+def test_values_that_are_not_allowed_are_refused_with_what_is_allowed(engine: type[Engine]) -> None:
+    for name, rule in engine.settings_class.rules().items():
         for value in ({1}, 'no such choice' if rule.choices else {1}, -1e99 if rule.above is not None else {1}):
-            reason = engine.settings.refuse({**engine.settings.defaults(), name: value})
+            reason = engine.settings_class.refuse({**engine.settings_class.defaults(), name: value})
             assert reason is not None, name
             assert f'`{name}`' in reason
             if rule.choices and value == 'no such choice' and isinstance(rule.choices[0], str):
@@ -125,39 +129,39 @@ def test_values_that_are_not_allowed_are_refused_with_what_is_allowed(engine: En
 
 
 @both
-def test_source_is_that_of_its_own_settings_and_of_no_others(engine: Engine) -> None:
-    settings = engine.settings.defaults()
-    source = engine.source_of(settings)
+def test_source_is_that_of_its_own_settings_and_of_no_others(engine: type[Engine]) -> None:
+    settings = engine.settings_class.defaults()
+    source = engine(settings).source()
     assert source['engine'] == engine.name
-    assert made_with(source, engine.source_of(settings))
-    assert made_with({**source, 'version': '1.0'}, engine.source_of(settings)), 'the version may differ'
-    counted = engine.counted(settings.get('method', '')) if isinstance(engine, ForceEngine) else settings
+    assert made_with(source, engine(settings).source())
+    assert made_with({**source, 'version': '1.0'}, engine(settings).source()), 'the version may differ'
+    counted = engine.counted(settings.get('method', '')) if issubclass(engine, ForceEngine) else settings
     for name in settings:
         other = {**settings, name: changed(engine, name)}
         if other == settings or name == 'name':
             continue
         if (name in engine.uncounted or name not in counted) and name not in source:
-            assert engine.source_of(other) == source, name
+            assert engine(other).source() == source, name
         elif name in source or name not in ('method', 'max_cycle', 'max_memory_mb', 'nelm'):
-            assert not made_with(source, engine.source_of(other)), name
+            assert not made_with(source, engine(other).source()), name
 
 
 @both
-def test_programs_have_something_to_cite(engine: Engine) -> None:
+def test_programs_have_something_to_cite(engine: type[Engine]) -> None:
     assert all(text for text, _ in engine.programs.values())
 
 
 def test_titles_of_settings_differ() -> None:
     """The reference has a section for each."""
-    groups = {engine.settings for engine in engines()}
+    groups = {engine.settings_class for engine in kinds()}
     assert len({group.TITLE for group in groups}) == len(groups)
 
 
 def test_names_are_those_of_the_table() -> None:
-    assert [engine.name for engine in force_engines()] == list(FORCE_ENGINES)
-    assert [engine.name for engine in correlation_engines()] == list(CORRELATION_ENGINES)
-    assert all(isinstance(engine, ForceEngine) for engine in force_engines())
-    assert all(isinstance(engine, CorrelationEngine) for engine in correlation_engines())
+    assert [engine.name for engine in force_kinds()] == list(FORCE_ENGINES)
+    assert [engine.name for engine in correlation_kinds()] == list(CORRELATION_ENGINES)
+    assert all(issubclass(engine, ForceEngine) for engine in force_kinds())
+    assert all(issubclass(engine, CorrelationEngine) for engine in correlation_kinds())
     for choice in (FORCES, CORRELATION):
         reason = choice.refuse({'name': 'psi4'})
         assert reason is not None
@@ -166,12 +170,12 @@ def test_names_are_those_of_the_table() -> None:
 
 @forces
 def test_settings_come_back_from_the_source_of_labels(name: str) -> None:
-    engine = force_engine({'name': name})
-    settings = engine.settings.defaults()
-    source = engine.source_of(settings)
-    like = force_engine_of(source, settings.get('method', 'LDA')).like(settings.get('method', 'LDA'), source, {})
-    assert engine.settings.refuse(like) is None
-    assert engine.source_of(like) == source
+    engine = force_kind(name)
+    settings = engine.settings_class.defaults()
+    source = engine(settings).source()
+    like = force_kind_of(source, settings.get('method', 'LDA')).like(settings.get('method', 'LDA'), source, {})
+    assert engine.settings_class.refuse(like) is None
+    assert engine(like).source() == source
     assert engine.refuse_other_settings(settings, like) is None
     for setting in engine.counted(settings.get('method', 'LDA')):
         other = changed(engine, setting)
@@ -183,7 +187,7 @@ def test_settings_come_back_from_the_source_of_labels(name: str) -> None:
 
 @forces
 def test_dynamics_validates_with_its_places_and_not_without(name: str, argon, codes) -> None:
-    engine = force_engine({'name': name})
+    engine = force_kind(name)
     if engine.place_of_dynamics is None:
         pytest.skip('has no dynamics')
     overrides = {
@@ -194,23 +198,24 @@ def test_dynamics_validates_with_its_places_and_not_without(name: str, argon, co
     builder = DFTMDWorkChain.get_builder_from_protocol(structure=argon, protocol='fast', overrides=overrides, **codes)
     assert wrong(builder) is None
     inputs = builder._inputs(prune=True)
-    process, given = engine.dynamics(inputs, SnapshotsData(Snapshots.from_atoms([argon.get_ase()])))
+    bound = force_engine(inputs['engine'])
+    process, given = bound.dynamics(inputs, SnapshotsData(Snapshots.from_atoms([argon.get_ase()])))
     assert wrong_inputs(process, given) is None
-    assert engine.n_dynamics_jobs(inputs) >= 1
+    assert bound.n_dynamics_jobs(inputs) >= 1
     del builder[engine.place_of_dynamics]['code']
     assert f'{engine.place_of_dynamics}.code' in (wrong(builder) or '')
 
 
 @forces
 def test_phonons_validate_and_displaced_cells_are_labelled(name: str, argon, codes) -> None:
-    engine = force_engine({'name': name})
+    engine = force_kind(name)
     code = codes.get(f'{engine.place}_code', codes['code'])
     builder = HarmonicPhononWorkChain.get_builder_from_protocol(
-        code, argon, engine=engine.settings.defaults(), protocol='fast'
+        code, argon, engine=engine.settings_class.defaults(), protocol='fast'
     )
     assert wrong(builder) is None
     snapshots = SnapshotsData(Snapshots.from_atoms([argon.get_ase()] * 3))
-    process, given = engine.labels(builder._inputs(prune=True), snapshots)
+    process, given = force_engine(builder.engine).labels(builder._inputs(prune=True), snapshots)
     assert wrong_inputs(process, given) is None
     assert 1 <= engine.n_label_jobs(3) <= 3
 
@@ -218,10 +223,10 @@ def test_phonons_validate_and_displaced_cells_are_labelled(name: str, argon, cod
 @forces
 def test_new_structures_of_any_engine_of_forces_can_be_labelled(name: str, argon, codes) -> None:
     """For a selection that makes structures, `base_engine` takes every engine of forces that labelled the snapshots."""
-    engine = force_engine({'name': name})
-    settings = engine.settings.defaults()
+    engine = force_kind(name)
+    settings = engine.settings_class.defaults()
     frames = Snapshots.from_atoms([argon.get_ase()])
-    label = Label(np.zeros(1), np.zeros((1, 1, 3)), engine.source_of(settings))
+    label = Label(np.zeros(1), np.zeros((1, 1, 3)), engine(settings).source())
     snapshots = SnapshotsData(frames.with_label(settings.get('method', 'LDA'), label))
     overrides = {'base_engine': settings, 'selection': {'kind': 'frozen-phonon'}}
     builder = CCEnergiesWorkChain.get_builder_from_protocol(
@@ -236,7 +241,7 @@ def test_new_structures_of_any_engine_of_forces_can_be_labelled(name: str, argon
 
 @correlation
 def test_labelling_validates_with_its_places_and_not_without(name: str, argon, codes) -> None:
-    engine = correlation_engine({'name': name})
+    engine = correlation_kind(name)
     snapshots = SnapshotsData(Snapshots.from_atoms([argon.get_ase()] * 2))
     overrides = {'engine': {'name': name}, 'selection': {'kind': 'all'}}
     if 'vasp' in engine.places:
@@ -246,7 +251,9 @@ def test_labelling_validates_with_its_places_and_not_without(name: str, argon, c
         snapshots=snapshots, protocol='fast', overrides=overrides, **codes
     )
     assert wrong(builder) is None
-    process, given = engine.batch(builder._inputs(prune=True), snapshots, orm.List(list(METHODS)))
+    process, given = correlation_engine(builder.engine).batch(
+        builder._inputs(prune=True), snapshots, orm.List(list(METHODS))
+    )
     assert wrong_inputs(process, given) is None
     for place in engine.places:
         incomplete = CCEnergiesWorkChain.get_builder_from_protocol(
@@ -258,14 +265,13 @@ def test_labelling_validates_with_its_places_and_not_without(name: str, argon, c
 
 @correlation
 def test_jobs_are_counted(name: str) -> None:
-    engine = correlation_engine({'name': name})
-    settings = engine.settings.defaults()
-    few = engine.n_jobs(settings, {METHODS: [0, 1]}, 8)
-    assert 1 <= few < engine.n_jobs(settings, {METHODS: list(range(20))}, 8)
+    engine = correlation_engine(CORRELATION.starting_values(name))
+    few = engine.n_jobs({METHODS: [0, 1]}, 8)
+    assert 1 <= few < engine.n_jobs({METHODS: list(range(20))}, 8)
 
 
 @both
-def test_costs_of_jobs_of_others_are_not_its_own(engine: Engine, aiida_profile) -> None:
+def test_costs_of_jobs_of_others_are_not_its_own(engine: type[Engine], aiida_profile) -> None:
     assert engine.cost_of(orm.CalcJobNode().store()) is None
 
 
@@ -452,5 +458,4 @@ SOURCES = [
 
 @pytest.mark.parametrize(('find', 'settings', 'source'), SOURCES)
 def test_labels_of_earlier_versions_are_recognised(find, settings, source) -> None:
-    assert find(settings).settings.refuse(settings) is None
-    assert find(settings).source_of(settings) == source
+    assert find(settings).source() == source

@@ -8,7 +8,7 @@ from ase.build import bulk
 
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.table import engines, programs_of
+from aiida_mlcc.engines.table import kinds, programs_of
 from aiida_mlcc.report.page_provenance import CITATIONS, PROGRAMS, citations_of
 from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.snapshots import Label, Snapshots
@@ -35,7 +35,7 @@ def cited(inputs=None, jobs=()) -> set[str]:
 
 
 def every_program() -> dict[str, tuple[str, str]]:
-    return programs_of(engine.name for engine in engines()) | PROGRAMS
+    return programs_of(engine.name for engine in kinds()) | PROGRAMS
 
 
 def snapshots_by(engine: str) -> SnapshotsData:

@@ -253,7 +253,7 @@ def test_hartree_fock_does_not_depend_on_a_mesh(factor: int | None) -> None:
     engine, source = force_engine(given), PyscfForces.of(given).source('HF')
     for other in (given, {**given, 'xc_mesh_factor': 3, 'ke_cutoff': 200.0}):
         assert engine.refuse_other_settings(other, engine.like('HF', source, other)) is None
-        assert not {'xc_mesh_factor', 'ke_ratio', 'ke_cutoff_hartree'} & set(engine.source_of(other))
+        assert not {'xc_mesh_factor', 'ke_ratio', 'ke_cutoff_hartree'} & set(force_engine(other).source())
 
 
 @pytest.mark.parametrize(('method', 'depends'), [('HF', True), ('LDA', False)])

@@ -7,7 +7,7 @@ from aiida import orm
 from aiida_mlcc.calculations.functions.label_point import label_point
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.cc4s.settings import source_of
+from aiida_mlcc.engines.table import correlation_engine
 from aiida_mlcc.workflows.selections import refuse_methods
 from tests.workflows.energies import helium
 
@@ -40,7 +40,7 @@ def label(energies, engine=VASP) -> dict[str, float]:
         SnapshotsData(helium(1)),
         orm.Int(0),
         orm.List(ALL),
-        orm.Dict(source_of(engine)),
+        orm.Dict(correlation_engine(engine).source()),
         science_hash(label_point),
         hf_energy=orm.Float(-8.0),
         energies=orm.Dict(energies),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -23,6 +22,7 @@ from aiida_mlcc.calculations.cc4s_input import (
     with_defaults,
 )
 from aiida_mlcc.jobs.inputs import refuse_count
+from aiida_mlcc.parsers.parse_raw.cc4s_outcome import Cc4sSummary
 
 LEVEL_SHIFT_HARTREE = 0.3
 """Added to every energy difference of the amplitude equations where nothing else makes them converge; ours."""
@@ -218,7 +218,7 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
     def reduce_memory(self, node: orm.CalcJobNode) -> ProcessHandlerReport:
         """Smaller slices of the four-virtual integrals, which CCSD makes on the fly; then more machines."""
         ccsd = self.ctx.parameters.get(CCSD, {})
-        in_triples = summary_of(node).get('last_step', '').startswith('PerturbativeTriples')
+        in_triples = (summary_of(node).get('last_step') or '').startswith('PerturbativeTriples')
         size = ccsd.get('integrals_slice_size', 0)
         if size > SMALLEST_SLICE and not in_triples:
             ccsd['integrals_slice_size'] = max(size // 2, SMALLEST_SLICE)
@@ -255,9 +255,9 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
             self.ctx.tried.append('a smaller DIIS space')
             mixer['max_residua'] = max(mixer['max_residua'] // 2, FEWEST_RESIDUA)
             return self.try_again(node, f'again with {mixer["max_residua"]} residua in the DIIS space')
-        if not ccsd['level_shift'] and 'energy_unit_hartree' in summary:
+        if not ccsd['level_shift'] and (unit := summary.get('energy_unit_hartree')):
             self.ctx.tried.append('a level shift')
-            ccsd['level_shift'] = LEVEL_SHIFT_HARTREE / summary['energy_unit_hartree']
+            ccsd['level_shift'] = LEVEL_SHIFT_HARTREE / unit
             return self.try_again(node, f'again with a level shift of {LEVEL_SHIFT_HARTREE * Hartree:.1f} eV')
         tried = ', '.join(self.ctx.tried) or 'nothing, as its settings leave nothing to try'
         return self.give_up(self.exit_codes.ERROR_NOT_CONVERGED.format(reason=reason_of(node), tried=tried))
@@ -337,7 +337,7 @@ class Cc4sBaseWorkChain(BaseRestartWorkChain):
             self.report(f'the amplitudes in {folder.get_remote_path()} could not be removed: {error}')
 
 
-def summary_of(node: orm.CalcJobNode) -> dict[str, Any]:
+def summary_of(node: orm.CalcJobNode) -> Cc4sSummary:
     """Return the summary of a job, which is empty where there is none."""
     return node.outputs.summary.get_dict() if 'summary' in node.outputs else {}
 
@@ -352,7 +352,7 @@ def reason_of(node: orm.CalcJobNode) -> str:
     return node.exit_message or f'The job ended with exit status {node.exit_status}.'
 
 
-def is_diverging(summary: Mapping[str, Any]) -> bool:
+def is_diverging(summary: Cc4sSummary) -> bool:
     """Return whether the last residual is far above the best one, or no number."""
     residuals = summary.get('residuals') or []
     if not residuals:
@@ -361,6 +361,6 @@ def is_diverging(summary: Mapping[str, Any]) -> bool:
     return residuals[-1] is None or best is None or residuals[-1] > _DIVERGING * best
 
 
-def reference_memory_gb(summary: Mapping[str, Any]) -> float:
+def reference_memory_gb(summary: Cc4sSummary) -> float:
     """Return the size of one tensor of triples amplitudes, in units of 1024³ bytes."""
-    return (summary.get('n_occupied', 0) * summary.get('n_virtual', 0)) ** 3 * 8 / 1024**3
+    return ((summary.get('n_occupied') or 0) * (summary.get('n_virtual') or 0)) ** 3 * 8 / 1024**3

@@ -16,13 +16,14 @@ from aiida_mlcc.engines.cc4s.base import Cc4sBaseWorkChain
 from aiida_mlcc.engines.cc4s.point import (
     cc4s_inputs,
     energies_of,
+    label_source,
     no_energy,
     points_ports,
     reason_of,
     remove,
 )
 from aiida_mlcc.engines.cc4s.ports import integrals_port
-from aiida_mlcc.engines.cc4s.settings import cc4s_parameters, integral_settings, label_source
+from aiida_mlcc.engines.cc4s.settings import cc4s_parameters, integral_settings
 from aiida_mlcc.jobs.restart import IntegralsRestartWorkChain
 from aiida_mlcc.jobs.rolling import RollingMixin
 
@@ -75,12 +76,11 @@ class Cc4sBatchWorkChain(RollingMixin, WorkChain):
 
     def run_cc4s(self) -> ToContext | None:
         """Run on each snapshot the cheapest calculation that gives all methods, where any needs Cc4s."""
-        engine = self.inputs.engine.get_dict()
         # The same nodes for all points: each node costs a worker's time.
-        self.ctx.source = orm.Dict(label_source(engine)).store()
+        self.ctx.source = orm.Dict(label_source(self.inputs.engine)).store()
         self.ctx.science = science_hash(label_point).store()
         self.ctx.running = {}
-        if not (asked := cc4s_parameters(engine, self.inputs.methods.get_list())):
+        if not (asked := cc4s_parameters(self.inputs.engine['cc4s'], self.inputs.methods.get_list())):
             for frame in self.ctx.frames:
                 self.label(frame, None)
             return None

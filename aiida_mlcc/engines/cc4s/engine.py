@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from math import ceil, pi, sqrt
-from typing import Any, ClassVar, cast
+from math import pi, sqrt
+from typing import ClassVar, TypeVar, cast
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -28,10 +28,20 @@ from aiida_mlcc.engines.cc4s.settings import (
     PyscfCc4s,
     VaspCc4s,
     cc4s_parameters,
-    integral_settings,
-    source_of,
+    parts_that_count,
 )
-from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs, JobOptions, LabelMaker, Step, at, given
+from aiida_mlcc.engines.engine import (
+    Codes,
+    CorrelationEngine,
+    Engine,
+    Groups,
+    Inputs,
+    JobOptions,
+    LabelMaker,
+    Step,
+    at,
+    given,
+)
 from aiida_mlcc.engines.pyscf_cost import orbital_numbers
 from aiida_mlcc.engines.vasp import engine as vasp
 from aiida_mlcc.engines.vasp.finished import (
@@ -42,12 +52,12 @@ from aiida_mlcc.engines.vasp.finished import (
 )
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH
 from aiida_mlcc.engines.vasp.integrals import refuse_chain
-from aiida_mlcc.engines.vasp.jobs import vasp_inputs
-from aiida_mlcc.engines.vasp.settings import n_electrons
+from aiida_mlcc.engines.vasp.settings import n_electrons, source_of
 from aiida_mlcc.engines.vasp.steps import own_mesh
-from aiida_mlcc.jobs.inputs import Options, job_inputs, merge
-from aiida_mlcc.runtime.pyscf_settings import NATURAL_ORBITALS
+from aiida_mlcc.jobs.inputs import Options, merge, place_inputs
 from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.labelling_plan import Selection
+from aiida_mlcc.science.settings import Settings
 
 CITE = {
     'cc4s': ('Cc4s, Coupled Cluster for Solids, and what its manual asks to cite', 'https://manuals.cc4s.org'),
@@ -60,6 +70,8 @@ _OWN_OPTIONS = ('parser_name', 'input_filename', 'output_filename', 'max_memory_
 _PROCESSES_ABOVE = 5
 """What waits for all points together."""
 
+Parts = TypeVar('Parts', bound=PyscfCc4s | VaspCc4s, covariant=True)
+
 
 def _input_of_point(_: orm.CalcFunctionNode, inputs: Mapping[str, orm.Data], method: str, frame: int) -> str:
     if method != 'HF':
@@ -67,14 +79,17 @@ def _input_of_point(_: orm.CalcFunctionNode, inputs: Mapping[str, orm.Data], met
     return 'hf_energy' if 'hf_energy' in inputs else 'integrals'
 
 
-class Cc4sEngine(CorrelationEngine):
+class Cc4sEngine(CorrelationEngine[Parts]):
     """A snapshot a job of Cc4s; the integrals of a batch before, in one job or each on its own."""
 
     label_makers = (LabelMaker('aiida.calculations:mlcc.label_point', _input_of_point),)
+    of_integrals: ClassVar[type[Engine[Settings]]]
+    """An engine of the program that makes them."""
     processes_per_point: ClassVar[int]
     """How many processes of a point wait or run at a time, at most, its jobs included."""
 
-    def declare_ports(self, spec: WorkChainSpec) -> None:
+    @classmethod
+    def declare_ports(cls, spec: WorkChainSpec) -> None:
         """Declare `cc4s`, the places of the integrals and `clean_tensors`."""
         if 'cc4s' in spec.inputs:
             return
@@ -83,21 +98,17 @@ class Cc4sEngine(CorrelationEngine):
         integrals_port(spec)
         clean_tensors_port(spec)
 
-    def fill(self, inputs: Mapping[str, Any], codes: Codes, options: Options) -> dict[str, Any]:
+    @classmethod
+    def fill(cls, inputs: Json, codes: Codes, options: Options) -> Json:
         """Return the inputs at the places; the options of Cc4s itself go before those of all jobs."""
         asked = {'metadata': {'options': dict(options or {})}}
-        return {
-            **self.fill_integrals(inputs, codes, options),
-            'cc4s': {'code': codes['cc4s'], **merge(asked, inputs['cc4s'])},
-        }
+        of_cc4s = {'code': codes['cc4s'], **merge(asked, inputs['cc4s'])}
+        return {**super().fill(inputs, codes, options), 'cc4s': of_cc4s}
 
-    @abstractmethod
-    def fill_integrals(self, inputs: Mapping[str, Any], codes: Codes, options: Options) -> dict[str, Any]:
-        """Return the inputs at the place of the integrals."""
-
-    def source_of(self, settings: Json) -> Json:
-        """Return what the labels say of their source."""
-        return source_of(settings)
+    @classmethod
+    def valence(cls, source: Json, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+        """Return the electrons that the potentials of the integrals leave."""
+        return cls.of_integrals.valence(source, method, symbols)
 
     def refuse_jobs(self, inputs: Inputs) -> str | None:
         """Refuse a missing code, snapshots without integrals, codes that do not go together, and a deadlock."""
@@ -120,11 +131,9 @@ class Cc4sEngine(CorrelationEngine):
     def refuse_integrals(self, inputs: Inputs) -> str | None:
         """Return why there can be no integrals of the snapshots, in a sentence, or None."""
 
-    def refuse_methods(
-        self, settings: Mapping[str, Any], methods: Sequence[str], frames: Mapping[str, Any]
-    ) -> str | None:
+    def refuse_methods(self, methods: Sequence[str], frames: Mapping[str, Selection]) -> str | None:
         """Refuse MP2 of frames without coupled cluster, if a correction is asked for that needs its amplitudes."""
-        if 'MP2' not in methods or BASIS_SET_CORRECTION not in settings[CC4S]:
+        if 'MP2' not in methods or BASIS_SET_CORRECTION not in self.settings.cc4s:
             return None
         coupled = [method for method in ('CCSD', 'CCSD(T)') if method in methods]
         if coupled and all(frames['MP2'] == frames[method] for method in coupled):
@@ -136,9 +145,8 @@ class Cc4sEngine(CorrelationEngine):
 
     def forecast(self, inputs: Inputs, atoms: Atoms, methods: Sequence[str]) -> Step | None:
         """Return Cc4s' dry run of a point, where CCSD is asked for and the size of its integrals is known."""
-        settings, place = inputs['engine'].get_dict(), inputs['cc4s']
-        parameters = cc4s_parameters(settings, methods)
-        if CCSD not in parameters or (dimensions := self.dimensions(settings, atoms)) is None:
+        place, parameters = inputs['cc4s'], cc4s_parameters(self.settings.cc4s, methods)
+        if CCSD not in parameters or (dimensions := self.dimensions(atoms)) is None:
             return None
         options = cast(JobOptions, dict(place.get('metadata', {}).get('options', {})))
         computer = place['code'].computer
@@ -156,16 +164,16 @@ class Cc4sEngine(CorrelationEngine):
             job['gflops_per_core'] = place['gflops_per_core']
         return Step(Cc4sDryRunCalculation, job)
 
-    def caveat(self, settings: Mapping[str, Any]) -> str | None:
+    def caveat(self) -> str | None:
         """Say that MP2 has no finite-size correction, where CCSD has one."""
-        if FINITE_SIZE_CORRECTION not in settings[CC4S]:
+        if FINITE_SIZE_CORRECTION not in self.settings.cc4s:
             return None
         return (
             'CCSD and CCSD(T) are corrected for the finite size of the cell, MP2 is not: a comparison of MP2 with them '
             'is not free of that'
         )
 
-    def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> Dimensions | None:
+    def dimensions(self, atoms: Atoms) -> Dimensions | None:
         """Return how large the integrals of a point are; None where only making them would tell."""
         return None
 
@@ -174,110 +182,93 @@ class Cc4sEngine(CorrelationEngine):
         shared = given(inputs, 'engine', 'cc4s', 'integrals', 'clean_tensors')
         return Step(Cc4sBatchWorkChain, {**shared, 'snapshots': snapshots, 'methods': methods})
 
-    def n_jobs(self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int) -> int:
+    def n_jobs(self, groups: Groups, size: int) -> int:
         """Return the jobs of the integrals, and one of Cc4s for each frame that goes beyond Hartree–Fock."""
         beyond = sum(len(frames) for methods, frames in groups.items() if set(methods) != {'HF'})
-        return self.n_integral_jobs(settings, groups, size) + beyond
+        return self.n_integral_jobs(groups, size) + beyond
 
-    @abstractmethod
-    def n_integral_jobs(
-        self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int
-    ) -> int:
+    def n_integral_jobs(self, groups: Groups, size: int) -> int:
         """Return how many jobs make the integrals."""
+        return super().n_jobs(groups, size)
 
 
-class Cc4sWithPyscf(Cc4sEngine):
+class Cc4sWithPyscf(Cc4sEngine[PyscfCc4s]):
     """PySCF makes the integrals of a batch in one job."""
 
     name, title = PYSCF_CC4S, 'Cc4s with PySCF'
-    settings = PyscfCc4s
+    settings_class = PyscfCc4s
     programs = {**pyscf.CITE, **CITE}
     places = ('integrals', 'cc4s')
     processes_per_point = 2  # Cc4s from start to end, and its job
-    setting_of_cores = pyscf.CORRELATION.setting_of_cores
+    of_integrals = pyscf.PyscfEnergies
+    setting_of_cores = of_integrals.setting_of_cores
 
-    def fill_integrals(self, inputs: Mapping[str, Any], codes: Codes, options: Options) -> dict[str, Any]:
-        """Return `integrals` with the code and options of the job."""
-        assert codes['code'] is not None
-        return {'integrals': job_inputs(inputs['integrals'], codes['code'], options)}
+    def source(self) -> Json:
+        """Return what the labels say of their source."""
+        return {**pyscf.source_of(self.given), CC4S: parts_that_count(self.settings.cc4s)}
 
     def refuse_integrals(self, inputs: Inputs) -> str | None:
         """Refuse elements without a basis, and open shells."""
-        return pyscf.refuse_cell(integral_settings(inputs['engine'].get_dict()), inputs['snapshots'].get_ase(0))
+        return pyscf.refuse_cell(self.settings, inputs['snapshots'].get_ase(0))
 
-    def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> Dimensions | None:
+    def dimensions(self, atoms: Atoms) -> Dimensions | None:
         """Return the numbers of orbitals, and about how many functions fit the density."""
-        integrals = integral_settings(settings)
-        numbers = orbital_numbers(integrals, atoms.get_chemical_symbols())
+        numbers = orbital_numbers(self.settings, atoms.get_chemical_symbols())
         if numbers is None or not numbers.n_virtual:
             return None
-        per_occupied = integrals[NATURAL_ORBITALS]
+        per_occupied = self.settings.natural_orbitals_per_occupied
         wanted = numbers.n_virtual if per_occupied is None else max(1, round(per_occupied * numbers.n_occupied))
         return Dimensions(numbers.n_occupied, min(wanted, numbers.n_virtual), numbers.n_auxiliary, real=True)
 
-    def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
-        """Return the electrons that PySCF's pseudopotentials leave."""
-        return pyscf.CORRELATION.valence(integral_settings(settings), method, symbols)
 
-    def n_integral_jobs(
-        self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int
-    ) -> int:
-        """Return the number of batches."""
-        return sum(ceil(len(frames) / size) for frames in groups.values())
-
-
-class Cc4sWithVasp(Cc4sEngine):
+class Cc4sWithVasp(Cc4sEngine[VaspCc4s]):
     """VASP makes the integrals of each snapshot on their own."""
 
     name, title = VASP_CC4S, 'Cc4s with VASP'
-    settings = VaspCc4s
+    settings_class = VaspCc4s
     programs = {**vasp.CITE, **CITE}
     places = ('vasp', 'cc4s')
     processes_per_point = 4  # the point, the steps of VASP, and a job at Γ and one on the k-mesh
-    setting_of_cores = vasp.FORCES.setting_of_cores
+    of_integrals = vasp.VaspEngine
+    setting_of_cores = of_integrals.setting_of_cores
     shares_jobs = False
+
+    def source(self) -> Json:
+        """Return what the labels say of their source."""
+        return {**source_of(self.settings), 'engine': self.name, CC4S: parts_that_count(self.settings.cc4s)}
 
     def batch(self, inputs: Inputs, snapshots: SnapshotsData, methods: orm.List) -> Step:
         """Return what labels the one snapshot of a batch."""
-        shared: dict[str, Any] = given(inputs, 'engine', 'vasp', 'cc4s', 'clean_tensors')
-        if finished := fitting(snapshots, 0, inputs.get(FINISHED_STEPS) or {}):
-            shared[FINISHED_STEPS] = finished
-        return Step(Cc4sPointWorkChain, {**shared, 'snapshots': snapshots, 'frame': orm.Int(0), 'methods': methods})
+        shared = given(inputs, 'engine', 'vasp', 'cc4s', 'clean_tensors')
+        finished = fitting(snapshots, 0, inputs.get(FINISHED_STEPS) or {})
+        point = {'snapshots': snapshots, 'frame': orm.Int(0), 'methods': methods}
+        return Step(Cc4sPointWorkChain, {**shared, **point, **({FINISHED_STEPS: finished} if finished else {})})
 
-    def find_finished(self, settings: Mapping[str, Any], snapshots: SnapshotsData) -> dict[str, dict[str, Any]]:
+    def find_finished(self, snapshots: SnapshotsData) -> dict[str, dict[str, orm.RemoteData]]:
         """Return the folders of the steps of VASP that are finished."""
-        found = find_finished_steps(snapshots, integral_settings(settings))
-        return {FINISHED_STEPS: dict(found)} if found else {}
+        found = find_finished_steps(snapshots, self.settings)
+        return {FINISHED_STEPS: found} if found else {}
 
-    def fill_integrals(self, inputs: Mapping[str, Any], codes: Codes, options: Options) -> dict[str, Any]:
-        """Return `vasp` with its code."""
-        return {'vasp': vasp_inputs(inputs['vasp'], codes['vasp'], options)}
+    @classmethod
+    def fill(cls, inputs: Json, codes: Codes, options: Options) -> Json:
+        """Return the inputs at the places; the options of VASP and of Cc4s go before those of all jobs."""
+        return {**super().fill(inputs, codes, options), 'vasp': place_inputs(inputs['vasp'], codes['vasp'], options)}
 
     def refuse_integrals(self, inputs: Inputs) -> str | None:
         """Refuse what the steps of VASP cannot do."""
-        settings = integral_settings(inputs['engine'].get_dict())
-        reason = refuse_chain(inputs['snapshots'], settings, inputs['vasp'])
-        return reason or refuse_finished_steps(inputs['snapshots'], settings, inputs)
+        reason = refuse_chain(inputs['snapshots'], self.settings, inputs['vasp'])
+        return reason or refuse_finished_steps(inputs['snapshots'], self.settings, inputs)
 
-    def dimensions(self, settings: Mapping[str, Any], atoms: Atoms) -> Dimensions:
+    def dimensions(self, atoms: Atoms) -> Dimensions:
         """Return the numbers of orbitals and of plane waves, of which VASP writes at most as many field variables."""
-        n_occupied = round(n_electrons(atoms.get_chemical_symbols(), settings)) // 2
-        return Dimensions(
-            n_occupied,
-            settings['natural_orbitals_per_occupied'] * n_occupied,
-            n_plane_waves(atoms.get_volume(), settings['encutgw']),
-            settings['gamma_only'],
-        )
+        ours = self.settings
+        n_occupied = round(n_electrons(atoms.get_chemical_symbols(), ours.potentials)) // 2
+        n_virtual = ours.natural_orbitals_per_occupied * n_occupied
+        return Dimensions(n_occupied, n_virtual, n_plane_waves(atoms.get_volume(), ours.encutgw), ours.gamma_only)
 
-    def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
-        """Return the electrons that VASP's potentials leave."""
-        return vasp.FORCES.valence(integral_settings(settings), method, symbols)
-
-    def n_integral_jobs(
-        self, settings: Mapping[str, Any], groups: Mapping[tuple[str, ...], Sequence[int]], size: int
-    ) -> int:
+    def n_integral_jobs(self, groups: Groups, size: int) -> int:
         """Return the number of steps of all frames."""
-        n_steps = len(CHAIN) + len(MESH) * own_mesh(integral_settings(settings))
+        n_steps = len(CHAIN) + len(MESH) * own_mesh(self.settings)
         return n_steps * sum(len(frames) for frames in groups.values())
 
 
@@ -312,6 +303,3 @@ def _refuse_deadlock(inputs: Inputs, processes_per_point: int) -> str | None:
         f'worker holds {slots}, and all of them would wait for a place for their jobs. Take fewer points, or set '
         '`verdi config set daemon.worker_process_slots` higher'
     )
-
-
-WITH_PYSCF, WITH_VASP = Cc4sWithPyscf(), Cc4sWithVasp()

@@ -17,10 +17,11 @@ from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.cc4s.base import Cc4sBaseWorkChain
 from aiida_mlcc.engines.cc4s.ports import cc4s_ports, chain_of_vasp_ports, clean_tensors_port
-from aiida_mlcc.engines.cc4s.settings import cc4s_parameters, integral_settings, label_source
-from aiida_mlcc.engines.table import refuse_correlation_engine
+from aiida_mlcc.engines.cc4s.settings import cc4s_parameters, integral_settings
+from aiida_mlcc.engines.table import correlation_engine, refuse_correlation_engine
 from aiida_mlcc.engines.vasp.finished import FINISHED_STEPS
 from aiida_mlcc.engines.vasp.integrals import VaspIntegralsWorkChain
+from aiida_mlcc.science.json_values import Json
 
 
 class Cc4sPointWorkChain(WorkChain):
@@ -51,7 +52,7 @@ class Cc4sPointWorkChain(WorkChain):
 
     def make_integrals(self) -> ToContext:
         """Run the steps of VASP, from the density functional to the Coulomb vertex."""
-        self.ctx.parameters = cc4s_parameters(self.inputs.engine.get_dict(), self.inputs.methods.get_list())
+        self.ctx.parameters = cc4s_parameters(self.inputs.engine['cc4s'], self.inputs.methods.get_list())
         self.ctx.parts, self.ctx.reason = {}, ''
         inputs = {name: self.inputs[name] for name in ('vasp', FINISHED_STEPS) if name in self.inputs}
         inputs.update(snapshots=self.inputs.snapshots, frame=self.inputs.frame)
@@ -93,7 +94,7 @@ class Cc4sPointWorkChain(WorkChain):
             self.inputs.snapshots,
             self.inputs.frame,
             self.inputs.methods,
-            orm.Dict(label_source(self.inputs.engine.get_dict())),
+            orm.Dict(label_source(self.inputs.engine)),
             science_hash(label_point),
             **self.ctx.parts,
             metadata={'call_link_label': 'label'},
@@ -132,10 +133,17 @@ def cc4s_inputs(workchain: WorkChain, label: str, **job: orm.Data) -> dict[str, 
     :param label: of the link to it.
     :param job: inputs of its job that the namespace has not.
     """
-    inputs: dict[str, Any] = workchain.exposed_inputs(Cc4sBaseWorkChain, 'cc4s', agglomerate=False)
-    inputs[Cc4sBaseWorkChain.JOB] = {**workchain.exposed_inputs(Cc4sCalculation, 'cc4s'), **job}
-    inputs['metadata'] = {'call_link_label': label}
-    return inputs
+    return {
+        **workchain.exposed_inputs(Cc4sBaseWorkChain, 'cc4s', agglomerate=False),
+        Cc4sBaseWorkChain.JOB: {**workchain.exposed_inputs(Cc4sCalculation, 'cc4s'), **job},
+        'metadata': {'call_link_label': label},
+    }
+
+
+def label_source(engine: orm.Dict) -> Json:
+    """Return the source as labels store it: of Hartree–Fock at the Γ point they say nothing more."""
+    source = correlation_engine(engine).source()
+    return {name: value for name, value in source.items() if (name, value) != ('hf_kpoints', None)}
 
 
 def energies_of(node: orm.WorkChainNode) -> dict[str, orm.Data]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from aiida_mlcc.calculations import cc4s_input
-from aiida_mlcc.engines import pyscf
-from aiida_mlcc.engines.vasp import settings as vasp
+from aiida_mlcc.engines.vasp.settings import VaspIntegrals
 from aiida_mlcc.runtime.pyscf_settings import PyscfIntegrals
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.settings import setting
 
 PYSCF_CC4S, VASP_CC4S = 'pyscf+cc4s', 'vasp+cc4s'
@@ -40,7 +40,7 @@ _STRETCH = 10
 """Iterations between two sets of amplitudes on disk: with fewer, DIIS begins anew too often to gain by it."""
 
 
-def _parts(convergence: float, *corrections: str, **more: Any) -> dict[str, Any]:
+def _parts(convergence: float, *corrections: str, **more: int) -> cc4s_input.Parameters:
     ccsd = {
         **more,
         'max_iterations': 30,
@@ -61,7 +61,7 @@ class PyscfCc4s(PyscfIntegrals):
     basis_set_correction: bool = setting(
         'Whether the second-order energy of the virtual orbitals that are left out is added.', default=True
     )
-    cc4s: dict[str, Any] = setting(_HELP, default=_parts(1e-8))
+    cc4s: cc4s_input.Parameters = setting(_HELP, default=_parts(1e-8))
 
     def refuse_together(self) -> str | None:
         """Refuse parts that Cc4s has not, or that need tensors that PySCF does not write."""
@@ -78,13 +78,13 @@ class PyscfCc4s(PyscfIntegrals):
 
 
 @dataclass(frozen=True)
-class VaspCc4s(vasp.VaspIntegrals):
+class VaspCc4s(VaspIntegrals):
     """Integrals by VASP."""
 
     TITLE = 'Cc4s with integrals of VASP'
 
     name: str = setting('The engine.', default=VASP_CC4S, choices=(VASP_CC4S,))
-    cc4s: dict[str, Any] = setting(
+    cc4s: cc4s_input.Parameters = setting(
         _HELP,
         default=_parts(1e-6, cc4s_input.BASIS_SET_CORRECTION, cc4s_input.FINITE_SIZE_CORRECTION, stretch=_STRETCH),
     )
@@ -94,29 +94,26 @@ class VaspCc4s(vasp.VaspIntegrals):
         return super().refuse_together() or _refuse_parts(self.cc4s)
 
 
-def _refuse_parts(parts: Mapping[str, Any]) -> str | None:
+def _refuse_parts(parts: cc4s_input.Parameters) -> str | None:
     if unknown := [name for name in parts if name not in _PARTS]:
         return f'unknown part `{CC4S}.{unknown[0]}`: choose from {", ".join(_PARTS)}'
     reason = cc4s_input.refuse_parameters({cc4s_input.CCSD: {}, **parts})
     return None if reason is None else f'{CC4S}: {reason}'
 
 
-def has_integrals_of_vasp(engine: Mapping[str, Any]) -> bool:
-    """Tell whether VASP makes the integrals, those of each snapshot on their own."""
-    return bool(engine['name'] == VASP_CC4S)
-
-
-def integral_settings(engine: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the job that makes the integrals for Cc4s."""
-    if has_integrals_of_vasp(engine):
-        return {name: value for name, value in engine.items() if name != CC4S}
+def integral_settings(given: Json) -> Json:
+    """Return the settings of the job that makes the integrals for Cc4s, as they are stored."""
+    if given['name'] == VASP_CC4S:
+        return {name: value for name, value in given.items() if name != CC4S}
     own = (CC4S, BASIS_SET_CORRECTION)
-    return {**{name: value for name, value in engine.items() if name not in own}, 'name': 'pyscf'}
+    return {**{name: value for name, value in given.items() if name not in own}, 'name': 'pyscf'}
 
 
-def cc4s_parameters(engine: Mapping[str, Any], methods: Sequence[str]) -> dict[str, Any]:
-    """Return the calculation with Cc4s that gives `methods`, as its parameters; empty where Hartree–Fock is all."""
-    parts = engine[CC4S]
+def cc4s_parameters(parts: cc4s_input.Parameters, methods: Sequence[str]) -> cc4s_input.Parameters:
+    """Return the calculation with Cc4s that gives `methods`, as its parameters; empty where Hartree–Fock is all.
+
+    :param parts: the setting `cc4s` of the engine.
+    """
     needed = {_NEEDED[method] for method in methods if method in _NEEDED}
     if cc4s_input.CCSD not in needed:
         return {part: {} for part in needed}
@@ -127,19 +124,7 @@ def cc4s_parameters(engine: Mapping[str, Any], methods: Sequence[str]) -> dict[s
     return asked | {part: parts[part] for part in corrections if part in parts}
 
 
-def source_of(engine: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the labels of an engine with these settings say of their source."""
-    settings = integral_settings(engine)
-    source = vasp.source_of(settings) if has_integrals_of_vasp(engine) else pyscf.source_of(settings)
-    own = {name: engine[name] for name in (BASIS_SET_CORRECTION,) if name in engine}
-    return {**source, **own, 'engine': engine['name'], CC4S: _counted(engine[CC4S])}
-
-
-def label_source(engine: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the source as labels store it: of Hartree–Fock at the Γ point they say nothing more."""
-    return {name: value for name, value in source_of(engine).items() if (name, value) != ('hf_kpoints', None)}
-
-
-def _counted(parts: Mapping[str, Any]) -> dict[str, Any]:
+def parts_that_count(parts: cc4s_input.Parameters) -> cc4s_input.Parameters:
+    """Return the setting `cc4s` as labels keep it."""
     filled = cc4s_input.with_defaults({cc4s_input.CCSD: {}, cc4s_input.TRIPLES: {}, **parts})
     return {part: {name: filled[part][name] for name in names} for part, names in _COUNTED.items() if part in filled}

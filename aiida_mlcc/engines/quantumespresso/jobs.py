@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, Final, NotRequired, TypedDict, cast
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
+from aiida_mlcc.engines.engine import JobOptions
 from aiida_mlcc.engines.quantumespresso.potentials import potentials
 from aiida_mlcc.engines.quantumespresso.settings import Namelists, QuantumEspressoForces, pw_parameters
-from aiida_mlcc.jobs.inputs import Options, merge
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.jobs.inputs import merge
 
 PLACE: Final = 'quantumespresso'
 """The namespace that says where Quantum ESPRESSO runs."""
@@ -71,7 +71,7 @@ class PwMetadata(TypedDict):
 
     call_link_label: str
     label: str
-    options: Json
+    options: JobOptions
 
 
 class PwInputs(TypedDict):
@@ -86,19 +86,14 @@ class PwInputs(TypedDict):
     parallelization: NotRequired[orm.Dict]
 
 
-def place_inputs(inputs: Json, code: orm.AbstractCode | None, options: Options) -> Json:
-    """Return the namespace from a protocol with its code; its own options go before those of all jobs."""
-    return {'code': code, **inputs, 'options': merge(options or {}, inputs.get('options') or {})}
-
-
-def job_options(place: ProgramPlace) -> Json:
+def job_options(place: ProgramPlace) -> JobOptions:
     """Return the scheduler options of a job; one process starts without MPI."""
     options = place['options'].get_dict() if 'options' in place else {}
     resources = options.setdefault('resources', {'num_machines': 1, 'num_mpiprocs_per_machine': 1})
     n_processes = resources.get('tot_num_mpiprocs') or (
         resources.get('num_machines', 1) * resources.get('num_mpiprocs_per_machine', 2)
     )
-    return {'withmpi': n_processes > 1, **options}
+    return cast(JobOptions, {'withmpi': n_processes > 1, **options})
 
 
 def pw_job(

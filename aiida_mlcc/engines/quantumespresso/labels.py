@@ -40,6 +40,11 @@ class QuantumEspressoLabelsWorkChain(SinglePointsWorkChain):
         quantumespresso_ports(spec)
         spec.inputs.validator = _refuse
 
+    @property
+    def settings(self) -> QuantumEspressoForces:
+        """The settings of pw.x."""
+        return QuantumEspressoForces.of(self.inputs.engine.get_dict())
+
     def take_structures(self, frames: orm.List, label: str) -> Mapping[str, orm.StructureData]:
         """Return ``frame_N`` → the structure of frame N."""
         found: dict[str, orm.StructureData] = quantumespresso_structures(
@@ -49,9 +54,8 @@ class QuantumEspressoLabelsWorkChain(SinglePointsWorkChain):
 
     def single_point(self, structure: orm.StructureData, label: str) -> Step:
         """Return pw.x and its inputs."""
-        settings = QuantumEspressoForces.of(self.inputs.engine.get_dict())
-        further = _with_an_empty_level(self.inputs.snapshots, settings)
-        job = pw_job(self.inputs[PLACE], settings, structure, label, further)
+        further = _with_an_empty_level(self.inputs.snapshots, self.settings)
+        job = pw_job(self.inputs[PLACE], self.settings, structure, label, further)
         return Step(CalculationFactory('quantumespresso.pw'), {**job})
 
     @staticmethod
@@ -61,21 +65,19 @@ class QuantumEspressoLabelsWorkChain(SinglePointsWorkChain):
 
     def read_labels(self, retrieved: Mapping[str, orm.FolderData], label: str) -> SnapshotsData:
         """Return snapshots with the labels of ``frame_N``."""
-        engine = self.inputs.engine
         return quantumespresso_labels(
             self.inputs.snapshots,
-            orm.Str(engine['method']),
-            orm.Dict(_source(self.inputs)),
+            orm.Str(self.settings.method),
+            orm.Dict(_source(self.settings, self.inputs.snapshots)),
             science_hash(quantumespresso_labels),
             metadata={'call_link_label': label},
             **retrieved,
         )
 
 
-def _source(inputs: Inputs) -> Json:
+def _source(settings: QuantumEspressoForces, snapshots: SnapshotsData) -> Json:
     """Return what the labels say of their source, with the MD5 of each pseudopotential: families may share a name."""
-    settings = inputs['engine'].get_dict()
-    found = potentials(inputs['snapshots'].get_snapshots().symbols, settings['pseudo_family'])
+    found = potentials(snapshots.get_snapshots().symbols, settings.pseudo_family)
     return {**source_of(settings), 'pseudopotentials': {name: str(node.md5) for name, node in sorted(found.items())}}
 
 
@@ -164,4 +166,4 @@ def _refuse(inputs: Inputs, namespace: PortNamespace) -> str | None:
     reason = refuse_electrons(snapshots.atoms(0), settings) or _refuse_valence(snapshots, settings.pseudo_family)
     if reason is not None:
         return reason
-    return refuse_frames(inputs, _source(inputs) if settings.method in snapshots.labels else {})
+    return refuse_frames(inputs, _source(settings, inputs['snapshots']) if settings.method in snapshots.labels else {})

@@ -103,10 +103,10 @@ class QuantumEspressoForces(Settings):
         return self.input_dft.upper().startswith(_HYBRIDS)
 
 
-def source_of(settings: Json) -> Json:
+def source_of(settings: QuantumEspressoForces) -> Json:
     """Return what the labels say of their source; how hard the electrons were tried does not count."""
-    kept = {name: value for name, value in settings.items() if name not in (*JOB_ONLY, 'name', 'method', 'parameters')}
-    return {'engine': NAME, **kept, 'parameters': keywords(settings['parameters'])}
+    kept = {name: value for name, value in settings.to_dict().items() if name not in (*JOB_ONLY, 'name', 'method')}
+    return {**kept, 'engine': NAME, 'parameters': keywords(settings.parameters)}
 
 
 def keywords(parameters: Namelists) -> dict[str, dict[str, Keyword]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
@@ -17,6 +16,7 @@ from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.calculations.vasp_md import VaspMdCalculation
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.engines.vasp.incar import langevin, next_segment
 from aiida_mlcc.engines.vasp.jobs import retrieved_run, segment_port, vasp_job, vasp_ports, why
 from aiida_mlcc.engines.vasp.settings import VaspForces, refuse_potentials, source_of
@@ -76,6 +76,11 @@ class VaspMdWorkChain(WorkChain):
         spec.exit_code(310, 'ERROR_NO_FRAMES', message='{reason}')
         spec.exit_code(410, 'ERROR_INCOMPLETE', message='{done} of {total} steps were made. {reason}')
 
+    @property
+    def settings(self) -> VaspForces:
+        """The settings of VASP."""
+        return VaspForces.of(self.inputs.engine.get_dict())
+
     def draw_velocities(self) -> None:
         """Draw the first velocities; from rest there are none."""
         self.ctx.done, self.ctx.idle, self.ctx.reason = 0, 0, None
@@ -105,13 +110,13 @@ class VaspMdWorkChain(WorkChain):
 
     def run_segment(self) -> ToContext:
         """Go on from where the dynamics is."""
-        vasp, engine, parameters = self.inputs.vasp, self.inputs.engine.get_dict(), self.inputs.parameters.get_dict()
+        vasp, ours, dynamics = self.inputs.vasp, self.settings, MD.of(self.inputs.parameters.get_dict())
         most = vasp.segment_steps.value if 'segment_steps' in vasp else None
-        segment = next_segment(parameters, self.ctx.done, most)
+        segment = next_segment(dynamics, self.ctx.done, most)
         species = list(dict.fromkeys(site.kind_name for site in self.ctx.structure.sites))
-        tags = langevin(engine, parameters, segment, species, self.inputs.seed.value)
+        tags = langevin(ours, dynamics, segment, species, self.inputs.seed.value)
         label = f'segment_{len(self.ctx.segments):03d}'
-        job = vasp_job(vasp, engine, self.ctx.structure, tags, engine['kpoints'], label)
+        job = vasp_job(vasp, ours.potentials, self.ctx.structure, tags, ours.kpoints, label)
         if self.ctx.poscar is not None:
             job['poscar'] = self.ctx.poscar
         self.report(
@@ -160,12 +165,11 @@ class VaspMdWorkChain(WorkChain):
         """Put the frames of all jobs together, and say what is missing."""
         if not self.ctx.segments:
             return self.exit_codes.ERROR_NO_FRAMES.format(reason=self.ctx.reason)
-        engine = self.inputs.engine
         results, process = vasp_trajectory.run_get_node(
             self.inputs.start,
-            orm.Str(engine['method']),
-            orm.Str(engine['energy']),
-            orm.Dict(source_of(engine.get_dict())),
+            orm.Str(self.settings.method),
+            orm.Str(self.settings.energy),
+            orm.Dict(source_of(self.settings)),
             self.inputs.parameters,
             orm.Dict(self.ctx.steps),
             science_hash(vasp_trajectory),
@@ -187,23 +191,23 @@ class VaspMdWorkChain(WorkChain):
 
 def refuse_dynamics(node: orm.Dict, _: Any) -> str | None:
     """Refuse a dynamics that VASP is not asked for here."""
-    settings = node.get_dict()
-    if (reason := MD.refuse(settings)) is not None:
+    if (reason := MD.refuse(node.get_dict())) is not None:
         return reason
-    if settings['ensemble'] != 'langevin' or settings['record'] != 'snapshots':
+    asked = MD.of(node.get_dict())
+    if asked.ensemble != 'langevin' or asked.record != 'snapshots':
         return (
-            f'the dynamics by VASP is `langevin` and records `snapshots`, not `{settings["ensemble"]}` and '
-            f'`{settings["record"]}`'
+            f'the dynamics by VASP is `langevin` and records `snapshots`, not `{asked.ensemble}` and `{asked.record}`'
         )
-    if settings['temperature_start_K'] > 0 and settings['initial_temperature_K'] == 0:
+    if asked.temperature_start_K > 0 and asked.initial_temperature_K == 0:
         return (
             '`initial_temperature_K` is 0, but the sweep begins at '
-            f'{settings["temperature_start_K"]:g} K, at which VASP would draw velocities itself: give the same for both'
+            f'{asked.temperature_start_K:g} K, at which VASP would draw velocities itself: give the same for both'
         )
     return None
 
 
-def _refuse_potentials(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+def _refuse_potentials(inputs: Inputs, namespace: PortNamespace) -> str | None:
     if not {'start', 'engine', 'vasp'} <= set(inputs):
         return None
-    return refuse_potentials(list(inputs['start'].get_snapshots().symbols), inputs['engine'].get_dict())
+    settings = VaspForces.of(inputs['engine'].get_dict())
+    return refuse_potentials(list(inputs['start'].get_snapshots().symbols), settings.potentials)

@@ -11,12 +11,13 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, LabelMaker, SaidCost, Step, given
+from aiida_mlcc.engines.engine import ForceEngine, Inputs, LabelMaker, Place, SaidCost, Step, given, input_of_frame
 from aiida_mlcc.engines.vasp.dynamics import VaspMdWorkChain, refuse_dynamics
-from aiida_mlcc.engines.vasp.jobs import PLACE, segment_port, vasp_inputs, vasp_ports, without_chain
+from aiida_mlcc.engines.vasp.jobs import PLACE, segment_port, vasp_ports, without_chain
 from aiida_mlcc.engines.vasp.labels import VaspLabelsWorkChain
 from aiida_mlcc.engines.vasp.settings import (
     JOB_ONLY,
+    Potentials,
     VaspForces,
     is_vasp_code,
     refuse_potentials,
@@ -24,7 +25,6 @@ from aiida_mlcc.engines.vasp.settings import (
     tags_that_count,
     valence,
 )
-from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.vasp_files.outcar import cost, parse_outcar
 
@@ -37,11 +37,6 @@ CITE = {
 }
 
 _KB_PER_GB = 1e6
-
-
-def _input_of_frame(_: orm.CalcFunctionNode, inputs: Mapping[str, orm.Data], method: str, frame: int) -> str:
-    frames = sorted(int(name.removeprefix('frame_')) for name in inputs if name.startswith('frame_'))
-    return f'frame_{frames[frame]}'
 
 
 def _input_of_segment(
@@ -59,61 +54,57 @@ def _input_of_segment(
     return None
 
 
-class VaspEngine(ForceEngine):
+class VaspEngine(ForceEngine[VaspForces]):
     """One structure a job; a dynamics in as many jobs as it takes."""
 
     name, title = 'vasp', 'VASP'
     setting_of_cores = 'potential_mapping'
-    settings = VaspForces
+    settings_class = VaspForces
     programs = CITE
     uncounted = JOB_ONLY
+    shares_jobs = False
     place = place_of_dynamics = PLACE
     label_makers = (
-        LabelMaker('aiida.calculations:mlcc.vasp_labels', _input_of_frame),
+        LabelMaker('aiida.calculations:mlcc.vasp_labels', input_of_frame),
         LabelMaker('aiida.calculations:mlcc.vasp_trajectory', _input_of_segment),
     )
 
-    def declare_ports(self, spec: WorkChainSpec, dynamics: bool = False) -> None:
+    @classmethod
+    def declare_ports(cls, spec: WorkChainSpec, dynamics: bool = False) -> None:
         """Declare `vasp`, for a dynamics with the steps of one job."""
         if PLACE not in spec.inputs:
             vasp_ports(spec, required=False)
         if dynamics:
             segment_port(spec)
 
-    def fill(self, inputs: Mapping[str, Any], codes: Codes, options: Options, dynamics: bool = False) -> dict[str, Any]:
-        """Return the inputs with `vasp`, and of a job of the runtime only the parameters of a dynamics."""
-        filled = dict(inputs)
-        code = codes[PLACE] or codes['code']
-        filled[PLACE] = vasp_inputs(inputs.get(PLACE, {}), code, options)
-        if dynamics:
-            filled['md'] = {'parameters': inputs['md']['parameters']}
-        return filled
-
-    def runs(self, code: orm.AbstractCode) -> bool:
+    @classmethod
+    def runs(cls, code: orm.AbstractCode) -> bool:
         """Tell whether a code is VASP."""
         return is_vasp_code(code)
 
-    def refuse_crystal(self, settings: Mapping[str, Any], atoms: Atoms) -> str | None:
+    def refuse_crystal(self, atoms: Atoms) -> str | None:
         """Refuse elements without a potential."""
-        return refuse_potentials(atoms.get_chemical_symbols(), settings)
+        return refuse_potentials(atoms.get_chemical_symbols(), self.settings.potentials)
 
     def refuse_dynamics(self, parameters: orm.Dict) -> str | None:
         """Refuse a dynamics that VASP is not asked for here."""
         return refuse_dynamics(parameters, None)
 
-    def is_for_metals(self, settings: Mapping[str, Any]) -> bool:
+    @classmethod
+    def is_for_metals(cls, source: Json) -> bool:
         """Tell whether the smearing is that of Methfessel and Paxton."""
-        return settings.get('ismear') in (1, 2)
+        return source.get('ismear') in (1, 2)
 
-    def valence(self, settings: Mapping[str, Any], method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+    @classmethod
+    def valence(cls, source: Json, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return what the potentials say, if they are in the database."""
-        if not {'potential_family', 'potential_mapping'} <= set(settings):
+        if not {'potential_family', 'potential_mapping'} <= set(source):
             return None
-        if refuse_potentials(list(symbols), settings) is not None:
-            return None
-        return valence(list(symbols), settings)
+        said = Potentials(source['potential_family'], source['potential_mapping'])
+        return None if refuse_potentials(list(symbols), said) is not None else valence(list(symbols), said)
 
-    def at_place(self, inputs: Inputs) -> dict[str, Any]:
+    @classmethod
+    def at_place(cls, inputs: Inputs) -> Place:
         """Return `vasp` without what is for the steps towards Cc4s alone."""
         return without_chain(inputs[PLACE])
 
@@ -131,10 +122,6 @@ class VaspEngine(ForceEngine):
             {**given(inputs, 'engine', 'seed', PLACE), 'start': start, 'parameters': inputs['md']['parameters']},
         )
 
-    def n_label_jobs(self, n_frames: int) -> int:
-        """Return the number of frames."""
-        return n_frames
-
     def n_dynamics_jobs(self, inputs: Inputs) -> int:
         """Return the number of segments."""
         if 'segment_steps' not in inputs[PLACE]:
@@ -143,15 +130,17 @@ class VaspEngine(ForceEngine):
         n_steps = parameters['equilibration_steps'] + parameters['n_steps']
         return ceil(n_steps / inputs[PLACE]['segment_steps'].value)
 
-    def source_of(self, settings: Json) -> Json:
+    def source(self) -> Json:
         """Return what the labels say of their source."""
-        return source_of(settings)
+        return source_of(self.settings)
 
-    def what_counts(self, name: str, value: Any) -> Any:
+    @classmethod
+    def what_counts(cls, name: str, value: Any) -> Any:
         """Return of ``incar`` the tags that labels keep."""
-        return tags_that_count(value) if name == 'incar' and isinstance(value, Mapping) else value
+        return tags_that_count(value) if name == 'incar' and isinstance(value, dict) else value
 
-    def cost_of(self, job: orm.CalcJobNode) -> SaidCost | None:
+    @classmethod
+    def cost_of(cls, job: orm.CalcJobNode) -> SaidCost | None:
         """Return what OUTCAR says."""
         if 'retrieved' not in job.outputs or 'OUTCAR' not in job.outputs.retrieved.list_object_names():
             return None
@@ -161,6 +150,3 @@ class VaspEngine(ForceEngine):
         gigabytes = None if memory is None else memory / _KB_PER_GB
         is_complete = outcar['finished'] and found['core_hours'] is not None
         return SaidCost(found['core_hours'], is_complete, found['cores'], gigabytes)
-
-
-FORCES = VaspEngine()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from aiida import orm
@@ -11,9 +11,10 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import Inputs, Place
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH, STEPS, chain_step, other_tag
 from aiida_mlcc.engines.vasp.jobs import GAMMA
-from aiida_mlcc.engines.vasp.settings import potentials, refuse_head
+from aiida_mlcc.engines.vasp.settings import VaspIntegrals, potentials, refuse_head
 from aiida_mlcc.engines.vasp.steps import Orbitals, failure_of, orbitals_of, outcar_of, step_before, tracks
 from aiida_mlcc.science.species_order import species_order
 
@@ -57,7 +58,7 @@ def steps_behind(folder: orm.RemoteData) -> dict[str, orm.CalcJobNode]:
 
 
 def choose_steps(
-    folders: Iterable[orm.RemoteData], engine: Mapping[str, Any]
+    folders: Iterable[orm.RemoteData], settings: VaspIntegrals
 ) -> tuple[dict[str, orm.CalcJobNode], list[str]]:
     """Return step → job from which a run may go on, and sentences on folders that were emptied.
 
@@ -65,7 +66,7 @@ def choose_steps(
     """
     chosen: dict[str, orm.CalcJobNode] = {}
     notes = []
-    for track in tracks(engine):
+    for track in tracks(settings):
         furthest: dict[str, orm.CalcJobNode] = {}
         for folder in folders:
             behind = {step: job for step, job in steps_behind(folder).items() if step in track}
@@ -98,11 +99,11 @@ def frame_of(structure: Atoms, frames: Mapping[int, Atoms]) -> int | None:
 
 
 def refuse_finished_steps(
-    snapshots: SnapshotsData, engine: Mapping[str, Any], inputs: Mapping[str, Any], frames: Sequence[int] | None = None
+    snapshots: SnapshotsData, settings: VaspIntegrals, inputs: Inputs, frames: Sequence[int] | None = None
 ) -> str | None:
     """Return why the folders that are given are of no use to the run, in a sentence, or None.
 
-    :param engine: the settings of the integrals.
+    :param settings: of the integrals.
     :param inputs: with `vasp` and `finished_steps`.
     :param frames: of which frames the steps must be; None for any.
     """
@@ -112,16 +113,16 @@ def refuse_finished_steps(
     structures = {} if content is None else {number: content.atoms(number) for number in numbers}
     for name, folder in folders.items():
         try:
-            _refuse_folder(folder, structures, engine, inputs['vasp'])
+            _refuse_folder(folder, structures, settings, inputs['vasp'])
         except ValueError as error:
             return f'`{FINISHED_STEPS}.{name}`, RemoteData<{folder.pk}>, {error}'
     return None
 
 
-def find_finished_steps(snapshots: SnapshotsData, engine: Mapping[str, Any]) -> dict[str, orm.RemoteData]:
+def find_finished_steps(snapshots: SnapshotsData, settings: VaspIntegrals) -> dict[str, orm.RemoteData]:
     """Return the folders of this profile from which a run on `snapshots` can go on, by names fit for links.
 
-    :param engine: the settings of the integrals; steps of other settings are left out.
+    :param settings: of the integrals; steps of other settings are left out.
     """
     content = snapshots.get_snapshots()
     frames = {number: content.atoms(number) for number in range(content.n_frames)}
@@ -140,16 +141,16 @@ def find_finished_steps(snapshots: SnapshotsData, engine: Mapping[str, Any]) -> 
         if known is not None and track.index(known.creator.label) >= track.index(job.label):
             continue
         try:
-            _refuse_folder(folder, {frame: frames[frame]}, engine, {})
+            _refuse_folder(folder, {frame: frames[frame]}, settings, {})
         except ValueError:
             continue
-        if job.label in choose_steps([folder], engine)[0]:
+        if job.label in choose_steps([folder], settings)[0]:
             latest[frame, track[0]] = folder
     return {f'folder_{folder.uuid[:8]}': folder for folder in latest.values()}
 
 
 def _refuse_folder(
-    folder: orm.RemoteData, structures: Mapping[int, Atoms], engine: Mapping[str, Any], vasp: Mapping[str, Any]
+    folder: orm.RemoteData, structures: Mapping[int, Atoms], settings: VaspIntegrals, vasp: Place
 ) -> None:
     """Refuse a folder of another structure, other settings, another computer or a step that was not finished.
 
@@ -169,23 +170,23 @@ def _refuse_folder(
             raise ValueError(f'is of no use, since its step `{step}` was not finished: {failure.reason}')
     outcar = outcar_of(jobs.get('hartree_fock', jobs[next(iter(jobs))]))
     assert outcar is not None  # of a step that was finished
-    if last not in MESH and (reason := refuse_head(outcar, engine['gamma_only'])) is not None:
+    if last not in MESH and (reason := refuse_head(outcar, settings.gamma_only)) is not None:
         raise ValueError(f'has other orbitals: {reason}')
-    orbitals = orbitals_of(outcar, engine) if 'hartree_fock' in jobs else None
+    orbitals = orbitals_of(outcar, settings) if 'hartree_fock' in jobs else None
     for step, job in jobs.items():
-        _refuse_settings(step, job, engine, orbitals)
+        _refuse_settings(step, job, settings, orbitals)
 
 
-def _refuse_settings(step: str, job: orm.CalcJobNode, engine: Mapping[str, Any], orbitals: Orbitals | None) -> None:
-    asked = chain_step(engine, step, *_numbers(orbitals))
+def _refuse_settings(step: str, job: orm.CalcJobNode, settings: VaspIntegrals, orbitals: Orbitals | None) -> None:
+    asked = chain_step(settings, step, *_numbers(orbitals))
     if (tag := other_tag(step, job.inputs.parameters.get_dict(), asked)) is not None:
         name, theirs, ours = tag
         raise ValueError(f'was made with {name} = {theirs} in `{step}`, but the settings give {ours}')
-    mesh, wanted = job.inputs.kpoints.get_kpoints_mesh()[0], engine['hf_kpoints'] if step in MESH else GAMMA
+    mesh, wanted = job.inputs.kpoints.get_kpoints_mesh()[0], settings.hf_kpoints if step in MESH else GAMMA
     if list(mesh) != list(wanted):
         raise ValueError(f'was made with the k-mesh {list(mesh)} in `{step}`, but the settings give {list(wanted)}')
     symbols = [site.kind_name for site in job.inputs.structure.sites]
-    for element, ours in potentials(symbols, engine).items():
+    for element, ours in potentials(symbols, settings.potentials).items():
         theirs = job.inputs.potential[element]
         if theirs.sha512 != ours.sha512:
             raise ValueError(

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-Tags = dict[str, Any]
+from aiida_mlcc.runtime.md_settings import MD
+
+if TYPE_CHECKING:
+    from aiida_mlcc.engines.vasp.settings import VaspForces, VaspIntegrals, VaspSettings
+
+Tag = str | bool | int | float | Sequence[float] | None
+"""The value of a tag of INCAR."""
+
+Tags = dict[str, Tag]
+Further = dict[str, Tag | Tags]
+"""Tags besides the settings, and under the name of a step those of it alone."""
 
 _FUNCTIONALS = {'LDA': 'CA', 'PBE': 'PE'}
 _HARTREE_FOCK: Tags = {'LHFCALC': True, 'AEXX': 1.0, 'ALDAC': 0.0, 'AGGAC': 0.0}
@@ -74,47 +84,44 @@ class Segment:
     end_K: float
 
 
-def single_point(engine: Mapping[str, Any]) -> Tags:
+def single_point(settings: VaspForces) -> Tags:
     """Return the INCAR of energy and forces of one structure."""
-    return {**_electrons(engine), 'IBRION': -1, 'NSW': 0, 'ISYM': 0}
+    return {**_electrons(settings), 'IBRION': -1, 'NSW': 0, 'ISYM': 0}
 
 
-def langevin(
-    engine: Mapping[str, Any], parameters: Mapping[str, Any], segment: Segment, species: Sequence[str], seed: int
-) -> Tags:
+def langevin(settings: VaspForces, dynamics: MD, segment: Segment, species: Sequence[str], seed: int) -> Tags:
     """Return the INCAR of one segment of Langevin dynamics at constant volume.
 
-    :param parameters: as those of :class:`~aiida_mlcc.calculations.md.MdCalculation`.
     :param species: one entry for each potential in POTCAR; all have the same friction.
     """
     return {
-        **_electrons(engine),
+        **_electrons(settings),
         'IBRION': 0,
         'MDALGO': 3,
         'ISIF': 2,
         'ISYM': 0,
         'NBLOCK': 1,
         'NSW': segment.n_steps,
-        'POTIM': parameters['time_step_fs'],
+        'POTIM': dynamics.time_step_fs,
         'TEBEG': segment.begin_K,
         'TEEND': segment.end_K,
-        'LANGEVIN_GAMMA': [parameters['friction_per_ps']] * len(species),
+        'LANGEVIN_GAMMA': [dynamics.friction_per_ps] * len(species),
         'RANDOM_SEED': random_seed(seed, segment.first),
     }
 
 
-def next_segment(parameters: Mapping[str, Any], done: int, most: int | None = None) -> Segment:
+def next_segment(dynamics: MD, done: int, most: int | None = None) -> Segment:
     """Return what comes after `done` steps, equilibration counted: it goes on at the sweep's temperature there.
 
     :param most: the longest segment, in steps; None for all that is left of the phase.
     """
-    equilibration, n_steps = parameters['equilibration_steps'], parameters['n_steps']
-    first_K, last_K = parameters['temperature_start_K'], parameters['temperature_end_K']
-    left = equilibration - done if done < equilibration else equilibration + n_steps - done
+    equilibration = dynamics.equilibration_steps
+    first_K, last_K = dynamics.temperature_start_K, dynamics.temperature_end_K
+    left = (equilibration if done < equilibration else dynamics.total_steps) - done
     count = left if most is None else min(left, most)
 
     def kelvin(step: int) -> float:
-        swept = max(step - equilibration, 0) / n_steps
+        swept = max(step - equilibration, 0) / dynamics.n_steps
         return float(first_K + swept * (last_K - first_K))
 
     return Segment(done, count, kelvin(done), kelvin(done + count))
@@ -127,7 +134,7 @@ def random_seed(seed: int, first_step: int) -> list[int]:
 
 
 def chain_step(
-    engine: Mapping[str, Any],
+    settings: VaspIntegrals,
     step: str,
     n_all_orbitals: int | None = None,
     n_orbitals: int | None = None,
@@ -141,19 +148,15 @@ def chain_step(
     :param n_all_orbitals: as many as the basis has plane waves.
     :param n_orbitals: occupied and natural virtual ones.
     """
-    tags = {
-        'PREC': engine['prec'],
-        'ENCUT': engine['hf_encut' if step in MESH else 'encut'],
-        'EDIFF': engine['ediff'],
-        'NELM': engine['nelm'],
-        'ISMEAR': engine['ismear'],
-        'SIGMA': engine['sigma'],
+    tags: Tags = {
+        **_precision(settings),
+        'ENCUT': settings.hf_encut if step in MESH else settings.encut,
         'ISYM': 0 if step in MESH else -1,
         'LWAVE': True,
         'LCHARG': False,
-        **_common(engine, step),
+        **_common(settings.incar, step),
         **_STEP_TAGS[step],
-        **_further({'incar': engine['incar'].get(step, {})}),
+        **_further(cast(Further, settings.incar.get(step, {}))),
     }
     if step not in (CHAIN[0], MESH[0]):
         tags['ISTART'] = 1
@@ -164,7 +167,7 @@ def chain_step(
     if step in ('recanonicalise', 'dump'):
         tags |= {'NBANDS': n_orbitals, 'NBANDSHIGH': n_orbitals}
     if step == 'dump':
-        tags |= {'ENCUTGW': engine['encutgw'], 'ENCUTGWSOFT': engine['encutgw']}
+        tags |= {'ENCUTGW': settings.encutgw, 'ENCUTGWSOFT': settings.encutgw}
     if step in _WITHOUT_BAND_GROUPS:
         tags = {tag: value for tag, value in tags.items() if tag not in _BAND_GROUP_TAGS}
     return tags
@@ -174,7 +177,7 @@ _OF_NO_ENERGY = ('NELM', 'ISTART', 'ISYM', 'SYMPREC', 'TIME', 'LWAVE', 'LCHARG',
 """Tags in which a step that is done and one that is asked for may differ."""
 
 
-def other_tag(step: str, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+def other_tag(step: str, theirs: Tags, ours: Tags) -> tuple[str, Tag, Tag] | None:
     """Return the first tag on which the energies depend and that differs: its name and both values, or None.
 
     How a self-consistent step converged does not count, nor how the work was spread.
@@ -190,28 +193,34 @@ def _is_large(n_occupied: int, n_all_orbitals: int) -> bool:
     return n_occupied >= _MOST_OCCUPIED or n_all_orbitals >= _MOST_ORBITALS_PER_OCCUPIED * n_occupied
 
 
-def _common(engine: Mapping[str, Any], step: str) -> Tags:
+def _common(incar: Further, step: str) -> Tags:
     """Return the tags of `incar` that are for all steps, as far as they are for this one."""
-    tags = _further({'incar': {tag: value for tag, value in engine['incar'].items() if tag not in STEPS}})
+    tags = _further({tag: value for tag, value in incar.items() if tag not in STEPS})
     return tags if step in MESH else {tag: value for tag, value in tags.items() if tag not in _KPOINT_TAGS}
 
 
-def _electrons(engine: Mapping[str, Any]) -> Tags:
-    exchange = _HARTREE_FOCK if engine['method'] == 'HF' else {'GGA': _FUNCTIONALS[engine['method']]}
+def _electrons(settings: VaspForces) -> Tags:
+    exchange = _HARTREE_FOCK if settings.method == 'HF' else {'GGA': _FUNCTIONALS[settings.method]}
     return {
-        'PREC': engine['prec'],
-        'ENCUT': engine['encut'],
-        'EDIFF': engine['ediff'],
-        'NELM': engine['nelm'],
-        'ALGO': engine['algo'],
-        'ISMEAR': engine['ismear'],
-        'SIGMA': engine['sigma'],
+        **_precision(settings),
+        'ALGO': settings.algo,
         'LWAVE': False,
         'LCHARG': False,
         **exchange,
-        **_further(engine),
+        **_further(settings.incar),
     }
 
 
-def _further(engine: Mapping[str, Any]) -> Tags:
-    return {tag.upper(): value for tag, value in engine['incar'].items()}
+def _precision(settings: VaspSettings) -> Tags:
+    return {
+        'PREC': settings.prec,
+        'ENCUT': settings.encut,
+        'EDIFF': settings.ediff,
+        'NELM': settings.nelm,
+        'ISMEAR': settings.ismear,
+        'SIGMA': settings.sigma,
+    }
+
+
+def _further(incar: Further) -> Tags:
+    return {tag.upper(): cast(Tag, value) for tag, value in incar.items()}

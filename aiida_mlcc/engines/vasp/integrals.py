@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from aiida import orm
 from aiida.engine import (
@@ -25,6 +25,7 @@ from aiida_mlcc.calculations.cc4s_input import (
     CCSD,
     FINITE_SIZE_CORRECTION,
     TRIPLES,
+    Parameters,
     tensor_names,
 )
 from aiida_mlcc.calculations.functions.vasp_integrals_summary import vasp_integrals_summary
@@ -32,13 +33,14 @@ from aiida_mlcc.calculations.functions.vasp_structures import vasp_structures
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.engines.engine import Inputs, JobOptions, Place
 from aiida_mlcc.engines.vasp.finished import (
     FINISHED_STEPS,
     choose_steps,
     finished_steps_port,
     refuse_finished_steps,
 )
-from aiida_mlcc.engines.vasp.incar import CHAIN, MESH, chain_step
+from aiida_mlcc.engines.vasp.incar import CHAIN, MESH, Tags, chain_step
 from aiida_mlcc.engines.vasp.jobs import GAMMA, chain_ports, vasp_job, vasp_ports
 from aiida_mlcc.engines.vasp.settings import (
     VaspIntegrals,
@@ -74,7 +76,7 @@ _DROP_ORBITALS = 'rm -f WAVECAR CHGCAR'
 _MOST_JOBS = 40
 """Of all steps together, retries included."""
 
-_OTHER_ALGORITHM: Mapping[str, Mapping[str, Any]] = {
+_OTHER_ALGORITHM: Mapping[str, Tags] = {
     'dft': {'ALGO': 'All'},
     'hartree_fock': {'ALGO': 'Damped', 'TIME': 0.4},
 }
@@ -172,13 +174,13 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
         # What the handlers change: step → tags, options, and the job whose orbitals it goes on from.
         self.ctx.tags, self.ctx.options, self.ctx.going_on, self.ctx.tried = {}, {}, {}, {}
         symbols = [site.kind_name for site in self.ctx.structure.sites]
-        if (warning := low_cutoff(symbols, self.engine)) is not None:
+        if (warning := low_cutoff(symbols, self.settings)) is not None:
             self.report(warning)
         folders = list(self.inputs.get(FINISHED_STEPS, {}).values())
-        chosen, notes = choose_steps(folders, self.engine)
+        chosen, notes = choose_steps(folders, self.settings)
         for note in notes:
             self.report(f'{note}: this step is made again')
-        for track in tracks(self.engine):
+        for track in tracks(self.settings):
             there = [step for step in track if step in chosen]
             while there and self.lacks_file(chosen[there[-1]], there[-1]):
                 there.pop()
@@ -189,20 +191,19 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
             self.report(f'finished by an earlier run: {", ".join(self.ctx.done)}')
 
     @property
-    def engine(self) -> dict[str, Any]:
-        """The settings."""
-        found: dict[str, Any] = self.inputs.engine.get_dict()
-        return found
+    def settings(self) -> VaspIntegrals:
+        """The settings of VASP."""
+        return VaspIntegrals.of(self.inputs.engine.get_dict())
 
     def steps_left(self) -> bool:
         """Tell whether steps are running, or left and not in vain."""
-        left = any(step not in self.ctx.done for track in tracks(self.engine) for step in track)
+        left = any(step not in self.ctx.done for track in tracks(self.settings) for step in track)
         return bool(self.ctx.running) or (left and self.ctx.failure is None)
 
     def run_next_steps(self) -> ToContext:
         """Submit the next step at Γ and the next one on the k-mesh, unless they are running."""
         jobs = {name: orm.load_node(pk) for name, pk in self.ctx.running.values()}
-        for track in tracks(self.engine):
+        for track in tracks(self.settings):
             step = next((step for step in track if step not in self.ctx.done), None)
             if step is None or step in self.ctx.running or self.ctx.failure is not None:
                 continue
@@ -245,7 +246,7 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
     def check_program(self, job: orm.CalcJobNode) -> ProcessHandlerReport | None:
         """The first step tells which program ran: one for other orbitals is of no use for the others."""
         outcar = outcar_of(job) if job.label == CHAIN[0] else None
-        if outcar is None or (reason := refuse_head(outcar, self.engine['gamma_only'])) is None:
+        if outcar is None or (reason := refuse_head(outcar, self.settings.gamma_only)) is None:
             return None
         return ProcessHandlerReport(True, self.exit_codes.ERROR_OTHER_PROGRAM.format(reason=reason))
 
@@ -339,14 +340,14 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
             return None
         outcar = outcar_of(job)
         electrons = None if outcar is None else outcar['n_electrons']
-        if electrons is None or (orbitals := orbitals_of(outcar, self.engine)) is None:
+        if electrons is None or (orbitals := orbitals_of(outcar, self.settings)) is None:
             failure = Failure(HOPELESS, 'OUTCAR says neither NELECT nor the maximum number of plane-waves')
             return self.give_up(job, failure, '')
         codes = self.exit_codes
         if round(electrons) % 2 or abs(electrons - round(electrons)) > 1e-3:
             return ProcessHandlerReport(True, codes.ERROR_ODD_ELECTRONS.format(n_electrons=electrons))
         if orbitals.n_kept > orbitals.n_all:
-            per_occupied = self.engine['natural_orbitals_per_occupied']
+            per_occupied = self.settings.natural_orbitals_per_occupied
             numbers = {'n_orbitals': orbitals.n_kept, 'per_occupied': per_occupied, 'n_all': orbitals.n_all}
             return ProcessHandlerReport(True, codes.ERROR_TOO_FEW_PLANE_WAVES.format(**numbers))
         self.report(
@@ -374,10 +375,11 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
         """Return how far a handler may raise something, None where that is not given."""
         return int(self.inputs.vasp[name].value) if name in self.inputs.vasp else None
 
-    def change(self, job: orm.CalcJobNode, **changed: Mapping[str, Any]) -> None:
+    def change(self, job: orm.CalcJobNode, tags: Tags | None = None, options: JobOptions | None = None) -> None:
         """Let the next job of the step have other `tags` or `options`."""
-        for kind, entries in changed.items():
-            self.ctx[kind][job.label] = {**self.ctx[kind].get(job.label, {}), **entries}
+        for kind, entries in (('tags', tags), ('options', options)):
+            if entries is not None:
+                self.ctx[kind][job.label] = {**self.ctx[kind].get(job.label, {}), **entries}
 
     def is_new(self, job: orm.CalcJobNode, remedy: str) -> bool:
         """Tell whether a remedy was not tried for the step, and write down that it is now."""
@@ -418,14 +420,14 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
             'n_occupied': orbitals.n_occupied,
             'n_all_orbitals': orbitals.n_all,
             'n_orbitals': orbitals.n_kept,
-            'hf_kpoints': self.inputs.engine['hf_kpoints'],
+            'hf_kpoints': self.settings.hf_kpoints,
             'tensors': sorted(name for name in self.files(jobs['dump']) or () if name.endswith(TENSOR_ENDINGS)),
             'steps_of_earlier_runs': [step for step, job in jobs.items() if job.caller != self.node],
         }
         results = vasp_integrals_summary(
             orm.Dict(numbers),
-            orm.Dict(source_of(self.engine)),
-            orm.Str(self.engine['energy']),
+            orm.Dict(source_of(self.settings)),
+            orm.Str(self.settings.energy),
             science_hash(vasp_integrals_summary),
             metadata={'call_link_label': 'summarise'},
             **{step: job.outputs.retrieved for step, job in jobs.items()},
@@ -459,24 +461,24 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
         """The numbers of orbitals, once Hartree–Fock is done."""
         if 'hartree_fock' not in self.ctx.done:
             return None
-        return orbitals_of(outcar_of(orm.load_node(self.ctx.done['hartree_fock'])), self.engine)
+        return orbitals_of(outcar_of(orm.load_node(self.ctx.done['hartree_fock'])), self.settings)
 
     def job(self, step: str, name: str) -> dict[str, Any]:
         """Return the inputs of a step, with this call link label."""
-        vasp, engine, orbitals = self.inputs.vasp, self.engine, self.orbitals
+        vasp, ours, orbitals = self.inputs.vasp, self.settings, self.orbitals
         numbers = () if orbitals is None else (orbitals.n_all, orbitals.n_kept, orbitals.n_occupied)
-        tags = {**chain_step(engine, step, *numbers), **self.ctx.tags.get(step, {})}
-        options: dict[str, Any] = vasp['options'].get_dict() if 'options' in vasp else {}
+        tags = {**chain_step(ours, step, *numbers), **self.ctx.tags.get(step, {})}
+        options = vasp['options'].get_dict() if 'options' in vasp else {}
         if 'step_options' in vasp:
             options = merge(options, vasp['step_options'].get_dict().get(step, {}))
         options = {**options, **self.ctx.options.get(step, {})}
         after_pair_energies = step in CHAIN[CHAIN.index('pair_energies') + 1 :]
         job = vasp_job(
-            {**vasp, 'options': orm.Dict(options)},
-            engine,
+            cast(Place, {**vasp, 'options': orm.Dict(options)}),
+            ours.potentials,
             self.ctx.structure,
             tags,
-            engine['hf_kpoints'] if step in MESH else GAMMA,
+            ours.hf_kpoints if step in MESH else GAMMA,
             step,
             check_errors=False,
             copied=PAIR_ENERGIES if after_pair_energies else (),
@@ -509,7 +511,7 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
         return found
 
 
-_ALL_CORRECTIONS: Mapping[str, Any] = {CCSD: {}, TRIPLES: {}, BASIS_SET_CORRECTION: {}, FINITE_SIZE_CORRECTION: {}}
+_ALL_CORRECTIONS: Parameters = {CCSD: {}, TRIPLES: {}, BASIS_SET_CORRECTION: {}, FINITE_SIZE_CORRECTION: {}}
 _FIRST_OF_OURS = 311
 """Below are the exit codes of AiiDA's own."""
 
@@ -518,33 +520,32 @@ def _name(job: orm.ProcessNode) -> str:
     return f'{job.process_label}<{job.pk}>'
 
 
-def _refuse(inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+def _refuse(inputs: Inputs, namespace: PortNamespace) -> str | None:
     if not {'snapshots', 'engine', 'vasp'} <= set(inputs):
         return None
     snapshots, frame = inputs['snapshots'], inputs['frame'].value
     if not 0 <= frame < snapshots.n_frames:
         return f'`frame` is {frame}, but the snapshots are 0 to {snapshots.n_frames - 1}'
-    engine = inputs['engine'].get_dict()
-    reason = refuse_chain(snapshots, engine, inputs['vasp'])
-    return reason or refuse_finished_steps(snapshots, engine, inputs, [frame])
+    settings = VaspIntegrals.of(inputs['engine'].get_dict())
+    reason = refuse_chain(snapshots, settings, inputs['vasp'])
+    return reason or refuse_finished_steps(snapshots, settings, inputs, [frame])
 
 
-def refuse_chain(snapshots: SnapshotsData, engine: Mapping[str, Any], vasp: Mapping[str, Any]) -> str | None:
+def refuse_chain(snapshots: SnapshotsData, settings: VaspIntegrals, vasp: Place) -> str | None:
     """Return why VASP cannot make the integrals of the snapshots, in a sentence, or None.
 
-    :param engine: the settings of the integrals.
+    :param settings: of the integrals.
     :param vasp: the namespace that says where VASP runs.
     """
-    if engine['gamma_only'] and engine['hf_kpoints'] != GAMMA and 'code_kpoints' not in vasp:
-        mesh = engine['hf_kpoints']
+    if settings.gamma_only and settings.hf_kpoints != GAMMA and 'code_kpoints' not in vasp:
         return (
-            f'`vasp.code` is the program for Γ only, but `hf_kpoints` is {mesh}: give `vasp.code_kpoints`, which is '
-            'vasp_std; or set `gamma_only` to false, if `vasp.code` is vasp_std'
+            f'`vasp.code` is the program for Γ only, but `hf_kpoints` is {settings.hf_kpoints}: give '
+            '`vasp.code_kpoints`, which is vasp_std; or set `gamma_only` to false, if `vasp.code` is vasp_std'
         )
-    if 'code' in vasp and (reason := refuse_program(vasp['code'], engine['gamma_only'])) is not None:
+    if 'code' in vasp and (reason := refuse_program(vasp['code'], settings.gamma_only)) is not None:
         return reason
-    if own_mesh(engine) and 'code_kpoints' in vasp and engine['hf_kpoints'] != GAMMA:
+    if own_mesh(settings) and 'code_kpoints' in vasp and settings.hf_kpoints != GAMMA:
         name = str(vasp['code_kpoints'].get_executable())
         if refuse_program(vasp['code_kpoints'], False) is not None:
             return f'`vasp.code_kpoints` is {name}, which has no k-points but Γ: give vasp_std'
-    return refuse_open_shell(list(snapshots.get_snapshots().symbols), engine)
+    return refuse_open_shell(list(snapshots.get_snapshots().symbols), settings.potentials)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_mlcc.engines.vasp.incar import STEPS
-from aiida_mlcc.engines.vasp.settings import potentials, refuse_code
-from aiida_mlcc.jobs.inputs import Options, merge, refuse_count
+from aiida_mlcc.engines.engine import Place
+from aiida_mlcc.engines.vasp.incar import STEPS, Tags
+from aiida_mlcc.engines.vasp.settings import Potentials, potentials, refuse_code
+from aiida_mlcc.jobs.inputs import refuse_count
 from aiida_mlcc.science.vasp_files.vasprun import VaspRun, parse_vasprun
 
 PLACE: Final = 'vasp'
@@ -68,9 +69,9 @@ def chain_ports(spec: WorkChainSpec) -> None:
         )
 
 
-def without_chain(vasp: Mapping[str, Any]) -> dict[str, Any]:
+def without_chain(vasp: Place) -> Place:
     """Return of the inputs in `vasp` those of any job of VASP."""
-    return {name: value for name, value in vasp.items() if name not in _OF_CHAIN}
+    return cast(Place, {name: value for name, value in vasp.items() if name not in _OF_CHAIN})
 
 
 def _refuse_step_options(node: orm.Dict, _: Any) -> str | None:
@@ -80,11 +81,6 @@ def _refuse_step_options(node: orm.Dict, _: Any) -> str | None:
         if not isinstance(options, Mapping):
             return f'the options of the step `{step}` are {options!r}: give a mapping, as in ``metadata.options``'
     return None
-
-
-def vasp_inputs(inputs: Mapping[str, Any], code: orm.AbstractCode | None, options: Options) -> dict[str, Any]:
-    """Return `vasp` from a protocol with its code; its own options go before those of all jobs."""
-    return {'code': code, **inputs, 'options': merge(options or {}, inputs.get('options') or {})}
 
 
 def segment_port(spec: WorkChainSpec) -> None:
@@ -100,10 +96,10 @@ def segment_port(spec: WorkChainSpec) -> None:
 
 
 def vasp_job(
-    vasp: Mapping[str, Any],
-    engine: Mapping[str, Any],
+    vasp: Place,
+    given: Potentials,
     structure: orm.StructureData,
-    tags: Mapping[str, Any],
+    tags: Tags,
     mesh: list[int],
     label: str,
     *,
@@ -138,9 +134,9 @@ def vasp_job(
     return {
         'code': vasp['code'] if mesh == GAMMA else vasp.get('code_kpoints', vasp['code']),
         'structure': structure,
-        'parameters': orm.Dict(dict(tags)),
+        'parameters': orm.Dict(tags),
         'kpoints': kpoints,
-        'potential': potentials([site.kind_name for site in structure.sites], engine),
+        'potential': potentials([site.kind_name for site in structure.sites], given),
         'settings': orm.Dict(settings),
         'metadata': {'call_link_label': label, 'label': label, 'options': options},
     }

@@ -34,6 +34,11 @@ class VaspLabelsWorkChain(SinglePointsWorkChain):
         vasp_ports(spec)
         spec.inputs.validator = _refuse
 
+    @property
+    def settings(self) -> VaspForces:
+        """The settings of VASP."""
+        return VaspForces.of(self.inputs.engine.get_dict())
+
     def take_structures(self, frames: orm.List, label: str) -> Mapping[str, orm.StructureData]:
         """Return ``frame_N`` → the structure of frame N."""
         found: dict[str, orm.StructureData] = vasp_structures(
@@ -43,8 +48,8 @@ class VaspLabelsWorkChain(SinglePointsWorkChain):
 
     def single_point(self, structure: orm.StructureData, label: str) -> Step:
         """Return VASP and its inputs."""
-        engine = self.inputs.engine.get_dict()
-        job = vasp_job(self.inputs.vasp, engine, structure, single_point(engine), engine['kpoints'], label)
+        ours = self.settings
+        job = vasp_job(self.inputs.vasp, ours.potentials, structure, single_point(ours), ours.kpoints, label)
         return Step(VaspCalculation, job)
 
     @staticmethod
@@ -59,12 +64,11 @@ class VaspLabelsWorkChain(SinglePointsWorkChain):
 
     def read_labels(self, retrieved: Mapping[str, orm.FolderData], label: str) -> SnapshotsData:
         """Return snapshots with the labels of ``frame_N``."""
-        engine = self.inputs.engine
         return vasp_labels(
             self.inputs.snapshots,
-            orm.Str(engine['method']),
-            orm.Str(engine['energy']),
-            orm.Dict(source_of(engine.get_dict())),
+            orm.Str(self.settings.method),
+            orm.Str(self.settings.energy),
+            orm.Dict(source_of(self.settings)),
             science_hash(vasp_labels),
             metadata={'call_link_label': label},
             **retrieved,
@@ -74,6 +78,6 @@ class VaspLabelsWorkChain(SinglePointsWorkChain):
 def _refuse(inputs: Inputs, namespace: PortNamespace) -> str | None:
     if not {'snapshots', 'engine', 'vasp'} <= set(inputs):
         return None
-    engine = inputs['engine'].get_dict()
-    reason = refuse_frames(inputs, source_of(engine))
-    return reason or refuse_potentials(list(inputs['snapshots'].get_snapshots().symbols), engine)
+    settings = VaspForces.of(inputs['engine'].get_dict())
+    reason = refuse_frames(inputs, source_of(settings))
+    return reason or refuse_potentials(list(inputs['snapshots'].get_snapshots().symbols), settings.potentials)

@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiida import orm
 
-from aiida_mlcc.engines.vasp.incar import PARALLEL_TAGS, RESERVED_TAGS, STEPS
+from aiida_mlcc.engines.vasp.incar import PARALLEL_TAGS, RESERVED_TAGS, STEPS, Further, Tag, Tags
+from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.methods import DFT_METHODS
 from aiida_mlcc.science.settings import Settings, setting, three_counts
 from aiida_mlcc.science.vasp_files.outcar import Outcar
@@ -23,7 +24,14 @@ _FORCE_ALGORITHMS = ('Normal', 'Fast', 'VeryFast', 'All', 'Damped')
 _PRECISIONS = ('Normal', 'Single', 'SingleN', 'Accurate', 'Low', 'Medium', 'High')
 
 
-def _refuse_tags(tags: Mapping[str, Any]) -> str | None:
+class Potentials(NamedTuple):
+    """Potentials in the database: their family, and element → full name in it."""
+
+    family: str
+    mapping: Mapping[str, str]
+
+
+def _refuse_tags(tags: Mapping[str, Tag | Tags]) -> str | None:
     from parsevasp.constants import incar_tags
 
     for tag in tags:
@@ -53,12 +61,17 @@ class VaspSettings(Settings):
         'Which energy is the label; the forces are the derivative of `free`.', default='free', choices=ENERGIES
     )
     potential_family: str = setting('Family of potentials in the database.', default='PBE.64')
-    potential_mapping: dict[str, Any] = setting('Element → full name of its POTCAR in the family.', default={})
-    incar: dict[str, Any] = setting('Further INCAR tags.', default={})
+    potential_mapping: dict[str, str] = setting('Element → full name of its POTCAR in the family.', default={})
+    incar: Further = setting('Further INCAR tags.', default={})
 
     def refuse_together(self) -> str | None:
         """Refuse what is not a tag of INCAR, or one that the other settings decide."""
         return _refuse_tags(self.incar)
+
+    @property
+    def potentials(self) -> Potentials:
+        """The potentials of the elements."""
+        return Potentials(self.potential_family, self.potential_mapping)
 
 
 @dataclass(frozen=True)
@@ -104,19 +117,19 @@ class VaspIntegrals(VaspSettings):
     encutgw: float = setting('Cutoff of the Coulomb vertex.', default=300.0, above=0, unit='eV')
     hf_kpoints: list[int] = setting('Mesh of the Hartree–Fock energy.', default=[3, 3, 3], check=three_counts)
     hf_encut: float = setting('Cutoff of the Hartree–Fock energy.', default=400.0, above=0, unit='eV')
-    incar: dict[str, Any] = setting(
+    incar: Further = setting(
         f'Further INCAR tags of all steps, and under the name of a step those of it alone: {", ".join(STEPS)}.',
         default={},
     )
 
     def refuse_together(self) -> str | None:
         """Refuse what is neither a tag nor a step, and tags that the other settings decide."""
-        own = {name: tags for name, tags in self.incar.items() if isinstance(tags, Mapping)}
+        own = {name: tags for name, tags in self.incar.items() if isinstance(tags, dict)}
         if unknown := [name for name in own if name not in STEPS]:
             return f'`incar.{unknown[0]}`: there is no step `{unknown[0]}`; choose from {", ".join(STEPS)}'
-        common = {name: value for name, value in self.incar.items() if name not in own}
-        reasons = (_refuse_tags(tags) for tags in (common, *own.values()))
-        return next((reason for reason in reasons if reason is not None), None)
+        common: Further = {name: value for name, value in self.incar.items() if name not in own}
+        groups: list[Further | Tags] = [common, *own.values()]
+        return next((reason for tags in groups if (reason := _refuse_tags(tags)) is not None), None)
 
 
 JOB_ONLY = ('nelm', 'algo')
@@ -172,43 +185,40 @@ def _other_program(gamma_only: bool, found: str) -> str:
     )
 
 
-def refuse_potentials(symbols: list[str], engine: Mapping[str, Any]) -> str | None:
-    """Refuse settings whose potentials do not cover the elements `symbols`, or are not in the database."""
-    mapping = engine['potential_mapping']
-    if lacking := [symbol for symbol in dict.fromkeys(symbols) if symbol not in mapping]:
+def refuse_potentials(symbols: list[str], given: Potentials) -> str | None:
+    """Refuse potentials that do not cover the elements `symbols`, or are not in the database."""
+    if lacking := [symbol for symbol in dict.fromkeys(symbols) if symbol not in given.mapping]:
         return f'`potential_mapping` names no potential for {lacking[0]}: add its full name in the family'
     try:
-        potentials(symbols, engine)
+        potentials(symbols, given)
     except Exception as error:  # aiida-vasp raises what it likes  # noqa: BLE001
-        family = engine['potential_family']
-        return f'no potentials from the family {family!r}: {error}. See `aiida-vasp potcar listfamilies`'
+        return f'no potentials from the family {given.family!r}: {error}. See `aiida-vasp potcar listfamilies`'
     return None
 
 
-def potentials(symbols: list[str], engine: Mapping[str, Any]) -> dict[str, Any]:
+def potentials(symbols: list[str], given: Potentials) -> dict[str, orm.Data]:
     """Return element → potential (``vasp.potcar`` nodes, which hold no licensed data)."""
     from aiida_vasp.data.potcar import PotcarData
 
-    elements = list(dict.fromkeys(symbols))
-    return PotcarData.get_potcars_dict(elements, engine['potential_family'], engine['potential_mapping'])
+    return PotcarData.get_potcars_dict(list(dict.fromkeys(symbols)), *given)
 
 
-def valence(symbols: list[str], engine: Mapping[str, Any]) -> dict[str, float]:
+def valence(symbols: list[str], given: Potentials) -> dict[str, float]:
     """Return element → valence electrons, the ``ZVAL`` of its potential."""
     import io
 
     from aiida_vasp.parsers.content_parsers.potcar import PotcarParser
 
     found = {}
-    for element, node in potentials(symbols, engine).items():
+    for element, node in potentials(symbols, given).items():
         parsed = PotcarParser(handler=io.StringIO(node.get_content().decode()))
         found[element] = float(parsed.metadata.metadata['ZVAL'])
     return found
 
 
-def n_electrons(symbols: list[str], engine: Mapping[str, Any]) -> float:
+def n_electrons(symbols: list[str], given: Potentials) -> float:
     """Return the number of valence electrons."""
-    of_element = valence(symbols, engine)
+    of_element = valence(symbols, given)
     return sum(of_element[symbol] for symbol in symbols)
 
 
@@ -216,44 +226,48 @@ ENCUT_OVER_ENMAX = 1.2
 """The Cc4s user manual asks for a cutoff at least 20 % above the largest ENMAX."""
 
 
-def low_cutoff(symbols: list[str], engine: Mapping[str, Any]) -> str | None:
+def low_cutoff(symbols: list[str], settings: VaspSettings) -> str | None:
     """Return that the cutoff is low for the potentials, in a sentence, or None."""
     found = {}
-    for element, node in potentials(symbols, engine).items():
+    for element, node in potentials(symbols, settings.potentials).items():
         if (match := re.search(r'ENMAX\s*=\s*([\d.]+)', node.get_content().decode())) is not None:
             found[element] = float(match[1])
-    if not found or engine['encut'] >= ENCUT_OVER_ENMAX * max(found.values()):
+    if not found or settings.encut >= ENCUT_OVER_ENMAX * max(found.values()):
         return None
     element = max(found, key=lambda name: found[name])
     return (
-        f'`encut` is {engine["encut"]:g} eV, less than {ENCUT_OVER_ENMAX:g} times the ENMAX of {element}, '
+        f'`encut` is {settings.encut:g} eV, less than {ENCUT_OVER_ENMAX:g} times the ENMAX of {element}, '
         f'{found[element]:g} eV, which the manual of Cc4s asks for'
     )
 
 
-def refuse_open_shell(symbols: list[str], engine: Mapping[str, Any]) -> str | None:
+def refuse_open_shell(symbols: list[str], given: Potentials) -> str | None:
     """Refuse an odd number of valence electrons, or potentials from which it cannot be counted."""
-    if (reason := refuse_potentials(symbols, engine)) is not None:
+    if (reason := refuse_potentials(symbols, given)) is not None:
         return reason
-    electrons = n_electrons(symbols, engine)
+    electrons = n_electrons(symbols, given)
     if round(electrons) % 2:
         return f'the cell has {electrons:g} valence electrons: closed shells, which this needs, hold an even number'
     return None
 
 
-def source_of(engine: Mapping[str, Any], version: str = '') -> dict[str, Any]:
+def source_of(settings: VaspSettings) -> Json:
     """Return what the labels of an engine with these settings say of their source.
 
     How hard the electrons were tried and how the work was spread do not count.
     """
-    kept = {name: value for name, value in engine.items() if name not in (*JOB_ONLY, 'name', 'method', 'incar')}
-    source = {'engine': 'vasp', **kept, 'incar': tags_that_count(engine['incar'])}
-    return {**source, 'version': f'VASP {version}'} if version else source
+    left_out = (*JOB_ONLY, 'name', 'method')
+    kept = {name: value for name, value in settings.to_dict().items() if name not in left_out}
+    return {**kept, 'engine': 'vasp', 'incar': tags_that_count(settings.incar)}
 
 
-def tags_that_count(incar: Mapping[str, Any]) -> dict[str, Any]:
+def tags_that_count(incar: Further) -> Further:
     """Return the tags of `incar` in capitals, without those that only spread the work; steps keep their names."""
-    own = {step: tags_that_count(tags) for step, tags in incar.items() if isinstance(tags, Mapping)}
-    tags = {str(tag).upper(): value for tag, value in incar.items() if tag not in own}
-    counted = {tag: value for tag, value in tags.items() if tag not in PARALLEL_TAGS}
-    return {**counted, **{step: tags for step, tags in own.items() if tags}}
+    own = {step: _counted(tags) for step, tags in incar.items() if isinstance(tags, dict)}
+    common = _counted({tag: value for tag, value in incar.items() if not isinstance(value, dict)})
+    return {**common, **{step: tags for step, tags in own.items() if tags}}
+
+
+def _counted(tags: Tags) -> Tags:
+    capitals = {str(tag).upper(): value for tag, value in tags.items()}
+    return {tag: value for tag, value in capitals.items() if tag not in PARALLEL_TAGS}

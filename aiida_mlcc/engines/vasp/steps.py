@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from aiida import orm
 from aiida_vasp.calcs.vasp import VaspCalculation
 
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH, SELF_CONSISTENT
 from aiida_mlcc.engines.vasp.jobs import GAMMA, retrieved_run, why
+from aiida_mlcc.engines.vasp.settings import VaspIntegrals
 from aiida_mlcc.parsers.parse_raw.vasp_failure import MEMORY, TIME, why_stopped
 from aiida_mlcc.science.vasp_files.outcar import Outcar, parse_outcar
 
@@ -122,7 +122,7 @@ def outcar_of(job: orm.CalcJobNode) -> Outcar | None:
     return None if content is None else parse_outcar(content)
 
 
-def orbitals_of(outcar: Outcar | None, engine: Mapping[str, Any]) -> Orbitals | None:
+def orbitals_of(outcar: Outcar | None, settings: VaspIntegrals) -> Orbitals | None:
     """Return the numbers of orbitals by OUTCAR of Hartree–Fock at Γ; None where it does not say them.
 
     Real orbitals at Γ are twice as many as the plane waves in the file, less one.
@@ -133,18 +133,18 @@ def orbitals_of(outcar: Outcar | None, engine: Mapping[str, Any]) -> Orbitals | 
     if electrons is None or plane_waves is None:
         return None
     n_occupied = round(electrons) // 2
-    n_all = 2 * plane_waves - 1 if engine['gamma_only'] else plane_waves
-    return Orbitals(n_occupied, n_all, (engine['natural_orbitals_per_occupied'] + 1) * n_occupied)
+    n_all = 2 * plane_waves - 1 if settings.gamma_only else plane_waves
+    return Orbitals(n_occupied, n_all, (settings.natural_orbitals_per_occupied + 1) * n_occupied)
 
 
-def own_mesh(engine: Mapping[str, Any]) -> bool:
+def own_mesh(settings: VaspIntegrals) -> bool:
     """Tell whether the Hartree–Fock energy needs a calculation of its own."""
-    return bool(engine['hf_kpoints'] != GAMMA or engine['hf_encut'] != engine['encut'])
+    return settings.hf_kpoints != GAMMA or settings.hf_encut != settings.encut
 
 
-def tracks(engine: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
+def tracks(settings: VaspIntegrals) -> tuple[tuple[str, ...], ...]:
     """Return the steps in their order: those at Γ, and those on the k-mesh, which run beside them."""
-    return (CHAIN, MESH) if own_mesh(engine) else (CHAIN,)
+    return (CHAIN, MESH) if own_mesh(settings) else (CHAIN,)
 
 
 def step_before(step: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aiida_mlcc.engines.cc4s.settings import cc4s_parameters, integral_settings, source_of
+from aiida_mlcc.engines.cc4s.settings import VaspCc4s, cc4s_parameters, integral_settings
 from aiida_mlcc.engines.table import correlation_engine
 
 PARTS = {'ccsd': {'max_iterations': 30}, 'triples': {}}
@@ -20,10 +20,7 @@ PYSCF = {
     'cc4s': PARTS,
 }
 VASP = {
-    'name': 'vasp+cc4s',
-    'gamma_only': True,
-    'encut': 400.0,
-    'nelm': 100,
+    **VaspCc4s.defaults(),
     'incar': {'NCORE': 4, 'LREAL': False},
     'cc4s': {**PARTS, 'basis_set_correction': {}, 'finite_size_correction': {}},
 }
@@ -40,23 +37,27 @@ VASP = {
     ],
 )
 def test_cheapest_calculation_that_gives_the_methods_is_asked_for(methods, parts):
-    assert list(cc4s_parameters(PYSCF, methods)) == parts
+    assert list(cc4s_parameters(PARTS, methods)) == parts
 
 
 def test_settings_of_a_part_are_those_of_the_engine():
-    assert cc4s_parameters(PYSCF, ['CCSD'])['ccsd'] == {'max_iterations': 30}
+    assert cc4s_parameters(PARTS, ['CCSD'])['ccsd'] == {'max_iterations': 30}
 
 
 def test_corrections_come_with_the_amplitudes_and_not_with_mp2_alone():
     corrections = {'basis_set_correction', 'finite_size_correction'}
-    assert corrections <= set(cc4s_parameters(VASP, ['CCSD']))
-    assert not corrections & set(cc4s_parameters(VASP, ['MP2']))
+    assert corrections <= set(cc4s_parameters(VASP['cc4s'], ['CCSD']))
+    assert not corrections & set(cc4s_parameters(VASP['cc4s'], ['MP2']))
 
 
 def test_integrals_are_asked_for_without_what_is_for_cc4s():
     assert integral_settings(PYSCF)['name'] == 'pyscf'
     assert not {'cc4s', 'basis_set_correction'} & set(integral_settings(PYSCF))
     assert 'cc4s' not in integral_settings(VASP)
+
+
+def source_of(engine):
+    return correlation_engine(engine).source()
 
 
 def changed(engine, **settings):
@@ -100,8 +101,11 @@ def test_corrections_of_cc4s_count_but_parallel_tags_of_vasp_do_not():
     assert changed(VASP, cc4s=PARTS) != source_of(VASP)
 
 
+OF_CC4S = ('cc4s', 'basis_set_correction', 'natural_orbitals_per_occupied')
+
+
 def test_engines_are_never_the_same_source():
-    alone = {name: value for name, value in PYSCF.items() if name not in ('cc4s', 'basis_set_correction')}
+    alone = {name: value for name, value in PYSCF.items() if name not in OF_CC4S}
     alone['name'] = 'pyscf'
-    assert correlation_engine(alone).source_of(alone)['engine'] == 'pyscf'
+    assert source_of(alone)['engine'] == 'pyscf'
     assert source_of(PYSCF)['engine'] == 'pyscf+cc4s'

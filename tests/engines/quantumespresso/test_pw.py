@@ -20,7 +20,7 @@ from aiida_mlcc.calculations.functions.replace_hartree_fock import replace_hartr
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.quantumespresso.born import QuantumEspressoBornWorkChain
-from aiida_mlcc.engines.quantumespresso.engine import FORCES
+from aiida_mlcc.engines.quantumespresso.engine import QuantumEspressoEngine
 from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces
 from aiida_mlcc.report.label_jobs import LabelJobs
 from aiida_mlcc.science.snapshots import Snapshots
@@ -80,7 +80,7 @@ def test_energies_and_forces_of_boron_nitride_are_those_of_pw_by_hand(aiida_loca
     atoms.rattle(0.05, seed=1)
     settings = {**QuantumEspressoForces.defaults(), 'pseudo_family': family.label, 'ecutwfc': 70.0}
     inputs = {'engine': orm.Dict(settings), 'quantumespresso': {'code': code}}
-    process, given = FORCES.labels(inputs, SnapshotsData(Snapshots.from_atoms([atoms])))
+    process, given = QuantumEspressoEngine(settings).labels(inputs, SnapshotsData(Snapshots.from_atoms([atoms])))
     outputs, node = run_get_node(process, **given)
     assert node.is_finished_ok, node.exit_message
     label = outputs['snapshots'].get_snapshots().labels['PBE']
@@ -105,7 +105,7 @@ def test_hartree_fock_with_k_points_is_that_of_pw_by_hand(aiida_localhost, tmp_p
         'kpoints': [2, 2, 2],
     }
     inputs = {'engine': orm.Dict(settings), 'quantumespresso': {'code': code}}
-    process, given = FORCES.labels(inputs, SnapshotsData(Snapshots.from_atoms([atoms])))
+    process, given = QuantumEspressoEngine(settings).labels(inputs, SnapshotsData(Snapshots.from_atoms([atoms])))
     outputs, node = run_get_node(process, **given)
     assert node.is_finished_ok, node.exit_message
     label = outputs['snapshots'].get_snapshots().labels['HF']
@@ -158,7 +158,7 @@ def test_correlation_of_pyscf_goes_onto_hartree_fock_of_pw_with_k_points(python,
         'kpoints': [2, 2, 2],
     }
     inputs = {'engine': orm.Dict(settings), 'quantumespresso': {'code': code}}
-    process, given = FORCES.labels(inputs, correlated)
+    process, given = QuantumEspressoEngine(settings).labels(inputs, correlated)
     outputs, node = run_get_node(process, **given)
     assert node.is_finished_ok, node.exit_message
     science = science_hash(replace_hartree_fock)

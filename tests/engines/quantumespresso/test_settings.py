@@ -21,7 +21,7 @@ from aiida_mlcc.engines.quantumespresso import engine as engine_module
 from aiida_mlcc.engines.quantumespresso import labels as labels_module
 from aiida_mlcc.engines.quantumespresso import potentials
 from aiida_mlcc.engines.quantumespresso.born import QuantumEspressoBornWorkChain
-from aiida_mlcc.engines.quantumespresso.engine import FORCES
+from aiida_mlcc.engines.quantumespresso.engine import QuantumEspressoEngine
 from aiida_mlcc.engines.quantumespresso.functions import quantumespresso_labels
 from aiida_mlcc.engines.quantumespresso.labels import why_no_label
 from aiida_mlcc.engines.quantumespresso.pw_xml import PwXmlError, parse_pw_xml
@@ -170,14 +170,16 @@ def test_settings_that_cannot_be_meant_are_refused(changed: dict[str, Any], reas
 
 def test_plugin_that_is_not_installed_is_named_with_how_to_install_it(monkeypatch) -> None:
     monkeypatch.setattr(potentials, 'find_spec', lambda name: None)
-    reason = FORCES.refuse_crystal(DEFAULTS, bulk('LiH', 'rocksalt', a=4.0))
+    reason = QuantumEspressoEngine(DEFAULTS).refuse_crystal(bulk('LiH', 'rocksalt', a=4.0))
     assert reason is not None
     assert "pip install 'aiida-mlcc[quantumespresso]'" in reason
 
 
 def test_family_that_is_not_there_is_named_with_how_to_make_it(monkeypatch, aiida_profile) -> None:
     monkeypatch.setattr(potentials, 'find_spec', lambda name: True)
-    reason = FORCES.refuse_crystal({**DEFAULTS, 'pseudo_family': 'nowhere'}, bulk('LiH', 'rocksalt', a=4.0))
+    reason = QuantumEspressoEngine({**DEFAULTS, 'pseudo_family': 'nowhere'}).refuse_crystal(
+        bulk('LiH', 'rocksalt', a=4.0)
+    )
     assert reason is not None
     assert "there is no family of pseudopotentials 'nowhere'" in reason
     assert 'aiida-mlcc upf' in reason
@@ -186,7 +188,7 @@ def test_family_that_is_not_there_is_named_with_how_to_make_it(monkeypatch, aiid
 def test_element_without_a_pseudopotential_is_named(monkeypatch) -> None:
     monkeypatch.setattr(potentials, 'find_spec', lambda name: True)
     monkeypatch.setattr(potentials, '_nodes', lambda family: [type('Upf', (), {'element': 'Li'})()])
-    reason = FORCES.refuse_crystal(DEFAULTS, bulk('LiH', 'rocksalt', a=4.0))
+    reason = QuantumEspressoEngine(DEFAULTS).refuse_crystal(bulk('LiH', 'rocksalt', a=4.0))
     assert reason == ("the family 'gth-pbe' has no pseudopotential of H, only of Li: take another `pseudo_family`")
 
 
@@ -200,7 +202,7 @@ def test_element_without_a_pseudopotential_is_named(monkeypatch) -> None:
 )
 def test_electrons_and_meshes_that_do_not_fit_are_refused(monkeypatch, valence, changed, reason) -> None:
     give_potentials(monkeypatch, valence)
-    found = FORCES.refuse_electrons({**DEFAULTS, **changed}, bulk('LiH', 'rocksalt', a=4.0))
+    found = QuantumEspressoEngine({**DEFAULTS, **changed}).refuse_electrons(bulk('LiH', 'rocksalt', a=4.0))
     assert found is None if reason is None else reason in (found or '')
 
 

@@ -15,6 +15,7 @@ from aiida_vasp.data.potcar import PotcarData
 from ase import Atoms
 
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH, chain_step
+from aiida_mlcc.engines.vasp.settings import VaspIntegrals
 from tests.vasp_outputs import single_point_outputs
 from tests.workflows.vasp_runs.settings import FAMILY
 
@@ -62,7 +63,7 @@ def vasp_job(
         job.set_option(name, value)
     kpoints = orm.KpointsData()
     kpoints.set_kpoints_mesh(engine['hf_kpoints'] if step in MESH else [1, 1, 1])
-    asked = {**chain_step(engine, step, 19, 16, 4), **(tags or {})}
+    asked = {**chain_step(VaspIntegrals.of(engine), step, 19, 16, 4), **(tags or {})}
     inputs = {'parameters': orm.Dict(asked), 'structure': orm.StructureData(ase=atoms), 'kpoints': kpoints}
     elements = list(dict.fromkeys(atoms.get_chemical_symbols()))
     for element, node in PotcarData.get_potcars_dict(elements, FAMILY, engine['potential_mapping']).items():

@@ -10,12 +10,13 @@ from ase import Atoms
 
 from aiida_mlcc.cli.known_labels import reuse_finished_jobs
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.cc4s.engine import WITH_VASP
+from aiida_mlcc.engines.cc4s.engine import Cc4sWithVasp
 from aiida_mlcc.engines.cc4s.settings import VaspCc4s
 from aiida_mlcc.engines.table import places_of_labels
 from aiida_mlcc.engines.vasp.finished import find_finished_steps, refuse_finished_steps
 from aiida_mlcc.engines.vasp.incar import STEPS
 from aiida_mlcc.engines.vasp.integrals import VaspIntegralsWorkChain
+from aiida_mlcc.engines.vasp.settings import VaspIntegrals
 from aiida_mlcc.science.snapshots import Snapshots
 from tests.workflows.vasp_runs.settings import ENGINE
 from tests.workflows.vasp_runs.steps import chain_until, vasp_job
@@ -161,14 +162,17 @@ def test_folder_of_no_step_is_refused(start, aiida_localhost):
 def test_campaign_gives_each_point_the_steps_of_its_own_structure(until, code):
     snapshots = [SnapshotsData(Snapshots.from_atoms([atoms])) for atoms in (FIRST, SECOND)]
     inputs = {'vasp': {'code': code('gam')}, 'engine': orm.Dict(SETTINGS), 'finished_steps': {'a': until('dft')}}
-    of_points = [WITH_VASP.batch(inputs, one, orm.List(['HF']))[1] for one in snapshots]
+    engine = Cc4sWithVasp({**VaspCc4s.defaults(), **SETTINGS, 'name': 'vasp+cc4s'})
+    of_points = [engine.batch(inputs, one, orm.List(['HF']))[1] for one in snapshots]
     assert [list(point.get('finished_steps', ())) for point in of_points] == [['a'], []]
 
 
 def test_campaign_refuses_steps_of_a_structure_that_it_has_not(until, code):
     inputs = {'vasp': {'code': code('gam')}, 'finished_steps': {'a': until('dft', atoms=SECOND)}}
     snapshots = SnapshotsData(Snapshots.from_atoms([FIRST, FIRST]))
-    assert 'of another structure than any of the snapshots' in refuse_finished_steps(snapshots, SETTINGS, inputs)
+    assert 'of another structure than any of the snapshots' in (
+        refuse_finished_steps(snapshots, VaspIntegrals.of(SETTINGS), inputs)
+    )
 
 
 def test_folders_of_earlier_runs_are_found(until):
@@ -176,7 +180,7 @@ def test_folders_of_earlier_runs_are_found(until):
     folder = until('virtuals', caller=chain)
     until('dft', caller=chain, engine={**SETTINGS, 'encut': 300.0})
     until('dft', caller=chain, atoms=ELSEWHERE)
-    found = find_finished_steps(SnapshotsData(Snapshots.from_atoms([SECOND, FIRST])), SETTINGS)
+    found = find_finished_steps(SnapshotsData(Snapshots.from_atoms([SECOND, FIRST])), VaspIntegrals.of(SETTINGS))
     assert [node.uuid for node in found.values()] == [folder.uuid]
 
 

@@ -8,7 +8,7 @@ from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.vasp.integrals import VaspIntegralsWorkChain
-from aiida_mlcc.engines.vasp.settings import low_cutoff
+from aiida_mlcc.engines.vasp.settings import VaspIntegrals, low_cutoff
 from aiida_mlcc.science.snapshots import Snapshots
 from tests.vasp_outputs import poscar, single_point_outputs
 from tests.workflows.vasp_runs.settings import ENGINE
@@ -220,7 +220,7 @@ def test_bad_input_is_refused_at_submission(where, python):
 @pytest.mark.parametrize(('encut', 'is_low'), [(359.0, True), (360.0, False)])
 def test_cutoff_below_what_the_manual_asks_for_is_named(potentials, encut, is_low):
     """The stubs have ENMAX = 300 eV."""
-    warning = low_cutoff(['Li', 'F'], {**INTEGRALS, 'encut': encut})
+    warning = low_cutoff(['Li', 'F'], VaspIntegrals.of({**INTEGRALS, 'encut': encut}))
     assert (warning is not None) == is_low
     if is_low:
         assert 'less than 1.2 times the ENMAX of Li, 300 eV' in warning

@@ -58,7 +58,7 @@ def inspect(aiida_localhost, tmp_path):
     """Let a WorkChain inspect a job of a step, and return why it ends, or None."""
 
     def inspect_job(process, step, **how):
-        job = vasp_job(aiida_localhost, tmp_path, step, atoms=ATOMS, engine=process.engine, **how)
+        job = vasp_job(aiida_localhost, tmp_path, step, atoms=ATOMS, engine=process.inputs.engine.get_dict(), **how)
         process.ctx[step] = job
         process.ctx.running[step] = [step, job.pk]
         process.inspect_steps()
