@@ -31,6 +31,7 @@ from aiida_mlcc.runtime.relax import relaxed
 from aiida_mlcc.runtime.side_by_side import Here, SideBySide, result_of
 from aiida_mlcc.runtime.task import Job, JobError
 from aiida_mlcc.runtime.task_records import SnapshotFailure
+from aiida_mlcc.science.finite_displacements import NET_FORCE, by_the_sum_rule, displaced_atom
 from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.npz import read_npz, write_npz
 from aiida_mlcc.science.snapshots import Label, Snapshots
@@ -114,7 +115,9 @@ class Evaluation:
 
     def start(self, frame: int, executor: Here | SideBySide) -> Future[Evaluated]:
         """Let one frame be evaluated, relaxed before where that is asked for."""
-        return executor.submit(evaluated, self.snapshots.atoms(frame), self.relax, self.forces is not None)
+        atoms, positions = self.snapshots.atoms(frame), self.snapshots.positions
+        displaced = displaced_atom(positions[frame], positions[0]) if self.relax is None else None
+        return executor.submit(evaluated, atoms, self.relax, self.forces is not None, displaced)
 
     def take(self, frame: int, future: Future[Evaluated]) -> None:
         """Keep what was evaluated of a frame, or why it was not."""
@@ -147,9 +150,13 @@ class Evaluation:
         labelled.save(path)
 
 
-def evaluated(calculator: Any, atoms: Atoms, relax: Relax | None, with_forces: bool) -> Evaluated:
+def evaluated(
+    calculator: Any, atoms: Atoms, relax: Relax | None, with_forces: bool, displaced: int | None = None
+) -> Evaluated:
     """Return a structure, relaxed where that is asked for, with its energy (eV) and its forces (eV/Å).
 
+    :param displaced: the one atom that lies elsewhere than in the first structure, the crystal at rest: a net force
+        that the calculator has found is its own.
     :raises EngineError: where the structure has no energy, or no forces.
     """
     if relax is not None:
@@ -159,6 +166,8 @@ def evaluated(calculator: Any, atoms: Atoms, relax: Relax | None, with_forces: b
         raise EngineError('the energy is not a number')
     if forces is not None and not np.isfinite(forces).all():
         raise EngineError(f'the force on atom {np.argwhere(~np.isfinite(forces))[0, 0]} is not a number')
+    if forces is not None and displaced is not None and NET_FORCE in calculator.results:
+        forces = by_the_sum_rule(forces, calculator.results[NET_FORCE], displaced)
     # A relaxed structure carries a calculator, which may not be able to leave its process.
     return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc), energy, forces
 

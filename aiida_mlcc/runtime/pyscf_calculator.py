@@ -20,6 +20,7 @@ from aiida_mlcc.runtime.pyscf_engine import (
     hartree_fock_forces,
 )
 from aiida_mlcc.runtime.pyscf_settings import PyscfForces, refuse_forces
+from aiida_mlcc.science.finite_displacements import NET_FORCE
 
 
 class PyscfCalculator(Calculator):
@@ -67,7 +68,9 @@ class PyscfCalculator(Calculator):
             density_matrix = np.asarray(mean_field.make_rdm1())
             self.results['forces'] = hartree_fock_forces(self.atoms, self.settings, density_matrix, mesh=mesh)
         else:
-            self.results['forces'] = density_functional_forces(mean_field)
+            forces = density_functional_forces(mean_field)
+            self.results['forces'] = forces - forces.mean(axis=0)
+            self.results[NET_FORCE] = forces.sum(axis=0)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return what the next SCF starts from."""

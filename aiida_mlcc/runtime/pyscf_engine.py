@@ -257,7 +257,6 @@ def _refine(integrator: Any, settings: PyscfForces) -> None:
 
 
 def density_functional_forces(mean_field: Any) -> NDArray[np.float64]:
-    """Return the analytic forces (eV/Å) of :func:`density_functional`, without the net force that the mesh leaves."""
+    """Return the analytic forces (eV/Å) of :func:`density_functional`; the mesh leaves a net force."""
     with failures_in_a_sentence('the forces'), trusted_integrals():
-        forces = -np.asarray(mean_field.nuc_grad_method().kernel()) * Hartree / Bohr
-    return forces - forces.mean(axis=0)
+        return -np.asarray(mean_field.nuc_grad_method().kernel()) * Hartree / Bohr

@@ -13,6 +13,11 @@ from aiida_mlcc.science.crystal import SiteMap
 DISPLACEMENT = 0.01
 """Å, both ways: odd orders beyond the second cancel."""
 
+NET_FORCE = 'net_force'
+"""The key of a calculator's results with the net force (eV/Å, shape (3,)) that it has subtracted in equal shares."""
+
+_SAME = 1e-6
+
 
 def rows_at_rest(
     forces_of: Callable[[Atoms], NDArray[np.float64]], atoms: Atoms, site_map: SiteMap
@@ -32,6 +37,29 @@ def rows_at_rest(
                 row[axis] -= sign * forces_of(moved) / (2 * DISPLACEMENT)
         rows[atom] = row
     return rows
+
+
+def displaced_atom(positions: NDArray[np.float64], at_rest: NDArray[np.float64]) -> int | None:
+    """Return the one atom that is displaced from the crystal at rest; None where there are none or several.
+
+    :param positions: and `at_rest`: Å, shape (n_atoms, 3).
+    """
+    moved = np.flatnonzero(np.abs(positions - at_rest).max(axis=1) > _SAME)
+    return int(moved[0]) if len(moved) == 1 else None
+
+
+def by_the_sum_rule(forces: NDArray[np.float64], net_force: NDArray[np.float64], atom: int) -> NDArray[np.float64]:
+    """Return the forces where the displaced atom alone makes up for the net force that a program has found.
+
+    A mesh in real space gives a net force to an atom that lies between its points, and next to none to the others. The
+    force on the displaced atom is then minus the sum of the others': the acoustic sum rule.
+
+    :param forces: eV/Å, from which the net force has been subtracted in equal shares, shape (n_atoms, 3).
+    :param net_force: eV/Å, shape (3,).
+    """
+    found = forces + net_force / len(forces)
+    found[atom] -= net_force
+    return found
 
 
 def one_atom_of_each_site(site_map: SiteMap) -> list[int]:

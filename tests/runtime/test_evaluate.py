@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from aiida_mlcc.runtime.evaluate import Evaluation
 from aiida_mlcc.runtime.evaluate_settings import Evaluate
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.runtime.pyscf_calculator import PyscfCalculator
-from aiida_mlcc.runtime.side_by_side import SideBySide, result_of
+from aiida_mlcc.runtime.side_by_side import Here, SideBySide, result_of
 from aiida_mlcc.science.crystal import supercell
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.snapshots import Snapshots
@@ -62,6 +63,29 @@ def test_each_calculator_labels_every_structure(tmp_path: Path) -> None:
             assert label.forces is not None
             assert np.allclose(label.forces[frame], atoms.get_forces(), rtol=0, atol=1e-10)
         assert dict(label.source) == calculator.label_source
+
+
+def test_a_net_force_belongs_to_the_one_atom_that_is_displaced_from_the_first_structure(tmp_path: Path) -> None:
+    class Meshed:
+        """Finds a net force on the first atom, and subtracts it in equal shares."""
+
+        def __init__(self) -> None:
+            self.results: dict[str, Any] = {}
+
+        def calculate(self, atoms: Atoms, *_: Any) -> None:
+            net = np.array([0.4, 0.0, 0.0])
+            self.results = {'energy': 1.0, 'forces': np.array([net / 2, -net / 2]), 'net_force': net}
+
+    at_rest = Atoms('H2', [[0, 0, 0], [0, 0, 1]], cell=[4, 4, 4], pbc=True)
+    one, two = at_rest.copy(), at_rest.copy()
+    one.positions[0, 0] += 0.1
+    two.positions[:, 0] += [0.1, -0.1]
+    evaluation = Evaluation(tmp_path / 'x.npz', Snapshots.from_atoms([at_rest, one, two]), {}, Evaluate())
+    for frame in evaluation.open_frames:
+        evaluation.take(frame, evaluation.start(frame, Here(Meshed())))
+    assert evaluation.forces is not None
+    assert evaluation.forces[:, 0, 0].tolist() == pytest.approx([0.2, 0.0, 0.2])
+    assert evaluation.forces[:, 1, 0].tolist() == pytest.approx([-0.2, 0.0, -0.2])
 
 
 def test_forces_are_left_out_where_they_are_not_asked_for(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from aiida_mlcc.engines.pyscf import source_of
 from aiida_mlcc.engines.table import force_engine
 from aiida_mlcc.runtime.calculators import build_calculator, energy_and_forces
 from aiida_mlcc.runtime.density_extrapolation import DensityExtrapolation
+from aiida_mlcc.runtime.evaluate import evaluated
 from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.pseudopotential_forces import short_ranged_local_gradient, trusted_integrals
 from aiida_mlcc.runtime.pyscf_calculator import PyscfCalculator
@@ -69,6 +70,20 @@ def test_finer_meshes_make_energies_smooth() -> None:
         return abs(energies[1] - energies[0])
 
     assert change(xc_mesh_factor=2, ke_ratio=2.0) < 0.1 * change()
+
+
+def test_the_force_on_a_displaced_atom_is_that_of_a_finer_mesh_by_the_sum_rule() -> None:
+    """0.06999 eV/Å with a cutoff of 1000 Hartree, ``xc_mesh_factor`` 4 and ``ke_ratio`` 1.7."""
+    displaced = bulk('NaF', 'rocksalt', a=4.62)
+    displaced.positions[1, 0] += 0.04
+    meshes = {'ke_cutoff': 400.0, 'xc_mesh_factor': 2, 'ke_ratio': 2.0}
+    calculator = PyscfCalculator(PyscfForces.of({**ENGINE, 'method': 'LDA', **meshes}))
+    in_equal_shares = energy_and_forces(calculator, displaced)[1]
+    by_sum_rule = evaluated(calculator, displaced, None, True, displaced=1)[2]
+    assert by_sum_rule is not None
+    assert in_equal_shares is not None
+    assert by_sum_rule[1, 0] == pytest.approx(0.06999, abs=2e-5)
+    assert abs(in_equal_shares[1, 0] - 0.06999) > 2e-4
 
 
 @pytest.mark.nightly

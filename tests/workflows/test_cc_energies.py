@@ -137,7 +137,7 @@ def test_labels_that_the_snapshots_carry_are_not_computed_again(python, known):
 def test_labels_of_other_settings_are_not_added_to(python):
     one = Label(np.array([-1.0, np.nan]), None, {'engine': 'pyscf', 'basis': 'gth-tzv2p'})
     snapshots = helium(2).with_label('HF', one)
-    with pytest.raises(ValueError, match='1 of the snapshots carry HF energies made with other settings'):
+    with pytest.raises(ValueError, match='1 of the snapshots have HF energies made with other settings'):
         run_get_node(builder_of(python, snapshots, methods=['HF']))
 
 

@@ -94,7 +94,7 @@ def test_a_delta_without_its_base_is_refused(code):
 
 def test_elements_that_the_teacher_lacks_are_refused(code):
     teacher = ForceFieldData(springs(bulk('LiH', 'rocksalt', a=4.03)))
-    assert 'the force field knows H, Li, not F' in refusal(code, **inputs_of(teacher, snapshots_of_springs(2)))
+    assert 'the force field is for H, Li, not for F' in refusal(code, **inputs_of(teacher, snapshots_of_springs(2)))
 
 
 def test_frames_of_another_crystal_are_refused(code):
