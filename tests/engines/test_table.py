@@ -28,6 +28,7 @@ from aiida_mlcc.engines.table import (
     force_kind_of,
     force_kinds,
     kinds,
+    valence_of,
 )
 from aiida_mlcc.science.labelling import made_with
 from aiida_mlcc.science.snapshots import Label, Snapshots
@@ -144,6 +145,13 @@ def test_source_is_that_of_its_own_settings_and_of_no_others(engine: type[Engine
             assert engine(other).source() == source, name
         elif name in source or name not in ('method', 'max_cycle', 'max_memory_mb', 'nelm'):
             assert not made_with(source, engine(other).source()), name
+
+
+@pytest.mark.parametrize('name', ['pyscf', 'pyscf+cc4s'])
+def test_labels_of_pseudopotentials_that_pyscf_has_say_how_many_electrons_they_leave(name: str) -> None:
+    """Ten of twelve electrons of Mg, and six of eight of O, are left by GTH's small cores."""
+    source = correlation_kind(name)({**correlation_kind(name).settings_class.defaults(), 'name': name}).source()
+    assert valence_of(source, 'HF', ['Mg', 'O']) == {'Mg': 10, 'O': 6}
 
 
 @both
