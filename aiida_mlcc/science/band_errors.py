@@ -1,4 +1,4 @@
-"""The error of every frequency along a path, of the same parts as at the special points."""
+"""The error bar of each frequency along a path, with the same parts as at the special points."""
 
 from __future__ import annotations
 

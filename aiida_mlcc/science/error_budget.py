@@ -1,4 +1,4 @@
-"""How far each frequency can be trusted, and what its error is made of."""
+"""The error bar of each frequency at the special points, and its parts; along a path: :mod:`.band_errors`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Vibrational density of states from the velocity autocorrelation of a molecular dynamics run."""
+"""Vibrational density of states from the velocity autocorrelation (VACF) of a dynamics, in total and per element."""
 
 from __future__ import annotations
 

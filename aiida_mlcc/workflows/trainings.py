@@ -1,4 +1,4 @@
-"""What is to be trained: a base for each seed, Δ of one or several kinds on top of it, and the control."""
+"""The list of trainings of a run: a base for each seed, Δ of one or several kinds on top of it, and the control."""
 
 from __future__ import annotations
 
