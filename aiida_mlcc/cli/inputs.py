@@ -59,7 +59,7 @@ def read_crystal_file(source: str) -> Atoms | None:
         raise click.UsageError(f'{path} contains {len(images)} structures: there is no structure {number}.') from None
     if len(images) > 1 and number == -1:
         click.echo(
-            f'{path} holds {len(images)} structures: the last one is used; {path}@N selects another one.', err=True
+            f'{path} contains {len(images)} structures: the last one is used; {path}@N selects another one.', err=True
         )
     if not all(atoms.pbc) or atoms.cell.rank < 3:
         raise click.UsageError(f'{source} is not a crystal: it needs three lattice vectors, all periodic.')

@@ -13,9 +13,9 @@ def test_of_several_structures_the_last_is_taken_and_said_or_the_one_asked_for(t
     write(tmp_path / 'run.traj', images)
     path = str(tmp_path / 'run.traj')
     assert read_structure(path).cell[0][1] == pytest.approx(2.1)
-    assert 'holds 3 structures: the last one is used' in capsys.readouterr().err
+    assert 'contains 3 structures: the last one is used' in capsys.readouterr().err
     assert read_structure(f'{path}@0').cell[0][1] == pytest.approx(2.0)
-    with pytest.raises(click.UsageError, match='holds 3 structures: there is no 3'):
+    with pytest.raises(click.UsageError, match='contains 3 structures: there is no structure 3'):
         read_structure(f'{path}@3')
 
 
