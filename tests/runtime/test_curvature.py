@@ -142,6 +142,7 @@ def test_fine_tuning_follows_the_training_and_brings_the_curvature_nearer() -> N
     assert after['reference'] == before['reference']
 
 
+@pytest.mark.nightly
 def test_the_reference_is_that_of_the_springs() -> None:
     told = output_of(tuned())['errors']['phonons']['reference']
     assert told['highest_cm1'] == pytest.approx(optical_frequency_cm1(rocksalt()), abs=0.5)

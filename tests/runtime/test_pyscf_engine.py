@@ -56,6 +56,7 @@ def test_dft_forces_are_the_slope_of_the_energy(method: str) -> None:
     assert np.abs(forces.sum(axis=0)).max() < 1e-12
 
 
+@pytest.mark.nightly
 def test_finer_meshes_make_energies_smooth() -> None:
     """Where fluorine lies between the points of the mesh changes the energy by a tenth of what it does without."""
     crystal = bulk('LiF', 'rocksalt', a=3.93)
@@ -72,6 +73,7 @@ def test_finer_meshes_make_energies_smooth() -> None:
     assert change(xc_mesh_factor=2, ke_ratio=2.0) < 0.1 * change()
 
 
+@pytest.mark.nightly
 def test_the_force_on_a_displaced_atom_is_that_of_a_finer_mesh_by_the_sum_rule() -> None:
     """0.06999 eV/Å with a cutoff of 1000 Hartree, ``xc_mesh_factor`` 4 and ``ke_ratio`` 1.7."""
     displaced = bulk('NaF', 'rocksalt', a=4.62)

@@ -191,6 +191,7 @@ def test_step_that_left_its_file_out_is_not_tried_again(set_up, inspect):
     assert (status, 'left no Mp2PairEnergies.elements' in message) == (314, True)
 
 
+@pytest.mark.nightly
 def test_last_step_has_to_leave_every_tensor_that_the_corrections_need(set_up, inspect):
     """Cc4s user manual: what CoupledCluster, BasisSetCorrection and FiniteSizeCorrection read."""
     names = (
