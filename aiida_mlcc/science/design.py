@@ -66,10 +66,10 @@ class FrozenPhonon(Settings):
         below=1,
         required=False,
     )
-    coupled: bool | None = setting(
+    coupled: bool = setting(
         'Whether each mode is frozen in with the next higher one of its wave vector and symmetry as well: only '
         'such energies tell how a method couples the two.',
-        default=None,
+        default=False,
         required=False,
     )
     seed: int = setting('Seed of the shifts.', default=5192, at_least=0, required=False)
@@ -210,7 +210,7 @@ def design_frozen_phonons(snapshots: Snapshots, primitive: Atoms, selection: Sel
                 f'energy sets its amplitude. {INSTABILITY}'
             )
     factors = (1.0,) if settings.second_amplitude is None else (1.0, settings.second_amplitude)
-    for frozen in frozen_phonons(model, bool(settings.coupled)):
+    for frozen in frozen_phonons(model, settings.coupled):
         displacement = np.sqrt(2 * energy / frozen.curvature) * frozen.pattern
         displacement *= min(1.0, limit / float(np.linalg.norm(displacement, axis=1).max()))
         positions += [at_rest + sign * factor * displacement for factor in factors for sign in frozen.signs]

@@ -52,7 +52,7 @@ def count_frozen_phonons(primitive: Atoms, cell: Atoms, selection: Selection) ->
     """
     settings = frozen_phonon_settings(selection)
     n_amplitudes = 1 if settings.second_amplitude is None else 2
-    return settings.references + n_amplitudes * _n_displacements(primitive, cell, bool(settings.coupled))
+    return settings.references + n_amplitudes * _n_displacements(primitive, cell, settings.coupled)
 
 
 @remembers_crystals

@@ -51,7 +51,7 @@ def _asked(inputs: RunInputs) -> tuple[dict[str, list[int]], int]:
     """Return the frames that each method is to have, and how many of them are new structures."""
     labelling = inputs['cc_energies']
     methods = correlation_engine(labelling['engine']).calculates(inputs['methods'])
-    n_frames = inputs['snapshots'].get_snapshots().n_frames if 'snapshots' in inputs else frames_to_come(inputs)
+    n_frames = inputs['snapshots'].n_frames if 'snapshots' in inputs else frames_to_come(inputs)
     selection = labelling['selection'].get_dict()
     if 'rounds' in labelling:
         selection['n'] = labelling['rounds'].get_dict()['most']

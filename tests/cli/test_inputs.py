@@ -130,7 +130,7 @@ def test_frozen_phonons_are_counted_before_there_are_forces(command, lif, code):
     assert both['cc_energies'] == 1 + 16
     once = ['--set', 'cc_energies.selection.second_amplitude=null']
     assert plan_of(command, lif, code, '--protocol', 'fast', *once)['cc_energies'] == 1 + 2
-    alone = [*once, '--set', 'cc_energies.selection.coupled=null']
+    alone = [*once, '--set', 'cc_energies.selection.coupled=false']
     assert plan_of(command, lif, code, '--protocol', 'fast', *alone)['cc_energies'] == 1 + 1
 
 

@@ -207,7 +207,7 @@ def reduced(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 FEWEST_LABELS = 4
-"""Of a Δ: with fewer, what is left when one is held out determines not even a scale and a constant."""
+"""Of a Δ: with three, those left when one is held out determine a scale and a constant, and no force constant."""
 
 FOLDS_HELP = 'Folds of the cross-validation, random and blocked. With fewer labels, each is left out on its own.'
 
