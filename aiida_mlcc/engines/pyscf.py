@@ -42,11 +42,11 @@ CITE = {
 _SOURCE_NAMES = {'name': 'engine', 'conv_tol': 'conv_tol_hartree', 'ke_cutoff': 'ke_cutoff_hartree'}
 _UNCOUNTED = ('max_memory_mb', 'max_cycle')
 
-AUXILIARY, MESHES = 'auxbasis', ('xc_mesh_factor', 'ke_ratio')
-"""The settings of the density fitting, and of the meshes of density functionals. Labels from before there was a choice
-say nothing of them: they have null."""
+AUXILIARY, MESH = 'auxbasis', 'xc_mesh_factor'
+"""The settings of the density fitting, and of the mesh of exchange and correlation. Labels from before there was a
+choice say nothing of them: they have null."""
 
-_OF_FUNCTIONALS, _OF_INTEGRALS = ('ke_cutoff', *MESHES), ('exxdiv', AUXILIARY)
+_OF_FUNCTIONALS, _OF_INTEGRALS = ('ke_cutoff', MESH), ('exxdiv', AUXILIARY)
 """What energies of density functionals depend on alone, and those with integrals of four orbitals."""
 
 
@@ -57,7 +57,7 @@ def source_of(settings: Json) -> Json:
         said['kpoints'] = sampling(said['kpoints']) or GAMMA
     if 'hf_kpoints' in said:
         said['hf_kpoints'] = sampling(said['hf_kpoints'])
-    said = {name: value for name, value in said.items() if name not in MESHES or value is not None}
+    said = {name: value for name, value in said.items() if name != MESH or value is not None}
     return said if said.get(AUXILIARY) is None else {**said, **LEFT_OUT}
 
 
@@ -106,7 +106,7 @@ class PyscfEngine(RuntimeForces[PyscfForces]):
         """Return what labels say of a setting, which some of them call by another name."""
         if name == 'kpoints':
             return None if source.get(name, GAMMA) == GAMMA else source[name]
-        if name in (AUXILIARY, *MESHES):
+        if name in (AUXILIARY, MESH):
             return source.get(name)
         renamed = _SOURCE_NAMES.get(name, name)
         return super().said(name, method, {name: source[renamed]} if renamed in source else {})

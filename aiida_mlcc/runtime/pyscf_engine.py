@@ -16,7 +16,14 @@ from aiida_mlcc.runtime.density_extrapolation import DensityExtrapolation
 from aiida_mlcc.runtime.fine_xc import refine_exchange_correlation
 from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.pseudopotential_forces import trusted_integrals
-from aiida_mlcc.runtime.pyscf_settings import DFT_PRECISION, FUNCTIONALS, PyscfForces, PyscfSettings
+from aiida_mlcc.runtime.pyscf_settings import (
+    DFT_PRECISION,
+    FUNCTIONALS,
+    MULTIGRID_LEVELS,
+    MULTIGRID_RATIO,
+    PyscfForces,
+    PyscfSettings,
+)
 
 SMALLEST_GAP_EV = 0.1
 """Below it a cell is taken for a metal: perturbation theory has no meaning there, and one k-point
@@ -243,17 +250,10 @@ def density_functional(
     # One more cycle after convergence would cost as much as a whole step that starts from a good density.
     mean_field.conv_check = False
     mean_field = mean_field.multigrid_numint()
-    if isinstance(settings, PyscfForces):
-        _refine(mean_field._numint, settings)
+    mean_field._numint.ntasks, mean_field._numint.ke_ratio = MULTIGRID_LEVELS, MULTIGRID_RATIO
+    if isinstance(settings, PyscfForces) and settings.xc_mesh_factor is not None:
+        refine_exchange_correlation(mean_field._numint, cell.mesh, settings.xc_mesh_factor)
     return _converge(mean_field, method, start, kpoints)
-
-
-def _refine(integrator: Any, settings: PyscfForces) -> None:
-    """Let the multigrid have the meshes of the settings, where they are finer than PySCF's."""
-    if settings.ke_ratio is not None:
-        integrator.ke_ratio = settings.ke_ratio
-    if settings.xc_mesh_factor is not None:
-        refine_exchange_correlation(integrator, integrator.cell.mesh, settings.xc_mesh_factor)
 
 
 def density_functional_forces(mean_field: Any) -> NDArray[np.float64]:

@@ -189,7 +189,8 @@ def base_errors(
 ) -> dict[str, NDArray[np.float64] | None]:
     """Return how wrong each frequency is for what is known of the base, cm⁻¹; None where nothing is.
 
-    With reference displacements it is what the scatter of their forces makes. Without, it is the shift that the forces
+    With reference displacements it is what the scatter of their forces makes, and what the energies of frozen phonons
+    say of the forces. Without, it is the shift that the forces
     ask for that the base leaves, beyond the standard error of that shift. A force constant that is wrong shifts ω², so
     a mode of another method is off by as much times the ratio of the two frequencies, at most by as much twice.
 
@@ -213,7 +214,8 @@ def _base_error(
 ) -> NDArray[np.float64] | None:
     """Return the errors of the modes at a wave vector by one member, shape of `frequencies`, if it knows them all."""
     entries: list[tuple[ReferenceMode | ModeShift, float]] = [
-        (mode, mode['standard_error_cm1']) for mode in member.get('reference', {}).get('modes', ())
+        (mode, float(np.hypot(mode['standard_error_cm1'], mode.get('energy_shift_cm1', 0.0))))
+        for mode in member.get('reference', {}).get('modes', ())
     ]
     entries = entries or [
         (shift, float(np.sqrt(max(shift['shift_cm1'] ** 2 - shift['standard_error_cm1'] ** 2, 0.0))))

@@ -25,12 +25,16 @@ class ModeShift(TypedDict):
 
 
 class ReferenceMode(TypedDict):
-    """A mode of the training cell, with what the scatter of the reference forces makes of its frequency."""
+    """A mode of the training cell, with what the scatter of the reference forces makes of its frequency.
+
+    ``energy_shift_cm1`` is what the energies of frozen phonons ask to be added to it.
+    """
 
     qpoint: list[float]
     frequency_cm1: float
     degeneracy: int
     standard_error_cm1: float
+    energy_shift_cm1: NotRequired[float]
 
 
 class UndeterminedMode(TypedDict):

@@ -42,6 +42,9 @@ _MEV = 1000.0
 _GOOD_PHASE = 0.35
 _TIME_GRID_FS = 0.05
 _DIGITS = 4
+_AT_REST = 1e-3
+_SAME_LENGTH = 1e-3
+_SMALLEST_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,16 @@ class ReferenceFit:
     basis: ForceConstantsBasis
     covariance: NDArray[np.float64]
 
-    def mode_errors(self, modes: Sequence[Mode], site_map: SiteMap) -> list[ReferenceMode]:
-        """Return of each mode of the training cell what the scatter of the forces makes of its frequency.
+    def mode_errors(
+        self, modes: Sequence[Mode], site_map: SiteMap, asked: NDArray[np.float64] | None = None
+    ) -> list[ReferenceMode]:
+        """Return of each mode of the training cell what is known of the error of its frequency.
 
-        :returns: ``qpoint``, ``frequency_cm1``, ``degeneracy`` and ``standard_error_cm1`` of each.
+        :param asked: of :meth:`asked_by_energies`.
         """
         slopes = mode_sensitivities(modes, self.basis, site_map)
         errors = np.sqrt(np.maximum(np.einsum('mk,kl,ml->m', slopes, self.covariance, slopes), 0.0))
-        return [
+        found: list[ReferenceMode] = [
             {
                 'qpoint': list(mode.qpoint),
                 'frequency_cm1': mode.frequency_cm1,
@@ -76,6 +81,42 @@ class ReferenceFit:
             }
             for mode, error in zip(modes, errors, strict=True)
         ]
+        for entry, shift in zip(found, () if asked is None else slopes @ asked, strict=asked is not None):
+            entry['energy_shift_cm1'] = float(shift)
+        return found
+
+    def asked_by_energies(
+        self, groups: Sequence[MappedFrames], left: NDArray[np.float64]
+    ) -> NDArray[np.float64] | None:
+        """Return what energies of frozen phonons ask to be added to the parameters, shape (n_second,); None without.
+
+        Forces and energies of one program differ where its mesh or its convergence is too coarse for one of them. Only
+        patterns that come with several amplitudes t are used, E(t) − E(0) = ½·k·t² + c·t⁴, both ways in the mean.
+
+        :param groups: the frames, one of them at rest, as
+            :func:`~aiida_mlcc.science.fit.mapped_frames.mapped_frames` gives them.
+        :param left: the energies that the force field leaves, eV per cell, shape (n_frames,); NaN where there is none.
+        """
+        features, curvatures = [], []
+        for group in groups:
+            known = np.isfinite(left[group.indices])
+            moved, energies = group.displacements[known], left[group.indices][known]
+            flat = moved.reshape(len(moved), -1)
+            at_rest = np.linalg.norm(flat, axis=1) <= _AT_REST
+            if not at_rest.any():
+                continue
+            for members, amplitudes in patterns(flat):
+                lengths = np.abs(amplitudes)
+                if np.ptp(lengths) > _SAME_LENGTH:
+                    powers = np.column_stack([lengths**2, lengths**4])
+                    above = energies[members] - energies[at_rest].mean()
+                    curvatures.append(np.linalg.lstsq(powers, above, rcond=None)[0][0])
+                    longest = moved[members[lengths.argmax()]][None]
+                    pulls = self.basis.force_features(group.site_map, longest)[..., : self.basis.n_second]
+                    features.append(-np.einsum('fa,fak->k', longest.reshape(1, -1), pulls) / 2)
+        if not features:
+            return None
+        return np.asarray(np.linalg.lstsq(np.array(features), np.array(curvatures), rcond=_SMALLEST_SHARE)[0])
 
 
 @dataclass(frozen=True)

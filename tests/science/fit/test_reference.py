@@ -8,6 +8,7 @@ from aiida_mlcc.science.crystal import CrystalError, map_onto_crystal, supercell
 from aiida_mlcc.science.displacements import Displacements, displaced_cells
 from aiida_mlcc.science.fit.base import fit_base
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel
+from aiida_mlcc.science.fit.mapped_frames import mapped_frames
 from aiida_mlcc.science.fit.reference import fit_reference, reference_model
 from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
@@ -175,6 +176,42 @@ def test_what_two_lengths_cannot_tell_is_in_the_error(near):
     highest = max(range(len(modes)), key=lambda index: modes[index].frequency_cm1)
     assert stated[highest]['standard_error_cm1'] == pytest.approx(optical - wrong, rel=0.02)
     assert abs(optical - wrong) > 0.2
+
+
+def frozen_modes(model, amplitudes):
+    """Return the cube at rest, and each of its modes frozen in with each amplitude (Å·√amu)."""
+    roots = np.sqrt(CUBE.get_masses())[:, None]
+    patterns = [mode.vectors[0] / roots for mode in model.modes() if mode.frequency_cm1 > 1]
+    moved = [np.zeros((8, 3)), *(amplitude * pattern for pattern in patterns for amplitude in amplitudes)]
+    n_frames = len(moved)
+    return Snapshots(
+        tuple(CUBE.get_chemical_symbols()),
+        np.repeat(CUBE.cell.array[None], n_frames, axis=0),
+        CUBE.positions + np.array(moved),
+        {},
+    )
+
+
+def test_energies_of_frozen_phonons_that_contradict_the_forces_are_in_the_error(near):
+    """The energies are those of springs 4 % stiffer and of a quartic part: each mode is 2 % higher."""
+    model = HarmonicModel(ForceConstantsModel(near), map_onto_crystal(SILICON, CUBE))
+    fitted = fit_reference(reference_of(near), SILICON, 'LDA')
+    frames = frozen_modes(model, (0.2, 0.4))
+    groups = mapped_frames(frames, SILICON)
+    energies = energies_and_forces((near,), frames)[0]
+    quartic = np.linalg.norm(groups[0].displacements, axis=(1, 2)) ** 4
+    asked = fitted.asked_by_energies(groups, 0.04 * energies + 0.3 * quartic)
+    modes = [mode for mode in model.modes() if mode.frequency_cm1 > 1]
+    for entry in fitted.mode_errors(modes, model.site_map, asked):
+        assert entry['energy_shift_cm1'] == pytest.approx(0.02 * entry['frequency_cm1'], rel=1e-3)
+    assert 'energy_shift_cm1' not in fitted.mode_errors(modes, model.site_map)[0]
+
+
+def test_energies_of_one_amplitude_ask_for_nothing(near):
+    model = HarmonicModel(ForceConstantsModel(near), map_onto_crystal(SILICON, CUBE))
+    frames = frozen_modes(model, (0.4,))
+    fitted = fit_reference(reference_of(near), SILICON, 'LDA')
+    assert fitted.asked_by_energies(mapped_frames(frames, SILICON), np.ones(frames.n_frames)) is None
 
 
 def test_force_constants_of_two_lengths_that_agree_have_no_error_from_them(near):
