@@ -14,7 +14,7 @@ from aiida_mlcc.calculations.integrals import refuse_open_shell
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import CorrelationEngine, Inputs, LabelMaker, Step
 from aiida_mlcc.engines.pyscf_cost import EnergyCost, energy_cost
-from aiida_mlcc.engines.pyscf_elements import refuse_elements, valence
+from aiida_mlcc.engines.pyscf_elements import refuse_auxiliary, refuse_elements, valence
 from aiida_mlcc.engines.runtime_jobs import OPTIONAL, RuntimeForces
 from aiida_mlcc.jobs.restart import CorrelateRestartWorkChain
 from aiida_mlcc.runtime.pyscf_settings import (
@@ -63,7 +63,11 @@ def source_of(settings: Json) -> Json:
 
 def refuse_cell(settings: PyscfCorrelation, atoms: Atoms) -> str | None:
     """Return why the correlated energies of a supercell cannot be calculated, in a sentence, or None."""
-    reason = refuse_elements(atoms.symbols, settings.basis, settings.pseudopotential('HF')) or refuse_open_shell(atoms)
+    reason = (
+        refuse_elements(atoms.symbols, settings.basis, settings.pseudopotential('HF'))
+        or refuse_auxiliary(atoms.symbols, settings.auxbasis)
+        or refuse_open_shell(atoms)
+    )
     if reason is None and settings.hf_mesh is not None:
         reason = refuse_mesh_of_frames(atoms, settings.hf_mesh)
     return reason
@@ -82,6 +86,8 @@ class PyscfEngine(RuntimeForces[PyscfForces]):
         """Refuse elements without a basis or a pseudopotential, and a mesh of k-points without forces."""
         ours = self.settings
         reason = refuse_elements(atoms.symbols, ours.basis, ours.pseudopotential(ours.method))
+        if reason is None and ours.method not in FUNCTIONALS:
+            reason = refuse_auxiliary(atoms.symbols, ours.auxbasis)
         return reason or refuse_forces(ours.method, ours.mesh)
 
     def refuse_electrons(self, atoms: Atoms) -> str | None:

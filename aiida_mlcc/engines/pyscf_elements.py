@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 
@@ -21,6 +22,18 @@ def refuse_elements(symbols: Iterable[str], basis: str, pseudo: str) -> str | No
             hint = f'; {" and ".join(others)} have {"them" if len(lacking) > 1 else "it"}' if others else ''
             return f'{name} has no {what} for {", ".join(lacking)}: choose another one{hint}'
     return None
+
+
+def refuse_auxiliary(symbols: Iterable[str], auxbasis: str | None) -> str | None:
+    """Return why these elements have no such auxiliary basis of the density fitting, in a sentence, or None."""
+    if auxbasis is None:
+        return None
+    known, names = _known('auxiliary', auxbasis), _tables()['auxiliary']
+    if known is None:
+        alike = get_close_matches(auxbasis.lower(), names, n=3, cutoff=0.4) or ['def2-universal-jkfit']
+        return f'PySCF has no auxiliary basis {auxbasis!r} (`auxbasis`): for instance {", ".join(alike)}, or null'
+    lacking = [symbol for symbol in dict.fromkeys(symbols) if symbol not in known]
+    return f'the auxiliary basis {auxbasis} has no functions for {", ".join(lacking)}' if lacking else None
 
 
 def n_functions(symbols: Iterable[str], basis: str) -> int | None:
@@ -47,6 +60,6 @@ def _plain(name: str) -> str:
 
 @cache
 def _tables() -> dict[str, dict[str, dict[str, int]]]:
-    """Return ``functions`` and ``valence``: name of a set → element → how many functions, or electrons."""
+    """Return ``functions``, ``valence``, ``auxiliary``: name of a set → element → how many functions, or electrons."""
     text = resources.files('aiida_mlcc.engines').joinpath('pyscf_elements.json').read_text('utf-8')
     return json.loads(text)

@@ -4,7 +4,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from aiida_mlcc.engines.pyscf_elements import n_functions, refuse_elements, valence
+from aiida_mlcc.engines.pyscf_elements import n_functions, refuse_auxiliary, refuse_elements, valence
 from aiida_mlcc.engines.table import correlation_kind, force_engine, force_kind
 from aiida_mlcc.runtime.pyscf_settings import PyscfForces
 
@@ -29,6 +29,26 @@ def test_a_basis_is_there_if_pyscf_has_it_and_as_large(basis, symbol):
 def test_a_set_that_is_not_in_the_table_is_left_to_pyscf():
     assert refuse_elements(['Ti'], 'cc-pvdz', 'gth-pade') is None
     assert refuse_elements(['Ti'], 'gth-dzvp-molopt-sr', 'my own') is None
+
+
+@pytest.mark.parametrize('symbol', ['H', 'F', 'Zn', 'Sn'])
+@pytest.mark.parametrize('auxbasis', ['def2-universal-jkfit', 'cc-pvdz-jkfit', 'weigend-jkfit', 'def2-svp-ri'])
+def test_an_auxiliary_basis_is_there_if_pyscf_has_it(auxbasis, symbol):
+    from pyscf.gto.basis import load
+
+    try:
+        there = bool(load(auxbasis, symbol))
+    except Exception:
+        there = False
+    assert (refuse_auxiliary([symbol], auxbasis) is None) == there
+
+
+def test_a_misspelt_auxiliary_basis_is_refused_with_the_nearest():
+    reason = refuse_auxiliary(['Li'], 'def2-univrsal-jkfit')
+    assert "no auxiliary basis 'def2-univrsal-jkfit'" in reason
+    assert 'def2-universal-jkfit' in reason
+    assert 'def2-universal-jkfit' in refuse_auxiliary(['Li'], 'nonsense')
+    assert refuse_auxiliary(['Li'], None) is None
 
 
 def test_names_are_compared_as_pyscf_compares_them():
