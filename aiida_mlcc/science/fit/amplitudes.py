@@ -49,6 +49,29 @@ def amplitude_columns(frames: Sequence[MappedFrames], n_frames: int) -> NDArray[
     return np.array(columns).T if columns else np.zeros((n_frames, 0))
 
 
+def next_powers(frames: Sequence[MappedFrames], energies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what t⁶ may make of the energies of each pattern with two amplitudes, shape (n_patterns, n_frames).
+
+    Its coefficient is a third of that of t⁴, which is the root mean square over all patterns.
+
+    :param energies: shape (n_frames,), in whatever unit.
+    """
+    quartic, sixth = [], []
+    for group in frames:
+        flat = group.displacements.reshape(len(group.displacements), -1)
+        resting = np.linalg.norm(flat, axis=1) <= _AT_REST * np.sqrt(flat.shape[1])
+        for members, amplitudes in patterns(flat) if resting.any() else ():
+            if np.ptp(np.abs(amplitudes)) > _SAME_AMPLITUDE:
+                above = energies[group.indices[members]] - energies[group.indices[resting]].mean()
+                powers = np.column_stack([amplitudes**2, amplitudes**4])
+                quartic.append(np.linalg.lstsq(powers, above, rcond=None)[0][1])
+                column = np.zeros(len(energies))
+                column[group.indices[members]] = amplitudes**6
+                sixth.append(column)
+    typical = float(np.sqrt(np.mean(np.square(quartic)))) if quartic else 0.0
+    return NEXT_POWER * typical * np.array(sixth).reshape(-1, len(energies))
+
+
 def scatter_at_rest(frames: Sequence[MappedFrames], energies: NDArray[np.float64]) -> float:
     """Return the standard deviation of the energies of the crystal at rest, as the engine has them in several places.
 

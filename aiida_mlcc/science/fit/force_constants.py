@@ -25,7 +25,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import CrystalError
-from aiida_mlcc.science.fit.amplitudes import scatter_at_rest
+from aiida_mlcc.science.fit.amplitudes import next_powers, scatter_at_rest
 from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
 from aiida_mlcc.science.fit.delta_choice import Choice, Labels, best_choice
 from aiida_mlcc.science.fit.delta_features import candidate_bases, frames_with_forces, stated_noise
@@ -66,8 +66,8 @@ _LABELS_FOR_BOOTSTRAP = 2
 _STRETCHES = 40
 _COLD_SHARE = 0.25
 _COLDEST_AT_LEAST = 4
-_RELEASED = 1e-3
 _LEAST_LEFT = 0.1
+_RELEASED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -350,10 +350,9 @@ def _fold_in(choice: Choice, labels: Labels, below: Mapping[str, _Solution], set
         shares = np.random.default_rng([settings.seed, 3]).normal(size=len(deviations))
         deviations = deviations + shares[:, None] * held_back
     if choice.n_amplitudes:
-        # Where a ridge holds the higher orders of frozen phonons down, they may still be what the labels say.
-        released = (*ridges[:-1], min(ridges[-1], _RELEASED))
-        shares = np.random.default_rng([settings.seed, 5]).normal(size=len(deviations))
-        deviations = deviations + shares[:, None] * (problem.solve(released)[0] - exact)
+        wrong = _unknown_orders(labels, problem, ridges)
+        shares = np.random.default_rng([settings.seed, 5]).normal(size=(len(deviations), len(wrong)))
+        deviations = deviations + shares @ wrong
     known = labels.snapshots.labels
     stated = stated_noise(known[labels.base_method], known[labels.method])
     beyond = [stated or 0.0]
@@ -433,6 +432,17 @@ def _sample(problem: Prepared, ridges: tuple[float, ...], settings: _Settings) -
     # Drawn with replacement, so few frames would leave out directions that only one of them shows.
     found = posterior_draws(problem, ridges, settings.choices, settings.n_samples, [settings.seed, 1])
     return found - problem.solve(ridges)[0], 'posterior'
+
+
+def _unknown_orders(labels: Labels, problem: Prepared, ridges: tuple[float, ...]) -> NDArray[np.float64]:
+    """Return what frozen phonons in two amplitudes leave open of the parameters, shape (n, n_parameters).
+
+    First, what changes where no ridge holds their higher orders down; then what t⁶ may have made, alike in all patterns.
+    """
+    content, exact = problem.problem, problem.solve(ridges)[0]
+    released = problem.solve((*ridges[:-1], min(ridges[-1], _RELEASED)))[0] - exact
+    sixth = replace(content, targets=next_powers(labels.frames, content.targets).sum(axis=0))
+    return np.array([released, prepare(sixth).solve(ridges)[0]])
 
 
 def _further_noise(
