@@ -437,7 +437,7 @@ def _sample(problem: Prepared, ridges: tuple[float, ...], settings: _Settings) -
 def _unknown_orders(labels: Labels, problem: Prepared, ridges: tuple[float, ...]) -> NDArray[np.float64]:
     """Return what frozen phonons in two amplitudes leave open of the parameters, shape (n, n_parameters).
 
-    First, what changes where no ridge holds their higher orders down; then what t⁶ may have made, alike in all patterns.
+    First, what changes where no ridge holds their higher orders down; then what t⁶ may have made, alike in all.
     """
     content, exact = problem.problem, problem.solve(ridges)[0]
     released = problem.solve((*ridges[:-1], min(ridges[-1], _RELEASED)))[0] - exact
