@@ -222,9 +222,9 @@ def test_a_training_out_of_time_on_the_partition_with_a_gpu_goes_on_to_its_end(s
 
 
 def test_a_cancelled_job_is_told_as_such_and_goes_on(site: Site) -> None:
-    pk = site.submit(f'md({N_STEPS})', 'cpu')
+    pk = site.submit(f'md({4 * N_STEPS})', 'cpu')
     _, _, ((_, job_id, *_),) = site.wait(pk, lambda state: state[2] and state[2][0][5] == 'running')
-    time.sleep(10)
+    time.sleep(5)
     site.run('scancel', job_id)
     _, status, jobs = site.wait(pk, is_over)
     assert status == 0

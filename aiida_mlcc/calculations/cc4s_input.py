@@ -1,4 +1,7 @@
-"""From a described coupled-cluster calculation to ``cc4s.in``, and to the names of the tensors that it reads."""
+"""From a described coupled-cluster calculation to ``cc4s.in``, and to the names of the tensors that it reads.
+
+Among its steps are CCSD, (T), and the corrections for the finite size of the cell and of the basis.
+"""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ _SHOWN = 6
 
 def detail_lines(inputs: RunInputs) -> Iterator[str]:
     """Give a line on each of the things that decide what comes out, as far as the inputs hold it."""
+    from aiida_mlcc.engines.table import force_engine
     from aiida_mlcc.workflows.feasibility import symprec_of
 
     if 'dft_md' in inputs:
@@ -32,6 +33,8 @@ def detail_lines(inputs: RunInputs) -> Iterator[str]:
                 '  Warning: only Γ is commensurate with the training cell, so its labels determine only the modes at '
                 'Γ: `aiida-mlcc cells` lists other cells'
             )
+        if 'dft_md' in inputs and (warning := force_engine(inputs['dft_md']['engine']).warn_of(cell)) is not None:
+            yield f'  Warning: {warning}'
         if (cost := _cost(inputs, cell)) is not None:
             yield cost
     yield f'  cells of the phonons: {_atoms(inputs, "harmonic_phonon", crystal, symprec)} atoms'

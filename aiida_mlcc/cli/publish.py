@@ -1,4 +1,7 @@
-"""``aiida-mlcc publish``: the bundle beside a paper, which a reader can check."""
+"""``aiida-mlcc publish``: the bundle beside a paper, which a reader can check.
+
+It is made by ``report/publication/bundle.py``.
+"""
 
 from __future__ import annotations
 

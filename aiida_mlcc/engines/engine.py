@@ -267,6 +267,10 @@ class ForceEngine(Engine[S]):
         """Return why the electrons of a supercell cannot be calculated, in a sentence, or None."""
         return None
 
+    def warn_of(self, atoms: Atoms) -> str | None:
+        """Return what makes a supercell needlessly costly, in a sentence without its full stop, or None."""
+        return None
+
     @classmethod
     def is_for_metals(cls, source: Json) -> bool:
         """Tell whether the occupations are smeared as only a metal needs it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from ase import Atoms
@@ -40,6 +41,7 @@ CITE = {
 }
 
 _SOURCE_NAMES = {'name': 'engine', 'conv_tol': 'conv_tol_hartree', 'ke_cutoff': 'ke_cutoff_hartree'}
+_ALONG_AXES = 1e-10
 _UNCOUNTED = ('max_memory_mb', 'max_cycle')
 
 AUXILIARY, MESH = 'auxbasis', 'xc_mesh_factor'
@@ -89,6 +91,16 @@ class PyscfEngine(RuntimeForces[PyscfForces]):
         if reason is None and ours.method not in FUNCTIONALS:
             reason = refuse_auxiliary(atoms.symbols, ours.auxbasis)
         return reason or refuse_forces(ours.method, ours.mesh)
+
+    def warn_of(self, atoms: Atoms) -> str | None:
+        """Warn of a cell whose vectors do not lie along x, y and z, for which the multigrid is slow."""
+        cell = atoms.cell.array
+        if self.settings.method not in FUNCTIONALS or np.abs(cell - np.diag(cell.diagonal())).max() < _ALONG_AXES:
+            return None
+        return (
+            "PySCF's density functionals take several times as long in a cell whose vectors are not along x, y and z: "
+            'an orthogonal supercell is faster, even with twice as many atoms (`dft_md.supercell_matrix`)'
+        )
 
     def refuse_electrons(self, atoms: Atoms) -> str | None:
         """Refuse an odd number of electrons, and a mesh of k-points with less symmetry than the supercell."""

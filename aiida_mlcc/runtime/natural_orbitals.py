@@ -4,6 +4,10 @@ The virtual block of the unrelaxed MP2 density is diagonalised, the orbitals of 
 virtual Fock matrix is diagonalised among them, so that they have orbital energies of their own (Grüneis, Booth,
 Marsman, Spencer, Alavi, Kresse, J. Chem. Theory Comput. 7, 2780 (2011)). What the orbitals left out would add is
 estimated by the difference of the second-order energies.
+
+How many are kept for each occupied orbital is a setting, `natural_orbitals_per_occupied`: ten by default with VASP
+(``engines/vasp/settings.py``), which makes its own (``engines/vasp/steps.py``), and all by default with PySCF
+(:mod:`aiida_mlcc.runtime.pyscf_settings`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The error bar of each frequency along a path, with the same parts as at the special points."""
+"""The error bar of each frequency along a path, with the parts of :mod:`~aiida_mlcc.science.error_budget`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The force fields of one method, a member for each seed, from labelled snapshots to phonons with their errors."""
+"""The force fields of one method, a member for each seed, from labelled snapshots to phonons with their errors.
+
+This is for Python without AiiDA, and for force constants. The networks of the article, ML(DFT_E,F) with five seeds, are
+trained by :mod:`aiida_mlcc.workflows.delta_train` with the protocol ``paper``.
+"""
 
 from __future__ import annotations
 

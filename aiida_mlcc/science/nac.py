@@ -1,7 +1,8 @@
 """The non-analytical correction (LO–TO splitting): which supercells allow it, and which modes depend on it.
 
-Phonopy applies it, with the Born charges of :mod:`aiida_mlcc.science.born`; a force field has it as a term
-(:mod:`aiida_mlcc.science.force_field.dipole`).
+Phonopy applies it, with the Born charges of :mod:`aiida_mlcc.science.born`: it is given them in
+:mod:`aiida_mlcc.science.force_field.phonons` and in ``calculations/functions/phonopy_instance.py``. A force field has
+it as a term (:mod:`aiida_mlcc.science.force_field.dipole`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Vibrational density of states from the velocity autocorrelation (VACF) of a dynamics, in total and per element."""
+"""Vibrational density of states from the velocity autocorrelation (VACF) of a dynamics, in total and
+projected on each element."""
 
 from __future__ import annotations
 

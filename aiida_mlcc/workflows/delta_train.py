@@ -1,4 +1,8 @@
-"""DeltaTrainWorkChain: a base force field on DFT, Δ on E_WFT − E_DFT, and their sum, per method and seed."""
+"""DeltaTrainWorkChain: a base force field on DFT, Δ on E_WFT − E_DFT, and their sum, per method and seed.
+
+The article's ML(DFT_E,F) is the base, a network trained on energies and forces; ML(DFT_E), without forces, is the
+`control`. The jobs are listed in :mod:`aiida_mlcc.workflows.trainings`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""DFTMDWorkChain: snapshots of the crystal from molecular dynamics with DFT forces."""
+"""DFTMDWorkChain: snapshots of the crystal from molecular dynamics with DFT forces, in a sweep of temperatures.
+
+The temperature of each step is `target_temperature` in :mod:`aiida_mlcc.runtime.md_settings`; VASP gets the sweep from
+``engines/vasp/incar.py``.
+"""
 
 from __future__ import annotations
 

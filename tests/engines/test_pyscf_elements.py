@@ -2,7 +2,7 @@
 
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, make_supercell
 
 from aiida_mlcc.engines.pyscf_elements import n_functions, refuse_auxiliary, refuse_elements, valence
 from aiida_mlcc.engines.table import correlation_kind, force_engine, force_kind
@@ -69,3 +69,12 @@ def test_dynamics_without_a_basis_is_refused(method):
 def test_both_kinds_of_engine_say_what_electrons_they_have():
     assert force_kind('pyscf').valence({}, 'LDA', ['Zn']) == {'Zn': 12}
     assert correlation_kind('pyscf').valence({}, 'HF', ['Zn']) == {'Zn': 20}
+
+
+def test_a_cell_that_is_not_orthogonal_is_slow_with_density_functionals_alone():
+    hexagonal = bulk('AlN', 'wurtzite', a=3.11, c=4.98)
+    orthogonal = make_supercell(hexagonal, [[1, 0, 0], [1, 2, 0], [0, 0, 1]])
+    lda, hf = (force_engine({**PyscfForces.defaults(), 'method': method}) for method in ('LDA', 'HF'))
+    assert 'an orthogonal supercell is faster' in lda.warn_of(hexagonal)
+    assert lda.warn_of(orthogonal) is None
+    assert hf.warn_of(hexagonal) is None

@@ -1,7 +1,9 @@
 """Δ, the difference of the energies of two methods: what its fit starts from and what it gives, whatever its kind.
 
 Its targets are E_method − E_base of the same frames (and F_method − F_base where both have forces); its sum with the
-base is the force field of the method.
+base is the force field of the method. Each kind takes the difference itself: force constants in
+:mod:`aiida_mlcc.science.fit.delta_features`, networks in :mod:`aiida_mlcc.runtime.training_data`, readouts in
+:mod:`aiida_mlcc.runtime.readout`.
 """
 
 from __future__ import annotations
