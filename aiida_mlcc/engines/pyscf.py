@@ -98,8 +98,8 @@ class PyscfEngine(RuntimeForces[PyscfForces]):
         if self.settings.method not in FUNCTIONALS or np.abs(cell - np.diag(cell.diagonal())).max() < _ALONG_AXES:
             return None
         return (
-            "PySCF's density functionals take several times as long in a cell whose vectors are not along x, y and z: "
-            'an orthogonal supercell is faster, even with twice as many atoms (`dft_md.supercell_matrix`)'
+            "PySCF's density functionals can take many times as long in a cell whose vectors are not along x, y and z: "
+            'an orthogonal supercell may be faster, even with twice as many atoms (`dft_md.supercell_matrix`)'
         )
 
     def refuse_electrons(self, atoms: Atoms) -> str | None:

@@ -8,7 +8,8 @@ displacements. Two amplitudes do not tell t⁴ and t⁶ apart, so the error of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,27 +50,54 @@ def amplitude_columns(frames: Sequence[MappedFrames], n_frames: int) -> NDArray[
     return np.array(columns).T if columns else np.zeros((n_frames, 0))
 
 
-def next_powers(frames: Sequence[MappedFrames], energies: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what t⁶ may make of the energies of each pattern with two amplitudes, shape (n_patterns, n_frames).
+@dataclass(frozen=True)
+class Extrapolation:
+    """The energies of one pattern, E(t) = E(0) + a₂·t² + a₄·t⁴, where its largest amplitude is 1.
+
+    :param group: the frames that it is among.
+    :param members: its rows of the displacements of the group, and their signed `amplitudes`, both of shape (n,).
+    :param harmonic: a₂, and `quartic` a₄, in the unit of the energies; of both signs in the mean.
+    """
+
+    group: MappedFrames
+    members: NDArray[np.int64]
+    amplitudes: NDArray[np.float64]
+    harmonic: float
+    quartic: float
+
+
+def extrapolations(frames: Sequence[MappedFrames], energies: NDArray[np.float64]) -> Iterator[Extrapolation]:
+    """Give each pattern that comes with two amplitudes or more, in cells that have frames at rest.
+
+    :param energies: shape (n_frames,), in whatever unit; NaN for frames that have none.
+    """
+    for group in frames:
+        there = energies[group.indices]
+        flat = group.displacements.reshape(len(there), -1)
+        resting = np.isfinite(there) & _is_at_rest(flat)
+        known = np.flatnonzero(np.isfinite(there))
+        for rows, amplitudes in patterns(flat[known]) if resting.any() else ():
+            if np.ptp(np.abs(amplitudes)) > _SAME_AMPLITUDE:
+                members = known[rows]
+                powers = np.column_stack([amplitudes**2, amplitudes**4])
+                above = there[members] - there[resting].mean()
+                harmonic, quartic = np.linalg.lstsq(powers, above, rcond=None)[0]
+                yield Extrapolation(group, members, amplitudes, float(harmonic), float(quartic))
+
+
+def sixth_powers(frames: Sequence[MappedFrames], energies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what t⁶ may make of the energies of patterns with two amplitudes, shape (n_frames,).
 
     Its coefficient is a third of that of t⁴, which is the root mean square over all patterns.
 
     :param energies: shape (n_frames,), in whatever unit.
     """
-    quartic, sixth = [], []
-    for group in frames:
-        flat = group.displacements.reshape(len(group.displacements), -1)
-        resting = np.linalg.norm(flat, axis=1) <= _AT_REST * np.sqrt(flat.shape[1])
-        for members, amplitudes in patterns(flat) if resting.any() else ():
-            if np.ptp(np.abs(amplitudes)) > _SAME_AMPLITUDE:
-                above = energies[group.indices[members]] - energies[group.indices[resting]].mean()
-                powers = np.column_stack([amplitudes**2, amplitudes**4])
-                quartic.append(np.linalg.lstsq(powers, above, rcond=None)[0][1])
-                column = np.zeros(len(energies))
-                column[group.indices[members]] = amplitudes**6
-                sixth.append(column)
-    typical = float(np.sqrt(np.mean(np.square(quartic)))) if quartic else 0.0
-    return NEXT_POWER * typical * np.array(sixth).reshape(-1, len(energies))
+    found = list(extrapolations(frames, energies))
+    sixth = np.zeros(len(energies))
+    for one in found:
+        sixth[one.group.indices[one.members]] = one.amplitudes**6
+    typical = np.sqrt(np.mean([one.quartic**2 for one in found])) if found else 0.0
+    return np.asarray(NEXT_POWER * typical * sixth)
 
 
 def scatter_at_rest(frames: Sequence[MappedFrames], energies: NDArray[np.float64]) -> float:
@@ -77,12 +105,7 @@ def scatter_at_rest(frames: Sequence[MappedFrames], energies: NDArray[np.float64
 
     :param energies: shape (n_frames,), in whatever unit; 0 with fewer than two frames at rest.
     """
-    resting = [
-        group.indices[
-            np.linalg.norm(group.displacements, axis=(1, 2)) <= _AT_REST * np.sqrt(group.displacements[0].size)
-        ]
-        for group in frames
-    ]
+    resting = [group.indices[_is_at_rest(group.displacements.reshape(len(group.indices), -1))] for group in frames]
     indices = np.concatenate(resting) if resting else np.zeros(0, dtype=np.int64)
     return float(np.std(energies[indices], ddof=1)) if len(indices) > 1 else 0.0
 
@@ -90,7 +113,7 @@ def scatter_at_rest(frames: Sequence[MappedFrames], energies: NDArray[np.float64
 def patterns(flat: NDArray[np.float64]) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """Return which rows are parallel to each other, two or more of them, and their signed amplitudes."""
     lengths = np.linalg.norm(flat, axis=1)
-    left = np.flatnonzero(lengths > _AT_REST * np.sqrt(flat.shape[1]))
+    left = np.flatnonzero(~_is_at_rest(flat))
     found = []
     while len(left):
         first = left[np.argmax(lengths[left])]
@@ -100,3 +123,7 @@ def patterns(flat: NDArray[np.float64]) -> list[tuple[NDArray[np.int64], NDArray
             found.append((left[members], along[members] / lengths[first]))
         left = left[~members]
     return found
+
+
+def _is_at_rest(flat: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray(np.linalg.norm(flat, axis=1) <= _AT_REST * np.sqrt(flat.shape[1]))

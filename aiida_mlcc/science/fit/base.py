@@ -14,7 +14,7 @@ from aiida_mlcc.science.crystal import same_points
 from aiida_mlcc.science.fit.base_correction import VibratingFrames
 from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
 from aiida_mlcc.science.fit.dipole import dipole_energies_and_forces
-from aiida_mlcc.science.fit.fit_errors import FitErrors, ModeShift, ReferenceErrors
+from aiida_mlcc.science.fit.fit_errors import FitErrors, ModeShift, ReferenceMode
 from aiida_mlcc.science.fit.force_constants_basis import (
     decaying_basis,
     force_constants_basis,
@@ -95,9 +95,9 @@ def fitter(given: FitInput) -> Callable[[str], DeltaFit]:
         symbols = sorted(set(frames.symbols))
         constants = dict.fromkeys(symbols, fitted.height / frames.n_atoms)
         field = ForceField(fitted.terms, constants, method=method)
-        errors: FitErrors = {**fitted.errors, **_judged(field, frames, primitive, method, counts)}
-        if fitted.reference is not None:
-            errors['reference'] = _reference_errors(fitted.reference, fitted.terms, given.snapshots, primitive, method)
+        asked = None if fitted.reference is None else _asked_by_energies(fitted, given.snapshots, primitive, method)
+        judged = _judged(field, frames, primitive, method, counts, fitted.reference, asked)
+        errors: FitErrors = {**fitted.errors, **judged}
         return DeltaFit(with_probe(field, frames), errors)
 
     return fit
@@ -284,9 +284,14 @@ def _judged(
     primitive: Atoms,
     method: str,
     counts: NDArray[np.int64],
+    reference: ReferenceFit | None = None,
+    asked: NDArray[np.float64] | None = None,
 ) -> FitErrors:
     """Return the errors of a base on the frames that it was fitted to and on those held out, and what it leaves to the
-    modes."""
+    modes.
+
+    :param asked: by energies, of the parameters of `reference`.
+    """
     label = frames.labels[method]
     assert label.forces is not None
     energies, forces = evaluated(field.terms, frames, primitive)
@@ -320,35 +325,39 @@ def _judged(
             left = vibrations.residuals((label.forces - forces)[group.indices])
             found['projected_residuals'] += _elsewhere(left, found['projected_residuals'], primitive)
             found['residuals_at_rest'] &= vibrations.reach_rest
+            if reference is not None and 'reference' not in found:
+                modes = reference.mode_errors(vibrations.modes, vibrations.site_map, asked)
+                remarks = [reference.errors.get('remark'), _disagreement(modes, method)]
+                found['reference'] = {**reference.errors, 'modes': modes}
+                if told := '; '.join(remark for remark in remarks if remark):
+                    found['reference']['remark'] = told
     return found
 
 
-def _reference_errors(
-    fitted: ReferenceFit, terms: Sequence[Term], snapshots: Snapshots, primitive: Atoms, method: str
-) -> ReferenceErrors:
-    """Return the errors of the reference displacements, with those of the modes of the cell of most frames.
+def _asked_by_energies(
+    fitted: ForceConstantsFit, snapshots: Snapshots, primitive: Atoms, method: str
+) -> NDArray[np.float64] | None:
+    """Return :meth:`ReferenceFit.asked_by_energies` of the frames that another method labels."""
+    assert fitted.reference is not None
+    others = [snapshots.labelled_by(method, other) for other in snapshots.methods if other != method]
+    chosen = snapshots.select(np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *others])))
+    if not chosen.n_frames:
+        return None
+    left = chosen.labels[method].energies - evaluated(fitted.terms, chosen, primitive)[0]
+    return fitted.reference.asked_by_energies(mapped_frames(chosen, primitive), left)
 
-    :param snapshots: all of them, also those with energies alone.
-    """
-    frames = with_forces(snapshots, method)
-    largest = max(mapped_frames(frames, primitive), key=lambda group: len(group.indices))
-    vibrations = VibratingFrames.of(frames.select(largest.indices), primitive, method)
-    left = snapshots.labels[method].energies - evaluated(terms, snapshots, primitive)[0]
-    asked = fitted.asked_by_energies(mapped_frames(snapshots, primitive), left)
-    modes = fitted.mode_errors(vibrations.modes, vibrations.site_map, asked)
-    found: ReferenceErrors = {**fitted.errors, 'modes': modes}
-    worst = max(modes, key=lambda mode: abs(mode.get('energy_shift_cm1', 0.0)))
-    shift = worst.get('energy_shift_cm1', 0.0)
-    if abs(shift) > max(_WORTH_SAYING_CM1, _DEVIATIONS * worst['standard_error_cm1']):
-        where = ' '.join(f'{component:.3g}' for component in worst['qpoint'])
-        found['remark'] = '; '.join(
-            [
-                *([found['remark']] if 'remark' in found else []),
-                f'the {method} energies of frozen phonons put the mode at ({where}) with {worst["frequency_cm1"]:.0f} '
-                f'cm⁻¹ {shift:+.1f} cm⁻¹ away from where the forces do; this is part of the error bars',
-            ]
-        )
-    return found
+
+def _disagreement(modes: Sequence[ReferenceMode], method: str) -> str | None:
+    """Return how far energies of frozen phonons are from the forces, in a sentence; None where they agree."""
+    worst = max(modes, key=lambda mode: abs(mode.get('energy_shift_cm1', 0.0)), default=None)
+    shift = 0.0 if worst is None else worst.get('energy_shift_cm1', 0.0)
+    if worst is None or abs(shift) <= max(_WORTH_SAYING_CM1, _DEVIATIONS * worst['standard_error_cm1']):
+        return None
+    where = ' '.join(f'{component:.3g}' for component in worst['qpoint'])
+    return (
+        f'by the {method} energies of frozen phonons the mode at ({where}) is {abs(shift):.1f} cm⁻¹ '
+        f'{"higher" if shift > 0 else "lower"} than by the forces: this is part of the error bars'
+    )
 
 
 def _elsewhere(entries: list[ModeShift], known: list[ModeShift], primitive: Atoms) -> list[ModeShift]:

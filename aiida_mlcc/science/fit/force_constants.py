@@ -25,7 +25,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.crystal import CrystalError
-from aiida_mlcc.science.fit.amplitudes import next_powers, scatter_at_rest
+from aiida_mlcc.science.fit.amplitudes import scatter_at_rest
 from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
 from aiida_mlcc.science.fit.delta_choice import Choice, Labels, best_choice
 from aiida_mlcc.science.fit.delta_features import candidate_bases, frames_with_forces, stated_noise
@@ -36,6 +36,12 @@ from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
 from aiida_mlcc.science.fit.label_evidence import suspicious_labels, undetermined_modes
 from aiida_mlcc.science.fit.long_range import LongRange, otherwise_fitted
 from aiida_mlcc.science.fit.mapped_frames import mapped_frames
+from aiida_mlcc.science.fit.parameter_spread import (
+    further_noise,
+    label_noise,
+    sampled_deviations,
+    unknown_orders,
+)
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis, in_common
 from aiida_mlcc.science.fit.ridge import (
     FEWEST_LABELS,
@@ -43,12 +49,9 @@ from aiida_mlcc.science.fit.ridge import (
     Prepared,
     Problem,
     blocked_folds,
-    bootstrap,
     draws,
     left_out_error,
     left_out_residuals,
-    noise_left,
-    posterior_draws,
     prepare,
     random_folds,
     uncertainty,
@@ -62,12 +65,6 @@ CHEAPER = ('HF', 'MP2')
 """Methods whose energies serve as covariates of costlier ones."""
 
 _MORE_FRAMES = 1.5
-_LABELS_FOR_BOOTSTRAP = 2
-_STRETCHES = 40
-_COLD_SHARE = 0.25
-_COLDEST_AT_LEAST = 4
-_LEAST_LEFT = 0.1
-_RELEASED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -343,14 +340,16 @@ def _fold_in(choice: Choice, labels: Labels, below: Mapping[str, _Solution], set
     exact, constant = problem.solve(ridges)
     amplitudes = problem.problem.features[problem.problem.is_energy, len(exact) - choice.n_amplitudes :]
     coefficients = {name: float(exact[n + 1 + number]) for number, name in enumerate(below)}
-    deviations, sampling = _sample(problem, choice.ridges_of_spread, settings)
+    deviations, sampling = sampled_deviations(
+        problem, choice.ridges_of_spread, settings.choices, settings.n_samples, settings.seed
+    )
     if choice.spread_ridges is not None:
         # What is held at zero for want of evidence may still be what its fit says: that is part of what is not known.
         held_back = problem.solve(choice.spread_ridges)[0] - exact
         shares = np.random.default_rng([settings.seed, 3]).normal(size=len(deviations))
         deviations = deviations + shares[:, None] * held_back
     if choice.n_amplitudes:
-        wrong = _unknown_orders(labels, problem, ridges)
+        wrong = unknown_orders(labels.frames, problem, ridges)
         shares = np.random.default_rng([settings.seed, 5]).normal(size=(len(deviations), len(wrong)))
         deviations = deviations + shares @ wrong
     known = labels.snapshots.labels
@@ -360,8 +359,10 @@ def _fold_in(choice: Choice, labels: Labels, below: Mapping[str, _Solution], set
         # The noise that the crystal at rest shows: a fit with as many parameters as labels leaves nothing of them.
         beyond += [scatter_at_rest(labels.frames, known[name].energies) for name in (labels.base_method, labels.method)]
     if max(beyond) > 0:
-        deviations = deviations + _further_noise(max(beyond), problem, choice.ridges_of_spread, settings)
-    noise = _label_noise(problem, ridges, n) if stated is None else stated
+        deviations = deviations + further_noise(
+            max(beyond), problem, choice.ridges_of_spread, settings.n_samples, settings.seed
+        )
+    noise = label_noise(problem, ridges, n) if stated is None else stated
     shaken = draws(
         uncertainty(problem, choice.ridges_of_spread).response * noise**2, settings.n_samples, [settings.seed, 2]
     )
@@ -420,54 +421,6 @@ def _long_range(
 def _widened(parameters: NDArray[np.float64], basis: PotentialBasis, whole: PotentialBasis) -> NDArray[np.float64]:
     """Return parameters, the scale of the base last, in a basis that may have orders more."""
     return np.concatenate([basis.widened(parameters[..., :-1], whole), parameters[..., -1:]], axis=-1)
-
-
-def _sample(problem: Prepared, ridges: tuple[float, ...], settings: _Settings) -> tuple[NDArray[np.float64], str]:
-    """Return deviations of all parameters that other snapshots might have given, and how they were drawn."""
-    content = problem.problem
-    if content.n_frames >= _LABELS_FOR_BOOTSTRAP * content.features.shape[1]:
-        stretch = max(1, content.n_frames // _STRETCHES)
-        found = bootstrap(problem, ridges, settings.n_samples, settings.seed, stretch)
-        return found - problem.solve(ridges)[0], 'bootstrap'
-    # Drawn with replacement, so few frames would leave out directions that only one of them shows.
-    found = posterior_draws(problem, ridges, settings.choices, settings.n_samples, [settings.seed, 1])
-    return found - problem.solve(ridges)[0], 'posterior'
-
-
-def _unknown_orders(labels: Labels, problem: Prepared, ridges: tuple[float, ...]) -> NDArray[np.float64]:
-    """Return what frozen phonons in two amplitudes leave open of the parameters, shape (n, n_parameters).
-
-    First, what changes where no ridge holds their higher orders down; then what t⁶ may have made, alike in all.
-    """
-    content, exact = problem.problem, problem.solve(ridges)[0]
-    released = problem.solve((*ridges[:-1], min(ridges[-1], _RELEASED)))[0] - exact
-    sixth = replace(content, targets=next_powers(labels.frames, content.targets).sum(axis=0))
-    return np.array([released, prepare(sixth).solve(ridges)[0]])
-
-
-def _further_noise(
-    noise: float, problem: Prepared, ridges: tuple[float, ...], settings: _Settings
-) -> NDArray[np.float64]:
-    """Return deviations by noise of the labels, eV per cell, beyond what the fit leaves of them."""
-    found = uncertainty(problem, ridges)
-    beyond = max(noise**2 - found.noise**2, 0.0)
-    return draws(found.response * beyond, settings.n_samples, [settings.seed, 4])
-
-
-def _label_noise(problem: Prepared, ridges: tuple[float, ...], base: int) -> float:
-    """Return what is left over of the labels of the coldest frames, eV per cell: there every model is right.
-
-    :param base: the column with the energy of the base.
-    """
-    content = problem.problem
-    energies = np.flatnonzero(content.is_energy)
-    parameters, constant = problem.solve(ridges)
-    residuals = content.targets[energies] - content.features[energies] @ parameters - constant
-    heights = content.features[energies, base]
-    n_cold = min(len(energies), max(_COLDEST_AT_LEAST, round(_COLD_SHARE * len(energies))))
-    coldest = np.argsort(heights)[:n_cold]
-    left = max(float(np.mean(noise_left(problem, ridges)[coldest])), _LEAST_LEFT)
-    return float(np.sqrt(np.mean(residuals[coldest] ** 2) / left))
 
 
 def _errors(solution: _Solution, base_method: str, method: str, settings: _Settings) -> FitErrors:

@@ -23,7 +23,7 @@ from aiida_mlcc.science.crystal import (
     shortest_distance,
 )
 from aiida_mlcc.science.displacements import LARGEST_SHARE
-from aiida_mlcc.science.fit.amplitudes import NEXT_POWER, patterns
+from aiida_mlcc.science.fit.amplitudes import NEXT_POWER, extrapolations, patterns
 from aiida_mlcc.science.fit.fit_errors import ReferenceErrors, ReferenceMode
 from aiida_mlcc.science.fit.force_constants_basis import ForceConstantsBasis, decaying_basis, resolved_bases
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, mode_sensitivities
@@ -42,8 +42,6 @@ _MEV = 1000.0
 _GOOD_PHASE = 0.35
 _TIME_GRID_FS = 0.05
 _DIGITS = 4
-_AT_REST = 1e-3
-_SAME_LENGTH = 1e-3
 _SMALLEST_SHARE = 1e-3
 
 
@@ -81,39 +79,27 @@ class ReferenceFit:
             }
             for mode, error in zip(modes, errors, strict=True)
         ]
-        for entry, shift in zip(found, () if asked is None else slopes @ asked, strict=asked is not None):
-            entry['energy_shift_cm1'] = float(shift)
+        if asked is not None:
+            for entry, shift in zip(found, slopes @ asked, strict=True):
+                entry['energy_shift_cm1'] = float(shift)
         return found
 
     def asked_by_energies(
-        self, groups: Sequence[MappedFrames], left: NDArray[np.float64]
+        self, frames: Sequence[MappedFrames], left: NDArray[np.float64]
     ) -> NDArray[np.float64] | None:
         """Return what energies of frozen phonons ask to be added to the parameters, shape (n_second,); None without.
 
         Forces and energies of one program differ where its mesh or its convergence is too coarse for one of them. Only
-        patterns that come with several amplitudes t are used, E(t) − E(0) = ½·k·t² + c·t⁴, both ways in the mean.
+        patterns that come with several amplitudes are used.
 
-        :param groups: the frames, one of them at rest, as
-            :func:`~aiida_mlcc.science.fit.mapped_frames.mapped_frames` gives them.
         :param left: the energies that the force field leaves, eV per cell, shape (n_frames,); NaN where there is none.
         """
         features, curvatures = [], []
-        for group in groups:
-            known = np.isfinite(left[group.indices])
-            moved, energies = group.displacements[known], left[group.indices][known]
-            flat = moved.reshape(len(moved), -1)
-            at_rest = np.linalg.norm(flat, axis=1) <= _AT_REST
-            if not at_rest.any():
-                continue
-            for members, amplitudes in patterns(flat):
-                lengths = np.abs(amplitudes)
-                if np.ptp(lengths) > _SAME_LENGTH:
-                    powers = np.column_stack([lengths**2, lengths**4])
-                    above = energies[members] - energies[at_rest].mean()
-                    curvatures.append(np.linalg.lstsq(powers, above, rcond=None)[0][0])
-                    longest = moved[members[lengths.argmax()]][None]
-                    pulls = self.basis.force_features(group.site_map, longest)[..., : self.basis.n_second]
-                    features.append(-np.einsum('fa,fak->k', longest.reshape(1, -1), pulls) / 2)
+        for pattern in extrapolations(frames, left):
+            largest = pattern.group.displacements[pattern.members[np.abs(pattern.amplitudes).argmax()]][None]
+            pulls = self.basis.force_features(pattern.group.site_map, largest)[0, :, : self.basis.n_second]
+            features.append(-largest.ravel() @ pulls / 2)
+            curvatures.append(pattern.harmonic)
         if not features:
             return None
         return np.asarray(np.linalg.lstsq(np.array(features), np.array(curvatures), rcond=_SMALLEST_SHARE)[0])

@@ -6,14 +6,15 @@ from ase.build import bulk
 
 from aiida_mlcc.science.crystal import CrystalError, map_onto_crystal, supercell
 from aiida_mlcc.science.displacements import Displacements, displaced_cells
-from aiida_mlcc.science.fit.base import fit_base
+from aiida_mlcc.science.fit.base import BaseForceConstants, fit_base, fitter
+from aiida_mlcc.science.fit.delta import FitInput
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel
 from aiida_mlcc.science.fit.mapped_frames import mapped_frames
 from aiida_mlcc.science.fit.reference import fit_reference, reference_model
 from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 from aiida_mlcc.science.modes import frequency_of
-from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
+from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError, concatenate
 from aiida_mlcc.science.thermal_structures import ThermalStructures, draw_structures
 from tests.crystals import spring_term
 
@@ -205,6 +206,28 @@ def test_energies_of_frozen_phonons_that_contradict_the_forces_are_in_the_error(
     for entry in fitted.mode_errors(modes, model.site_map, asked):
         assert entry['energy_shift_cm1'] == pytest.approx(0.02 * entry['frequency_cm1'], rel=1e-3)
     assert 'energy_shift_cm1' not in fitted.mode_errors(modes, model.site_map)[0]
+
+
+def test_a_base_says_that_energies_contradict_its_forces(near):
+    """The energies of the frames that HF labels as well are 4 % of the springs' too high; the forces are right."""
+    model = HarmonicModel(ForceConstantsModel(near), map_onto_crystal(SILICON, CUBE))
+    temperatures = ThermalStructures().temperatures(1)
+    warm = labelled(draw_structures(model, CUBE, temperatures, 'classical', 1).snapshots, near)
+    given = {'base_method': 'LDA', 'primitive': SILICON, 'reference': reference_of(near), 'seed': 1}
+    settings = BaseForceConstants.of(BaseForceConstants.defaults())
+
+    def reference_errors(stiffer):
+        frozen = labelled(frozen_modes(model, (0.2, 0.4)), near)
+        label = frozen.labels['LDA']
+        wrong = Label(stiffer * label.energies, label.forces, label.source)
+        frozen = frozen.with_label('LDA', wrong).with_label('HF', Label(label.energies))
+        everything = concatenate([warm, frozen])
+        return fitter(FitInput(everything, settings=settings, **given))('LDA').errors['reference']
+
+    for mode in reference_errors(1.04)['modes']:
+        assert mode['energy_shift_cm1'] == pytest.approx(0.02 * mode['frequency_cm1'], rel=0.05)
+    assert 'higher than by the forces' in reference_errors(1.04)['remark']
+    assert 'remark' not in reference_errors(1.0)
 
 
 def test_energies_of_one_amplitude_ask_for_nothing(near):
