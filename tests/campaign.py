@@ -13,8 +13,8 @@ from aiida import orm
 from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.snapshots import Snapshots
-from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
+from aiida_mlcc.science.labels.snapshots import Snapshots
+from aiida_mlcc.workflows.labelling.cc_energies import CCEnergiesWorkChain
 from tests.campaign_programs import FAULTS, distance_of
 from tests.vasp_outputs import POTCAR, single_point_outputs
 

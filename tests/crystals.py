@@ -15,7 +15,7 @@ from scipy import constants
 from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, force_constants_term
 from aiida_mlcc.science.force_field.third_order import Triplets
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 
 SPRING = 3.0
 """Longitudinal spring between nearest neighbours, eV/Å²; the transverse one is a tenth of it."""

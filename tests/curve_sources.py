@@ -15,10 +15,10 @@ from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from scipy import constants
 
-from aiida_mlcc.science.phonon_settings import PhononSettings
-from aiida_mlcc.science.spectrum_settings import SpectrumSettings
+from aiida_mlcc.science.dynamics.settings import SpectrumSettings
+from aiida_mlcc.science.phonons.settings import PhononSettings
+from aiida_mlcc.workflows.common.draw_curve import draw
 from aiida_mlcc.workflows.curve_table import Dynamics, Phonons, curves_of
-from aiida_mlcc.workflows.draw_curve import draw
 
 STRAIN = 0.005
 N_ATOMS = 12

@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 from scipy import constants
 
 from aiida_mlcc.cli.demo import LATTICE_CONSTANT
-from aiida_mlcc.runtime.correlated_energies import correlated_energies
-from aiida_mlcc.runtime.density_extrapolation import DensityExtrapolation
-from aiida_mlcc.runtime.pyscf_engine import density_functional
-from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation, PyscfForces, PyscfSettings
-from aiida_mlcc.science.crystal import shortest_distance
-from aiida_mlcc.science.methods import compose_energy
-from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
-from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
+from aiida_mlcc.runtime.pyscf.correlated_energies import correlated_energies
+from aiida_mlcc.runtime.pyscf.density_extrapolation import DensityExtrapolation
+from aiida_mlcc.runtime.pyscf.engine import density_functional
+from aiida_mlcc.runtime.pyscf.settings import PyscfCorrelation, PyscfForces, PyscfSettings
+from aiida_mlcc.science.crystal.cells import shortest_distance
+from aiida_mlcc.science.labels.methods import compose_energy
+from aiida_mlcc.workflows.labelling.cc_energies import CCEnergiesWorkChain
+from aiida_mlcc.workflows.sampling.dft_md import DFTMDWorkChain
 
 CRYSTALS = {
     'lif8': ('LiF', 'rocksalt', LATTICE_CONSTANT),

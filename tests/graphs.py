@@ -14,7 +14,7 @@ from plumpy import ProcessState
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.force_field import ForceField, Term
-from aiida_mlcc.science.snapshots import Label, Snapshots, concatenate
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots, concatenate
 
 SEEDS = (5192, 5391)
 METHODS = ('LDA', 'HF', 'CCSD(T)')
@@ -252,6 +252,6 @@ def _return(master: orm.WorkChainNode, data: orm.Data, label: str) -> None:
 
 
 def _slug(method: str) -> str:
-    from aiida_mlcc.science.methods import slug_of
+    from aiida_mlcc.science.labels.methods import slug_of
 
     return slug_of(method)

@@ -10,11 +10,11 @@ from ase import Atoms
 from ase.units import Bohr, Rydberg
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_mlcc.science.born_quantum_espresso import charges_from_quantum_espresso
-from aiida_mlcc.science.crystal import map_onto_crystal
+from aiida_mlcc.science.crystal.cells import map_onto_crystal
 from aiida_mlcc.science.force_field.dipole import DipoleModel, dipole_term
 from aiida_mlcc.science.force_field.force_constants import fold
-from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE
+from aiida_mlcc.science.phonons.born_quantum_espresso import charges_from_quantum_espresso
+from aiida_mlcc.science.phonons.modes import CM1_PER_ROOT_CURVATURE
 
 _NEAREST = 1e-5
 

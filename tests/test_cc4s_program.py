@@ -16,10 +16,10 @@ import yaml
 from ase import Atoms
 from ase.units import Hartree
 
-from aiida_mlcc.runtime.correlated_energies import correlated_energies
-from aiida_mlcc.runtime.integrals import write_tensors
-from aiida_mlcc.runtime.pyscf_engine import hartree_fock
-from aiida_mlcc.runtime.pyscf_settings import PyscfSettings
+from aiida_mlcc.runtime.pyscf.correlated_energies import correlated_energies
+from aiida_mlcc.runtime.pyscf.engine import hartree_fock
+from aiida_mlcc.runtime.pyscf.settings import PyscfSettings
+from aiida_mlcc.runtime.tasks.integrals import write_tensors
 from tests.cc4s_records import RECORDED_RUNS
 from tests.runtime.jobs import ENGINE, lithium_hydride
 

@@ -14,7 +14,7 @@ import aiida_mlcc
 from aiida_mlcc.calculations.base import RuntimeCalculation
 from aiida_mlcc.engines.single_points import SinglePointsWorkChain
 from aiida_mlcc.jobs.restart import RuntimeRestartWorkChain
-from aiida_mlcc.workflows.dft_labels import DFTLabelsWorkChain
+from aiida_mlcc.workflows.sampling.dft_labels import DFTLabelsWorkChain
 
 GROUPS = ('aiida.data', 'aiida.calculations', 'aiida.parsers', 'aiida.workflows')
 

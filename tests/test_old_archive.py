@@ -20,9 +20,9 @@ from aiida_mlcc.cli.known_labels import find_known_labels
 from aiida_mlcc.data import process_types
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.report.data.results import results_of
-from aiida_mlcc.report.page import write_report
-from aiida_mlcc.report.trace import curves_of, trace
-from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
+from aiida_mlcc.report.page.page import write_report
+from aiida_mlcc.report.provenance.trace import curves_of, trace
+from aiida_mlcc.workflows.labelling.cc_energies import CCEnergiesWorkChain
 
 ARCHIVE = Path(__file__).parent / 'archives' / 'before_entry_points.aiida'
 QUERIES = Path(__file__).parents[1] / 'docs' / 'howto' / 'query.md'

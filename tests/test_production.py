@@ -38,11 +38,11 @@ load_profile('production')
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.restart import CorrelateRestartWorkChain, MdRestartWorkChain, TrainRestartWorkChain
-from aiida_mlcc.runtime.md_settings import MD
-from aiida_mlcc.science.crystal import supercell
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.runtime.md.settings import MD
+from aiida_mlcc.science.crystal.cells import supercell
+from aiida_mlcc.science.labels.snapshots import Snapshots
 from tests.crystals import rocksalt, springs
-from tests.runtime.alloy import NETWORK, TRAINING, labelled
+from tests.runtime.mace.alloy import NETWORK, TRAINING, labelled
 from tests.runtime.jobs import ENGINE, lithium_hydride
 
 code = orm.load_code('mlcc-python@cluster')
@@ -110,7 +110,7 @@ class Site:
         self.verdi('config', 'set', 'transport.task_maximum_attempts', '2')
         self.set_up_the_cluster()
         started = time.monotonic()
-        self.python('import aiida_mlcc.runtime.train')
+        self.python('import aiida_mlcc.runtime.tasks.train')
         self.short = round(8 + 2 * (time.monotonic() - started))
         """A time limit (s) in which a job starts, but does not end: on a busy computer, to start takes longer."""
 

@@ -18,8 +18,8 @@ from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime.task_records import Cell, Polarity
 from aiida_mlcc.science.force_field import DESCRIPTION_FILE, WEIGHTS_FILE
-from aiida_mlcc.science.labelling import common_source
-from aiida_mlcc.science.snapshots import SnapshotsError
+from aiida_mlcc.science.labels.merging import common_source
+from aiida_mlcc.science.labels.snapshots import SnapshotsError
 
 DEVICES = ('cpu', 'cuda')
 _MARGIN_OF_WALLTIME = 0.05

@@ -24,7 +24,7 @@ _CHECKED = ('code', 'parameters', 'tensors')
 
 def check_source() -> orm.SinglefileData:
     """Return the script that checks the tensors as a node: the stored one where the profile has it, else a new one."""
-    content = (Path(aiida_mlcc.__file__).parent / 'runtime' / Cc4sCalculation.CHECK_FILE).read_bytes()
+    content = (Path(aiida_mlcc.__file__).parent / 'runtime' / 'cc4s' / Cc4sCalculation.CHECK_FILE).read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     query = orm.QueryBuilder().append(orm.SinglefileData, filters={f'attributes.{_DIGEST}': digest})
     if (stored := query.limit(1).first(flat=True)) is not None:

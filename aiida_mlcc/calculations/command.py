@@ -24,9 +24,9 @@ from aiida_mlcc.calculations.command_settings import (
 from aiida_mlcc.calculations.correlate import validate_names
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.extxyz import to_extxyz
 from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.methods import slug_of
+from aiida_mlcc.science.labels.extxyz import to_extxyz
+from aiida_mlcc.science.labels.methods import slug_of
 
 
 class CommandCalculation(CalcJob):

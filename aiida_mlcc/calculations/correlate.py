@@ -12,7 +12,7 @@ from aiida_mlcc.calculations.base import JobInputs, RuntimeCalculation, write_sn
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime import programs
 from aiida_mlcc.runtime.task_records import CorrelateTask
-from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS, refuse_name
+from aiida_mlcc.science.labels.methods import WAVEFUNCTION_METHODS, refuse_name
 
 
 def validate_methods(node: orm.List, _: Any) -> str | None:

@@ -12,8 +12,8 @@ from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime import programs
-from aiida_mlcc.runtime.evaluate_settings import Evaluate
 from aiida_mlcc.runtime.task_records import EvaluateTask
+from aiida_mlcc.runtime.tasks.evaluate_settings import Evaluate
 
 
 class EvaluateCalculation(RuntimeCalculation):

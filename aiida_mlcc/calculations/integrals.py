@@ -11,7 +11,7 @@ from ase import Atoms
 from aiida_mlcc.calculations.base import JobInputs, RuntimeCalculation, write_snapshots
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.runtime.pyscf_settings import PyscfIntegrals
+from aiida_mlcc.runtime.pyscf.settings import PyscfIntegrals
 from aiida_mlcc.runtime.task_records import IntegralsTask
 
 

@@ -18,7 +18,7 @@ from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime import programs
-from aiida_mlcc.runtime.md_settings import MD
+from aiida_mlcc.runtime.md.settings import MD
 from aiida_mlcc.runtime.task_records import MdTask
 from aiida_mlcc.science.json_values import Json
 

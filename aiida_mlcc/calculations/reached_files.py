@@ -22,7 +22,7 @@ _LAZY = re.compile(rf'({_NAME}(?:\.\w+)+):\w+')
 def reached_files(*modules: str) -> dict[str, bytes]:
     """Return the files that `modules` reach, as path (``aiida_mlcc/science/npz.py``) → content, sorted by path.
 
-    :param modules: full names, ``aiida_mlcc.runtime.md``.
+    :param modules: full names, ``aiida_mlcc.runtime.tasks.md``.
     :raises ModuleNotFoundError: where there is no such module, or a file that is reached imports one that is not there.
     """
     found: set[str] = set()

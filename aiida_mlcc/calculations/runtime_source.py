@@ -34,7 +34,7 @@ def runtime_zip(task: str) -> bytes:
     """
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, 'w', zipfile.ZIP_DEFLATED) as archive:
-        for name, content in reached_files(f'{_RUNTIME}.__main__', f'{_RUNTIME}.{task}').items():
+        for name, content in reached_files(f'{_RUNTIME}.__main__', f'{_RUNTIME}.tasks.{task}').items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
     return stream.getvalue()
 

@@ -24,13 +24,13 @@ from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData, Origin
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime.delta_kinds import BASE, CONTROL, DELTA, DISTILLED
+from aiida_mlcc.runtime.mace.training_settings import Network, Training
 from aiida_mlcc.runtime.task_records import TrainTask
-from aiida_mlcc.runtime.training_settings import Network, Training
-from aiida_mlcc.science.fit.base import BaseForceConstants
 from aiida_mlcc.science.fit.base_correction import Correction
+from aiida_mlcc.science.fit.base_model import BaseForceConstants
 from aiida_mlcc.science.force_field.kinds import kind_of
 from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.methods import PREDICTED, usual_kind
+from aiida_mlcc.science.labels.methods import PREDICTED, usual_kind
 
 
 class TrainCalculation(RuntimeCalculation):

@@ -13,7 +13,7 @@ from aiida_mlcc.cli.root import profile_option
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from aiida_mlcc.science.training_cells import TrainingCell
+    from aiida_mlcc.science.crystal.training_cells import TrainingCell
 
 _OF_EACH_SIZE = 3
 
@@ -65,9 +65,9 @@ def cells(
     Labels of a training cell determine the modes at the wave vectors that are commensurate with it. The
     list includes cells with a non-diagonal matrix, which need fewer atoms for the same wave vectors.
     """
-    from aiida_mlcc.science.crystal import CrystalError, primitive_cell
-    from aiida_mlcc.science.formula import formula_of
-    from aiida_mlcc.science.training_cells import CellRequestError, Points, training_cells
+    from aiida_mlcc.science.crystal.cells import CrystalError, primitive_cell
+    from aiida_mlcc.science.crystal.formula import formula_of
+    from aiida_mlcc.science.crystal.training_cells import CellRequestError, Points, training_cells
 
     if output is not None:
         _refuse_output(output)

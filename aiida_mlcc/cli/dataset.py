@@ -16,7 +16,7 @@ from aiida_mlcc.cli.root import OrderedGroup, profile_option
 
 if TYPE_CHECKING:
     from aiida_mlcc.data.snapshots import SnapshotsData
-    from aiida_mlcc.science.label_units import Units
+    from aiida_mlcc.science.dataset.label_units import Units
 
 
 @click.command('import')
@@ -90,9 +90,9 @@ def import_files(
     """
     from aiida_mlcc.cli.dataset_nodes import refuse_name, store
     from aiida_mlcc.cli.inputs import method_named, read_structure
-    from aiida_mlcc.science.crystal import CrystalError, primitive_cell
-    from aiida_mlcc.science.dataset import read_dataset
-    from aiida_mlcc.science.dataset_file import DatasetError, LabelSource
+    from aiida_mlcc.science.crystal.cells import CrystalError, primitive_cell
+    from aiida_mlcc.science.dataset.dataset import read_dataset
+    from aiida_mlcc.science.dataset.energy_file import DatasetError, LabelSource
 
     base_method = method_named(base_method)
     given, errors = _read_units(units), _read_sigmas(sigmas)
@@ -167,8 +167,8 @@ def export(identifier: str, output: Path, file_per_method: bool, force: bool, pr
 
     ID is a data set, or any other SnapshotsData.
     """
-    from aiida_mlcc.science.extxyz import to_extxyz, to_plain_extxyz, write_text
-    from aiida_mlcc.science.methods import slug_of
+    from aiida_mlcc.science.labels.extxyz import to_extxyz, to_plain_extxyz, write_text
+    from aiida_mlcc.science.labels.methods import slug_of
 
     node = _find(identifier, profile)
     snapshots = node.get_snapshots()
@@ -193,7 +193,7 @@ def export(identifier: str, output: Path, file_per_method: bool, force: bool, pr
 def _read_labels(assignments: tuple[str, ...]) -> dict[str, tuple[Path, str | None]]:
     """Return ``METHOD=FILE[:ENTRY]`` assignments by method; a method may be written as its slug."""
     from aiida_mlcc.cli.inputs import method_named
-    from aiida_mlcc.science.methods import refuse_name
+    from aiida_mlcc.science.labels.methods import refuse_name
 
     files: dict[str, tuple[Path, str | None]] = {}
     for assignment in assignments:
@@ -217,7 +217,7 @@ def _read_labels(assignments: tuple[str, ...]) -> dict[str, tuple[Path, str | No
 def _read_units(assignments: tuple[str, ...]) -> Callable[[str], Units]:
     """Return what gives the units of a method's file, from ``[METHOD=]ENERGY[,FORCES]`` assignments."""
     from aiida_mlcc.cli.inputs import method_named
-    from aiida_mlcc.science.label_units import Units, UnitsError
+    from aiida_mlcc.science.dataset.label_units import Units, UnitsError
 
     found: dict[str, Units] = {}
     for assignment in assignments:

@@ -17,7 +17,7 @@ from aiida_mlcc.cli.root import profile_option
 
 if TYPE_CHECKING:
     from aiida_mlcc.data.snapshots import SnapshotsData
-    from aiida_mlcc.science.dataset import Dataset
+    from aiida_mlcc.science.dataset.dataset import Dataset
 
 _PATIENCE_S = 60
 
@@ -57,7 +57,7 @@ def fetch(
     `mlphonons`: diamond and LiH (arXiv:2507.06929), as the data sets mlphonons-diamond and mlphonons-lih. The files
     are downloaded at a pinned commit, and their SHA-256 is checked.
     """
-    from aiida_mlcc.science.published_data import MLPHONONS
+    from aiida_mlcc.science.dataset.published_data import MLPHONONS
 
     if folder is not None and keep is not None:
         raise click.UsageError('--keep cannot be combined with --from, which downloads nothing.')
@@ -95,8 +95,8 @@ def download(folder: Path, crystals: list[str]) -> None:
     """
     from urllib.request import urlopen
 
-    from aiida_mlcc.science.dataset_file import DatasetError
-    from aiida_mlcc.science.published_data import MLPHONONS, address_of, verify
+    from aiida_mlcc.science.dataset.energy_file import DatasetError
+    from aiida_mlcc.science.dataset.published_data import MLPHONONS, address_of, verify
 
     for file in (file for crystal in crystals for file in MLPHONONS[crystal].files.values()):
         target = folder / file.path
@@ -125,8 +125,8 @@ def download(folder: Path, crystals: list[str]) -> None:
 def _import(folder: Path, collection: str, crystals: list[str]) -> list[SnapshotsData]:
     """Store the sets of `crystals` once all of them have been read; one that is there already is taken as it is."""
     from aiida_mlcc.cli.dataset_nodes import refuse_name, store
-    from aiida_mlcc.science.dataset_file import DatasetError
-    from aiida_mlcc.science.published_data import ARTICLE, COMMIT, REPOSITORY, read_published
+    from aiida_mlcc.science.dataset.energy_file import DatasetError
+    from aiida_mlcc.science.dataset.published_data import ARTICLE, COMMIT, REPOSITORY, read_published
 
     try:
         found = {f'{collection}-{crystal}': read_published(folder, crystal) for crystal in crystals}
@@ -147,7 +147,7 @@ def _present(name: str, dataset: Dataset) -> SnapshotsData | None:
 
 def _fetched_before(name: str) -> SnapshotsData | None:
     """Return the data set of this name that was fetched at the pinned commit, None where there is none."""
-    from aiida_mlcc.science.published_data import COMMIT, REPOSITORY
+    from aiida_mlcc.science.dataset.published_data import COMMIT, REPOSITORY
 
     return _find({'label': name, 'attributes.source.uri': REPOSITORY, 'attributes.source.version': COMMIT})
 

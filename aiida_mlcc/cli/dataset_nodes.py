@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aiida.orm import StructureData
 
     from aiida_mlcc.data.snapshots import SnapshotsData
-    from aiida_mlcc.science.dataset import Dataset
+    from aiida_mlcc.science.dataset.dataset import Dataset
 
 REPORT = 'dataset_report'
 """The extra that holds the report of the import."""
@@ -91,7 +91,7 @@ def report_of(node: SnapshotsData) -> Json:
     stored = node.base.extras.get(REPORT, None)
     if stored is not None:
         return stored
-    from aiida_mlcc.science.dataset_report import describe as describe_snapshots
+    from aiida_mlcc.science.dataset.report import describe as describe_snapshots
 
     base_method = next(iter(node.base_methods), None)
     if base_method is None:
@@ -116,7 +116,7 @@ def content_of(node: SnapshotsData) -> Json:
 
 def launch_line(node: SnapshotsData) -> str:
     """Return the command that starts a run from a data set."""
-    from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
+    from aiida_mlcc.science.labels.methods import WAVEFUNCTION_METHODS
 
     structure = structure_of(node)
     crystal = 'STRUCTURE_FILE' if structure is None else str(structure.pk)

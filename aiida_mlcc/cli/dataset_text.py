@@ -13,8 +13,8 @@ from aiida_mlcc.cli.nodes import describe
 
 if TYPE_CHECKING:
     from aiida_mlcc.data.snapshots import SnapshotsData
-    from aiida_mlcc.science.dataset_energies import Difference
-    from aiida_mlcc.science.dataset_report import DatasetReport
+    from aiida_mlcc.science.dataset.energies import Difference
+    from aiida_mlcc.science.dataset.report import DatasetReport
 
 _SHOWN = 5
 _FEW = 10
@@ -31,7 +31,7 @@ _FORCES = {
 
 def print_dataset(node: SnapshotsData, as_json: bool = False) -> None:
     """Print what is known about a data set, and the line that starts a run from it."""
-    from aiida_mlcc.science.dataset_report import DatasetReport
+    from aiida_mlcc.science.dataset.report import DatasetReport
 
     if as_json:
         click.echo(json.dumps(content_of(node), indent=2, ensure_ascii=False))

@@ -70,7 +70,7 @@ def prepare() -> ProcessBuilder:
 
 def draw(node: ProcessNode, folder: Path) -> None:
     """Write the figure of the demo."""
-    from aiida_mlcc.report.figures import NothingToPlot, figure_of, save
+    from aiida_mlcc.report.print.figures import NothingToPlot, figure_of, save
 
     try:
         figure = figure_of(node, 'LiF, minimal basis')

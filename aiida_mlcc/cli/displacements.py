@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aiida_mlcc.cli.nodes import find
-from aiida_mlcc.science.label_keys import read_number
+from aiida_mlcc.science.dataset.label_keys import read_number
 
 if TYPE_CHECKING:
     from aiida_mlcc.data.snapshots import SnapshotsData
@@ -24,10 +24,10 @@ def read_displacements(source: str, snapshots: SnapshotsData | None) -> Snapshot
     import numpy as np
     from aiida.plugins import DataFactory
 
-    from aiida_mlcc.science.file_content import ContentError
-    from aiida_mlcc.science.frame_files import read_frames
-    from aiida_mlcc.science.snapshots import Label, Snapshots
-    from aiida_mlcc.workflows.selections import base_method_of
+    from aiida_mlcc.science.dataset.file_content import ContentError
+    from aiida_mlcc.science.dataset.frame_files import read_frames
+    from aiida_mlcc.science.labels.snapshots import Label, Snapshots
+    from aiida_mlcc.workflows.labelling.selections import base_method_of
 
     node_type = DataFactory('mlcc.snapshots')
     path = Path(source)

@@ -28,7 +28,7 @@ def export(identifier: str, output: Path, force: bool, profile: str | None) -> N
     from aiida.tools.archive import create_archive
     from aiida.tools.archive.exceptions import ArchiveExportError
 
-    from aiida_mlcc.report.archive import TRAVERSAL, LicensedNodes, refuse_licensed
+    from aiida_mlcc.report.provenance.archive import TRAVERSAL, LicensedNodes, refuse_licensed
 
     try:
         n_nodes = refuse_licensed(node)

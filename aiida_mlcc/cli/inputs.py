@@ -39,9 +39,9 @@ def read_crystal_file(source: str) -> Atoms | None:
     :param source: a file, whose last structure is taken, or ``FILE@N`` for another one, counted from 0.
     :raises click.UsageError: where there is no such file, or it cannot be read as a crystal.
     """
-    from aiida_mlcc.science.file_content import ContentError
-    from aiida_mlcc.science.frame_files import read_structures
-    from aiida_mlcc.science.structure_checks import refuse_contents
+    from aiida_mlcc.science.crystal.structure_checks import refuse_contents
+    from aiida_mlcc.science.dataset.file_content import ContentError
+    from aiida_mlcc.science.dataset.frame_files import read_structures
 
     path, number = Path(source), -1
     if not path.is_file() and (found := re.fullmatch(r'(.+)@(-?\d+)', source)):
@@ -79,7 +79,7 @@ def symmetrise(structure: StructureData, symprec: float) -> StructureData:
 
     from aiida_mlcc.calculations.functions.symmetrised_structure import symmetrised_structure
     from aiida_mlcc.calculations.runtime_source import science_hash
-    from aiida_mlcc.science.symmetry import SymmetryError, symmetrised
+    from aiida_mlcc.science.crystal.symmetry import SymmetryError, symmetrised
 
     try:
         ideal = symmetrised(structure.get_ase(), symprec)
@@ -112,7 +112,7 @@ def read_overrides(path: Path | None) -> dict[str, Any]:
 
     :raises click.UsageError: where it is not a mapping.
     """
-    from aiida_mlcc.workflows import protocol
+    from aiida_mlcc.workflows.common import protocol
 
     try:
         return protocol.read_overrides(path)
@@ -165,7 +165,7 @@ def _value(text: str, with_lists: bool) -> Any:
 
 def method_named(text: str) -> str:
     """Return the method that a person means: its name or its slug, in capitals or not; others as they are."""
-    from aiida_mlcc.science.methods import METHODS
+    from aiida_mlcc.science.labels.methods import METHODS
 
     plain = text.strip().casefold()
     named = {**{slug: method for slug, method in METHODS.items()}, **{m.casefold(): m for m in METHODS.values()}}
@@ -177,7 +177,7 @@ def read_methods(given: Any) -> list[str]:
 
     :raises click.UsageError: for an unknown one, and for anything but a list.
     """
-    from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS, refuse_name
+    from aiida_mlcc.science.labels.methods import WAVEFUNCTION_METHODS, refuse_name
 
     methods = _names(given, 'methods')
     for method in methods:

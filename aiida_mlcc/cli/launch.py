@@ -217,9 +217,9 @@ def _crystal(structure: str | None, snapshots: SnapshotsData | None) -> Structur
 
 def _spectra(protocol: str | None, methods: list[str]) -> list[str]:
     """Return the protocol's methods with dynamics as far as they are asked for; else the costliest one asked for."""
-    from aiida_mlcc.science.methods import DFT, in_order, usual_kind
+    from aiida_mlcc.science.labels.methods import DFT, in_order, usual_kind
+    from aiida_mlcc.workflows.common.protocol import ProtocolError
     from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
-    from aiida_mlcc.workflows.protocol import ProtocolError
 
     try:
         wanted = MLCCPhononWorkChain.get_protocol_inputs(protocol)['vacf_methods']
@@ -237,8 +237,8 @@ def _forecast(builder: ProcessBuilder) -> Dict | None:
     from aiida.engine import run_get_node
 
     from aiida_mlcc.engines.table import correlation_engine
-    from aiida_mlcc.workflows.expected_frames import expected_frames, first_point
-    from aiida_mlcc.workflows.forecast import FORECAST, refuse_below_one_point
+    from aiida_mlcc.workflows.labelling.forecast import FORECAST, refuse_below_one_point
+    from aiida_mlcc.workflows.sampling.expected_frames import expected_frames, first_point
 
     inputs = builder._inputs(prune=True)
     if not (labelling := inputs.get('cc_energies')) or FORECAST in labelling:

@@ -61,7 +61,7 @@ def import_model(
     given = {'--method': method, '--head': head, '--licence': licence, '--source': source}
     options = [word for name, value in given.items() if value is not None for word in (name, value)]
     with tempfile.TemporaryDirectory() as folder:
-        module = [sys.executable, '-m', 'aiida_mlcc.runtime.mace_import']
+        module = [sys.executable, '-m', 'aiida_mlcc.runtime.mace.import_model']
         command = [*module, str(file.resolve()), folder, '--unpickle', *options]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode:

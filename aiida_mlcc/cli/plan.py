@@ -52,17 +52,17 @@ def lines(inputs: RunInputs, forecast: Forecast | None = None) -> list[str]:
 
 
 def _cost_lines(inputs: RunInputs, forecast: Forecast) -> list[str]:
-    from aiida_mlcc.workflows.expected_frames import expected_frames
-    from aiida_mlcc.workflows.forecast import describe_campaign, describe_point
+    from aiida_mlcc.workflows.labelling.forecast import describe_campaign, describe_point
+    from aiida_mlcc.workflows.sampling.expected_frames import expected_frames
 
     groups, budget = expected_frames(inputs).groups, inputs['cc_energies'].get('max_core_hours')
     return [f'  cost: {describe_point(forecast)};', f'  {describe_campaign(forecast, groups, budget)}']
 
 
 def _crystal(inputs: RunInputs) -> str:
-    from aiida_mlcc.science.crystal import primitive_cell
-    from aiida_mlcc.science.formula import formula_of
-    from aiida_mlcc.science.symmetry import space_group
+    from aiida_mlcc.science.crystal.cells import primitive_cell
+    from aiida_mlcc.science.crystal.formula import formula_of
+    from aiida_mlcc.science.crystal.symmetry import space_group
     from aiida_mlcc.workflows.feasibility import symprec_of
 
     crystal, symprec = inputs['structure'].get_ase(), symprec_of(inputs)
@@ -99,7 +99,7 @@ def _sampling(inputs: RunInputs) -> Iterator[tuple[str, int, str]]:
 
 def _displaced_cells(inputs: RunInputs) -> tuple[int, int]:
     """Return how many cells the reference displacements are, and of how many atoms."""
-    from aiida_mlcc.science.displacements import Displacements, displaced_cells
+    from aiida_mlcc.science.labels.displacements import Displacements, displaced_cells
 
     asked = inputs['reference']
     matrix = asked.get('supercell_matrix', inputs['dft_md']['supercell_matrix']).get_list()
@@ -124,7 +124,7 @@ def _time_step(parameters: Json) -> str:
 
 
 def _trainings(inputs: RunInputs, methods: list[str]) -> tuple[int, str]:
-    from aiida_mlcc.workflows.trainings import plan_trainings
+    from aiida_mlcc.workflows.training.members import plan_trainings
 
     training = inputs['delta_train']
     base, delta = training['base']['kind'].value, training['delta']
@@ -138,7 +138,7 @@ def _trainings(inputs: RunInputs, methods: list[str]) -> tuple[int, str]:
 
 def _energies(inputs: RunInputs, methods: list[str]) -> tuple[int, str]:
     from aiida_mlcc.engines.table import correlation_engine
-    from aiida_mlcc.workflows.expected_frames import expected_frames
+    from aiida_mlcc.workflows.sampling.expected_frames import expected_frames
 
     expected, labelling = expected_frames(inputs), inputs['cc_energies']
     engine = correlation_engine(labelling['engine'])
@@ -160,7 +160,7 @@ def _energies(inputs: RunInputs, methods: list[str]) -> tuple[int, str]:
 def _base_engine(inputs: RunInputs) -> ForceKind:
     """Return the engine of the DFT energies of new structures, which are made like those of the snapshots."""
     from aiida_mlcc.engines.table import force_kind, force_kind_of
-    from aiida_mlcc.workflows.selections import base_method_of
+    from aiida_mlcc.workflows.labelling.selections import base_method_of
 
     if 'snapshots' not in inputs:
         return force_kind(inputs['dft_md']['engine']['name'])

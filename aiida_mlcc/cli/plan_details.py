@@ -51,7 +51,7 @@ def _engine(settings: Json) -> str:
 
 
 def _training_cell(inputs: RunInputs, crystal: Any) -> Any:
-    from aiida_mlcc.science.crystal import expand_matrix, supercell
+    from aiida_mlcc.science.crystal.cells import expand_matrix, supercell
 
     if inputs.get('snapshots') is not None:
         return inputs['snapshots'].get_ase(0)
@@ -63,8 +63,8 @@ def _training_cell(inputs: RunInputs, crystal: Any) -> Any:
 def _wave_vectors(crystal: Any, cell: Any, symprec: float) -> tuple[str, int]:
     """Return the special points among the wave vectors that a cell holds, and how many it holds in all."""
 
-    from aiida_mlcc.science.crystal import commensurate, commensurate_qpoints, primitive_cell, same_points
-    from aiida_mlcc.science.dispersion import band_path
+    from aiida_mlcc.science.crystal.cells import commensurate, commensurate_qpoints, primitive_cell, same_points
+    from aiida_mlcc.science.phonons.dispersion import band_path
 
     primitive = primitive_cell(crystal, symprec)
     held = commensurate_qpoints(commensurate(primitive, cell)[0])
@@ -79,7 +79,7 @@ def _wave_vectors(crystal: Any, cell: Any, symprec: float) -> tuple[str, int]:
 def _atoms(inputs: RunInputs, stage: str, crystal: Any, symprec: float) -> int:
     import numpy as np
 
-    from aiida_mlcc.science.crystal import expand_matrix, primitive_cell
+    from aiida_mlcc.science.crystal.cells import expand_matrix, primitive_cell
     from aiida_mlcc.workflows.run_inputs import stage_inputs
 
     matrix = expand_matrix(stage_inputs(inputs, stage)['supercell_matrix'].get_list())
@@ -89,7 +89,7 @@ def _atoms(inputs: RunInputs, stage: str, crystal: Any, symprec: float) -> int:
 def _cost(inputs: RunInputs, cell: Any) -> str | None:
     """Say what the costliest energy takes, and all of them together, as far as that is known."""
     from aiida_mlcc.engines.table import correlation_engine
-    from aiida_mlcc.workflows.expected_frames import expected_frames
+    from aiida_mlcc.workflows.sampling.expected_frames import expected_frames
 
     if 'cc_energies' not in inputs:
         return None
@@ -110,7 +110,7 @@ def _cost(inputs: RunInputs, cell: Any) -> str | None:
 
 def _cost_of_models(inputs: RunInputs, n_atoms: int, crystal: Any, symprec: float) -> str:
     """Say what trainings, phonons and dynamics take, by times that were measured on one core."""
-    from aiida_mlcc.science.model_cost import force_hours
+    from aiida_mlcc.science.force_field.model_cost import force_hours
 
     methods, trained = inputs['methods'].get_list(), inputs['delta_train']
     n_members, control = len(trained['seeds'].get_list()), trained['control'].value
@@ -135,7 +135,7 @@ def _cost_of_models(inputs: RunInputs, n_atoms: int, crystal: Any, symprec: floa
 
 def _networks(trained: Inputs) -> list[Any]:
     """Return the networks of base and Δ, None for a kind without one."""
-    from aiida_mlcc.science.model_cost import Network
+    from aiida_mlcc.science.force_field.model_cost import Network
 
     def network(settings: Json, has_network: bool) -> Network | None:
         if not has_network:
@@ -158,8 +158,8 @@ def _kinds(trained: Inputs) -> tuple[Any, Any]:
 
 def _training_hours(inputs: RunInputs, n_atoms: int) -> float:
     """Return the core hours of the bases and of Δ, without kinds that are only compared and without the control."""
-    from aiida_mlcc.science.model_cost import training_hours
-    from aiida_mlcc.workflows.expected_frames import expected_frames, frames_to_come
+    from aiida_mlcc.science.force_field.model_cost import training_hours
+    from aiida_mlcc.workflows.sampling.expected_frames import expected_frames, frames_to_come
 
     trained, methods = inputs['delta_train'], inputs['methods'].get_list()
     n_members = len(trained['seeds'].get_list())
@@ -182,7 +182,7 @@ def _n_displacements(crystal: Any, phonons: Inputs, symprec: float) -> int:
     import numpy as np
     from phonopy import Phonopy
 
-    from aiida_mlcc.science.crystal import expand_matrix, primitive_cell, to_phonopy
+    from aiida_mlcc.science.crystal.cells import expand_matrix, primitive_cell, to_phonopy
 
     parameters = phonons['parameters'].get_dict()
     matrix = expand_matrix(phonons['supercell_matrix'].get_list())

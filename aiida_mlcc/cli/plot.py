@@ -37,7 +37,7 @@ def plot(identifier: str, output: Path, title: str | None, profile: str | None) 
         raise click.UsageError(f'There is no folder {output.absolute().parent} to write {output.name} to.')
     load_to_read(profile)
     process = find_process(identifier)
-    from aiida_mlcc.report.figures import NothingToPlot, figure_of, save
+    from aiida_mlcc.report.print.figures import NothingToPlot, figure_of, save
 
     try:
         save(figure_of(process, title), output)

@@ -77,7 +77,7 @@ def publish(
         raise click.UsageError(f'{error}.') from None
     load(profile)
     runs, groups = runs_and_groups(identifiers)
-    from aiida_mlcc.report.archive import LicensedNodes
+    from aiida_mlcc.report.provenance.archive import LicensedNodes
     from aiida_mlcc.report.publication import bundle
     from aiida_mlcc.report.publication.selection import folders_of, refuse_unfit
 
@@ -146,7 +146,7 @@ def title_of(runs: Sequence[ProcessNode]) -> str:
     """Return the title where a person gives none."""
     from aiida_mlcc.report.curve_table import listed
     from aiida_mlcc.report.data.arrays import curves_of_run
-    from aiida_mlcc.report.page_provenance import formula_of
+    from aiida_mlcc.report.page.provenance import formula_of
 
     crystals = listed(list(dict.fromkeys(formula_of(run) or 'a crystal' for run in runs)))
     methods = list(dict.fromkeys(method for run in runs for method in curves_of_run(run).methods))

@@ -50,8 +50,8 @@ def write(process: ProcessNode, output: Path, references: tuple[Path, ...] = ())
     :raises click.ClickException: with what cannot be read or written.
     """
     from aiida_mlcc.report.data.references import UnreadableReferences, read_references, residual_lines
-    from aiida_mlcc.report.figures import NothingToPlot
-    from aiida_mlcc.report.page import write_report
+    from aiida_mlcc.report.page.page import write_report
+    from aiida_mlcc.report.print.figures import NothingToPlot
 
     try:
         written = write_report(process, output, [read_references(path) for path in references])

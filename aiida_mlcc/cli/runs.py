@@ -49,7 +49,7 @@ def runs(number: int) -> list[ProcessNode]:
 
 def line_of_run(node: ProcessNode) -> str:
     """Say in a line what a run is and how it is."""
-    from aiida_mlcc.report.page_provenance import formula_of
+    from aiida_mlcc.report.page.provenance import formula_of
 
     inputs: Any = node.inputs
     methods = ', '.join(inputs.methods.get_list()) if 'methods' in inputs else ''

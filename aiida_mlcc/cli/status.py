@@ -13,7 +13,7 @@ from aiida_mlcc.cli.root import profile_option
 if TYPE_CHECKING:
     from aiida.orm import ProcessNode
 
-    from aiida_mlcc.report.progress import Step
+    from aiida_mlcc.report.provenance.progress import Step
 
 _SIGNS = {'done': '✓', 'failed': '✗', 'open': '…'}
 
@@ -32,7 +32,7 @@ def status(identifier: str, everything: bool, follow: bool, profile: str | None)
     process = find_process(identifier)
     from aiida_mlcc.cli.daemon import require
     from aiida_mlcc.cli.watch import wait_for
-    from aiida_mlcc.report.progress import survey
+    from aiida_mlcc.report.provenance.progress import survey
 
     if follow and not process.is_terminated:
         require()
@@ -57,7 +57,7 @@ def _print(step: Step, depth: int, everything: bool) -> None:
 
 def line_of(step: Step) -> str:
     """Say in a line what a process is and how it is."""
-    from aiida_mlcc.report.progress import how_far
+    from aiida_mlcc.report.provenance.progress import how_far
 
     name = f'{step.name} {step.process}<{step.pk}>' if step.name != step.process else f'{step.process}<{step.pk}>'
     if not step.is_over:

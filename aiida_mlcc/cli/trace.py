@@ -12,7 +12,7 @@ from aiida_mlcc.cli.profiles import load_to_read
 from aiida_mlcc.cli.root import reading_option
 
 if TYPE_CHECKING:
-    from aiida_mlcc.report.trace import Trace
+    from aiida_mlcc.report.provenance.trace import Trace
 
 
 @click.command()
@@ -30,8 +30,8 @@ def trace(identifier: str, method: str | None, as_json: bool, profile: str | Non
     load_to_read(profile)
     node = find(identifier)
     from aiida_mlcc.cli.inputs import method_named
-    from aiida_mlcc.report.trace import curves_of
-    from aiida_mlcc.report.trace import trace as follow
+    from aiida_mlcc.report.provenance.trace import curves_of
+    from aiida_mlcc.report.provenance.trace import trace as follow
 
     curves = curves_of(node)
     if not curves:

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from aiida.orm import ProcessNode
 
-    from aiida_mlcc.report.progress import Step
+    from aiida_mlcc.report.provenance.progress import Step
 
 _EVERY_S = 2.0
 _EVERY_REMOTE_S = 60.0
@@ -25,7 +25,7 @@ def watch(process: ProcessNode, every_s: float = _EVERY_S) -> None:
     On a terminal the lines are drawn over; elsewhere a line is written when a stage begins or ends, and every now and
     then one on each running job.
     """
-    from aiida_mlcc.report.progress import survey
+    from aiida_mlcc.report.provenance.progress import survey
 
     screen = Screen(click.get_text_stream('stdout').isatty())
     while True:
@@ -90,7 +90,7 @@ class Screen:
 
     def _words(self, step: Step) -> str:
         """Say how far a job is; one that runs elsewhere is asked once a minute."""
-        from aiida_mlcc.report.progress import how_far
+        from aiida_mlcc.report.provenance.progress import how_far
 
         then, text = self.fetched.get(step.pk, (float('-inf'), ''))
         now = time.monotonic()
@@ -122,6 +122,6 @@ class Screen:
 
 
 def _open_jobs(root: Step) -> list[Step]:
-    from aiida_mlcc.report.progress import running_jobs
+    from aiida_mlcc.report.provenance.progress import running_jobs
 
     return running_jobs(root)

@@ -11,7 +11,7 @@ from aiida import orm
 
 from aiida_mlcc.science.force_field import DESCRIPTION_FILE, WEIGHTS_FILE, ForceField
 from aiida_mlcc.science.force_field.sum import Description
-from aiida_mlcc.science.methods import control_of, predicted
+from aiida_mlcc.science.labels.methods import control_of, predicted
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator

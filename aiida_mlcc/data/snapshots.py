@@ -7,15 +7,15 @@ from typing import Any
 from aiida import orm
 from ase import Atoms
 
-from aiida_mlcc.science.methods import DFT, slug_of, usual_kind
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.methods import DFT, slug_of, usual_kind
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 
 class SnapshotsData(orm.ArrayData):
     """Structures of the same atoms, and energies and forces per method (eV, Å).
 
-    The arrays are those of :meth:`aiida_mlcc.science.snapshots.Snapshots.to_arrays`, by fixed names, so that equal
-    snapshots are equal nodes to AiiDA's cache.
+    The arrays are those of :meth:`aiida_mlcc.science.labels.snapshots.Snapshots.to_arrays`, by fixed names, so that
+    equal snapshots are equal nodes to AiiDA's cache.
     """
 
     def __init__(self, snapshots: Snapshots | None = None, **kwargs: Any) -> None:
@@ -36,7 +36,7 @@ class SnapshotsData(orm.ArrayData):
         )
 
     def get_snapshots(self) -> Snapshots:
-        """Return the content as :class:`~aiida_mlcc.science.snapshots.Snapshots`."""
+        """Return the content as :class:`~aiida_mlcc.science.labels.snapshots.Snapshots`."""
         attributes = self.base.attributes.all
         description: Any = {key: attributes[key] for key in ('symbols', 'sources', 'named') if key in attributes}
         return Snapshots.from_arrays(description, {name: self.get_array(name) for name in self.get_arraynames()})

@@ -13,7 +13,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import CorrelationEngine, Inputs, LabelMaker, Step
 from aiida_mlcc.engines.runtime_jobs import OPTIONAL
 from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.methods import COSTLY, usual_kind
+from aiida_mlcc.science.labels.methods import COSTLY, usual_kind
 
 
 class CommandEngine(CorrelationEngine[CommandEnergies]):

@@ -23,8 +23,8 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.pyscf_cost import EnergyCost
 from aiida_mlcc.jobs.inputs import Options, job_inputs, place_inputs
 from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.labelling_plan import Selection
-from aiida_mlcc.science.methods import calculated
+from aiida_mlcc.science.labels.labelling_plan import Selection
+from aiida_mlcc.science.labels.methods import calculated
 from aiida_mlcc.science.settings import Settings, plain
 
 S = TypeVar('S', bound=Settings, covariant=True)

@@ -18,7 +18,7 @@ from aiida_mlcc.engines.pyscf_cost import EnergyCost, energy_cost
 from aiida_mlcc.engines.pyscf_elements import refuse_auxiliary, refuse_elements, valence
 from aiida_mlcc.engines.runtime_jobs import OPTIONAL, RuntimeForces
 from aiida_mlcc.jobs.restart import CorrelateRestartWorkChain
-from aiida_mlcc.runtime.pyscf_settings import (
+from aiida_mlcc.runtime.pyscf.settings import (
     FUNCTIONALS,
     GAMMA,
     LEFT_OUT,
@@ -28,8 +28,8 @@ from aiida_mlcc.runtime.pyscf_settings import (
     refuse_forces,
     sampling,
 )
+from aiida_mlcc.science.crystal.kpoint_mesh import refuse_mesh, refuse_mesh_of_frames
 from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.kpoint_mesh import refuse_mesh, refuse_mesh_of_frames
 
 CORRELATE: Final = 'correlate'
 

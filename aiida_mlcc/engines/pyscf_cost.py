@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import prod
 
 from aiida_mlcc.engines.pyscf_elements import n_functions, valence
-from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation
-from aiida_mlcc.science.methods import CONTRIBUTIONS
+from aiida_mlcc.runtime.pyscf.settings import PyscfCorrelation
+from aiida_mlcc.science.labels.methods import CONTRIBUTIONS
 
 _HF_SECONDS = 5e-4
 """Of a core, times the cube of the number of basis functions; the fit of the density takes most of it.

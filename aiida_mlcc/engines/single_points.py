@@ -17,7 +17,7 @@ from aiida_mlcc.engines.engine import Inputs, Step
 from aiida_mlcc.jobs.inputs import batches
 from aiida_mlcc.jobs.ports import count_port
 from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.labelling import common_source
+from aiida_mlcc.science.labels.merging import common_source
 
 
 class SinglePointsWorkChain(WorkChain):

@@ -16,7 +16,7 @@ def find_primitive_cell(inputs: Any, kind: str | None = None) -> orm.StructureDa
     """Return the primitive cell of the input `structure`, found within `symprec`.
 
     :param inputs: of the WorkChain.
-    :param kind: as :func:`~aiida_mlcc.science.crystal.primitive_cell` has it; ``auto`` by default.
+    :param kind: as :func:`~aiida_mlcc.science.crystal.cells.primitive_cell` has it; ``auto`` by default.
     """
     given = () if kind is None else (orm.Str(kind),)
     found: orm.StructureData = primitive_structure(

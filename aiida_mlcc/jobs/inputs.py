@@ -9,7 +9,7 @@ import numpy as np
 from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.crystal import LEFT_HANDED, expand_matrix, isotopes, map_onto_crystal, primitive_cell
+from aiida_mlcc.science.crystal.cells import LEFT_HANDED, expand_matrix, isotopes, map_onto_crystal, primitive_cell
 from aiida_mlcc.science.json_values import Json
 
 Options = Mapping[str, Any] | None

@@ -18,7 +18,7 @@ from aiida_mlcc.parsers.parse_raw.scheduler import OUT_OF_TIME, UNKNOWN, how_it_
 from aiida_mlcc.runtime.task import COMPUTER, DAMAGED, RESOURCES, SIGNAL, WALLTIME, Progress
 from aiida_mlcc.runtime.task_records import TaskOutput
 from aiida_mlcc.science.force_field import ForceField
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 _CODES = {COMPUTER: 'ERROR_COMPUTER', RESOURCES: 'ERROR_OUT_OF_RESOURCES'}
 """Reason of a job that failed → its exit code, where that is of its own."""

@@ -17,7 +17,7 @@ from aiida_mlcc.runtime.task_records import TaskOutput
 class TrainParser(RuntimeParser):
     """A training cut short gives no force field: its best weights are in the checkpoint, where it goes on.
 
-    A Δ that is no better than rescaling the base is kept, but the training has not succeeded.
+    A Δ that is not better than rescaling the base is kept, but the training has not succeeded.
     """
 
     def parse_results(self, folder: Path, output: TaskOutput) -> ExitCode | None:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from aiida_mlcc.report.curve_table import Content
 from aiida_mlcc.report.data.arrays import AlongPath, Curve, Density, over_temperature
 from aiida_mlcc.report.data.records import Results
-from aiida_mlcc.science.vdos_of_runs import TrajectorySampling
-from aiida_mlcc.science.vdos_peaks import Peak
+from aiida_mlcc.science.dynamics.vdos_of_runs import TrajectorySampling
+from aiida_mlcc.science.dynamics.vdos_peaks import Peak
 
 
 def along_path(curve: AlongPath) -> Content:

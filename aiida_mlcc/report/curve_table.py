@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from aiida_mlcc.report.data.run import Findings
-    from aiida_mlcc.report.page_tables import Table
+    from aiida_mlcc.report.page.tables import Table
 
 LAST = 1000
 """The place of what does not mind its place: after all that has one."""

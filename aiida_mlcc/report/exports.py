@@ -18,8 +18,8 @@ from aiida_mlcc.report.data.arrays import Curves, Dispersion
 from aiida_mlcc.report.data.records import Results
 from aiida_mlcc.report.data.references import Residual
 from aiida_mlcc.report.data.run import Findings
-from aiida_mlcc.report.page_tables import error_rows
-from aiida_mlcc.science.methods import slug_of
+from aiida_mlcc.report.page.tables import error_rows
+from aiida_mlcc.science.labels.methods import slug_of
 
 if TYPE_CHECKING:
     from phonopy import Phonopy

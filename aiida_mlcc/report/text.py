@@ -10,8 +10,8 @@ from aiida_mlcc.report.data.delta_verdicts import MARK, marked_methods
 from aiida_mlcc.report.data.modes import DEGENERATE_CM1, qpoint_text, undetermined_modes
 from aiida_mlcc.report.data.records import Failure, Results, SpecialPoint
 from aiida_mlcc.report.publication import make_figures
-from aiida_mlcc.science.dispersion import three_acoustic
 from aiida_mlcc.science.fit.fit_errors import FitErrors, PhononErrors
+from aiida_mlcc.science.phonons.dispersion import three_acoustic
 
 _MARK = '*'
 UNDETERMINED = '†'

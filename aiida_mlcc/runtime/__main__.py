@@ -12,7 +12,7 @@ from aiida_mlcc.runtime.task import COMPUTER, INPUT_FILE, OUTPUT_FILE, Job, JobE
 from aiida_mlcc.science.npz import write_json
 
 TASKS = ('md', 'evaluate', 'correlate', 'integrals', 'train', 'fit')
-"""Each is a module of this package with a function ``run(job)``, imported when asked for and no earlier: one task's
+"""Each is a module of ``tasks`` with a function ``run(job)``, imported when asked for and no earlier: one task's
 programs need not be installed for another's."""
 
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None, folder: Path | str = '.') -> in
         return _refuse(Path(folder), str(error))
     try:
         with job.catching_signals():
-            importlib.import_module(f'aiida_mlcc.runtime.{task}').run(job)
+            importlib.import_module(f'aiida_mlcc.runtime.tasks.{task}').run(job)
     except JobError as error:
         job.fail(str(error), error.reason, **error.results)
     except ImportError as error:

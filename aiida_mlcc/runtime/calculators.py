@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.runtime.programs import FORCES, EngineError, names, run_of, settings_of
 from aiida_mlcc.runtime.task import JobError
-from aiida_mlcc.science.crystal import CrystalError
+from aiida_mlcc.science.crystal.cells import CrystalError
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError
 from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.methods import predicted
+from aiida_mlcc.science.labels.methods import predicted
 from aiida_mlcc.science.settings import SettingsError
 
 

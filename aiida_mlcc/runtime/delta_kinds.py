@@ -10,8 +10,8 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aiida_mlcc.runtime.training_settings import Network, Training
-from aiida_mlcc.science.fit.base import BaseForceConstants
+from aiida_mlcc.runtime.mace.training_settings import Network, Training
+from aiida_mlcc.science.fit.base_model import BaseForceConstants
 from aiida_mlcc.science.fit.delta import Fitter
 from aiida_mlcc.science.fit.force_constants import ForceConstants
 from aiida_mlcc.science.fit.readout import Readout
@@ -104,7 +104,7 @@ KINDS = (
         'second to fourth order about the sites of the crystal; seconds, and the best where data are few',
         {'force_constants': BaseForceConstants},
         roles=(BASE,),
-        fitter='aiida_mlcc.science.fit.base:fitter',
+        fitter='aiida_mlcc.science.fit.base_model:fitter',
         needs_crystal=True,
         per_seed=True,
     ),
@@ -132,7 +132,7 @@ KINDS = (
         'readout',
         'a linear fit to the features of the base',
         {'parameters': Readout},
-        fitter='aiida_mlcc.runtime.readout:fitter',
+        fitter='aiida_mlcc.runtime.mace.readout:fitter',
         needs_network=True,
         fits_dipoles=True,
         per_seed=True,

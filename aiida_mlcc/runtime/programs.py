@@ -23,8 +23,8 @@ class Role:
     :param settings: its :class:`~aiida_mlcc.science.settings.Settings`.
     :param run: a function of these settings. For forces it returns an ASE calculator with ``label_method`` and
         ``label_source``, as in :mod:`aiida_mlcc.runtime.calculators`; for energies it is called with a structure, the
-        settings and the methods, as :func:`~aiida_mlcc.runtime.correlated_energies.correlated_energies`. The integrals
-        are PySCF's alone.
+        settings and the methods, as :func:`~aiida_mlcc.runtime.pyscf.correlated_energies.correlated_energies`. The
+        integrals are PySCF's alone.
     """
 
     settings: str
@@ -36,14 +36,14 @@ FORCES, ENERGIES, INTEGRALS = 'forces', 'energies', 'integrals'
 PROGRAMS: dict[str, dict[str, Role]] = {
     'pyscf': {
         FORCES: Role(
-            'aiida_mlcc.runtime.pyscf_settings:PyscfForces',
-            'aiida_mlcc.runtime.pyscf_calculator:PyscfCalculator',
+            'aiida_mlcc.runtime.pyscf.settings:PyscfForces',
+            'aiida_mlcc.runtime.pyscf.calculator:PyscfCalculator',
         ),
         ENERGIES: Role(
-            'aiida_mlcc.runtime.pyscf_settings:PyscfCorrelation',
-            'aiida_mlcc.runtime.correlated_energies:correlated_energies',
+            'aiida_mlcc.runtime.pyscf.settings:PyscfCorrelation',
+            'aiida_mlcc.runtime.pyscf.correlated_energies:correlated_energies',
         ),
-        INTEGRALS: Role('aiida_mlcc.runtime.pyscf_settings:PyscfIntegrals'),
+        INTEGRALS: Role('aiida_mlcc.runtime.pyscf.settings:PyscfIntegrals'),
     },
 }
 """Name of the program → role → where it is found."""

@@ -63,7 +63,7 @@ class IntegralsTask(TypedDict):
 
 
 class FitTask(TypedDict, total=False):
-    """Δ of several methods, or a base, see :mod:`aiida_mlcc.runtime.fit`."""
+    """Δ of several methods, or a base, see :mod:`aiida_mlcc.runtime.tasks.fit`."""
 
     role: str
     kind: str
@@ -88,7 +88,7 @@ class Target(TypedDict):
 
 
 class TrainTask(TypedDict, total=False):
-    """A network, see :mod:`aiida_mlcc.runtime.train`."""
+    """A network, see :mod:`aiida_mlcc.runtime.tasks.train`."""
 
     snapshots: str
     target: Target

@@ -9,40 +9,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aiida_mlcc.science.crystal import CrystalError, primitive_cell, supercell
-    from aiida_mlcc.science.dataset import Dataset, read_dataset
-    from aiida_mlcc.science.dataset_file import DatasetError, LabelSource
-    from aiida_mlcc.science.design import DesignError, design_frozen_phonons, optimal_frames
-    from aiida_mlcc.science.dispersion import BandPath, DensityOfStates, band_path, density_of_states
-    from aiida_mlcc.science.displacements import Displacements, displaced_cells
-    from aiida_mlcc.science.ensemble import Bands, ForceFieldEnsemble, SpecialPoint, fit_ensemble
-    from aiida_mlcc.science.extxyz import read_extxyz, write_extxyz
-    from aiida_mlcc.science.fit.base import BaseForceConstants, ForceConstantsFit, fit_base
+    from aiida_mlcc.science.crystal.cells import CrystalError, primitive_cell, supercell
+    from aiida_mlcc.science.dataset.dataset import Dataset, read_dataset
+    from aiida_mlcc.science.dataset.energy_file import DatasetError, LabelSource
+    from aiida_mlcc.science.design.optimal_structures import DesignError, design_frozen_phonons, optimal_frames
+    from aiida_mlcc.science.dynamics.vdos import VibrationalSpectrum, spectrum
+    from aiida_mlcc.science.dynamics.velocity_correlation import VelocityCorrelator
+    from aiida_mlcc.science.fit.base_model import BaseForceConstants, ForceConstantsFit, fit_base
     from aiida_mlcc.science.fit.delta import DeltaFit, FitError
     from aiida_mlcc.science.fit.force_constants import ForceConstants, fit_delta
     from aiida_mlcc.science.force_field import ForceField, ForceFieldError, Term, add_delta
     from aiida_mlcc.science.force_field.phonons import phonopy_of
-    from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError, concatenate
-    from aiida_mlcc.science.vdos import VibrationalSpectrum, spectrum
-    from aiida_mlcc.science.velocity_correlation import VelocityCorrelator
+    from aiida_mlcc.science.labels.displacements import Displacements, displaced_cells
+    from aiida_mlcc.science.labels.extxyz import read_extxyz, write_extxyz
+    from aiida_mlcc.science.labels.snapshots import Label, Snapshots, SnapshotsError, concatenate
+    from aiida_mlcc.science.phonons.dispersion import BandPath, DensityOfStates, band_path, density_of_states
+    from aiida_mlcc.science.phonons.ensemble import Bands, ForceFieldEnsemble, SpecialPoint, fit_ensemble
 
 _MODULES = {
-    'crystal': ('CrystalError', 'primitive_cell', 'supercell'),
-    'dataset': ('Dataset', 'read_dataset'),
-    'dataset_file': ('DatasetError', 'LabelSource'),
-    'design': ('DesignError', 'design_frozen_phonons', 'optimal_frames'),
-    'dispersion': ('BandPath', 'DensityOfStates', 'band_path', 'density_of_states'),
-    'displacements': ('Displacements', 'displaced_cells'),
-    'ensemble': ('Bands', 'ForceFieldEnsemble', 'SpecialPoint', 'fit_ensemble'),
-    'extxyz': ('read_extxyz', 'write_extxyz'),
-    'fit.base': ('BaseForceConstants', 'ForceConstantsFit', 'fit_base'),
+    'crystal.cells': ('CrystalError', 'primitive_cell', 'supercell'),
+    'dataset.dataset': ('Dataset', 'read_dataset'),
+    'dataset.energy_file': ('DatasetError', 'LabelSource'),
+    'design.optimal_structures': ('DesignError', 'design_frozen_phonons', 'optimal_frames'),
+    'dynamics.vdos': ('VibrationalSpectrum', 'spectrum'),
+    'dynamics.velocity_correlation': ('VelocityCorrelator',),
+    'fit.base_model': ('BaseForceConstants', 'ForceConstantsFit', 'fit_base'),
     'fit.delta': ('DeltaFit', 'FitError'),
     'fit.force_constants': ('ForceConstants', 'fit_delta'),
     'force_field': ('ForceField', 'ForceFieldError', 'Term', 'add_delta'),
     'force_field.phonons': ('phonopy_of',),
-    'snapshots': ('Label', 'Snapshots', 'SnapshotsError', 'concatenate'),
-    'vdos': ('VibrationalSpectrum', 'spectrum'),
-    'velocity_correlation': ('VelocityCorrelator',),
+    'labels.displacements': ('Displacements', 'displaced_cells'),
+    'labels.extxyz': ('read_extxyz', 'write_extxyz'),
+    'labels.snapshots': ('Label', 'Snapshots', 'SnapshotsError', 'concatenate'),
+    'phonons.dispersion': ('BandPath', 'DensityOfStates', 'band_path', 'density_of_states'),
+    'phonons.ensemble': ('Bands', 'ForceFieldEnsemble', 'SpecialPoint', 'fit_ensemble'),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

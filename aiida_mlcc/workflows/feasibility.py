@@ -11,16 +11,16 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import at
 from aiida_mlcc.engines.table import FORCE_ENGINES, correlation_engine, correlation_kind, force_kind, other_valence
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, kinds_for
-from aiida_mlcc.science.crystal import breaks_symmetry, expand_matrix, primitive_cell, supercell
+from aiida_mlcc.science.crystal.cells import breaks_symmetry, expand_matrix, primitive_cell, supercell
+from aiida_mlcc.science.crystal.structure_checks import open_shell_remark, refuse_vacuum
+from aiida_mlcc.science.crystal.symmetry import SYMPREC, near_miss, space_group
 from aiida_mlcc.science.fit.ridge import FEWEST_LABELS
 from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.labelling_plan import costliest
-from aiida_mlcc.science.structure_checks import open_shell_remark, refuse_vacuum
-from aiida_mlcc.science.symmetry import SYMPREC, near_miss, space_group
-from aiida_mlcc.workflows.expected_frames import labels_to_come
-from aiida_mlcc.workflows.phonon_inputs import of_one_cell_only
+from aiida_mlcc.science.labels.labelling_plan import costliest
+from aiida_mlcc.workflows.labelling.selections import base_method_of
+from aiida_mlcc.workflows.phonons.inputs import of_one_cell_only
 from aiida_mlcc.workflows.run_inputs import RunInputs, stage_inputs
-from aiida_mlcc.workflows.selections import base_method_of
+from aiida_mlcc.workflows.sampling.expected_frames import labels_to_come
 
 _GB_IN_KB = 1e6
 _MARGIN = 2

@@ -15,8 +15,8 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.table import correlation_engine, refuse_code_names
 from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.jobs.ports import count_port, structure_port
-from aiida_mlcc.science.formula import formula_of
-from aiida_mlcc.science.methods import (
+from aiida_mlcc.science.crystal.formula import formula_of
+from aiida_mlcc.science.labels.methods import (
     CONTROL,
     DFT,
     METHODS,
@@ -26,12 +26,11 @@ from aiida_mlcc.science.methods import (
     slug_of,
     usual_kind,
 )
+from aiida_mlcc.workflows.common.protocol import Overrides, ProtocolMixin, read_overrides
 from aiida_mlcc.workflows.curve_table import curve_namespaces, outputs_of_stage
-from aiida_mlcc.workflows.delta_train import not_worth_it
-from aiida_mlcc.workflows.expected_frames import expected_frames, first_point
-from aiida_mlcc.workflows.forecast import ForecastMixin
-from aiida_mlcc.workflows.protocol import Overrides, ProtocolMixin, read_overrides
-from aiida_mlcc.workflows.selections import base_method_of
+from aiida_mlcc.workflows.labelling.forecast import ForecastMixin
+from aiida_mlcc.workflows.labelling.selections import base_method_of
+from aiida_mlcc.workflows.sampling.expected_frames import expected_frames, first_point
 from aiida_mlcc.workflows.stages import (
     MD,
     SAMPLING,
@@ -48,6 +47,7 @@ from aiida_mlcc.workflows.stages import (
     tolerance_for,
     with_symprec,
 )
+from aiida_mlcc.workflows.training.delta_train import not_worth_it
 
 
 class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
@@ -189,7 +189,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         :param symprec: the symmetry tolerance of all stages, Å; by default the one that fits the digits given.
         :param codes: the codes of engines with a program of their own: ``cc4s_code`` for the engines ``pyscf+cc4s`` and
             ``vasp+cc4s`` of the energies, ``vasp_code`` for ``vasp+cc4s`` and the engine ``vasp`` of the dynamics.
-        :raises aiida_mlcc.workflows.protocol.ProtocolError: for an unknown protocol or override key.
+        :raises aiida_mlcc.workflows.common.protocol.ProtocolError: for an unknown protocol or override key.
         """
         refuse_code_names(codes)
         asked = read_overrides(overrides)

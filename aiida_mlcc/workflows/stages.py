@@ -19,24 +19,16 @@ from aiida_mlcc.engines.table import (
 )
 from aiida_mlcc.jobs.inputs import Options, refuse_mismatch
 from aiida_mlcc.runtime.delta_kinds import BASE, kinds_for
-from aiida_mlcc.science.crystal import expand_matrix, supercell
-from aiida_mlcc.science.methods import COSTLY, WAVEFUNCTION_METHODS, usual_kind
-from aiida_mlcc.science.selection import DESIGNED
+from aiida_mlcc.science.crystal.cells import expand_matrix, supercell
+from aiida_mlcc.science.crystal.symmetry import SYMPREC, fitting_tolerance
+from aiida_mlcc.science.design.choose_snapshots import DESIGNED
+from aiida_mlcc.science.labels.methods import COSTLY, WAVEFUNCTION_METHODS, usual_kind
+from aiida_mlcc.science.labels.snapshots import Snapshots
 from aiida_mlcc.science.settings import Settings
-from aiida_mlcc.science.snapshots import Snapshots
-from aiida_mlcc.science.symmetry import SYMPREC, fitting_tolerance
-from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
-from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
-from aiida_mlcc.workflows.dft_md import DFTMDWorkChain, refuse_dynamics
-from aiida_mlcc.workflows.dft_supercell import refuse_cell
-from aiida_mlcc.workflows.expected_frames import frames_to_come
+from aiida_mlcc.workflows.common.protocol import ProtocolError
 from aiida_mlcc.workflows.feasibility import refuse_few_labels, refuse_infeasible
-from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
-from aiida_mlcc.workflows.phonon_inputs import refuse_unfit
-from aiida_mlcc.workflows.protocol import ProtocolError
-from aiida_mlcc.workflows.reference import ReferenceWorkChain
-from aiida_mlcc.workflows.run_inputs import RunInputs
-from aiida_mlcc.workflows.selections import (
+from aiida_mlcc.workflows.labelling.cc_energies import CCEnergiesWorkChain
+from aiida_mlcc.workflows.labelling.selections import (
     base_engine_like,
     base_method_of,
     kinds_of,
@@ -44,8 +36,16 @@ from aiida_mlcc.workflows.selections import (
     refuse_methods,
     refuse_selections,
 )
-from aiida_mlcc.workflows.thermal_structures import ThermalStructuresWorkChain
-from aiida_mlcc.workflows.vacf import VACFWorkChain
+from aiida_mlcc.workflows.phonons.harmonic_phonon import HarmonicPhononWorkChain
+from aiida_mlcc.workflows.phonons.inputs import refuse_unfit
+from aiida_mlcc.workflows.run_inputs import RunInputs
+from aiida_mlcc.workflows.sampling.dft_md import DFTMDWorkChain, refuse_dynamics
+from aiida_mlcc.workflows.sampling.dft_supercell import refuse_cell
+from aiida_mlcc.workflows.sampling.expected_frames import frames_to_come
+from aiida_mlcc.workflows.sampling.reference import ReferenceWorkChain
+from aiida_mlcc.workflows.sampling.thermal_structures import ThermalStructuresWorkChain
+from aiida_mlcc.workflows.spectrum.vacf import VACFWorkChain
+from aiida_mlcc.workflows.training.delta_train import DeltaTrainWorkChain
 
 _MESH = ('kpoints', 'kpoints_shift')
 

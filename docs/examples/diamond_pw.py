@@ -22,7 +22,7 @@ from aiida_mlcc.cli import cli  # noqa: E402
 from aiida_mlcc.data.snapshots import SnapshotsData  # noqa: E402
 from aiida_mlcc.engines.quantumespresso.labels import QuantumEspressoLabelsWorkChain  # noqa: E402
 from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces  # noqa: E402
-from aiida_mlcc.science.snapshots import Snapshots  # noqa: E402
+from aiida_mlcc.science.labels.snapshots import Snapshots  # noqa: E402
 
 STEP = 0.02
 """Å, by which one of the two atoms is moved."""

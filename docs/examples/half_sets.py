@@ -29,20 +29,20 @@ from ase import Atoms
 from numpy.typing import NDArray
 from plot_half_sets import draw, table
 
-from aiida_mlcc.runtime import train as training_task
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
-from aiida_mlcc.runtime.readout import ReadoutFitter
+from aiida_mlcc.runtime.mace.readout import ReadoutFitter
 from aiida_mlcc.runtime.task import Job, JobError
-from aiida_mlcc.science.dataset_file import DatasetError
+from aiida_mlcc.runtime.tasks import train as training_task
+from aiida_mlcc.science.dataset.energy_file import DatasetError
+from aiida_mlcc.science.dataset.published_data import MLPHONONS, read_published
 from aiida_mlcc.science.fit.force_constants import fit_delta
 from aiida_mlcc.science.fit.readout import Readout
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.force_field.kinds import kind_of
-from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS, control_of
+from aiida_mlcc.science.labels.methods import WAVEFUNCTION_METHODS, control_of
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from aiida_mlcc.science.npz import write_json
-from aiida_mlcc.science.published_data import MLPHONONS, read_published
-from aiida_mlcc.science.snapshots import Label, Snapshots
-from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
+from aiida_mlcc.workflows.training.delta_train import DeltaTrainWorkChain
 
 N_TRAIN = 98
 R_MAX = {'diamond': 3.0, 'lih': 9.0}

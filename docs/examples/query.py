@@ -10,7 +10,7 @@ from aiida import orm
 from aiida.plugins import DataFactory
 
 from aiida_mlcc.data.process_types import process_types
-from aiida_mlcc.science.methods import METHODS
+from aiida_mlcc.science.labels.methods import METHODS
 
 SnapshotsData = DataFactory('mlcc.snapshots')
 ForceFieldData = DataFactory('mlcc.force_field')

@@ -26,7 +26,7 @@ import torch
 from ase import Atoms
 
 from aiida_mlcc.runtime.__main__ import main as run_task
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 from tests.benchmarks.base_kinds import KINDS, compare
 from tests.benchmarks.data import base_method_of, load
 from tests.benchmarks.delta_networks import TRAINING

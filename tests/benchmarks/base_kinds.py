@@ -14,16 +14,16 @@ from ase import Atoms, units
 
 from aiida_mlcc.runtime.calculators import energy_and_forces
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
-from aiida_mlcc.runtime.integrators import kinetic_energy, thermal_velocities, verlet_step
-from aiida_mlcc.runtime.reference_phonons import against_force_field
-from aiida_mlcc.science.crystal import from_phonopy, supercell, to_phonopy
-from aiida_mlcc.science.dispersion import band_path
-from aiida_mlcc.science.fit.base import BaseForceConstants, fit_base
+from aiida_mlcc.runtime.md.integrators import kinetic_energy, thermal_velocities, verlet_step
+from aiida_mlcc.runtime.tasks.reference_phonons import against_force_field
+from aiida_mlcc.science.crystal.cells import from_phonopy, supercell, to_phonopy
+from aiida_mlcc.science.fit.base_model import BaseForceConstants, fit_base
 from aiida_mlcc.science.fit.delta import with_probe
 from aiida_mlcc.science.fit.dipole import dipole_beside
 from aiida_mlcc.science.fit.force_constants import fit_delta
 from aiida_mlcc.science.force_field import ForceField, add_delta
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
+from aiida_mlcc.science.phonons.dispersion import band_path
 from tests.benchmarks.delta_networks import TRAINING
 from tests.benchmarks.evaluate import SUPERCELL
 

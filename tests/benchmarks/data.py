@@ -11,9 +11,9 @@ from ase import Atoms
 from ase.build import bulk
 from ase.io import read
 
-from aiida_mlcc.science.extxyz import from_extxyz, from_labelled_atoms
-from aiida_mlcc.science.pairing import pair_by_geometry
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.extxyz import from_extxyz, from_labelled_atoms
+from aiida_mlcc.science.labels.pairing import pair_by_geometry
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 
 PUBLISHED = {
     'diamond': ('c/200221forcc', 'PBE', ('C', 'diamond')),

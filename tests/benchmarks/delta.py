@@ -17,7 +17,7 @@ import numpy as np
 
 from aiida_mlcc.science.fit.force_constants import fit_delta
 from aiida_mlcc.science.fit.learning_curve import frequencies_of_samples
-from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
+from aiida_mlcc.science.labels.methods import WAVEFUNCTION_METHODS
 from tests.benchmarks.data import base_method_of, load
 from tests.benchmarks.learning_curve import QPOINTS, Crystal, learning_curve
 from tests.benchmarks.options import network_of, network_options, parser_of

@@ -15,11 +15,11 @@ from ase.calculators.calculator import Calculator
 
 from aiida_mlcc.runtime.__main__ import main as run_task
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
-from aiida_mlcc.runtime.readout import ReadoutFitter
-from aiida_mlcc.science.design import frozen_pattern
+from aiida_mlcc.runtime.mace.readout import ReadoutFitter
+from aiida_mlcc.science.design.optimal_structures import frozen_pattern
 from aiida_mlcc.science.fit.readout import Readout
 from aiida_mlcc.science.force_field import ForceField, add_delta
-from aiida_mlcc.science.modes import Mode, curvature_of, frequency_of
+from aiida_mlcc.science.phonons.modes import Mode, curvature_of, frequency_of
 from tests.benchmarks.learning_curve import Crystal
 
 AMPLITUDE = 0.05

@@ -21,13 +21,13 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.mixing import SumCalculator
 
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
-from aiida_mlcc.runtime.mace_model import Architecture, build, term_of
-from aiida_mlcc.runtime.readout import ReadoutFitter
-from aiida_mlcc.science.crystal import supercell
+from aiida_mlcc.runtime.mace.model import Architecture, build, term_of
+from aiida_mlcc.runtime.mace.readout import ReadoutFitter
+from aiida_mlcc.science.crystal.cells import supercell
 from aiida_mlcc.science.fit.force_constants import fit_delta
 from aiida_mlcc.science.fit.readout import Readout
 from aiida_mlcc.science.force_field import ForceField, add_delta
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 from tests.benchmarks.data import base_method_of, load
 from tests.benchmarks.options import network_of, network_options, parser_of
 

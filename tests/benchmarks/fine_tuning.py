@@ -19,19 +19,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from aiida_mlcc.runtime.curvature import Curvature
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
-from aiida_mlcc.runtime.mace_model import build, term_of
-from aiida_mlcc.runtime.predictions import missing_height, predict
-from aiida_mlcc.runtime.reference_phonons import ReferencePhonons, against_force_field
-from aiida_mlcc.runtime.train import labels_of, prepare
-from aiida_mlcc.runtime.training_data import Target, constants_of, labelled_frames
-from aiida_mlcc.runtime.training_loop import Trainer
-from aiida_mlcc.runtime.training_settings import Network, Training
-from aiida_mlcc.science.displacements import Displacements, displaced_cells
+from aiida_mlcc.runtime.mace.curvature import Curvature
+from aiida_mlcc.runtime.mace.model import build, term_of
+from aiida_mlcc.runtime.mace.predictions import missing_height, predict
+from aiida_mlcc.runtime.mace.training_data import Target, constants_of, labelled_frames
+from aiida_mlcc.runtime.mace.training_loop import Trainer
+from aiida_mlcc.runtime.mace.training_settings import Network, Training
+from aiida_mlcc.runtime.tasks.reference_phonons import ReferencePhonons, against_force_field
+from aiida_mlcc.runtime.tasks.train import labels_of, prepare
 from aiida_mlcc.science.fit.hessian_columns import HessianColumns
 from aiida_mlcc.science.force_field import ForceField
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.displacements import Displacements, displaced_cells
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from tests.benchmarks.base_kinds import PHONON_SUPERCELL, force_constants, frequencies, held_out_error, split
 from tests.benchmarks.data import base_method_of, load
 from tests.benchmarks.delta_networks import TRAINING

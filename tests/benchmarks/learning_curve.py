@@ -11,12 +11,12 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.design import optimal_frames
+from aiida_mlcc.science.design.optimal_structures import optimal_frames
 from aiida_mlcc.science.fit.force_constants import CHEAPER, fit_delta
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
 from aiida_mlcc.science.fit.learning_curve import frequencies_of_samples
-from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
+from aiida_mlcc.science.phonons.modes import CM1_PER_ROOT_CURVATURE
 
 QPOINTS = {'gamma': (0.0, 0.0, 0.0), 'x': (0.5, 0.5, 0.0)}
 _TWO_SIDED_95 = 1.959964

@@ -23,8 +23,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_mlcc.science.born import born_from_arrays
-from aiida_mlcc.science.fit.base import BaseForceConstants, fit_base
+from aiida_mlcc.science.fit.base_model import BaseForceConstants, fit_base
 from aiida_mlcc.science.fit.delta_features import candidate_bases
 from aiida_mlcc.science.fit.dipole import coupling_strength, dipole_beside
 from aiida_mlcc.science.fit.force_constants import fit_delta
@@ -34,9 +33,10 @@ from aiida_mlcc.science.fit.ridge import Problem, bootstrap, choose_by_evidence,
 from aiida_mlcc.science.force_field import ForceField, Term, add_delta
 from aiida_mlcc.science.force_field.dipole import DipoleModel
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
-from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.methods import WAVEFUNCTION_METHODS
+from aiida_mlcc.science.labels.snapshots import Snapshots
+from aiida_mlcc.science.phonons.born import born_from_arrays
+from aiida_mlcc.science.phonons.modes import CM1_PER_ROOT_CURVATURE
 from tests.benchmarks.data import base_method_of, load
 from tests.q2r import Q2R
 

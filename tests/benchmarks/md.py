@@ -18,8 +18,8 @@ from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 
 from aiida_mlcc.runtime.calculators import energy_and_forces
-from aiida_mlcc.runtime.integrators import thermal_velocities, verlet_step
-from aiida_mlcc.science.crystal import supercell
+from aiida_mlcc.runtime.md.integrators import thermal_velocities, verlet_step
+from aiida_mlcc.science.crystal.cells import supercell
 from tests.benchmarks.data import load
 from tests.benchmarks.evaluate import SUPERCELL, calculators
 from tests.benchmarks.options import network_of, network_options, parser_of

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from aiida_mlcc.science.crystal import supercell
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.crystal.cells import supercell
+from aiida_mlcc.science.labels.snapshots import Snapshots
 from tests.crystals import rocksalt, springs
 
 TARGET = 0.1

@@ -30,7 +30,7 @@ import numpy as np
 from ase.build import bulk
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 
 TARGETS = {'import': (20.0, 500.0), 'fit': (20.0, 500.0)}
 """CPU seconds and MB of a case."""
@@ -71,7 +71,7 @@ def write(snapshots: Snapshots, path: Path) -> None:
 
 def import_case(n_frames: int, folder: Path) -> Callable[[], dict[str, Any]]:
     """Read a data set."""
-    from aiida_mlcc.science.dataset import read_dataset
+    from aiida_mlcc.science.dataset.dataset import read_dataset
 
     write(frames(n_frames), folder / 'frames.xyz')
     return lambda: {'n_frames': read_dataset(folder / 'frames.xyz', 'LDA', {}).snapshots.n_frames}
@@ -79,7 +79,7 @@ def import_case(n_frames: int, folder: Path) -> Callable[[], dict[str, Any]]:
 
 def fit_case(n_frames: int, folder: Path) -> Callable[[], dict[str, Any]]:
     """Fit force constants."""
-    from aiida_mlcc.science.fit.base import fit_base
+    from aiida_mlcc.science.fit.base_model import fit_base
 
     snapshots, primitive = frames(n_frames), bulk('NaCl', 'rocksalt', a=5.64)
     return lambda: {'n_parameters': fit_base(snapshots, primitive, 'LDA').errors['n_parameters']}
@@ -93,9 +93,9 @@ def curves_case(n_atoms: int, folder: Path) -> Callable[[], dict[str, Any]]:
     from aiida_mlcc.calculations.functions.phonon_from_forces import phonon_from_forces
     from aiida_mlcc.calculations.runtime_source import science_hash
     from aiida_mlcc.data.snapshots import SnapshotsData
-    from aiida_mlcc.science.crystal import from_phonopy
+    from aiida_mlcc.science.crystal.cells import from_phonopy
     from aiida_mlcc.science.force_field.evaluate import energies_and_forces
-    from aiida_mlcc.science.phonon_settings import PhononSettings
+    from aiida_mlcc.science.phonons.settings import PhononSettings
     from tests.crystals import rocksalt, springs
     from tests.curve_sources import drawn, phonons
 
@@ -137,7 +137,7 @@ def _cubic_supercells() -> list[NDArray[np.int64]]:
 
 def page_case(n_energies: int, folder: Path) -> Callable[[], dict[str, Any]]:
     """Write the page of a run."""
-    from aiida_mlcc.report.page import write_report
+    from aiida_mlcc.report.page.page import write_report
     from tests import graphs
 
     _load_profile()

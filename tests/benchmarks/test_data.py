@@ -10,7 +10,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from aiida_mlcc.science.crystal import map_onto_crystal
+from aiida_mlcc.science.crystal.cells import map_onto_crystal
 from tests.benchmarks.data import SUFFIXES, base_method_of, load
 
 N_FRAMES = 3

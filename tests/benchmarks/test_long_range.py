@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aiida_mlcc.science.crystal import supercell
+from aiida_mlcc.science.crystal.cells import supercell
 from aiida_mlcc.science.fit.dipole import dipole_beside, dipole_energies_and_forces
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from tests.benchmarks.long_range import measured
 from tests.crystals import heated
 from tests.q2r import Q2R

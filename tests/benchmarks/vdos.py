@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.vdos import spectrum
-from aiida_mlcc.science.velocity_correlation import VelocityCorrelator
+from aiida_mlcc.science.dynamics.vdos import spectrum
+from aiida_mlcc.science.dynamics.velocity_correlation import VelocityCorrelator
 
 _AT_ONCE = 500
 _KILOBYTES_OF_A_GIGABYTE = 1e6

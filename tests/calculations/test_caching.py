@@ -12,9 +12,9 @@ from aiida_mlcc.calculations.functions.strained_structure import strained_struct
 from aiida_mlcc.calculations.runtime_source import runtime_zip, science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.crystal import supercell
-from aiida_mlcc.science.snapshots import Snapshots
-from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
+from aiida_mlcc.science.crystal.cells import supercell
+from aiida_mlcc.science.labels.snapshots import Snapshots
+from aiida_mlcc.workflows.sampling.dft_md import DFTMDWorkChain
 from tests.crystals import rocksalt, springs
 
 MdCalculation = CalculationFactory('mlcc.md')
@@ -74,5 +74,5 @@ def test_a_calcfunction_is_taken_from_the_cache_unless_code_that_it_runs_has_cha
         return node
 
     first = run_once()
-    assert run_once('science/dataset.py').base.caching.get_cache_source() == first.uuid
-    assert not run_once('science/gruneisen.py').base.caching.is_created_from_cache
+    assert run_once('science/dataset/dataset.py').base.caching.get_cache_source() == first.uuid
+    assert not run_once('science/phonons/gruneisen.py').base.caching.is_created_from_cache

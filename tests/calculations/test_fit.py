@@ -9,10 +9,10 @@ from aiida.plugins import CalculationFactory
 
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.runtime.mace_model import Architecture, build, term_of
+from aiida_mlcc.runtime.mace.model import Architecture, build, term_of
 from aiida_mlcc.science.force_field import ForceField, add_delta
 from tests.crystals import rocksalt, springs
-from tests.runtime.alloy import NETWORK
+from tests.runtime.mace.alloy import NETWORK
 from tests.workflows.data import snapshots_of_springs
 
 FitCalculation = CalculationFactory('mlcc.fit')

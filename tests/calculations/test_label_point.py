@@ -7,7 +7,7 @@ from ase import Atoms
 
 from aiida_mlcc.calculations.functions.label_point import label_point
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 
 def test_forces_of_hartree_fock_stand_in_the_order_of_the_snapshot(aiida_profile):

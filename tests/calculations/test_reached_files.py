@@ -129,5 +129,5 @@ def test_a_curve_does_not_reach_what_makes_keys_and_calls_it(curve):
     files = reached(f'aiida_mlcc.workflows.curves.{curve}')
     assert 'workflows/curve_table.py' in files
     assert files.isdisjoint(
-        {'calculations/runtime_source.py', 'calculations/reached_files.py', 'workflows/draw_curve.py'}
+        {'calculations/runtime_source.py', 'calculations/reached_files.py', 'workflows/common/draw_curve.py'}
     )

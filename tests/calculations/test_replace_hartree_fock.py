@@ -11,9 +11,9 @@ from ase.build import bulk
 from aiida_mlcc.calculations.functions.merge_labels import merge_labels
 from aiida_mlcc.calculations.functions.replace_hartree_fock import replace_hartree_fock
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.report.label_jobs import LabelJobs, is_source
-from aiida_mlcc.science.labelling import label_by_contributions
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.report.provenance.label_jobs import LabelJobs, is_source
+from aiida_mlcc.science.labels.merging import label_by_contributions
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 
 
 def job_that_made(node: SnapshotsData, computer: orm.Computer) -> orm.CalcJobNode:

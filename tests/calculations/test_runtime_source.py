@@ -72,15 +72,17 @@ def test_same_sources_give_the_same_bytes():
 @pytest.mark.parametrize('task', TASKS)
 def test_zip_holds_the_task_and_neither_the_others_nor_the_rooms_of_aiida(task):
     names = zipfile.ZipFile(io.BytesIO(runtime_zip(task))).namelist()
-    assert {'aiida_mlcc/__init__.py', 'aiida_mlcc/runtime/__main__.py', f'aiida_mlcc/runtime/{task}.py'} <= set(names)
+    assert {'aiida_mlcc/__init__.py', 'aiida_mlcc/runtime/__main__.py', f'aiida_mlcc/runtime/tasks/{task}.py'} <= set(
+        names
+    )
     assert {name.split('/')[1] for name in names} == {'__init__.py', 'runtime', 'science'}
     assert names == sorted(names)
 
 
 def test_zip_of_a_task_has_no_engine_that_it_does_not_run():
     names = zipfile.ZipFile(io.BytesIO(runtime_zip('train'))).namelist()
-    assert 'aiida_mlcc/runtime/training_loop.py' in names
-    assert not {'aiida_mlcc/runtime/pyscf_engine.py', 'aiida_mlcc/science/dispersion.py'} & set(names)
+    assert 'aiida_mlcc/runtime/mace/training_loop.py' in names
+    assert not {'aiida_mlcc/runtime/pyscf/engine.py', 'aiida_mlcc/science/phonons/dispersion.py'} & set(names)
 
 
 def test_all_modules_of_every_zip_are_imported_where_there_is_no_aiida(zips):
@@ -89,7 +91,9 @@ def test_all_modules_of_every_zip_are_imported_where_there_is_no_aiida(zips):
     assert done.stdout == 'done\n', done.stderr
 
 
-@pytest.mark.parametrize('changed', ['science/dataset.py', 'science/dataset_report.py', 'science/published_data.py'])
+@pytest.mark.parametrize(
+    'changed', ['science/dataset/dataset.py', 'science/dataset/report.py', 'science/dataset/published_data.py']
+)
 def test_what_reads_data_sets_leaves_everything_cached(aiida_profile, keys, changed):
     assert keys(changed) == keys()
 
@@ -97,10 +101,10 @@ def test_what_reads_data_sets_leaves_everything_cached(aiida_profile, keys, chan
 @pytest.mark.parametrize(
     ('changed', 'affected', 'untouched'),
     [
-        ('science/dispersion.py', {'phonon_curves'}, {'train', 'fit', 'md', 'correlate', 'merge_labels'}),
-        ('science/vdos.py', {'md', 'vibrational_spectrum'}, {'train', 'fit', 'correlate', 'phonon_curves'}),
-        ('runtime/pyscf_engine.py', {'md', 'correlate', 'evaluate'}, {'fit', 'phonon_curves'}),
-        ('runtime/training_loop.py', {'train'}, {'md', 'evaluate', 'fit', *FUNCTIONS}),
+        ('science/phonons/dispersion.py', {'phonon_curves'}, {'train', 'fit', 'md', 'correlate', 'merge_labels'}),
+        ('science/dynamics/vdos.py', {'md', 'vibrational_spectrum'}, {'train', 'fit', 'correlate', 'phonon_curves'}),
+        ('runtime/pyscf/engine.py', {'md', 'correlate', 'evaluate'}, {'fit', 'phonon_curves'}),
+        ('runtime/mace/training_loop.py', {'train'}, {'md', 'evaluate', 'fit', *FUNCTIONS}),
         ('runtime/task.py', set(TASKS), set(FUNCTIONS) - {'sum_force_fields'}),
         ('science/npz.py', {*TASKS, 'merge_labels'}, set()),
         ('curves/dispersion.py', {'phonon_curves'}, set(TASKS)),

@@ -11,10 +11,10 @@ from ase.data import atomic_numbers
 
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.runtime.training_settings import Network
+from aiida_mlcc.runtime.mace.training_settings import Network
 from aiida_mlcc.science.force_field import ForceField, Term
-from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain, start_with_network
-from aiida_mlcc.workflows.protocol import ProtocolError
+from aiida_mlcc.workflows.common.protocol import ProtocolError
+from aiida_mlcc.workflows.training.delta_train import DeltaTrainWorkChain, start_with_network
 from tests.crystals import rocksalt, springs
 from tests.workflows.data import snapshots_of_springs
 

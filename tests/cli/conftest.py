@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from aiida_mlcc.cli import cli
-from aiida_mlcc.science import published_data
-from aiida_mlcc.science.file_content import read_content
-from aiida_mlcc.science.published_data import PublishedFile, PublishedSet
+from aiida_mlcc.science.dataset import published_data
+from aiida_mlcc.science.dataset.file_content import read_content
+from aiida_mlcc.science.dataset.published_data import PublishedFile, PublishedSet
 from tests.graphs import Run, build_run
 
 

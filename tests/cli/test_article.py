@@ -9,9 +9,9 @@ from ase import Atoms
 
 from aiida_mlcc.cli.article import prepare, settings_of
 from aiida_mlcc.cli.setup import CODE, COMPUTER
-from aiida_mlcc.science.crystal import primitive_cell
-from aiida_mlcc.science.methods import WAVEFUNCTION_METHODS
-from aiida_mlcc.science.published_data import MLPHONONS
+from aiida_mlcc.science.crystal.cells import primitive_cell
+from aiida_mlcc.science.dataset.published_data import MLPHONONS
+from aiida_mlcc.science.labels.methods import WAVEFUNCTION_METHODS
 from tests.cli.conftest import last_line, publish
 from tests.published_files import crystal, forces_of, structures, write
 

@@ -11,9 +11,9 @@ import pytest
 from aiida import orm
 from aiida.plugins import DataFactory
 
-from aiida_mlcc.science import published_data
-from aiida_mlcc.science.extxyz import read_extxyz
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.dataset import published_data
+from aiida_mlcc.science.labels.extxyz import read_extxyz
+from aiida_mlcc.science.labels.snapshots import Snapshots
 from tests.cli.conftest import last_line, publish
 from tests.published_files import N_FRAMES, crystal, forces_of, structures, write
 

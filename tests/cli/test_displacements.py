@@ -7,9 +7,9 @@ from aiida.plugins import DataFactory
 from phonopy import Phonopy
 
 from aiida_mlcc.cli.displacements import read_displacements
-from aiida_mlcc.science.crystal import to_phonopy
+from aiida_mlcc.science.crystal.cells import to_phonopy
 from aiida_mlcc.science.fit.reference import reference_model
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from tests.crystals import optical_frequency_cm1, rocksalt, rocksalt_cube, springs
 
 SnapshotsData = DataFactory('mlcc.snapshots')

@@ -58,7 +58,7 @@ def test_a_model_is_stored_with_licence_and_source(command, file, asked):
     assert (node.label, node.method) == ('a network', 'PBE')
     assert (node.source['license'], node.source['uri']) == ('MIT', 'https://example.org')
     (ran,) = asked
-    assert ran[1:4] == ['-m', 'aiida_mlcc.runtime.mace_import', str(file)]
+    assert ran[1:4] == ['-m', 'aiida_mlcc.runtime.mace.import_model', str(file)]
     assert ran[5:] == ['--unpickle', '--method', 'PBE', '--licence', 'MIT', '--source', 'https://example.org']
 
 

@@ -9,7 +9,7 @@ from phonopy import Phonopy
 from aiida_mlcc.cli.plan import plan
 from aiida_mlcc.cli.plan_details import _n_displacements
 from aiida_mlcc.jobs.inputs import merge
-from aiida_mlcc.science.crystal import to_phonopy
+from aiida_mlcc.science.crystal.cells import to_phonopy
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 
 RANDOM = {'kind': 'random', 'n': 10}

@@ -60,7 +60,7 @@ def test_stages_are_in_the_order_of_their_making_whatever_their_pks(aiida_profil
     from aiida import orm
     from aiida.common.links import LinkType
 
-    from aiida_mlcc.report.progress import survey
+    from aiida_mlcc.report.provenance.progress import survey
 
     now = datetime.datetime.now(datetime.UTC)
     master = orm.WorkChainNode().store()

@@ -4,7 +4,7 @@ import pytest
 
 from aiida_mlcc.cli.status import line_of
 from aiida_mlcc.cli.watch import Screen
-from aiida_mlcc.report.progress import Step
+from aiida_mlcc.report.provenance.progress import Step
 
 
 def step(pk: int, name: str, node_type: str, state: str = 'waiting', **fields) -> Step:

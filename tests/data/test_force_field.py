@@ -9,7 +9,7 @@ from aiida.common.exceptions import ValidationError
 
 from aiida_mlcc.calculations.functions.sum_force_fields import sum_force_fields
 from aiida_mlcc.data.force_field import ForceFieldData
-from aiida_mlcc.science.crystal import supercell
+from aiida_mlcc.science.crystal.cells import supercell
 from aiida_mlcc.science.force_field import WEIGHTS_FILE, ForceFieldError
 from tests.crystals import rocksalt, springs
 

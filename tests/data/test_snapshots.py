@@ -8,7 +8,7 @@ from aiida import orm
 from aiida.common.exceptions import ValidationError
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from tests.crystals import rocksalt
 
 

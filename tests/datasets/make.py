@@ -15,11 +15,11 @@ from ase import Atoms
 from ase.build import bulk
 
 from aiida_mlcc.runtime.__main__ import main as run_task
-from aiida_mlcc.runtime.evaluate_settings import Evaluate
-from aiida_mlcc.science.crystal import primitive_cell
-from aiida_mlcc.science.design import design_frozen_phonons
-from aiida_mlcc.science.extxyz import write_extxyz
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.runtime.tasks.evaluate_settings import Evaluate
+from aiida_mlcc.science.crystal.cells import primitive_cell
+from aiida_mlcc.science.design.optimal_structures import design_frozen_phonons
+from aiida_mlcc.science.labels.extxyz import write_extxyz
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 METHODS = ('HF', 'MP2', 'CCSD', 'CCSD(T)')
 

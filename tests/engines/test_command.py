@@ -15,7 +15,7 @@ from aiida_mlcc.calculations.command import task_of
 from aiida_mlcc.calculations.command_settings import CommandEnergies
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.command import CommandEngine
-from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
+from aiida_mlcc.workflows.labelling.cc_energies import CCEnergiesWorkChain
 from tests.workflows.energies import helium, labelled_frames
 
 SCRIPT = """

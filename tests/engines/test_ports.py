@@ -7,7 +7,7 @@ from aiida.engine import run_get_node
 from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 from tests.campaign import Campaign, helium
 from tests.workflows.energies import builder_of
@@ -108,7 +108,7 @@ def test_budget_of_nothing(campaign):
 
 
 def test_snapshots_without_dft_labels_where_a_difference_to_them_is_asked(python, crystal):
-    from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
+    from aiida_mlcc.workflows.training.delta_train import DeltaTrainWorkChain
 
     builder = DeltaTrainWorkChain.get_builder_from_protocol(python, crystal, SnapshotsData(helium(2)), 'LDA', 'fast')
     refused(lambda: builder, '`snapshots` have no LDA labels')

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from aiida_mlcc.engines.pyscf_cost import energy_cost
-from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation
+from aiida_mlcc.runtime.pyscf.settings import PyscfCorrelation
 
 ALL = ['HF', 'MP2', 'CCSD', 'CCSD(T)']
 SETTINGS = PyscfCorrelation(basis='gth-szv')

@@ -6,7 +6,7 @@ from ase.build import bulk, make_supercell
 
 from aiida_mlcc.engines.pyscf_elements import n_functions, refuse_auxiliary, refuse_elements, valence
 from aiida_mlcc.engines.table import correlation_kind, force_engine, force_kind
-from aiida_mlcc.runtime.pyscf_settings import PyscfForces
+from aiida_mlcc.runtime.pyscf.settings import PyscfForces
 
 
 @pytest.mark.parametrize('symbol', ['H', 'Li', 'F', 'Si', 'Ti', 'Zn', 'Sn'])

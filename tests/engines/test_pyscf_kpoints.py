@@ -11,8 +11,8 @@ from aiida_mlcc.engines.cc4s.point import label_source
 from aiida_mlcc.engines.cc4s.settings import PyscfCc4s
 from aiida_mlcc.engines.pyscf import PyscfEnergies, PyscfEngine, refuse_cell
 from aiida_mlcc.engines.table import correlation_kind
-from aiida_mlcc.runtime.pyscf_settings import PyscfCorrelation, PyscfForces
-from aiida_mlcc.science.labelling import made_with
+from aiida_mlcc.runtime.pyscf.settings import PyscfCorrelation, PyscfForces
+from aiida_mlcc.science.labels.merging import made_with
 
 CRYSTAL = bulk('LiH', 'rocksalt', a=4.017, cubic=True)
 WITH_MESH = {'hf_kpoints': [2, 2, 2]}

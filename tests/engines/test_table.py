@@ -30,11 +30,11 @@ from aiida_mlcc.engines.table import (
     kinds,
     valence_of,
 )
-from aiida_mlcc.science.labelling import made_with
-from aiida_mlcc.science.snapshots import Label, Snapshots
-from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
-from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
-from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
+from aiida_mlcc.science.labels.merging import made_with
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
+from aiida_mlcc.workflows.labelling.cc_energies import CCEnergiesWorkChain
+from aiida_mlcc.workflows.phonons.harmonic_phonon import HarmonicPhononWorkChain
+from aiida_mlcc.workflows.sampling.dft_md import DFTMDWorkChain
 
 HERE = Path(__file__).parent
 METHODS = ('HF', 'MP2', 'CCSD', 'CCSD(T)')

@@ -15,12 +15,12 @@ from ase import Atoms
 from half_sets import Half, deltas, mean_of, models_of, predict, random_half, study, train, without_base
 
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
-from aiida_mlcc.runtime.readout import ReadoutFitter
+from aiida_mlcc.runtime.mace.readout import ReadoutFitter
 from aiida_mlcc.science.force_field import add_delta
-from aiida_mlcc.science.snapshots import Label, Snapshots
-from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
+from aiida_mlcc.workflows.training.delta_train import DeltaTrainWorkChain
 from tests.benchmarks.data import load
-from tests.runtime.alloy import NETWORK, TRAINING
+from tests.runtime.mace.alloy import NETWORK, TRAINING
 
 N_FRAMES = 25
 N_TRAIN = 12

@@ -12,7 +12,7 @@ from aiida.engine import run_get_node
 from ase.units import Hartree
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
+from aiida_mlcc.workflows.labelling.cc_energies import CCEnergiesWorkChain
 from tests.workflows.energies import helium
 
 SCRIPT = Path(__file__).parents[2] / 'docs' / 'examples' / 'rpa_pyscf.py'

@@ -13,8 +13,8 @@ from aiida_mlcc.calculations.md import MdCalculation
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.restart import MdRestartWorkChain
-from aiida_mlcc.science.snapshots import Snapshots
-from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
+from aiida_mlcc.science.labels.snapshots import Snapshots
+from aiida_mlcc.workflows.sampling.dft_md import DFTMDWorkChain
 from tests.crystals import rocksalt, springs
 
 

@@ -12,7 +12,7 @@ from aiida_mlcc.calculations.cc4s import Cc4sCalculation
 from aiida_mlcc.parsers.cc4s import Cc4sParser
 from aiida_mlcc.parsers.parse_raw.cc4s import parse_output, parse_stdout, star_energies
 from aiida_mlcc.parsers.parse_raw.cc4s_outcome import RecordedRun, judge, summarise
-from aiida_mlcc.science.methods import compose_energy
+from aiida_mlcc.science.labels.methods import compose_energy
 from tests.cc4s_records import (
     BANNER,
     CHECKED,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aiida_mlcc.report.data.run import Findings
-from aiida_mlcc.report.page import Written, render, write_report
+from aiida_mlcc.report.page.page import Written, render, write_report
 from tests.graphs import Run, build_run
 from tests.report.full_run import FullRun, build_full_run
 from tests.report.read_page import Page, findings_of

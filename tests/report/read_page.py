@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from aiida_mlcc.report.data.arrays import curves_of_run
 from aiida_mlcc.report.data.results import results_of
 from aiida_mlcc.report.data.run import Findings
-from aiida_mlcc.report.page import render
+from aiida_mlcc.report.page.page import render
 
 
 class Page(HTMLParser):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from aiida_mlcc.report.page import write_report
+from aiida_mlcc.report.page.page import write_report
 
 playwright = pytest.importorskip('playwright.sync_api')
 

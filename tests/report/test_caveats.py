@@ -5,7 +5,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_mlcc.engines.cc4s.settings import VaspCc4s
-from aiida_mlcc.report.page_provenance import caveat_lines
+from aiida_mlcc.report.page.provenance import caveat_lines
 
 
 @pytest.mark.parametrize('corrected', [True, False])

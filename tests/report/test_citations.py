@@ -9,9 +9,9 @@ from ase.build import bulk
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.table import kinds, programs_of
-from aiida_mlcc.report.page_provenance import CITATIONS, PROGRAMS, citations_of
+from aiida_mlcc.report.page.provenance import CITATIONS, PROGRAMS, citations_of
 from aiida_mlcc.science.force_field import ForceField, Term
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 
 
 def cited(inputs=None, jobs=()) -> set[str]:

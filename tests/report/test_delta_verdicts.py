@@ -6,7 +6,7 @@ from aiida import orm
 from aiida_mlcc.report.data.delta_verdicts import undetermined_lines, verdict_lines, verdict_of
 from aiida_mlcc.report.data.outputs import outputs_of
 from aiida_mlcc.report.data.results import results_of
-from aiida_mlcc.report.page_tables import special_points_table, undetermined_table, verdict_table
+from aiida_mlcc.report.page.tables import special_points_table, undetermined_table, verdict_table
 from aiida_mlcc.report.text import table
 from tests.report.full_run import finished
 from tests.report.read_page import page_of

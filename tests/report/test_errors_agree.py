@@ -8,8 +8,8 @@ import pytest
 from aiida_mlcc.report.data.arrays import curves_of_run
 from aiida_mlcc.report.data.outputs import outputs_of
 from aiida_mlcc.report.data.results import results_of
-from aiida_mlcc.report.page_figures import readout_data
-from aiida_mlcc.report.print_figures import dispersion_of_all
+from aiida_mlcc.report.page.figures import readout_data
+from aiida_mlcc.report.print.article_figures import dispersion_of_all
 from aiida_mlcc.report.publication.captions import figures_with_captions
 from aiida_mlcc.report.publication.make_figures import read_bands
 from aiida_mlcc.report.publication.run_content import _columns

@@ -13,10 +13,10 @@ from plumpy import ProcessState
 from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
 from aiida_mlcc.report.data.arrays import curves_of_run
 from aiida_mlcc.report.exports import mean_phonons, write_csv, write_phonopy_files
-from aiida_mlcc.report.motion import motions_of
+from aiida_mlcc.report.page.motion import motions_of
 from aiida_mlcc.report.text import PRETTY
-from aiida_mlcc.science.branches import frequencies_of, path_matrices
-from aiida_mlcc.science.dispersion import band_path
+from aiida_mlcc.science.phonons.branches import frequencies_of, path_matrices
+from aiida_mlcc.science.phonons.dispersion import band_path
 from tests.report.full_run import LAGS_FS, MEMBERS, PEAKS, TEMPERATURES
 
 CM1_PER_THZ = 33.35641

@@ -8,7 +8,7 @@ from aiida_mlcc.report.curves.born_charges import born_table
 from aiida_mlcc.report.curves.dispersion import force_constants_table
 from aiida_mlcc.report.data.modes import label_at_gamma
 from aiida_mlcc.report.data.results import results_of
-from aiida_mlcc.report.page_tables import special_points_table
+from aiida_mlcc.report.page.tables import special_points_table
 from tests.report.full_run import finished
 from tests.report.read_page import page_of, traces
 

@@ -9,10 +9,10 @@ from aiida.common.links import LinkType
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.report.curves.spectrum import _missing as missing_spectrum
-from aiida_mlcc.report.page_contents import missing_from
-from aiida_mlcc.report.page_provenance import crystal_line, formula_of
-from aiida_mlcc.report.page_tables import suspicious_table
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.report.page.contents import missing_from
+from aiida_mlcc.report.page.provenance import crystal_line, formula_of
+from aiida_mlcc.report.page.tables import suspicious_table
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from tests.textbook import textbook
 
 

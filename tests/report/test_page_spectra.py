@@ -8,7 +8,7 @@ from aiida_mlcc.report.curves.spectrum import autocorrelation_figure, peaks_tabl
 from aiida_mlcc.report.data.arrays import curves_of_run
 from aiida_mlcc.report.data.outputs import outputs_of
 from aiida_mlcc.report.data.results import results_of
-from aiida_mlcc.report.print_figures import spectra_figure
+from aiida_mlcc.report.print.article_figures import spectra_figure
 from tests.report.full_run import LAGS_FS, MEMBERS, finished
 from tests.report.read_page import named, page_of, traces
 

@@ -15,8 +15,8 @@ from aiida_mlcc.report.data.references import (
     residuals,
     shipped_references,
 )
-from aiida_mlcc.report.page_tables import residual_table
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.report.page.tables import residual_table
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from tests.report.full_run import finished
 
 POINT = {'label': 'X', 'modes': [6], 'value': 300.0, 'unit': 'cm-1', 'citation': 'A. Person'}

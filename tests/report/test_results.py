@@ -12,7 +12,7 @@ from aiida_mlcc.report.data.imaginary import imaginary_lines, imaginary_summary
 from aiida_mlcc.report.data.outputs import by_method, outputs_of
 from aiida_mlcc.report.data.results import results_of, to_json
 from aiida_mlcc.report.text import error_lines, failure_lines, mode_groups, table
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from tests.graphs import LEARNING_CURVE
 from tests.report.full_run import finished
 

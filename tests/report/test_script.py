@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import aiida_mlcc.report
+import aiida_mlcc.report.page
 
-SCRIPT = Path(aiida_mlcc.report.__file__).parent / 'templates' / 'report.js'
+SCRIPT = Path(aiida_mlcc.report.page.__file__).parent / 'templates' / 'report.js'
 FIGURE = {
     'data': [
         {

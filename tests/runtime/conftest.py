@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aiida_mlcc.runtime.mace_model import import_mace
+from aiida_mlcc.runtime.mace.model import import_mace
 from tests.warm_python import take_networks_as_they_come
 
 

@@ -20,7 +20,7 @@ from ase import Atoms
 import aiida_mlcc
 from aiida_mlcc.runtime.__main__ import main
 from aiida_mlcc.runtime.task import Job
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 PATIENCE_SECONDS = 120.0
 

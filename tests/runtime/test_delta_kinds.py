@@ -19,9 +19,9 @@ from aiida_mlcc.runtime.__main__ import main
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, Kind, kinds_for
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.science.force_field import ForceField, add_delta
+from aiida_mlcc.science.labels.snapshots import Snapshots
 from aiida_mlcc.science.settings import Settings
-from aiida_mlcc.science.snapshots import Snapshots
-from tests.runtime.alloy import NETWORK, TRAINING, cell, labelled, random_force_field, small_cell
+from tests.runtime.mace.alloy import NETWORK, TRAINING, cell, labelled, random_force_field, small_cell
 
 N_FRAMES = 24
 SMALL = {'network': NETWORK, 'training': {**TRAINING, 'epochs': 40}}

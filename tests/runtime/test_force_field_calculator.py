@@ -14,7 +14,7 @@ from ase import Atoms
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError, Term
 from aiida_mlcc.science.force_field.force_constants import force_constants_term
-from tests.runtime.alloy import cell, forces_by_differences, random_force_field, random_term, rattled
+from tests.runtime.mace.alloy import cell, forces_by_differences, random_force_field, random_term, rattled
 
 NEIGHBOURS = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
 

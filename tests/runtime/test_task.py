@@ -24,9 +24,9 @@ def run_as_md(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     """Run a function in place of the task `md`, and return exit code and output."""
 
     def run(function: Callable[[Job], None], **content: Any) -> tuple[int, dict[str, Any]]:
-        module = types.ModuleType('aiida_mlcc.runtime.md')
+        module = types.ModuleType('aiida_mlcc.runtime.tasks.md')
         module.run = function  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, 'aiida_mlcc.runtime.md', module)
+        monkeypatch.setitem(sys.modules, 'aiida_mlcc.runtime.tasks.md', module)
         (tmp_path / 'input.json').write_text(json.dumps({'task': 'md', 'max_seconds': None, **content}))
         code = main(['md'], tmp_path)
         return code, json.loads((tmp_path / 'output.json').read_text())

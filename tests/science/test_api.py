@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import aiida_mlcc.science as api
-from aiida_mlcc.science.ensemble import fit_ensemble
 from aiida_mlcc.science.fit.delta import FitError
 from aiida_mlcc.science.fit.force_constants import ForceConstants
 from aiida_mlcc.science.force_field.phonons import phonopy_of
-from aiida_mlcc.science.snapshots import Label
+from aiida_mlcc.science.labels.snapshots import Label
+from aiida_mlcc.science.phonons.ensemble import fit_ensemble
 from tests.crystals import (
     SPRING,
     heated,

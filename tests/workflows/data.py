@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from aiida_mlcc.science.crystal import supercell
+from aiida_mlcc.science.crystal.cells import supercell
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from tests.crystals import SPRING, rocksalt, rocksalt_cube, springs
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.snapshots import Snapshots
-from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
+from aiida_mlcc.science.labels.snapshots import Snapshots
+from aiida_mlcc.workflows.labelling.cc_energies import CCEnergiesWorkChain
 
 ENGINE = {'basis': 'gth-dzv', 'exp_to_discard': None}
 FORCES = {**ENGINE, 'ke_cutoff': 200.0}

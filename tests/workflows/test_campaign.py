@@ -10,7 +10,7 @@ from aiida import orm
 from aiida.engine import run_get_node
 
 from aiida_mlcc.cli.known_labels import find_known_labels
-from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
+from aiida_mlcc.workflows.labelling.cc_energies import CCEnergiesWorkChain
 from tests.campaign import Campaign, helium
 from tests.campaign_programs import ccsd_of, hf_energy_of
 

@@ -12,7 +12,7 @@ from aiida_mlcc.calculations.cc4s import Cc4sCalculation
 from aiida_mlcc.calculations.integrals import IntegralsCalculation
 from aiida_mlcc.cli.known_labels import find_known_labels
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
+from aiida_mlcc.workflows.labelling.cc_energies import CCEnergiesWorkChain
 from tests.workflows.energies import ENGINE, helium
 
 PROGRAM = Path(__file__).parents[1] / 'cc4s_program.py'

@@ -7,7 +7,7 @@ from aiida.engine import run_get_node
 
 from tests.crystals import rocksalt
 from tests.workflows.data import snapshots_of_springs
-from tests.workflows.test_delta_train import builder_of
+from tests.workflows.training.test_delta_train import builder_of
 
 pytestmark = pytest.mark.nightly
 

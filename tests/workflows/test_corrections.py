@@ -1,4 +1,4 @@
-"""Corrections that a label's source names: an energy that lacks one is no label."""
+"""Corrections that a label's source names: an energy that lacks one is not a label."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from aiida_mlcc.calculations.functions.label_point import label_point
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.table import correlation_engine
-from aiida_mlcc.workflows.selections import refuse_methods
+from aiida_mlcc.workflows.labelling.selections import refuse_methods
 from tests.workflows.energies import helium
 
 VASP = {

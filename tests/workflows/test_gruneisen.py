@@ -7,9 +7,9 @@ from phonopy import Phonopy
 
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
-from aiida_mlcc.science.crystal import from_phonopy, to_phonopy
-from aiida_mlcc.science.gruneisen import strained
-from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
+from aiida_mlcc.science.crystal.cells import from_phonopy, to_phonopy
+from aiida_mlcc.science.phonons.gruneisen import strained
+from aiida_mlcc.workflows.phonons.harmonic_phonon import HarmonicPhononWorkChain
 from tests.benchmarks.evaluate import untrained
 from tests.crystals import rocksalt
 

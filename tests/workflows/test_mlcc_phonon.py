@@ -18,11 +18,11 @@ from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.inputs import merge
 from aiida_mlcc.report.data.results import results_of, to_json
-from aiida_mlcc.runtime.pyscf_settings import PyscfForces
-from aiida_mlcc.science.snapshots import Label, Snapshots
-from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
+from aiida_mlcc.runtime.pyscf.settings import PyscfForces
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
+from aiida_mlcc.workflows.common.protocol import ProtocolError
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
-from aiida_mlcc.workflows.protocol import ProtocolError
+from aiida_mlcc.workflows.sampling.dft_md import DFTMDWorkChain
 from tests.crystals import optical_frequency_cm1, rocksalt, springs
 from tests.workflows.data import snapshots_of_springs
 from tests.workflows.energies import ENGINE, FORCES, helium
@@ -127,7 +127,7 @@ def test_the_learning_curve_of_rounds_that_ended_on_the_budget_is_kept(python, c
 
 @pytest.mark.nightly
 def test_labels_asked_for_by_name_are_added_to_those_that_there_are(python, crystal):
-    """One HF energy of twelve snapshots is no reason to leave the others out."""
+    """One HF energy of twelve snapshots is not a reason to leave the others out."""
     content = snapshots_of_springs()
     builder = MLCCPhononWorkChain.get_builder_from_protocol(
         python,

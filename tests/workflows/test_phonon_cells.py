@@ -11,15 +11,15 @@ from ase import Atoms
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.inputs import refuse_no_crystal, refuse_structure
-from aiida_mlcc.science.crystal import primitive_cell, supercell
-from aiida_mlcc.science.dispersion import band_path, frequencies
-from aiida_mlcc.science.gruneisen import strained
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.crystal.cells import primitive_cell, supercell
+from aiida_mlcc.science.labels.snapshots import Snapshots
+from aiida_mlcc.science.phonons.dispersion import band_path, frequencies
+from aiida_mlcc.science.phonons.gruneisen import strained
 from aiida_mlcc.workflows.curve_table import Phonons, all_curves
 from aiida_mlcc.workflows.curves.error_budget import error_budget
-from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
+from aiida_mlcc.workflows.phonons.harmonic_phonon import HarmonicPhononWorkChain
 from tests.crystals import optical_frequency_cm1, rocksalt, rocksalt_cube, springs
-from tests.science.test_branches import phonon_of
+from tests.science.phonons.test_branches import phonon_of
 
 SMALL = {
     'mesh': [2, 2, 2],
@@ -214,7 +214,7 @@ def test_imaginary_modes_of_the_mesh_are_counted_and_reported(python):
 
 def test_delta_knows_the_same_crystal_as_phonons_of_any_cell():
     """Force constants learnt in the default primitive cell are those of a supercell of any other choice."""
-    from aiida_mlcc.science.crystal import map_onto_crystal
+    from aiida_mlcc.science.crystal.cells import map_onto_crystal
 
     for kind in ('auto', 'as-given', 'standardised'):
         cell = primitive_cell(rocksalt_cube(), kind=kind)

@@ -14,8 +14,8 @@ from aiida_mlcc.calculations.functions.vasp_born_charges import vasp_born_charge
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.force_field import ForceField
-from aiida_mlcc.science.snapshots import Label, Snapshots
-from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
+from aiida_mlcc.workflows.phonons.harmonic_phonon import HarmonicPhononWorkChain
 from tests.crystals import optical_frequency_cm1, rocksalt, rocksalt_cube, spring_term, springs
 
 BORN = '# elements: Li F\n2 0 0 0 2 0 0 0 2\n1 0 0 0 1 0 0 0 1\n-1.02 0 0 0 -1.02 0 0 0 -1.02\n'

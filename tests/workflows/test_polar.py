@@ -14,13 +14,13 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.fit.dipole import dipole_beside, dipole_energies_and_forces
 from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.force_field.dipole import COULOMB, WEIGHT_SD, dipole_term, polarity_of
-from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE
-from aiida_mlcc.workflows.delta_train import DeltaTrainWorkChain
-from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
+from aiida_mlcc.science.phonons.modes import CM1_PER_ROOT_CURVATURE
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
+from aiida_mlcc.workflows.phonons.harmonic_phonon import HarmonicPhononWorkChain
+from aiida_mlcc.workflows.training.delta_train import DeltaTrainWorkChain
 from tests.crystals import rocksalt, springs
 from tests.workflows.data import snapshots_of_springs
-from tests.workflows.test_delta_train import NETWORK
+from tests.workflows.training.test_delta_train import NETWORK
 
 CHARGE, EPSILON = 1.04, 2.1
 

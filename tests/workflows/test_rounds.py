@@ -6,7 +6,7 @@ from aiida import orm
 from aiida.engine import run_get_node
 from ase import Atoms
 
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from tests.workflows.energies import builder_of, helium, jobs_of
 
 

@@ -8,8 +8,8 @@ import pytest
 from aiida import orm
 
 from aiida_mlcc.science.settings import Choice, Settings
+from aiida_mlcc.workflows.common.protocol import ProtocolError
 from aiida_mlcc.workflows.mlcc_phonon import STAGES
-from aiida_mlcc.workflows.protocol import ProtocolError
 
 COMPLETE = {
     'rounds': {'target_sd_cm1': 2.0, 'qpoints': {'X': [0.5, 0.0, 0.5]}, 'first': 4, 'step': 2, 'most': 12},

@@ -4,8 +4,8 @@ import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
-from aiida_mlcc.science.born import BornCharges, born_from_arrays, born_from_file, compared
-from aiida_mlcc.science.born_quantum_espresso import charges_from_quantum_espresso, is_quantum_espresso
+from aiida_mlcc.science.phonons.born import BornCharges, born_from_arrays, born_from_file, compared
+from aiida_mlcc.science.phonons.born_quantum_espresso import charges_from_quantum_espresso, is_quantum_espresso
 
 
 @calcfunction
@@ -38,7 +38,7 @@ def born_charges(
 def born_of(nac: orm.SinglefileData | orm.ArrayData, primitive: orm.StructureData, symprec: float) -> BornCharges:
     """Return what a node says: a file of phonopy or Quantum ESPRESSO, or arrays with the factor as an attribute.
 
-    :raises aiida_mlcc.science.born.BornError: where it belongs to another cell.
+    :raises aiida_mlcc.science.phonons.born.BornError: where it belongs to another cell.
     """
     if isinstance(nac, orm.SinglefileData):
         text, atoms = nac.get_content(), primitive.get_ase()

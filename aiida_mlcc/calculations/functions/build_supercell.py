@@ -4,8 +4,8 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.crystal import expand_matrix, supercell
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.crystal.cells import expand_matrix, supercell
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 
 @calcfunction

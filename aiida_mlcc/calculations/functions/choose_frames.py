@@ -4,8 +4,8 @@ from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.labelling_plan import selections_of
-from aiida_mlcc.science.selection import DESIGNED, select
+from aiida_mlcc.science.design.choose_snapshots import DESIGNED, select
+from aiida_mlcc.science.labels.labelling_plan import selections_of
 
 
 @calcfunction

@@ -4,7 +4,7 @@ from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.crystal import primitive_cell
+from aiida_mlcc.science.crystal.cells import primitive_cell
 from aiida_mlcc.science.fit.reference import longest_time_step, method_of_reference, reference_model
 
 

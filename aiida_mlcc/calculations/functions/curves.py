@@ -6,7 +6,7 @@ import numpy as np
 from aiida import orm
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.dispersion import spread
+from aiida_mlcc.science.phonons.dispersion import spread
 
 UNITS = 'modes/cm^-1'
 

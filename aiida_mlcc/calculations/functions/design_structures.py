@@ -4,7 +4,7 @@ from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.design import design_frozen_phonons
+from aiida_mlcc.science.design.optimal_structures import design_frozen_phonons
 
 
 @calcfunction

@@ -4,7 +4,7 @@ from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.displacements import Displacements, displaced_cells
+from aiida_mlcc.science.labels.displacements import Displacements, displaced_cells
 
 
 @calcfunction

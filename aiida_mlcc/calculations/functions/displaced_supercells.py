@@ -7,7 +7,7 @@ from aiida_phonopy.data.preprocess import PreProcessData
 
 from aiida_mlcc.calculations.functions.phonopy_instance import without_symmetry
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 VOLUMES = ('at_rest', 'expanded', 'compressed')
 """The order in which cells of several volumes come."""

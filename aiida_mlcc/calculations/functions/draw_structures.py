@@ -6,8 +6,8 @@ from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.crystal import expand_matrix, primitive_cell, supercell
-from aiida_mlcc.science.thermal_structures import ThermalStructures, next_structures
+from aiida_mlcc.science.crystal.cells import expand_matrix, primitive_cell, supercell
+from aiida_mlcc.science.design.thermal_structures import ThermalStructures, next_structures
 
 
 @calcfunction

@@ -4,8 +4,8 @@ from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.labelling import merge_labels
-from aiida_mlcc.science.snapshots import concatenate
+from aiida_mlcc.science.labels.merging import merge_labels
+from aiida_mlcc.science.labels.snapshots import concatenate
 
 
 @calcfunction

@@ -9,9 +9,9 @@ from aiida.engine import calcfunction
 
 from aiida_mlcc.calculations.cc4s_input import BASIS_SET_CORRECTION, FINITE_SIZE_CORRECTION, TRIPLES
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.labelling import label_by_contributions
-from aiida_mlcc.science.methods import CONTRIBUTIONS
-from aiida_mlcc.science.species_order import species_order
+from aiida_mlcc.science.crystal.species_order import species_order
+from aiida_mlcc.science.labels.merging import label_by_contributions
+from aiida_mlcc.science.labels.methods import CONTRIBUTIONS
 
 _KNOWN = {name for names in CONTRIBUTIONS.values() for name in names}
 

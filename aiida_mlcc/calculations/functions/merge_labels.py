@@ -6,7 +6,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.labelling import merge_labels as merge
+from aiida_mlcc.science.labels.merging import merge_labels as merge
 
 
 @calcfunction

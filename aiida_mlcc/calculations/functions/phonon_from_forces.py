@@ -10,7 +10,7 @@ from ase import Atoms
 from aiida_mlcc.calculations.functions.phonopy_instance import without_symmetry
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.crystal import from_phonopy, isotopes
+from aiida_mlcc.science.crystal.cells import from_phonopy, isotopes
 from aiida_mlcc.science.force_field.dipole import DrawnCharges, drawn_charges
 
 

@@ -12,7 +12,7 @@ from aiida_phonopy.data.preprocess import PreProcessData
 from phonopy import Phonopy
 from phonopy.physical_units import get_physical_units
 
-from aiida_mlcc.science.force_symmetry import symmetrise
+from aiida_mlcc.science.crystal.force_symmetry import symmetrise
 
 _CRYSTAL = (
     'cell',

@@ -3,7 +3,7 @@
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_mlcc.science.crystal import primitive_cell
+from aiida_mlcc.science.crystal.cells import primitive_cell
 
 
 @calcfunction
@@ -12,7 +12,7 @@ def primitive_structure(
 ) -> orm.StructureData:
     """Return the primitive cell; forces and force constants keep their Cartesian axes.
 
-    :param kind: which, as :func:`~aiida_mlcc.science.crystal.primitive_cell` has it; ``auto`` by default.
+    :param kind: which, as :func:`~aiida_mlcc.science.crystal.cells.primitive_cell` has it; ``auto`` by default.
     """
     chosen = 'auto' if kind is None else kind.value
     return orm.StructureData(ase=primitive_cell(structure.get_ase(), symprec.value, chosen))

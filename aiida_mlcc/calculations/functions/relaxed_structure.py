@@ -4,7 +4,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.relaxation import primitive_of_relaxed
+from aiida_mlcc.science.crystal.relaxation import primitive_of_relaxed
 
 
 @calcfunction

@@ -4,7 +4,7 @@ from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.labelling import replace_hartree_fock as replace
+from aiida_mlcc.science.labels.merging import replace_hartree_fock as replace
 
 
 @calcfunction

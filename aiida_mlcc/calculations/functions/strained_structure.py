@@ -3,7 +3,7 @@
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_mlcc.science.gruneisen import strained
+from aiida_mlcc.science.phonons.gruneisen import strained
 
 
 @calcfunction

@@ -3,7 +3,7 @@
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_mlcc.science.symmetry import symmetrised
+from aiida_mlcc.science.crystal.symmetry import symmetrised
 
 
 @calcfunction

@@ -4,8 +4,8 @@ import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_mlcc.science.vasp_files.outcar import cost, parse_outcar
-from aiida_mlcc.science.vasp_files.vasprun import parse_vasprun
+from aiida_mlcc.science.dataset.vasp_files.outcar import cost, parse_outcar
+from aiida_mlcc.science.dataset.vasp_files.vasprun import parse_vasprun
 
 
 @calcfunction
@@ -18,7 +18,7 @@ def vasp_integrals_summary(
     (n_atoms, 3), are in the order in which VASP has the atoms, and left out where VASP wrote none.
 
     :param numbers: what the summary says besides: electrons, orbitals, tensors.
-    :param energy: one of :data:`~aiida_mlcc.science.vasp_files.vasprun.ENERGIES`.
+    :param energy: one of :data:`~aiida_mlcc.science.dataset.vasp_files.vasprun.ENERGIES`.
     :param steps: step → its retrieved folder.
     """
     energies, costs, forces = {}, {}, {}

@@ -5,9 +5,9 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.snapshots import Label, concatenate
-from aiida_mlcc.science.species_order import species_order
-from aiida_mlcc.science.vasp_files.vasprun import parse_vasprun
+from aiida_mlcc.science.crystal.species_order import species_order
+from aiida_mlcc.science.dataset.vasp_files.vasprun import parse_vasprun
+from aiida_mlcc.science.labels.snapshots import Label, concatenate
 
 
 @calcfunction
@@ -16,7 +16,7 @@ def vasp_labels(
 ) -> SnapshotsData:
     """Return the frames N of which ``frame_N`` was retrieved, with energy and forces of `method` and nothing else.
 
-    :param energy: which energy is the label, one of :data:`~aiida_mlcc.science.vasp_files.vasprun.ENERGIES`.
+    :param energy: which energy is the label, one of :data:`~aiida_mlcc.science.dataset.vasp_files.vasprun.ENERGIES`.
     """
     content = snapshots.get_snapshots().without_labels()
     back = np.argsort(species_order(content.symbols))

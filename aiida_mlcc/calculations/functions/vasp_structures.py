@@ -5,7 +5,7 @@ from aiida.engine import calcfunction
 from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.species_order import species_order
+from aiida_mlcc.science.crystal.species_order import species_order
 
 
 @calcfunction

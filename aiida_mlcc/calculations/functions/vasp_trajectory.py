@@ -5,9 +5,9 @@ from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.snapshots import Label, Snapshots
-from aiida_mlcc.science.species_order import species_order
-from aiida_mlcc.science.vasp_files.vasprun import parse_vasprun
+from aiida_mlcc.science.crystal.species_order import species_order
+from aiida_mlcc.science.dataset.vasp_files.vasprun import parse_vasprun
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 
 _SAME_CELL = 1e-4
 
@@ -28,7 +28,7 @@ def vasp_trajectory(
     Step 1 of the dynamics is the start itself, as VASP counts. Frames whose electrons did not converge are left out
     and named in the summary.
 
-    :param energy: which energy is the label, one of :data:`~aiida_mlcc.science.vasp_files.vasprun.ENERGIES`.
+    :param energy: which energy is the label, one of :data:`~aiida_mlcc.science.dataset.vasp_files.vasprun.ENERGIES`.
     :param steps: segment → how many of its steps count.
     :param segments: the retrieved folders, whose names sort by time.
     """

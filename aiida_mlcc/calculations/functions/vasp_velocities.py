@@ -9,9 +9,9 @@ from ase import units
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.species_order import species_order
-from aiida_mlcc.science.vasp_files.contcar import parse_contcar, write_poscar
-from aiida_mlcc.science.vasp_files.vasprun import parse_vasprun
+from aiida_mlcc.science.crystal.species_order import species_order
+from aiida_mlcc.science.dataset.vasp_files.contcar import parse_contcar, write_poscar
+from aiida_mlcc.science.dataset.vasp_files.vasprun import parse_vasprun
 
 _SLACK = 0.6
 """The step that leads to CONTCAR may differ from velocity × time step by this part of it: a step too many or too few

@@ -56,7 +56,7 @@ from aiida_mlcc.engines.vasp.settings import n_electrons, source_of
 from aiida_mlcc.engines.vasp.steps import own_mesh
 from aiida_mlcc.jobs.inputs import Options, merge, place_inputs
 from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.labelling_plan import Selection
+from aiida_mlcc.science.labels.labelling_plan import Selection
 from aiida_mlcc.science.settings import Settings
 
 CITE = {

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiida_mlcc.calculations import cc4s_input
 from aiida_mlcc.engines.vasp.settings import VaspIntegrals
-from aiida_mlcc.runtime.pyscf_settings import PyscfIntegrals
+from aiida_mlcc.runtime.pyscf.settings import PyscfIntegrals
 from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.settings import setting
 

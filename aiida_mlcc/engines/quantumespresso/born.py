@@ -21,8 +21,8 @@ from aiida_mlcc.engines.quantumespresso.potentials import refuse_potentials
 from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces
 from aiida_mlcc.jobs.crystal import find_primitive_cell
 from aiida_mlcc.jobs.ports import structure_port, symprec_port
-from aiida_mlcc.science.crystal import primitive_cell
-from aiida_mlcc.science.kpoint_mesh import refuse_mesh
+from aiida_mlcc.science.crystal.cells import primitive_cell
+from aiida_mlcc.science.crystal.kpoint_mesh import refuse_mesh
 from aiida_mlcc.science.settings import three_counts
 
 _TR2_PH = 1e-15

@@ -6,8 +6,8 @@ from aiida.engine import ExitCode, calcfunction
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.quantumespresso.pw_xml import XML, parse_pw_xml
-from aiida_mlcc.science.methods import DFT, usual_kind
-from aiida_mlcc.science.snapshots import Label, concatenate
+from aiida_mlcc.science.labels.methods import DFT, usual_kind
+from aiida_mlcc.science.labels.snapshots import Label, concatenate
 
 
 @calcfunction

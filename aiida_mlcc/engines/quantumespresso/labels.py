@@ -23,9 +23,9 @@ from aiida_mlcc.engines.quantumespresso.pw_xml import XML, PwXmlError, gap_of, p
 from aiida_mlcc.engines.quantumespresso.settings import Namelists, QuantumEspressoForces, keywords, source_of
 from aiida_mlcc.engines.single_points import SinglePointsWorkChain, refuse_frames
 from aiida_mlcc.engines.table import other_valence, valence_of
+from aiida_mlcc.science.crystal.kpoint_mesh import refuse_mesh_of_frames
 from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.kpoint_mesh import refuse_mesh_of_frames
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 
 class QuantumEspressoLabelsWorkChain(SinglePointsWorkChain):

@@ -21,7 +21,7 @@ from aiida_mlcc.engines.vasp.incar import langevin, next_segment
 from aiida_mlcc.engines.vasp.jobs import retrieved_run, segment_port, vasp_job, vasp_ports, why
 from aiida_mlcc.engines.vasp.settings import VaspForces, refuse_potentials, source_of
 from aiida_mlcc.jobs.ports import seed_port
-from aiida_mlcc.runtime.md_settings import MD
+from aiida_mlcc.runtime.md.settings import MD
 
 _IDLE_JOBS = 2
 """A job that made no step is tried once more."""

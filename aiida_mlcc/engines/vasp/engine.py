@@ -25,8 +25,8 @@ from aiida_mlcc.engines.vasp.settings import (
     tags_that_count,
     valence,
 )
+from aiida_mlcc.science.dataset.vasp_files.outcar import cost, parse_outcar
 from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.vasp_files.outcar import cost, parse_outcar
 
 CITE = {
     'vasp': (

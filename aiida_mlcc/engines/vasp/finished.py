@@ -16,7 +16,7 @@ from aiida_mlcc.engines.vasp.incar import CHAIN, MESH, STEPS, chain_step, other_
 from aiida_mlcc.engines.vasp.jobs import GAMMA
 from aiida_mlcc.engines.vasp.settings import VaspIntegrals, potentials, refuse_head
 from aiida_mlcc.engines.vasp.steps import Orbitals, failure_of, orbitals_of, outcar_of, step_before, tracks
-from aiida_mlcc.science.species_order import species_order
+from aiida_mlcc.science.crystal.species_order import species_order
 
 FINISHED_STEPS: Final = 'finished_steps'
 _SAME_PLACE = 1e-6

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from aiida_mlcc.runtime.md_settings import MD
+from aiida_mlcc.runtime.md.settings import MD
 
 if TYPE_CHECKING:
     from aiida_mlcc.engines.vasp.settings import VaspForces, VaspIntegrals, VaspSettings

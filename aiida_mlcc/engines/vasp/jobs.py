@@ -12,7 +12,7 @@ from aiida_mlcc.engines.engine import Place
 from aiida_mlcc.engines.vasp.incar import STEPS, Tags
 from aiida_mlcc.engines.vasp.settings import Potentials, potentials, refuse_code
 from aiida_mlcc.jobs.inputs import refuse_count
-from aiida_mlcc.science.vasp_files.vasprun import VaspRun, parse_vasprun
+from aiida_mlcc.science.dataset.vasp_files.vasprun import VaspRun, parse_vasprun
 
 PLACE: Final = 'vasp'
 """The namespace that says where VASP runs."""

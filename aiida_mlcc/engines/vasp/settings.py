@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from aiida import orm
 
 from aiida_mlcc.engines.vasp.incar import PARALLEL_TAGS, RESERVED_TAGS, STEPS, Further, Tag, Tags
+from aiida_mlcc.science.dataset.vasp_files.outcar import Outcar
+from aiida_mlcc.science.dataset.vasp_files.vasprun import ENERGIES
 from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.methods import DFT_METHODS
+from aiida_mlcc.science.labels.methods import DFT_METHODS
 from aiida_mlcc.science.settings import Settings, setting, three_counts
-from aiida_mlcc.science.vasp_files.outcar import Outcar
-from aiida_mlcc.science.vasp_files.vasprun import ENERGIES
 
 PLUGIN = 'vasp.'
 """How the calculation plugins begin that a VASP code may be set up for."""

@@ -12,7 +12,7 @@ from aiida_mlcc.engines.vasp.incar import CHAIN, MESH, SELF_CONSISTENT
 from aiida_mlcc.engines.vasp.jobs import GAMMA, retrieved_run, why
 from aiida_mlcc.engines.vasp.settings import VaspIntegrals
 from aiida_mlcc.parsers.parse_raw.vasp_failure import MEMORY, TIME, why_stopped
-from aiida_mlcc.science.vasp_files.outcar import Outcar, parse_outcar
+from aiida_mlcc.science.dataset.vasp_files.outcar import Outcar, parse_outcar
 
 PAIR_ENERGIES = ('Mp2PairEnergies.yaml', 'Mp2PairEnergies.elements')
 TENSOR_ENDINGS = ('.yaml', '.elements')

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.calculations.command_settings import LABELS_FILE, SNAPSHOTS_FILE
 from aiida_mlcc.runtime.task_records import SnapshotFailure
-from aiida_mlcc.science.file_content import ContentError
-from aiida_mlcc.science.frame_files import Frame, each_frame
+from aiida_mlcc.science.dataset.file_content import ContentError
+from aiida_mlcc.science.dataset.frame_files import Frame, each_frame
 from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.methods import slug_of
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.methods import slug_of
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 
 VERSION, REASON = 'version', 'reason'
 """Entries of a frame: of the first one, the version of the program; of one without an energy, why it has none."""

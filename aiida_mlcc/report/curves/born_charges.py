@@ -10,7 +10,7 @@ from aiida import orm
 from aiida_mlcc.report.curve_table import Placed, Shown
 from aiida_mlcc.report.data.records import BornCharges, HarmonicResults, Results
 from aiida_mlcc.report.data.run import Findings
-from aiida_mlcc.report.page_tables import Table
+from aiida_mlcc.report.page.tables import Table
 
 _COMPONENTS = [f'{a}{b}' for a in 'xyz' for b in 'xyz']
 _NOISE = 5e-4

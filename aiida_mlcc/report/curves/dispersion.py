@@ -12,10 +12,10 @@ from aiida_mlcc.report.data.arrays import MEMBERS
 from aiida_mlcc.report.data.modes import label_at_gamma, undetermined_modes
 from aiida_mlcc.report.data.records import HarmonicResults, Results, SpecialPoint
 from aiida_mlcc.report.data.run import Findings
-from aiida_mlcc.report.page_figures import dispersion_figure
-from aiida_mlcc.report.page_tables import Table, long_range_table, special_points_table
-from aiida_mlcc.report.print_figures import brillouin_zone, dispersion_of_all, members_figure
-from aiida_mlcc.science.gamma_modes import GammaMode
+from aiida_mlcc.report.page.figures import dispersion_figure
+from aiida_mlcc.report.page.tables import Table, long_range_table, special_points_table
+from aiida_mlcc.report.print.article_figures import brillouin_zone, dispersion_of_all, members_figure
+from aiida_mlcc.science.phonons.gamma_modes import GammaMode
 
 _CAPTION = (
     'Lines: mean over the members, DFT dashed. Shaded: ± one sd, that of the error budget in the dispersion and that '

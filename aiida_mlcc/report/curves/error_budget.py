@@ -9,7 +9,7 @@ from aiida import orm
 
 from aiida_mlcc.report.curve_table import Shown
 from aiida_mlcc.report.data.run import Findings
-from aiida_mlcc.report.page_tables import budget_tables
+from aiida_mlcc.report.page.tables import budget_tables
 
 
 class PointBudget(TypedDict):

@@ -14,7 +14,7 @@ from aiida_mlcc.report.data.arrays import Curves
 from aiida_mlcc.report.data.outputs import by_method
 from aiida_mlcc.report.data.records import HarmonicResults
 from aiida_mlcc.report.data.run import Findings
-from aiida_mlcc.report.page_traces import branches, layout, wave_vector
+from aiida_mlcc.report.page.traces import branches, layout, wave_vector
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

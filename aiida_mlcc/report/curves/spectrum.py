@@ -13,11 +13,11 @@ from aiida_mlcc.report.curve_table import Content, Drawn, Files, Placed, Printed
 from aiida_mlcc.report.data.arrays import Curves
 from aiida_mlcc.report.data.records import DynamicsResults
 from aiida_mlcc.report.data.run import Findings
-from aiida_mlcc.report.page_tables import Table, number_text
-from aiida_mlcc.report.page_traces import CM1, PER_CM1, curve_traces, framed, layout, mean_trace
-from aiida_mlcc.report.print_figures import projected_figure, spectra_figure
-from aiida_mlcc.science.vdos_of_runs import TrajectorySampling
-from aiida_mlcc.science.vdos_peaks import Peak
+from aiida_mlcc.report.page.tables import Table, number_text
+from aiida_mlcc.report.page.traces import CM1, PER_CM1, curve_traces, framed, layout, mean_trace
+from aiida_mlcc.report.print.article_figures import projected_figure, spectra_figure
+from aiida_mlcc.science.dynamics.vdos_of_runs import TrajectorySampling
+from aiida_mlcc.science.dynamics.vdos_peaks import Peak
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -13,7 +13,7 @@ from aiida_mlcc.report.curve_table import Drawn, Files, Shown
 from aiida_mlcc.report.data.arrays import over_temperature
 from aiida_mlcc.report.data.records import HarmonicResults, OverTemperature, Results
 from aiida_mlcc.report.data.run import Findings
-from aiida_mlcc.report.page_traces import stacked
+from aiida_mlcc.report.page.traces import stacked
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

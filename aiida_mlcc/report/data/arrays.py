@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.report.data.outputs import RunOutputs, read_outputs
 from aiida_mlcc.report.data.records import OverTemperature, Results
-from aiida_mlcc.report.figures import Path1D, path_of
-from aiida_mlcc.science.dispersion import spread
+from aiida_mlcc.report.print.figures import Path1D, path_of
+from aiida_mlcc.science.phonons.dispersion import spread
 
 ERROR_BUDGET, MEMBERS = 'error budget', 'members'
 

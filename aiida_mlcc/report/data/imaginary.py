@@ -12,12 +12,12 @@ from ase import Atoms
 from aiida_mlcc.report.curve_table import listed
 from aiida_mlcc.report.data.outputs import RunOutputs
 from aiida_mlcc.report.data.records import MemberImaginaryMode, Results
-from aiida_mlcc.science.crystal import CrystalError, same_points
-from aiida_mlcc.science.dispersion import ImaginaryMode, imaginary_modes
-from aiida_mlcc.science.error_budget import commensurate
+from aiida_mlcc.science.crystal.cells import CrystalError, same_points
+from aiida_mlcc.science.errors.frequency_error_bars import commensurate
 from aiida_mlcc.science.fit.fit_errors import MemberErrors
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
-from aiida_mlcc.science.modes import star
+from aiida_mlcc.science.phonons.dispersion import ImaginaryMode, imaginary_modes
+from aiida_mlcc.science.phonons.modes import star
 
 _SYMPREC = 1e-3
 _SAME = 1e-4

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aiida_mlcc.report.data.records import SpecialPoint
-from aiida_mlcc.science.dispersion import at_gamma
-from aiida_mlcc.science.gamma_modes import GammaMode
+from aiida_mlcc.science.phonons.dispersion import at_gamma
+from aiida_mlcc.science.phonons.gamma_modes import GammaMode
 
 DEGENERATE_CM1 = 0.5
 """Modes closer than this are told as one."""

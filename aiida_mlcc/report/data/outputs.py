@@ -12,7 +12,7 @@ from ase import Atoms
 
 from aiida_mlcc.report.data.remembered import remembered
 from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.methods import METHODS, in_order, slug_of
+from aiida_mlcc.science.labels.methods import METHODS, in_order, slug_of
 
 _SEPARATOR = '__'
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from aiida_mlcc.science.dynamics.vdos_of_runs import SpectrumSampling
+from aiida_mlcc.science.dynamics.vdos_peaks import Peak
 from aiida_mlcc.science.fit.fit_errors import MemberErrors
-from aiida_mlcc.science.gamma_modes import GammaMode
-from aiida_mlcc.science.vdos_of_runs import SpectrumSampling
-from aiida_mlcc.science.vdos_peaks import Peak
+from aiida_mlcc.science.phonons.gamma_modes import GammaMode
 
 
 class SpecialPoint(TypedDict):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aiida import orm
 
-from aiida_mlcc.report.archive import TRAVERSAL
+from aiida_mlcc.report.provenance.archive import TRAVERSAL
 from aiida_mlcc.report.publication.archive_file import UnpackedArchive
 from aiida_mlcc.report.publication.checks import is_bundle
 from aiida_mlcc.report.publication.privacy import PrivacyReport, filter_archive, licensed_texts

@@ -18,11 +18,12 @@ from aiida_mlcc.report.data.arrays import AlongPath, Curve, Curves
 from aiida_mlcc.report.data.outputs import by_method, outputs_of
 from aiida_mlcc.report.data.run import Findings, read_run
 from aiida_mlcc.report.exports import mean_phonons, run_along, write_csv, write_errors, write_residuals
-from aiida_mlcc.report.figures import NothingToPlot
-from aiida_mlcc.report.label_jobs import ancestors_of, sources_of
-from aiida_mlcc.report.motion import motions_of
-from aiida_mlcc.report.page import PAGE, render
-from aiida_mlcc.report.page_provenance import formula_of, versions_of
+from aiida_mlcc.report.page.motion import motions_of
+from aiida_mlcc.report.page.page import PAGE, render
+from aiida_mlcc.report.page.provenance import formula_of, versions_of
+from aiida_mlcc.report.print.figures import NothingToPlot
+from aiida_mlcc.report.provenance.label_jobs import ancestors_of, sources_of
+from aiida_mlcc.report.provenance.trace import Energy, Trace, energies_of, trace
 from aiida_mlcc.report.publication.captions import figures_with_captions
 from aiida_mlcc.report.publication.entries import (
     CodeEntry,
@@ -36,10 +37,9 @@ from aiida_mlcc.report.publication.entries import (
 )
 from aiida_mlcc.report.publication.private_names import Scrubber, Secrets
 from aiida_mlcc.report.publication.verify_bundle import is_column, numbers, read_table, sha256
-from aiida_mlcc.report.trace import Energy, Trace, energies_of, trace
-from aiida_mlcc.science.extxyz import frame_text
-from aiida_mlcc.science.methods import DFT, in_order, slug_of, usual_kind
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.extxyz import frame_text
+from aiida_mlcc.science.labels.methods import DFT, in_order, slug_of, usual_kind
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from phonopy import Phonopy

@@ -10,13 +10,13 @@ from typing import Any
 from aiida import orm
 from aiida.tools.graph.graph_traversers import get_nodes_export
 
-from aiida_mlcc.report.archive import TRAVERSAL, refuse_licensed
 from aiida_mlcc.report.data.outputs import by_method, outputs_of, plain
 from aiida_mlcc.report.data.records import Failure
-from aiida_mlcc.report.page_provenance import formula_of
+from aiida_mlcc.report.page.provenance import formula_of
+from aiida_mlcc.report.provenance.archive import TRAVERSAL, refuse_licensed
 from aiida_mlcc.report.publication.request import Refused
 from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.methods import METHODS
+from aiida_mlcc.science.labels.methods import METHODS
 
 _OF_METHOD = re.compile(r'^[a-z_]+ of (\S.*)$')
 _UNFIT = re.compile(r'[^\w.()+-]+')
@@ -27,7 +27,7 @@ def refuse_unfit(runs: Sequence[orm.ProcessNode], failed: Iterable[str]) -> None
 
     :param failed: methods and stages that may be missing.
     :raises Refused: for a process that is not over, a failure that `failed` does not name, a run without a curve.
-    :raises aiida_mlcc.report.archive.LicensedNodes: where a node holds the file of a licensed potential.
+    :raises aiida_mlcc.report.provenance.archive.LicensedNodes: where a node holds the file of a licensed potential.
     """
     for run in runs:
         _refuse_unsealed(run)

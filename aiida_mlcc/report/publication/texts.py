@@ -11,7 +11,7 @@ from platform import python_version
 import yaml
 
 from aiida_mlcc import __version__
-from aiida_mlcc.report.page_provenance import ARTICLE, citations_of, crystal_line
+from aiida_mlcc.report.page.provenance import ARTICLE, citations_of, crystal_line
 from aiida_mlcc.report.publication.request import LICENCES, UNNAMED, Request
 from aiida_mlcc.report.publication.run_content import RunContent
 from aiida_mlcc.report.text import failure_lines

@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import SiteMap, shortest_distance
+from aiida_mlcc.science.crystal.cells import SiteMap, shortest_distance
 from aiida_mlcc.science.fit.fit_errors import HarmonicFit, ModeShift
 from aiida_mlcc.science.fit.force_constants_basis import (
     MAX_CUTOFF,
@@ -28,9 +28,9 @@ from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.fit.ridge import Problem, blocked_folds, choose_ridges, prepare
 from aiida_mlcc.science.force_field import Term, TrainedOn
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.modes import Mode, inverse_force_weights, projected_residuals
+from aiida_mlcc.science.labels.snapshots import Snapshots
+from aiida_mlcc.science.phonons.modes import Mode, inverse_force_weights, projected_residuals
 from aiida_mlcc.science.settings import Settings, setting
-from aiida_mlcc.science.snapshots import Snapshots
 
 _STRETCHES = 20
 _FOLDS = 5
@@ -76,7 +76,7 @@ class VibratingFrames:
     def of(cls, snapshots: Snapshots, primitive: Atoms, method: str) -> VibratingFrames:
         """Find the modes in the forces of `method`, which all frames carry.
 
-        :raises aiida_mlcc.science.crystal.CrystalError: where the frames are not of one supercell of `primitive`.
+        :raises aiida_mlcc.science.crystal.cells.CrystalError: where the frames are not of one supercell of `primitive`.
         :raises SnapshotsError: where there are no forces.
         """
         model = harmonic_model(snapshots, primitive, method)
@@ -101,7 +101,7 @@ class VibratingFrames:
         self, residual_forces: NDArray[np.float64], frames: NDArray[np.int64] | None = None
     ) -> list[ModeShift]:
         """Return by how much the forces left over say that each frequency is wrong at rest, see
-        :func:`~aiida_mlcc.science.modes.projected_residuals`.
+        :func:`~aiida_mlcc.science.phonons.modes.projected_residuals`.
 
         :param residual_forces: reference minus model, eV/Å, shape (n_frames, n_atoms, 3).
         :param frames: those to look at; all by default.

@@ -2,8 +2,8 @@
 
 Its targets are E_method − E_base of the same frames (and F_method − F_base where both have forces); its sum with the
 base is the force field of the method. Each kind takes the difference itself: force constants in
-:mod:`aiida_mlcc.science.fit.delta_features`, networks in :mod:`aiida_mlcc.runtime.training_data`, readouts in
-:mod:`aiida_mlcc.runtime.readout`.
+:mod:`aiida_mlcc.science.fit.delta_features`, networks in :mod:`aiida_mlcc.runtime.mace.training_data`, readouts in
+:mod:`aiida_mlcc.runtime.mace.readout`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from aiida_mlcc.science.force_field import ForceField
 from aiida_mlcc.science.force_field.dipole import DipoleModel
 from aiida_mlcc.science.force_field.kinds import models_of
 from aiida_mlcc.science.force_field.sum import Probe
+from aiida_mlcc.science.labels.snapshots import Snapshots
 from aiida_mlcc.science.settings import Settings
-from aiida_mlcc.science.snapshots import Snapshots
 
 
 class FitError(ValueError):
@@ -68,8 +68,8 @@ Fitter = Callable[[FitInput], Callable[[str], DeltaFit]]
 """What does once what all methods share, and returns what fits E_method − E_base for the name of a method.
 
 The latter raises :class:`FitError`, :class:`~aiida_mlcc.science.fit.ridge.RidgeError`,
-:class:`~aiida_mlcc.science.snapshots.SnapshotsError` or :class:`~aiida_mlcc.science.crystal.CrystalError` where the
-labels of that method allow no fit.
+:class:`~aiida_mlcc.science.labels.snapshots.SnapshotsError` or :class:`~aiida_mlcc.science.crystal.cells.CrystalError`
+where the labels of that method allow no fit.
 """
 
 

@@ -9,14 +9,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.fit.amplitudes import amplitude_columns
 from aiida_mlcc.science.fit.delta import FitError
 from aiida_mlcc.science.fit.delta_features import delta_problem
+from aiida_mlcc.science.fit.displacement_amplitudes import amplitude_columns
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.fit.ridge import Prepared, Problem, choose_by_evidence, prepare
 from aiida_mlcc.science.force_field.dipole import DipoleModel
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 CLEAR_EVIDENCE = 3.0
 
@@ -27,7 +27,7 @@ class Choice:
 
     :param evidence: of the dipoles, against the same force constants without them; 0 where there are none to choose.
     :param n_amplitudes: the last columns, which hold what is not harmonic of frozen phonons, see
-        :mod:`~aiida_mlcc.science.fit.amplitudes`.
+        :mod:`~aiida_mlcc.science.fit.displacement_amplitudes`.
     :param spread_ridges: where force constants are held at zero, the ridges that the labels speak for most: by these
         the error of what is used is drawn, for nothing says that the force constants are zero.
     """

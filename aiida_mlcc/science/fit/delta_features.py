@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.fit.amplitudes import amplitude_columns
+from aiida_mlcc.science.fit.displacement_amplitudes import amplitude_columns
 from aiida_mlcc.science.fit.force_constants_basis import (
     MAX_CUTOFF,
     ForceConstantsBasis,
@@ -22,7 +22,7 @@ from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.fit.ridge import Problem
 from aiida_mlcc.science.fit.third_order_basis import second_shell, third_order_basis
 from aiida_mlcc.science.force_field.fourth_order import bonds_within
-from aiida_mlcc.science.snapshots import Label
+from aiida_mlcc.science.labels.snapshots import Label
 
 _FREE = 0
 _LEAST_SIGMA = 0.1

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.fit.amplitudes import patterns
 from aiida_mlcc.science.fit.delta_choice import CLEAR_EVIDENCE, Choice
+from aiida_mlcc.science.fit.displacement_amplitudes import patterns
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames
 from aiida_mlcc.science.fit.ridge import blocked_folds, evidence, left_out_residuals
 

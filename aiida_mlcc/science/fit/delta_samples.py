@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import SiteMap, map_onto_crystal
+from aiida_mlcc.science.crystal.cells import SiteMap, map_onto_crystal
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
 from aiida_mlcc.science.force_field.dipole import DipoleModel, dipole_term
 from aiida_mlcc.science.force_field.force_constants import fold

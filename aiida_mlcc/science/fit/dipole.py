@@ -12,11 +12,11 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import map_onto_crystal
+from aiida_mlcc.science.crystal.cells import map_onto_crystal
 from aiida_mlcc.science.fit.force_constants_basis import resolved_basis, symmetry_operations
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames, mapped_frames
 from aiida_mlcc.science.force_field.dipole import DipoleModel, dipole_term
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 LEAST_CHARGE = 0.05
 """e: where no component of any Born charge is larger, the crystal is not polar."""
@@ -49,7 +49,7 @@ def dipole_beside(
     :param charges: Born charges, e, shape (n_sites, 3, 3); `dielectric` of shape (3, 3).
     :returns: None for a crystal that is not polar, see :data:`LEAST_CHARGE`.
     :raises aiida_mlcc.science.force_field.ForceFieldError: for charges that cannot be those of a crystal.
-    :raises aiida_mlcc.science.crystal.CrystalError: where `training_cell` is not a supercell of `primitive`.
+    :raises aiida_mlcc.science.crystal.cells.CrystalError: where `training_cell` is not a supercell of `primitive`.
     """
     if not is_polar(charges):
         return None
@@ -73,7 +73,7 @@ def dipole_energies_and_forces(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the energies (eV per cell, shape (n_frames,)) and forces (eV/Å, (n_frames, n_atoms, 3)) of all frames.
 
-    :raises aiida_mlcc.science.crystal.CrystalError: where a frame is not a supercell of the crystal.
+    :raises aiida_mlcc.science.crystal.cells.CrystalError: where a frame is not a supercell of the crystal.
     """
     forces = np.zeros_like(snapshots.positions)
     energies = np.zeros(snapshots.n_frames)

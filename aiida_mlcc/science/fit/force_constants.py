@@ -24,13 +24,13 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import CrystalError
-from aiida_mlcc.science.fit.amplitudes import scatter_at_rest
+from aiida_mlcc.science.crystal.cells import CrystalError
 from aiida_mlcc.science.fit.delta import DeltaFit, FitError, FitInput, with_probe
 from aiida_mlcc.science.fit.delta_choice import Choice, Labels, best_choice
 from aiida_mlcc.science.fit.delta_features import candidate_bases, frames_with_forces, stated_noise
 from aiida_mlcc.science.fit.delta_judge import HELD, Judgement, judged
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
+from aiida_mlcc.science.fit.displacement_amplitudes import scatter_at_rest
 from aiida_mlcc.science.fit.fit_errors import FitErrors, SuspiciousEnergy
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
 from aiida_mlcc.science.fit.label_evidence import suspicious_labels, undetermined_modes
@@ -58,8 +58,8 @@ from aiida_mlcc.science.fit.ridge import (
 )
 from aiida_mlcc.science.force_field import ForceField, Term, TrainedOn
 from aiida_mlcc.science.force_field.dipole import DipoleModel
+from aiida_mlcc.science.labels.snapshots import Snapshots, SnapshotsError
 from aiida_mlcc.science.settings import Settings, positive_numbers, setting
-from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
 
 CHEAPER = ('HF', 'MP2')
 """Methods whose energies serve as covariates of costlier ones."""
@@ -207,7 +207,7 @@ def fit_delta(
         see :class:`~aiida_mlcc.science.fit.long_range.LongRange`.
     :raises aiida_mlcc.science.settings.SettingsError: for a setting that is unknown or not allowed.
     :raises FitError: where there are too few labels or no motion to learn from.
-    :raises aiida_mlcc.science.crystal.CrystalError: where a frame is not a supercell of `primitive`.
+    :raises aiida_mlcc.science.crystal.cells.CrystalError: where a frame is not a supercell of `primitive`.
     """
     given = ForceConstants.of({**ForceConstants.defaults(), **settings})
     cutoff = given.cutoff

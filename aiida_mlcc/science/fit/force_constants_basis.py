@@ -14,9 +14,9 @@ from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
-from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, shortest_distance, supercell
+from aiida_mlcc.science.crystal.cells import CrystalError, SiteMap, map_onto_crystal, shortest_distance, supercell
+from aiida_mlcc.science.crystal.symmetry import SymmetryError, operations
 from aiida_mlcc.science.force_field.force_constants import fold
-from aiida_mlcc.science.symmetry import SymmetryError, operations
 
 MAX_CUTOFF = 8.0
 """Longest cutoff in Å that is chosen without being asked for."""

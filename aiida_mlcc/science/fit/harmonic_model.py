@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import SiteMap
+from aiida_mlcc.science.crystal.cells import SiteMap
 from aiida_mlcc.science.fit.fit_errors import HarmonicFit
 from aiida_mlcc.science.fit.force_constants_basis import (
     ForceConstantsBasis,
@@ -24,8 +24,8 @@ from aiida_mlcc.science.fit.ridge import Problem, blocked_folds, choose_ridges, 
 from aiida_mlcc.science.fit.third_order_basis import second_shell, third_order_basis
 from aiida_mlcc.science.force_field import Term, TrainedOn
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, fold
-from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE, Mode, commensurate_modes, inverse_force_weights
-from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
+from aiida_mlcc.science.labels.snapshots import Snapshots, SnapshotsError
+from aiida_mlcc.science.phonons.modes import CM1_PER_ROOT_CURVATURE, Mode, commensurate_modes, inverse_force_weights
 
 RIDGES = (1e-8, 1e-5, 1e-3, 1e-1)
 _FOLDS = 5

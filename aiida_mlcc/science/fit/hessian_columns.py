@@ -15,12 +15,12 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import CrystalError, to_phonopy
+from aiida_mlcc.science.crystal.cells import CrystalError, to_phonopy
+from aiida_mlcc.science.crystal.symmetry import SYMPREC
 from aiida_mlcc.science.fit.reference import ReferenceForces
 from aiida_mlcc.science.force_field import Term
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.snapshots import SnapshotsError
-from aiida_mlcc.science.symmetry import SYMPREC
+from aiida_mlcc.science.labels.snapshots import SnapshotsError
 
 _SUM_RULE = 1e-4
 _SUM_RULE_OF_FORCES = 0.1

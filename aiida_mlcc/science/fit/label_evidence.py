@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import SiteMap
+from aiida_mlcc.science.crystal.cells import SiteMap
 from aiida_mlcc.science.fit.fit_errors import UndeterminedMode
 from aiida_mlcc.science.fit.force_constants_basis import ForceConstantsBasis
 from aiida_mlcc.science.fit.ridge import Prepared, noise_left, normal_equations
 from aiida_mlcc.science.force_field.force_constants import fold
-from aiida_mlcc.science.modes import Mode, curvature_of
+from aiida_mlcc.science.phonons.modes import Mode, curvature_of
 
 UNDETERMINED_SHARE = 0.5
 """Of a mode's prior variance that the labels must remove for it to be determined."""
@@ -59,7 +59,8 @@ def undetermined_modes(
     """Return the modes of the training cell of whose change the labels say little, by ascending share.
 
     :param problem: with the parameters of `basis` first.
-    :param modes: of the base, see :func:`~aiida_mlcc.science.modes.commensurate_modes`; `site_map`: of their cell.
+    :param modes: of the base, see :func:`~aiida_mlcc.science.phonons.modes.commensurate_modes`; `site_map`: of their
+        cell.
     :param base: the column with the energy of the base.
     :returns: of each mode ``qpoint``, ``frequency_cm1`` (of the base) and ``share``, as :func:`determined_shares` has
         it, below :data:`UNDETERMINED_SHARE`.

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.fit.force_constants import fit_delta
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, dynamical_matrix, harmonic_model
-from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
+from aiida_mlcc.science.phonons.modes import CM1_PER_ROOT_CURVATURE
 from aiida_mlcc.science.units import frequencies_of_squares
 
 

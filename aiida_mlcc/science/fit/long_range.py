@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import shortest_distance
+from aiida_mlcc.science.crystal.cells import shortest_distance
 from aiida_mlcc.science.fit.delta_choice import Choice, Labels, freed
 from aiida_mlcc.science.fit.dipole import ETA_TIMES_CUTOFF, coupling_strength, damped_otherwise, otherwise_damped
 from aiida_mlcc.science.fit.fit_errors import DipoleWeight

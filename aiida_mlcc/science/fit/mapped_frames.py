@@ -9,10 +9,10 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, reach_of_sites, unwrap
+from aiida_mlcc.science.crystal.cells import CrystalError, SiteMap, map_onto_crystal, reach_of_sites, unwrap
 from aiida_mlcc.science.force_field import Term
 from aiida_mlcc.science.force_field.evaluate import energies_and_forces
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 _SAME_CELL = 1e-6
 

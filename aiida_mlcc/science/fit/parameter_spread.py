@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.fit.amplitudes import sixth_powers
+from aiida_mlcc.science.fit.displacement_amplitudes import sixth_powers
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames
 from aiida_mlcc.science.fit.ridge import (
     Prepared,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import SiteMap
+from aiida_mlcc.science.crystal.cells import SiteMap
 from aiida_mlcc.science.fit.force_constants_basis import BoundForceConstantsBasis, ForceConstantsBasis
 from aiida_mlcc.science.fit.mapped_frames import MappedFrames
 from aiida_mlcc.science.fit.third_order_basis import BoundThirdOrderBasis, ThirdOrderBasis

@@ -15,15 +15,14 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy import constants
 
-from aiida_mlcc.science.crystal import (
+from aiida_mlcc.science.crystal.cells import (
     CrystalError,
     SiteMap,
     commensurate_qpoints,
     map_onto_crystal,
     shortest_distance,
 )
-from aiida_mlcc.science.displacements import LARGEST_SHARE
-from aiida_mlcc.science.fit.amplitudes import NEXT_POWER, extrapolations, patterns
+from aiida_mlcc.science.fit.displacement_amplitudes import NEXT_POWER, extrapolations, patterns
 from aiida_mlcc.science.fit.fit_errors import ReferenceErrors, ReferenceMode
 from aiida_mlcc.science.fit.force_constants_basis import ForceConstantsBasis, decaying_basis, resolved_bases
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, mode_sensitivities
@@ -33,8 +32,9 @@ from aiida_mlcc.science.fit.ridge import Prepared, Problem, choose_by_evidence, 
 from aiida_mlcc.science.force_field import Term, TrainedOn
 from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.modes import Mode
-from aiida_mlcc.science.snapshots import Snapshots, SnapshotsError
+from aiida_mlcc.science.labels.displacements import LARGEST_SHARE
+from aiida_mlcc.science.labels.snapshots import Snapshots, SnapshotsError
+from aiida_mlcc.science.phonons.modes import Mode
 
 RIDGES = (1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
 _REST_SHARE = 0.5

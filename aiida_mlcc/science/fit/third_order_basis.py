@@ -11,7 +11,7 @@ from ase.geometry import find_mic
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, shortest_distance, supercell
+from aiida_mlcc.science.crystal.cells import CrystalError, SiteMap, map_onto_crystal, shortest_distance, supercell
 from aiida_mlcc.science.fit.force_constants_basis import coset_operations, isotropic_multiples, shells, unpacked
 from aiida_mlcc.science.force_field.third_order import Triplets
 

@@ -20,7 +20,7 @@ from ase import Atoms
 from ase.units import Bohr, Hartree
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_mlcc.science.crystal import CrystalError, SiteMap, map_onto_crystal, unwrap
+from aiida_mlcc.science.crystal.cells import CrystalError, SiteMap, map_onto_crystal, unwrap
 from aiida_mlcc.science.force_field.kinds import EnergyForces, ForceFieldError, kind_of
 from aiida_mlcc.science.force_field.sum import ForceField, Term, TrainedOn
 
@@ -111,7 +111,7 @@ class DipoleModel:
     def bind(self, atoms: Atoms) -> BoundDipole:
         """Prepare for one supercell: atoms go to sites now, and keep them.
 
-        :raises aiida_mlcc.science.crystal.CrystalError: where `atoms` is not a supercell of this crystal.
+        :raises aiida_mlcc.science.crystal.cells.CrystalError: where `atoms` is not a supercell of this crystal.
         """
         return self.on(map_onto_crystal(self.primitive, atoms), atoms.cell.array)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.science.force_field.kinds import models_of
 from aiida_mlcc.science.force_field.sum import Term
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 
 def energies_and_forces(terms: Sequence[Term], snapshots: Snapshots) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -11,7 +11,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.sparse import bsr_array, coo_array, csr_array
 
-from aiida_mlcc.science.crystal import SiteMap, map_onto_crystal, unwrap
+from aiida_mlcc.science.crystal.cells import SiteMap, map_onto_crystal, unwrap
 from aiida_mlcc.science.force_field.fourth_order import Bonds, BoundFourthOrder, check_fourth_order
 from aiida_mlcc.science.force_field.kinds import EnergyForces, ForceFieldError
 from aiida_mlcc.science.force_field.neighbours import partner_atoms
@@ -175,7 +175,7 @@ class ForceConstantsModel:
     def bind(self, atoms: Atoms) -> BoundForceConstants:
         """Prepare for one supercell: atoms go to sites now, and keep them.
 
-        :raises aiida_mlcc.science.crystal.CrystalError: where `atoms` is not a supercell of this crystal.
+        :raises aiida_mlcc.science.crystal.cells.CrystalError: where `atoms` is not a supercell of this crystal.
         """
         site_map = map_onto_crystal(self.primitive, atoms)
         return BoundForceConstants(

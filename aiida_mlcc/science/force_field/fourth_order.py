@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import SiteMap
+from aiida_mlcc.science.crystal.cells import SiteMap
 from aiida_mlcc.science.force_field.kinds import ForceFieldError
 from aiida_mlcc.science.force_field.neighbours import partner_atoms
 

@@ -55,7 +55,7 @@ class TermKind:
     :param polar: whether it is the dipole–dipole energy of Born charges, from which the non-analytical correction
         follows.
     :param gives_features: whether it is a network, whose features a readout may read.
-    :param cites: the programs to cite where it is used, as :mod:`aiida_mlcc.report.page_provenance` names them.
+    :param cites: the programs to cite where it is used, as :mod:`aiida_mlcc.report.page.provenance` names them.
     """
 
     name: str
@@ -69,7 +69,7 @@ class TermKind:
     cites: tuple[str, ...] = ()
 
 
-_NETWORKS = 'aiida_mlcc.runtime.mace_sum:MaceSum'
+_NETWORKS = 'aiida_mlcc.runtime.mace.summed:MaceSum'
 
 KINDS = {
     kind.name: kind

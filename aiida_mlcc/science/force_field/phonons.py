@@ -8,14 +8,14 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_mlcc.science.crystal import CrystalError, map_onto_crystal, supercell
-from aiida_mlcc.science.finite_displacements import rows_at_rest
+from aiida_mlcc.science.crystal.cells import CrystalError, map_onto_crystal, supercell
+from aiida_mlcc.science.crystal.force_symmetry import symmetrise
 from aiida_mlcc.science.force_field.dipole import drawn_charges
 from aiida_mlcc.science.force_field.kinds import models_of
 from aiida_mlcc.science.force_field.sum import ForceField
-from aiida_mlcc.science.force_symmetry import symmetrise
-from aiida_mlcc.science.nac import refuse_supercell
-from aiida_mlcc.science.phonon_benchmark import phonopy_from_rows
+from aiida_mlcc.science.phonons.benchmark import phonopy_from_rows
+from aiida_mlcc.science.phonons.finite_displacements import rows_at_rest
+from aiida_mlcc.science.phonons.nac import refuse_supercell
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -34,7 +34,8 @@ def phonopy_of(
     :param supercell_matrix: of `primitive`, as phonopy reads it: one whole number, three, or 3×3; right-handed.
     :param device: ``cpu`` or ``cuda``, where networks are evaluated.
     :returns: a :class:`phonopy.Phonopy` with `primitive` as its primitive cell.
-    :raises aiida_mlcc.science.crystal.CrystalError: for a supercell that is none, or too small for the correction.
+    :raises aiida_mlcc.science.crystal.cells.CrystalError: for a supercell that is none, or too small for the
+        correction.
     :raises aiida_mlcc.science.force_field.ForceFieldError: for a force field that cannot be evaluated.
     """
     from phonopy.physical_units import get_physical_units

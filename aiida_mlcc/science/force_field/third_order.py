@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import SiteMap
+from aiida_mlcc.science.crystal.cells import SiteMap
 from aiida_mlcc.science.force_field.kinds import ForceFieldError
 from aiida_mlcc.science.force_field.neighbours import partner_atoms
 

@@ -12,9 +12,10 @@ from phonopy import Phonopy
 
 from aiida_mlcc.calculations.functions.curves import curve_with_spread
 from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
-from aiida_mlcc.science.branches import branches_of, path_matrices, point_matrices
-from aiida_mlcc.science.crystal import from_phonopy
-from aiida_mlcc.science.dispersion import (
+from aiida_mlcc.science.crystal.cells import from_phonopy
+from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.phonons.branches import branches_of, path_matrices, point_matrices
+from aiida_mlcc.science.phonons.dispersion import (
     BandPath,
     ImaginaryMode,
     band_group_velocities,
@@ -26,9 +27,8 @@ from aiida_mlcc.science.dispersion import (
     special_points,
     spread,
 )
-from aiida_mlcc.science.gamma_modes import GammaMode, gamma_frequencies, gamma_sets, infrared_active
-from aiida_mlcc.science.json_values import Json
-from aiida_mlcc.science.nac import moved_modes, without_correction
+from aiida_mlcc.science.phonons.gamma_modes import GammaMode, gamma_frequencies, gamma_sets, infrared_active
+from aiida_mlcc.science.phonons.nac import moved_modes, without_correction
 from aiida_mlcc.workflows.curve_table import Arguments, Curve, Output, Phonons
 
 
@@ -38,10 +38,10 @@ def phonon_curves(parameters: orm.Dict, science: orm.Str, **members: PhonopyData
 
     Residual forces of the undisplaced cell are subtracted, and the translational and permutation symmetry of the
     force constants is enforced: ``force_constants`` says how far they were from it. Modes of the members are matched
-    branch by branch (:mod:`aiida_mlcc.science.branches`). Where the charges of a member are not those of its forces,
-    the modes that depend on them are marked: ``lo_undetermined`` of the dispersion (1 where a mode is, of its shape),
-    ``undetermined`` of a special point (a list of modes), and ``lo_remark`` says why. ``lo_missing`` says that a polar
-    crystal has no charges.
+    branch by branch (:mod:`aiida_mlcc.science.phonons.branches`). Where the charges of a member are not those of its
+    forces, the modes that depend on them are marked: ``lo_undetermined`` of the dispersion (1 where a mode is, of its
+    shape), ``undetermined`` of a special point (a list of modes), and ``lo_remark`` says why. ``lo_missing`` says that
+    a polar crystal has no charges.
     """
     settings = parameters.get_dict()
     instances = PhonopyInstances()

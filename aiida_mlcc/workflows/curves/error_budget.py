@@ -13,12 +13,12 @@ from phonopy import Phonopy
 from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import given
-from aiida_mlcc.science.band_errors import path_budget
-from aiida_mlcc.science.crystal import CrystalError, from_phonopy
-from aiida_mlcc.science.error_budget import CONTRIBUTIONS, Budget, commensurate
+from aiida_mlcc.science.crystal.cells import CrystalError, from_phonopy
+from aiida_mlcc.science.errors.band_error_bars import path_budget
+from aiida_mlcc.science.errors.frequency_error_bars import CONTRIBUTIONS, Budget, commensurate
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.fit.fit_errors import FitErrors
-from aiida_mlcc.science.methods import CONTROL, usual_kind
+from aiida_mlcc.science.labels.methods import CONTROL, usual_kind
 from aiida_mlcc.workflows.curve_table import Arguments, Curve, Output, Phonons
 
 

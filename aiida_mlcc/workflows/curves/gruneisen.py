@@ -8,10 +8,10 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
-from aiida_mlcc.science.branches import branches_of, lines_along, path_matrices
-from aiida_mlcc.science.crystal import from_phonopy
-from aiida_mlcc.science.dispersion import band_path, spread
-from aiida_mlcc.science.gruneisen import mode_gruneisen
+from aiida_mlcc.science.crystal.cells import from_phonopy
+from aiida_mlcc.science.phonons.branches import branches_of, lines_along, path_matrices
+from aiida_mlcc.science.phonons.dispersion import band_path, spread
+from aiida_mlcc.science.phonons.gruneisen import mode_gruneisen
 from aiida_mlcc.workflows.curve_table import Arguments, Curve, Output, Phonons
 
 

@@ -9,8 +9,8 @@ from aiida.engine import calcfunction
 from numpy.typing import NDArray
 
 from aiida_mlcc.calculations.functions.curves import UNITS, curve_with_spread
-from aiida_mlcc.science.vdos import VibrationalSpectrum
-from aiida_mlcc.science.vdos_of_runs import (
+from aiida_mlcc.science.dynamics.vdos import VibrationalSpectrum
+from aiida_mlcc.science.dynamics.vdos_of_runs import (
     PADDING,
     MemberSpectrum,
     Run,
@@ -20,7 +20,7 @@ from aiida_mlcc.science.vdos_of_runs import (
     no_peaks,
     reach_of_modes,
 )
-from aiida_mlcc.science.vdos_peaks import compare_peaks
+from aiida_mlcc.science.dynamics.vdos_peaks import compare_peaks
 from aiida_mlcc.workflows.curve_table import Arguments, Curve, Dynamics, Output
 
 TRAJECTORY = '_trajectory_'

@@ -9,9 +9,13 @@ from aiida_phonopy.data.phonopy import PhonopyData
 from numpy.typing import NDArray
 
 from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
-from aiida_mlcc.science.dispersion import spread
-from aiida_mlcc.science.thermal import imaginary_share, mean_square_displacements, temperature_grid
-from aiida_mlcc.science.thermal_properties import thermal_properties
+from aiida_mlcc.science.phonons.dispersion import spread
+from aiida_mlcc.science.phonons.mean_square_displacements import (
+    imaginary_share,
+    mean_square_displacements,
+    temperature_grid,
+)
+from aiida_mlcc.science.phonons.thermal_properties import thermal_properties
 from aiida_mlcc.workflows.curve_table import Arguments, Curve, Output, Phonons
 
 

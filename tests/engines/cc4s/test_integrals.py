@@ -15,9 +15,9 @@ from ase import Atoms
 from aiida_mlcc.calculations.integrals import IntegralsCalculation
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.restart import IntegralsRestartWorkChain
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 from tests.runtime.jobs import ENGINE, lithium_hydride
-from tests.runtime.test_integrals import mp2_of
+from tests.runtime.tasks.test_integrals import mp2_of
 from tests.workflows.energies import helium
 
 SETTINGS = {'name': 'pyscf', **ENGINE, 'natural_orbitals_per_occupied': None}

@@ -22,11 +22,11 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.quantumespresso.born import QuantumEspressoBornWorkChain
 from aiida_mlcc.engines.quantumespresso.engine import QuantumEspressoEngine
 from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces
-from aiida_mlcc.report.label_jobs import LabelJobs
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.report.provenance.label_jobs import LabelJobs
+from aiida_mlcc.science.labels.snapshots import Snapshots
 from aiida_mlcc.science.units import CM1_PER_THZ
-from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
-from aiida_mlcc.workflows.reference import ReferenceWorkChain
+from aiida_mlcc.workflows.labelling.cc_energies import CCEnergiesWorkChain
+from aiida_mlcc.workflows.sampling.reference import ReferenceWorkChain
 from tests.engines.quantumespresso.programs import code_of, energy_by_hand, family_of, forces_by_hand
 
 pytestmark = pytest.mark.nightly

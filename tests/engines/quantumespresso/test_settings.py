@@ -26,11 +26,11 @@ from aiida_mlcc.engines.quantumespresso.functions import quantumespresso_labels
 from aiida_mlcc.engines.quantumespresso.labels import why_no_label
 from aiida_mlcc.engines.quantumespresso.pw_xml import PwXmlError, parse_pw_xml
 from aiida_mlcc.engines.quantumespresso.settings import QuantumEspressoForces, pw_parameters
-from aiida_mlcc.science.snapshots import Label, Snapshots
-from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from aiida_mlcc.workflows.feasibility import remarks
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
-from aiida_mlcc.workflows.reference import ReferenceWorkChain
+from aiida_mlcc.workflows.sampling.dft_md import DFTMDWorkChain
+from aiida_mlcc.workflows.sampling.reference import ReferenceWorkChain
 
 DEFAULTS = QuantumEspressoForces.defaults()
 

@@ -7,7 +7,7 @@ import pytest
 
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH, chain_step, langevin, next_segment, random_seed, single_point
 from aiida_mlcc.engines.vasp.settings import VaspForces, VaspIntegrals, source_of
-from aiida_mlcc.runtime.md_settings import MD
+from aiida_mlcc.runtime.md.settings import MD
 
 FORCES = {
     'name': 'vasp',

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from aiida_mlcc.parsers.parse_raw.command_labels import CommandLabelsError, read_command_labels
-from aiida_mlcc.science.extxyz import to_extxyz
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.extxyz import to_extxyz
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 PLACES = np.array([[[0, 0, 0], [2.0, 2.0, 2.0 + 0.1 * number]] for number in range(3)])
 SNAPSHOTS = Snapshots(('Li', 'H'), np.array([4.0 * np.eye(3)] * 3), PLACES)

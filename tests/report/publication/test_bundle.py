@@ -22,7 +22,7 @@ from aiida_mlcc.report.publication.privacy import PrivacyReport
 from aiida_mlcc.report.publication.private_names import Secrets
 from aiida_mlcc.report.publication.request import Author, Refused
 from aiida_mlcc.report.publication.verify_bundle import check, files_of, read_table, wrong_sums
-from aiida_mlcc.science.extxyz import read_extxyz
+from aiida_mlcc.science.labels.extxyz import read_extxyz
 
 METHODS = ['LDA', 'HF', 'CCSD(T)']
 

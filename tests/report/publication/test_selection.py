@@ -10,7 +10,7 @@ from plumpy import ProcessState
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.report.publication.request import Refused
 from aiida_mlcc.report.publication.selection import folders_of, refuse_unfit
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from tests.crystals import rocksalt
 
 

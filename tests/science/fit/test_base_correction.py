@@ -7,11 +7,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from aiida_mlcc.science.crystal import CrystalError, supercell
+from aiida_mlcc.science.crystal.cells import CrystalError, supercell
 from aiida_mlcc.science.fit.base_correction import VibratingFrames
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.modes import projected_residuals
-from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots, SnapshotsError
+from aiida_mlcc.science.phonons.modes import projected_residuals
 from tests.crystals import SPRING, optical_frequency_cm1, rocksalt, rocksalt_cube, springs
 
 N_FRAMES = 40

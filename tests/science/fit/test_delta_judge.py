@@ -7,7 +7,7 @@ from aiida_mlcc.science.fit.force_constants import fit_delta
 from aiida_mlcc.science.fit.harmonic_model import harmonic_model
 from aiida_mlcc.science.fit.mapped_frames import mapped_frames
 from aiida_mlcc.science.force_field.evaluate import energies_and_forces
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from tests.crystals import heated, rocksalt, rocksalt_cube, spring_term
 
 N_FRAMES = 40

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_mlcc.science.crystal import supercell
+from aiida_mlcc.science.crystal.cells import supercell
 from aiida_mlcc.science.fit.delta_samples import DeltaSamples
 from aiida_mlcc.science.fit.force_constants_basis import force_constants_basis
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis

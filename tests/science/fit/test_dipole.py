@@ -9,8 +9,8 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from aiida_mlcc.science.crystal import map_onto_crystal, supercell
-from aiida_mlcc.science.fit.base import BaseForceConstants, fit_base
+from aiida_mlcc.science.crystal.cells import map_onto_crystal, supercell
+from aiida_mlcc.science.fit.base_model import BaseForceConstants, fit_base
 from aiida_mlcc.science.fit.dipole import (
     ETA_TIMES_CUTOFF,
     coupling_strength,
@@ -23,7 +23,7 @@ from aiida_mlcc.science.fit.long_range import LongRange
 from aiida_mlcc.science.force_field import ForceField, Term, add_delta
 from aiida_mlcc.science.force_field.dipole import DipoleModel, dipole_term, polarity_of
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from tests.crystals import heated, spring_term
 
 PRIMITIVE = bulk('LiH', 'rocksalt', a=4.017)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from aiida_mlcc.science.crystal import map_onto_crystal, supercell
+from aiida_mlcc.science.crystal.cells import map_onto_crystal, supercell
 from aiida_mlcc.science.fit.delta import FitError
 from aiida_mlcc.science.fit.force_constants import fit_delta
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.modes import commensurate_modes
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
+from aiida_mlcc.science.phonons.modes import commensurate_modes
 from aiida_mlcc.science.settings import SettingsError
-from aiida_mlcc.science.snapshots import Label, Snapshots
 from tests.benchmarks.data import load
 from tests.crystals import heated, hessian_of, snapshots_of, spring_label, spring_term, stretched
 

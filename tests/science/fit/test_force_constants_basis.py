@@ -5,7 +5,7 @@ from ase.build import bulk
 from symfc.basis_sets import FCBasisSetO2
 from symfc.utils.utils import SymfcAtoms
 
-from aiida_mlcc.science.crystal import CrystalError, map_onto_crystal, supercell
+from aiida_mlcc.science.crystal.cells import CrystalError, map_onto_crystal, supercell
 from aiida_mlcc.science.fit.force_constants_basis import (
     allowed_gradients,
     coset_operations,

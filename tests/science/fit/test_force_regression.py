@@ -7,7 +7,7 @@ import pytest
 from ase.build import bulk
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.crystal import map_onto_crystal, supercell
+from aiida_mlcc.science.crystal.cells import map_onto_crystal, supercell
 from aiida_mlcc.science.fit.force_constants_basis import _by_volume
 from aiida_mlcc.science.fit.force_regression import ForceRegression
 from aiida_mlcc.science.fit.ridge import RidgeError

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from aiida_mlcc.science.crystal import CrystalError, map_onto_crystal, supercell, to_phonopy
+from aiida_mlcc.science.crystal.cells import CrystalError, map_onto_crystal, supercell, to_phonopy
 from aiida_mlcc.science.fit.harmonic_model import fit_force_constants, harmonic_model
 from aiida_mlcc.science.fit.third_order_basis import second_shell
-from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE, commensurate_modes, inverse_force_weights
-from aiida_mlcc.science.snapshots import Label, SnapshotsError
+from aiida_mlcc.science.labels.snapshots import Label, SnapshotsError
+from aiida_mlcc.science.phonons.modes import CM1_PER_ROOT_CURVATURE, commensurate_modes, inverse_force_weights
 from tests.crystals import heated, hessian_of, snapshots_of, spring_label, spring_term, stretched
 
 CONVENTIONAL = np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]])
@@ -99,7 +99,7 @@ def test_gradients_of_free_sites_are_found_in_the_forces(wurtzite):
 def test_the_dynamical_matrix_has_the_frequencies_of_phonopy(model):
     from phonopy import Phonopy
 
-    from aiida_mlcc.science.dispersion import frequencies as phonopy_frequencies
+    from aiida_mlcc.science.phonons.dispersion import frequencies as phonopy_frequencies
 
     phonon = Phonopy(to_phonopy(DIAMOND), 5 * np.eye(3), primitive_matrix='P')
     phonon.force_constants = model.force_constants.bind(supercell(DIAMOND, 5)).force_constants()

@@ -9,13 +9,13 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from aiida_mlcc.science.crystal import CrystalError, supercell
-from aiida_mlcc.science.displacements import Displacements, displaced_cells
+from aiida_mlcc.science.crystal.cells import CrystalError, supercell
 from aiida_mlcc.science.fit.hessian_columns import HessianColumns
 from aiida_mlcc.science.fit.reference import ReferenceForces, fit_reference
 from aiida_mlcc.science.force_field import Term
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError
+from aiida_mlcc.science.labels.displacements import Displacements, displaced_cells
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots, SnapshotsError
 from tests.crystals import rocksalt, spring_label, spring_term
 
 CUTOFF = 3.0

@@ -11,8 +11,8 @@ from aiida_mlcc.science.fit.force_constants import ForceConstants, fitter
 from aiida_mlcc.science.fit.label_evidence import determined_shares, suspicious_labels, undetermined_modes
 from aiida_mlcc.science.fit.mapped_frames import mapped_frames
 from aiida_mlcc.science.fit.ridge import Problem, prepare
-from aiida_mlcc.science.modes import commensurate_modes
-from aiida_mlcc.science.snapshots import Label
+from aiida_mlcc.science.labels.snapshots import Label
+from aiida_mlcc.science.phonons.modes import commensurate_modes
 from tests.crystals import hessian_of, rocksalt, rocksalt_cube, snapshots_of, spring_label, spring_term
 
 RIDGE = 1e-6

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from aiida_mlcc.science.crystal import supercell, to_phonopy
-from aiida_mlcc.science.dispersion import frequencies
+from aiida_mlcc.science.crystal.cells import supercell, to_phonopy
 from aiida_mlcc.science.fit.learning_curve import frequency_estimate
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.snapshots import Label, SnapshotsError
+from aiida_mlcc.science.labels.snapshots import Label, SnapshotsError
+from aiida_mlcc.science.phonons.dispersion import frequencies
 from tests.crystals import heated, snapshots_of, spring_label, spring_term
 
 DIAMOND = bulk('C', 'diamond', a=3.56)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_mlcc.science.crystal import CrystalError, supercell
+from aiida_mlcc.science.crystal.cells import CrystalError, supercell
 from aiida_mlcc.science.fit.mapped_frames import frame_displacements, mapped_frames
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 SCALE = 0.05
 

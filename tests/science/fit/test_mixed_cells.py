@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from aiida_mlcc.science.crystal import map_onto_crystal, supercell
-from aiida_mlcc.science.fit.base import BaseForceConstants, fit_base, fitter
+from aiida_mlcc.science.crystal.cells import map_onto_crystal, supercell
+from aiida_mlcc.science.crystal.training_cells import Points, training_cells
+from aiida_mlcc.science.fit.base_model import BaseForceConstants, fit_base, fitter
 from aiida_mlcc.science.fit.delta import FitInput
 from aiida_mlcc.science.fit.force_constants import fit_delta
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel, harmonic_model
 from aiida_mlcc.science.fit.learning_curve import frequencies_of_samples
 from aiida_mlcc.science.force_field import Term
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.modes import frequency_of
-from aiida_mlcc.science.snapshots import Snapshots, concatenate
-from aiida_mlcc.science.training_cells import Points, training_cells
+from aiida_mlcc.science.labels.snapshots import Snapshots, concatenate
+from aiida_mlcc.science.phonons.modes import frequency_of
 from tests.crystals import heated, rocksalt, snapshots_of, spring_label, spring_term
 
 PRIMITIVE = rocksalt()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_mlcc.science.crystal import supercell
+from aiida_mlcc.science.crystal.cells import supercell
 from aiida_mlcc.science.fit.force_constants_basis import force_constants_basis
 from aiida_mlcc.science.fit.mapped_frames import mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis, in_common
 from aiida_mlcc.science.fit.third_order_basis import third_order_basis
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 from aiida_mlcc.science.force_field.fourth_order import bonds_within
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 
 REACH = 2.5
 

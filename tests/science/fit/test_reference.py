@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from aiida_mlcc.science.crystal import CrystalError, map_onto_crystal, supercell
-from aiida_mlcc.science.displacements import Displacements, displaced_cells
-from aiida_mlcc.science.fit.base import BaseForceConstants, fit_base, fitter
+from aiida_mlcc.science.crystal.cells import CrystalError, map_onto_crystal, supercell
+from aiida_mlcc.science.design.thermal_structures import ThermalStructures, draw_structures
+from aiida_mlcc.science.fit.base_model import BaseForceConstants, fit_base, fitter
 from aiida_mlcc.science.fit.delta import FitInput
 from aiida_mlcc.science.fit.harmonic_model import HarmonicModel
 from aiida_mlcc.science.fit.mapped_frames import mapped_frames
 from aiida_mlcc.science.fit.reference import fit_reference, reference_model
 from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.modes import frequency_of
-from aiida_mlcc.science.snapshots import Label, Snapshots, SnapshotsError, concatenate
-from aiida_mlcc.science.thermal_structures import ThermalStructures, draw_structures
+from aiida_mlcc.science.labels.displacements import Displacements, displaced_cells
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots, SnapshotsError, concatenate
+from aiida_mlcc.science.phonons.modes import frequency_of
 from tests.crystals import spring_term
 
 SILICON, CUBE = bulk('Si', 'diamond', a=5.43), bulk('Si', 'diamond', a=5.43, cubic=True)

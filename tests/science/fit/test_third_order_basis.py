@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from aiida_mlcc.science.crystal import CrystalError, map_onto_crystal, supercell
+from aiida_mlcc.science.crystal.cells import CrystalError, map_onto_crystal, supercell
 from aiida_mlcc.science.fit.third_order_basis import ThirdOrderBasis, second_shell, third_order_basis
 from aiida_mlcc.science.force_field.third_order import BoundThirdOrder, check_third_order
 from tests.crystals import cubic_springs, stretched

@@ -9,12 +9,12 @@ from ase import Atoms
 from ase.build import bulk
 from phonopy import Phonopy
 
-from aiida_mlcc.science.crystal import CrystalError, commensurate_qpoints, from_phonopy, supercell, to_phonopy
+from aiida_mlcc.science.crystal.cells import CrystalError, commensurate_qpoints, from_phonopy, supercell, to_phonopy
 from aiida_mlcc.science.fit.harmonic_model import dynamical_matrix
 from aiida_mlcc.science.force_field import ForceFieldError, dipole
 from aiida_mlcc.science.force_field.dipole import COULOMB, DipoleModel, dipole_term
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.science.modes import CM1_PER_ROOT_CURVATURE
+from aiida_mlcc.science.phonons.modes import CM1_PER_ROOT_CURVATURE
 from tests.crystals import spring_term
 from tests.q2r import Q2R
 from tests.science.force_field.term_examples import TermExample

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from aiida_mlcc.science.crystal import CrystalError, supercell, to_phonopy
+from aiida_mlcc.science.crystal.cells import CrystalError, supercell, to_phonopy
 from aiida_mlcc.science.force_field import ForceFieldError, Term
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, add_up, force_constants_term
 from aiida_mlcc.science.force_field.fourth_order import bonds_within

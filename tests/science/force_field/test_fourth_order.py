@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.neighborlist import neighbor_list
 
-from aiida_mlcc.science.crystal import map_onto_crystal, supercell
+from aiida_mlcc.science.crystal.cells import map_onto_crystal, supercell
 from aiida_mlcc.science.force_field import ForceFieldError
 from aiida_mlcc.science.force_field.fourth_order import Bonds, BoundFourthOrder, bonds_within, check_fourth_order
 

@@ -10,7 +10,7 @@ from tests.science.force_field.term_examples import TermExample
 
 def example() -> TermExample:
     """Return a network that was never trained."""
-    from tests.runtime.alloy import cell, random_term
+    from tests.runtime.mace.alloy import cell, random_term
 
     return TermExample((random_term(),), cell(), bulk('AgAu', 'cesiumchloride', a=3.2))
 

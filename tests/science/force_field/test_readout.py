@@ -23,7 +23,7 @@ def readout(trunk: Term = TRUNK, method: str = 'HF') -> Term:
 
 def example() -> TermExample:
     """Return a readout of a network that was never trained."""
-    from tests.runtime.alloy import random_term
+    from tests.runtime.mace.alloy import random_term
 
     weights = np.random.default_rng(2).normal(size=(2, 8))
     return replace(example_of('mace'), terms=(random_term(), readout_term(random_term(), ['Cu', 'Au'], weights)))

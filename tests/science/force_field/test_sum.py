@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aiida_mlcc.science.crystal import supercell
+from aiida_mlcc.science.crystal.cells import supercell
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError, Term, add_delta
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
 

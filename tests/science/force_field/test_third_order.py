@@ -11,7 +11,7 @@ import pytest
 from ase import Atoms
 
 from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
-from aiida_mlcc.science.crystal import map_onto_crystal, supercell
+from aiida_mlcc.science.crystal.cells import map_onto_crystal, supercell
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError, Term
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel, force_constants_term
 from aiida_mlcc.science.force_field.third_order import BoundThirdOrder, Triplets, check_third_order

@@ -7,11 +7,11 @@ import pytest
 from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
+from aiida_mlcc.workflows.common.draw_curve import draw
 from aiida_mlcc.workflows.curve_table import AT_REST, Curve, Output, all_curves, curves_of, outputs_of_stage
-from aiida_mlcc.workflows.draw_curve import draw
-from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
-from aiida_mlcc.workflows.vacf import VACFWorkChain
+from aiida_mlcc.workflows.phonons.harmonic_phonon import HarmonicPhononWorkChain
+from aiida_mlcc.workflows.spectrum.vacf import VACFWorkChain
 
 WORKCHAINS = {'harmonic_phonon': HarmonicPhononWorkChain, 'vacf': VACFWorkChain}
 DRAWN = [name for name, curve in all_curves().items() if curve.arguments is not None]
@@ -73,7 +73,7 @@ def test_a_curve_that_cannot_be_made_is_reported_and_has_no_output(argon_phonons
     entry = Curve('harmonic_phonon', 'try', impossible, {'nothing': Output(orm.Int, 'Nothing.')}, lambda source: {})
     monkeypatch.setitem(all_curves(), 'third_curve', entry)
     # It stands in no file of the package, whose hash it could have.
-    monkeypatch.setattr('aiida_mlcc.workflows.draw_curve.science_hash', lambda _: orm.Str('of a test'))
+    monkeypatch.setattr('aiida_mlcc.workflows.common.draw_curve.science_hash', lambda _: orm.Str('of a test'))
     returned, reported = {}, []
     process = SimpleNamespace(out_many=returned.update, report=reported.append)
     assert draw(process, 'third_curve', argon_phonons) == {}

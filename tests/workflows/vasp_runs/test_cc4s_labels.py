@@ -8,9 +8,9 @@ from ase.units import Hartree
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.table import correlation_engine
-from aiida_mlcc.science.snapshots import Snapshots
-from aiida_mlcc.workflows.cc_energies import CCEnergiesWorkChain
-from aiida_mlcc.workflows.forecast import describe_campaign, hours_of_campaign, refuse_below_one_point
+from aiida_mlcc.science.labels.snapshots import Snapshots
+from aiida_mlcc.workflows.labelling.cc_energies import CCEnergiesWorkChain
+from aiida_mlcc.workflows.labelling.forecast import describe_campaign, hours_of_campaign, refuse_below_one_point
 from tests.campaign import Campaign
 from tests.cc4s_records import write_tensors
 from tests.workflows.vasp_runs.test_integrals import ALONE, ATOMS, ENERGIES, STEPS, register

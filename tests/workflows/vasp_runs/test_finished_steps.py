@@ -17,7 +17,7 @@ from aiida_mlcc.engines.vasp.finished import find_finished_steps, refuse_finishe
 from aiida_mlcc.engines.vasp.incar import STEPS
 from aiida_mlcc.engines.vasp.integrals import VaspIntegralsWorkChain
 from aiida_mlcc.engines.vasp.settings import VaspIntegrals
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 from tests.workflows.vasp_runs.settings import ENGINE
 from tests.workflows.vasp_runs.steps import chain_until, vasp_job
 

@@ -9,7 +9,7 @@ from ase import Atoms
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.vasp.integrals import VaspIntegralsWorkChain
 from aiida_mlcc.engines.vasp.settings import VaspIntegrals, low_cutoff
-from aiida_mlcc.science.snapshots import Snapshots
+from aiida_mlcc.science.labels.snapshots import Snapshots
 from tests.vasp_outputs import poscar, single_point_outputs
 from tests.workflows.vasp_runs.settings import ENGINE
 

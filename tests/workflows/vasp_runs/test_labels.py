@@ -8,7 +8,7 @@ from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.vasp.labels import VaspLabelsWorkChain
-from aiida_mlcc.science.snapshots import Label, Snapshots
+from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from tests.vasp_outputs import poscar, single_point_outputs
 from tests.workflows.vasp_runs.settings import ELECTRONS, ENGINE
 

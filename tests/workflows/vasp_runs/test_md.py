@@ -13,9 +13,9 @@ from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.vasp.dynamics import VaspMdWorkChain
 from aiida_mlcc.engines.vasp.incar import random_seed
-from aiida_mlcc.science.snapshots import Snapshots
-from aiida_mlcc.science.vasp_files.contcar import parse_contcar
-from aiida_mlcc.workflows.dft_md import DFTMDWorkChain
+from aiida_mlcc.science.dataset.vasp_files.contcar import parse_contcar
+from aiida_mlcc.science.labels.snapshots import Snapshots
+from aiida_mlcc.workflows.sampling.dft_md import DFTMDWorkChain
 from tests.vasp_outputs import outcar, poscar, vasprun
 from tests.workflows.vasp_runs.settings import ELECTRONS, ENGINE
 

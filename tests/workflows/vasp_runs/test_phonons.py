@@ -6,9 +6,9 @@ from aiida import orm
 from aiida.engine import run_get_node
 from phonopy import Phonopy
 
-from aiida_mlcc.science.crystal import from_phonopy, primitive_cell, to_phonopy
+from aiida_mlcc.science.crystal.cells import from_phonopy, primitive_cell, to_phonopy
 from aiida_mlcc.science.force_field.force_constants import ForceConstantsModel
-from aiida_mlcc.workflows.harmonic_phonon import HarmonicPhononWorkChain
+from aiida_mlcc.workflows.phonons.harmonic_phonon import HarmonicPhononWorkChain
 from tests.crystals import optical_frequency_cm1, rocksalt, springs
 from tests.vasp_outputs import poscar, single_point_outputs
 from tests.workflows.vasp_runs.settings import ELECTRONS, ENGINE

@@ -1,0 +1,1 @@
+"""The tensors that Cc4s reads, written and checked."""

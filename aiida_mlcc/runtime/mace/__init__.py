@@ -1,0 +1,1 @@
+"""MACE networks: built, trained, imported, evaluated, and read out."""

@@ -1,0 +1,1 @@
+"""Molecular dynamics: integrators, state, velocity autocorrelation, settings."""

@@ -1,0 +1,1 @@
+"""The tasks of jobs: one file each, and what only tasks use."""

@@ -1,0 +1,1 @@
+"""Which structures to label: chosen snapshots, frozen phonons, thermal structures."""

@@ -1,0 +1,1 @@
+"""Spectra from dynamics: velocity autocorrelation, density of states, peaks, sampling."""

@@ -1,0 +1,1 @@
+"""The error bar of each frequency, and its parts."""

@@ -1,0 +1,1 @@
+"""Methods, snapshots with their labels, pairing by geometry, merging, extended XYZ."""

@@ -1,0 +1,1 @@
+"""Harmonic phonons: dispersion, modes, Born charges, thermal properties, ensembles of force fields."""

@@ -1,0 +1,1 @@
+"""HF, MP2, CCSD and CCSD(T) energies of selected snapshots."""

@@ -1,0 +1,1 @@
+"""Dispersion and density of states from force fields."""

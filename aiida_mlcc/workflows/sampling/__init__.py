@@ -1,0 +1,1 @@
+"""Structures with DFT forces: dynamics, reference displacements, thermal structures."""

@@ -1,0 +1,1 @@
+"""The vibrational density of states from molecular dynamics."""

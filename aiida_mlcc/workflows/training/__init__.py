@@ -1,0 +1,1 @@
+"""Base, Δ and their sum, for each method and seed; distillation."""
