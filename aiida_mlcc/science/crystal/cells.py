@@ -141,6 +141,28 @@ def supercell(atoms: Atoms, matrix: int | ArrayLike) -> Atoms:
     return from_phonopy(get_supercell(to_phonopy(_crystal(atoms)), expand_matrix(matrix)))
 
 
+def conventional_matrix(atoms: Atoms, symprec: float = SYMPREC) -> NDArray[np.int64]:
+    """Return the ``supercell_matrix`` that leads from a primitive cell to the conventional cell, shape (3, 3).
+
+    The identity where `atoms` are not a primitive cell, where both cells are the same, or where there is no symmetry.
+    The conventional cell is spglib's (International Tables for Crystallography, Vol. A), in the orientation of `atoms`.
+    """
+    import spglib
+
+    cell = (atoms.cell.array, atoms.get_scaled_positions(wrap=False), atoms.numbers)
+    try:
+        dataset = spglib.get_symmetry_dataset(cell, symprec=symprec)
+    except Exception:  # Newer versions raise errors of their own.  # noqa: BLE001
+        dataset = None
+    identity = np.eye(3, dtype=np.int64)
+    if dataset is None:
+        return identity
+    found = np.linalg.inv(dataset.transformation_matrix)
+    whole = np.rint(found).astype(np.int64)
+    is_larger = np.abs(found - whole).max() < _WHOLE and round(float(np.linalg.det(whole))) > 1
+    return whole if is_larger else identity
+
+
 def breaks_symmetry(atoms: Atoms, matrix: int | ArrayLike, symprec: float = SYMPREC) -> bool:
     """Tell whether some operation of the crystal takes a supercell of `atoms` to another one.
 

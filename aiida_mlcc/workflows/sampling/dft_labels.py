@@ -18,8 +18,8 @@ from aiida_mlcc.jobs.inputs import Options
 from aiida_mlcc.runtime.task_records import SnapshotFailure
 from aiida_mlcc.runtime.tasks.evaluate_settings import Evaluate
 from aiida_mlcc.science.settings import Group
-from aiida_mlcc.workflows.common.protocol import Overrides, ProtocolMixin
-from aiida_mlcc.workflows.sampling.dft_supercell import dft_supercell_ports, refuse_cell
+from aiida_mlcc.workflows.common.protocol import Overrides, ProtocolMixin, read_overrides
+from aiida_mlcc.workflows.sampling.dft_supercell import cell_of_protocol, dft_supercell_ports, refuse_cell
 
 
 class DFTLabelsWorkChain(ProtocolMixin, WorkChain):
@@ -53,7 +53,10 @@ class DFTLabelsWorkChain(ProtocolMixin, WorkChain):
         :param codes: the codes of engines with a program of their own, such as ``vasp_code``.
         :raises aiida_mlcc.workflows.common.protocol.ProtocolError: for an unknown protocol or override key.
         """
-        inputs = cls.get_protocol_inputs(protocol, overrides)
+        asked = read_overrides(overrides)
+        inputs = cls.get_protocol_inputs(protocol, asked)
+        if 'supercell_matrix' not in asked:
+            inputs |= cell_of_protocol(structure, inputs)
         filled = with_label_job(inputs, engine['name'], codes_by_place(code, codes), options)
         return cls.fill({'structure': structure, 'engine': engine, **filled})
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.engines.table import FORCES, force_engine
 from aiida_mlcc.jobs.ports import structure_port, supercell_port, symprec_port
-from aiida_mlcc.science.crystal.cells import expand_matrix, supercell
+from aiida_mlcc.science.crystal.cells import conventional_matrix, expand_matrix, supercell
+from aiida_mlcc.science.crystal.symmetry import fitting_tolerance
 
 
 def dft_supercell_ports(spec: WorkChainSpec) -> None:
@@ -17,6 +23,22 @@ def dft_supercell_ports(spec: WorkChainSpec) -> None:
     supercell_port(spec, '`structure`')
     symprec_port(spec)
     settings_port(spec, 'engine', FORCES, help='The engine for energies and forces, with all its settings.')
+
+
+def cell_of_protocol(structure: orm.StructureData, inputs: Mapping[str, Any]) -> dict[str, list[list[int]]]:
+    """Return the supercell of a protocol, which counts in conventional cells, as `supercell_matrix` of `structure`.
+
+    It is empty where `structure` is not a primitive cell of a centred lattice: then the supercell is that of `inputs`.
+    """
+    try:
+        crystal = structure.get_ase()
+        matrix = conventional_matrix(crystal, fitting_tolerance(crystal))
+    except ValueError:
+        # The port says what is wrong with the structure.
+        return {}
+    if round(abs(float(np.linalg.det(matrix)))) == 1:
+        return {}
+    return {'supercell_matrix': (matrix @ expand_matrix(inputs['supercell_matrix'])).tolist()}
 
 
 def refuse_cell(inputs: Inputs) -> str | None:

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.spacegroup import crystal
 
 from aiida_mlcc.science.crystal.cells import (
     CrystalError,
+    conventional_matrix,
     expand_matrix,
     from_phonopy,
     isotopes,
@@ -223,3 +225,37 @@ def test_unwrapping_removes_jumps_and_drift_from_every_frame():
     jumps = random.integers(-2, 3, size=(6, 32, 3)) @ cell
     drift = random.uniform(-4, 4, size=(6, 1, 3))
     assert np.allclose(unwrap(motion + jumps + drift, cell), motion, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ('structure', 'lattice', 'n_cells'),
+    [
+        ('rocksalt', [4.6, 4.6, 4.6, 90, 90, 90], 4),
+        ('cesiumchloride', [4.6, 4.6, 4.6, 90, 90, 90], 1),
+        ('wurtzite', [4.6, 4.6, 7.36, 90, 90, 120], 1),
+    ],
+)
+def test_a_primitive_cell_leads_to_the_conventional_one_as_it_lies(structure, lattice, n_cells):
+    length = {'a': 4.6, **({'c': 7.36} if structure == 'wurtzite' else {})}
+    primitive = bulk('NaF', structure, **length)
+    primitive.rotate(33, (1, 2, 3), rotate_cell=True)
+    matrix = conventional_matrix(primitive)
+    assert supercell(primitive, matrix).cell.cellpar() == pytest.approx(lattice, abs=1e-6)
+    assert round(np.linalg.det(matrix)) == n_cells
+
+
+def test_a_body_centred_and_a_rhombohedral_cell_lead_to_cells_of_two_and_three():
+    corundum = crystal(
+        ['Al', 'O'], [(0, 0, 0.352), (0.306, 0, 0.25)], spacegroup=167, cellpar=[4.76, 4.76, 12.99, 90, 90, 120],
+        primitive_cell=True,
+    )  # fmt: skip
+    assert supercell(corundum, conventional_matrix(corundum)).cell.cellpar() == pytest.approx(
+        [4.76, 4.76, 12.99, 90, 90, 120]
+    )
+    assert round(np.linalg.det(conventional_matrix(bulk('Fe', 'bcc', a=2.8)))) == 2
+
+
+@pytest.mark.parametrize('repeats', [(2, 1, 1), (2, 2, 2)])
+def test_what_is_not_a_primitive_cell_is_taken_as_it_is(repeats):
+    assert (conventional_matrix(bulk('NaF', 'rocksalt', a=4.6).repeat(repeats)) == np.eye(3)).all()
+    assert (conventional_matrix(bulk('NaF', 'rocksalt', a=4.6, cubic=True)) == np.eye(3)).all()

@@ -5,9 +5,11 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 from ase import Atoms, units
+from ase.build import bulk
 
 from aiida_mlcc.calculations.functions.choose_time_step import choose_time_step
 from aiida_mlcc.data.snapshots import SnapshotsData
+from aiida_mlcc.science.crystal.cells import supercell
 from aiida_mlcc.science.force_field.evaluate import energies_and_forces
 from aiida_mlcc.science.labels.displacements import Displacements, displaced_cells
 from aiida_mlcc.science.labels.snapshots import Label, Snapshots
@@ -44,6 +46,19 @@ def test_every_step_is_a_snapshot_with_energy_and_forces_and_a_source(python, he
     assert np.ptp(snapshots.positions[:, 1, 2]) > 1e-4
     assert label.source['basis'] == 'gth-dzv'
     assert {link.link_label for link in node.base.links.get_outgoing()} >= {'build_supercell', 'md', 'snapshots'}
+
+
+def test_the_supercell_of_a_protocol_counts_in_conventional_cells(python, aiida_profile):
+    primitive, cube = (orm.StructureData(ase=bulk('NaF', 'rocksalt', a=4.63, cubic=cubic)) for cubic in (False, True))
+    matrix = DFTMDWorkChain.get_builder_from_protocol(python, primitive, 'paper').supercell_matrix.get_list()
+    assert supercell(primitive.get_ase(), matrix).cell.cellpar() == pytest.approx([9.26, 9.26, 4.63, 90, 90, 90])
+    assert DFTMDWorkChain.get_builder_from_protocol(python, cube, 'paper').supercell_matrix.get_list() == [2, 2, 1]
+
+
+def test_a_supercell_that_is_asked_for_counts_in_cells_of_the_structure(python, aiida_profile):
+    primitive = orm.StructureData(ase=bulk('NaF', 'rocksalt', a=4.63))
+    builder = DFTMDWorkChain.get_builder_from_protocol(python, primitive, 'paper', {'supercell_matrix': [2, 2, 2]})
+    assert builder.supercell_matrix.get_list() == [2, 2, 2]
 
 
 @pytest.mark.parametrize(
