@@ -44,7 +44,7 @@ class LabelSource:
         ``sigma_SLUG``, as this package writes, where it is None.
     :param energy_key: the entry that holds the energy, chosen as in
         :func:`~aiida_mlcc.science.dataset.label_keys.energy_key` where it is None; `forces_key`: the column that holds
-            forces, alike.
+        forces, alike.
     """
 
     path: Path
