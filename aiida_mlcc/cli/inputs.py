@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from aiida.engine import ProcessBuilder
     from aiida.orm import AbstractCode, ArrayData, SinglefileData, StructureData
     from ase import Atoms
+
+    from aiida_mlcc.jobs.inputs import InputTree, InputValue
+    from aiida_mlcc.science.json_values import JsonValue
 
 
 def read_structure(source: str) -> StructureData:
@@ -107,7 +110,7 @@ def read_nac(source: str) -> SinglefileData | ArrayData:
     return node
 
 
-def read_overrides(path: Path | None) -> dict[str, Any]:
+def read_overrides(path: Path | None) -> dict[str, InputValue]:
     """Return the overrides in a YAML file; none without a file.
 
     :raises click.UsageError: where it is not a mapping.
@@ -120,9 +123,9 @@ def read_overrides(path: Path | None) -> dict[str, Any]:
         raise click.UsageError(f'{error}.') from None
 
 
-def read_settings(assignments: Iterable[str], what: str = '--set') -> dict[str, Any]:
+def read_settings(assignments: Iterable[str], what: str = '--set') -> dict[str, JsonValue]:
     """Return ``path.to.input=value`` assignments as a nested mapping; values are read as YAML."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, JsonValue] = {}
     for assignment in assignments:
         path, sign, text = assignment.partition('=')
         keys = path.strip().split('.')
@@ -130,9 +133,10 @@ def read_settings(assignments: Iterable[str], what: str = '--set') -> dict[str, 
             raise click.UsageError(f'{what} {assignment}: write it as path.to.input=value.')
         branch = settings
         for key in keys[:-1]:
-            branch = branch.setdefault(key, {})
-            if not isinstance(branch, dict):
+            below = branch.setdefault(key, {})
+            if not isinstance(below, dict):
                 raise click.UsageError(f'{what} {assignment}: {key} already has a value.')
+            branch = below
         branch[keys[-1]] = _value(text, with_lists=what == '--set')
     return settings
 
@@ -141,7 +145,7 @@ _LIST = re.compile(r'[\w.()+-]+(, ?[\w.()+-]+)+')
 """Values separated by commas, of which none needs brackets or quotes."""
 
 
-def _value(text: str, with_lists: bool) -> Any:
+def _value(text: str, with_lists: bool) -> JsonValue:
     """Return a value as YAML has it.
 
     :param with_lists: whether ``1,2`` and ``HF,MP2`` are lists; a scheduler takes names with commas.
@@ -151,7 +155,7 @@ def _value(text: str, with_lists: bool) -> Any:
     if with_lists and _LIST.fullmatch(text.strip()):
         return [_value(part.strip(), False) for part in text.split(',')]
     try:
-        value = yaml.safe_load(text)
+        value: JsonValue = yaml.safe_load(text)
     except yaml.YAMLError:
         return text
     if isinstance(value, str):
@@ -188,7 +192,7 @@ def read_methods(given: Any) -> list[str]:
     return methods
 
 
-def tidy_methods(overrides: Mapping[str, Any]) -> dict[str, Any]:
+def tidy_methods(overrides: InputTree) -> dict[str, InputValue]:
     """Return overrides with `methods` and `vacf_methods` as lists of names.
 
     :raises click.UsageError: for an unknown wave-function method, and for anything but a list.
@@ -209,7 +213,7 @@ def _names(given: Any, what: str) -> list[str]:
     return [method_named(part) for part in parts if part.strip()]
 
 
-def refuse_options(options: Mapping[str, Any], what: str) -> None:
+def refuse_options(options: Iterable[str], what: str) -> None:
     """Refuse scheduler options that AiiDA does not know.
 
     :raises click.UsageError: naming the first one, and those there are.
@@ -244,7 +248,7 @@ def build(
     structure: StructureData,
     code: AbstractCode,
     protocol: str | None,
-    overrides: Mapping[str, Any],
+    overrides: InputTree,
     **given: Any,
 ) -> ProcessBuilder:
     """Return the validated builder of the master WorkChain.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aiida.orm import Dict, ProcessNode, StructureData
 
     from aiida_mlcc.data.snapshots import SnapshotsData
+    from aiida_mlcc.jobs.inputs import InputValue
 
 
 def _code_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -162,34 +163,35 @@ def launch(
     load(profile)
     for name, given_options in (('--option', scheduler['options']), ('--train-option', scheduler['train_options'])):
         refuse_options(given_options or {}, name)
-    given: dict[str, Any] = {name: read_code(label) for name, label in codes.items() if label is not None}
+    given: dict[str, InputValue] = {name: read_code(label) for name, label in codes.items() if label is not None}
     if vasp_kpoints_code is not None:
         overrides = merge(overrides, {'cc_energies': {'vasp': {'code_kpoints': read_code(vasp_kpoints_code)}}})
+    frames: SnapshotsData | None = None
     if snapshots is not None:
         from aiida.plugins import DataFactory
 
         from aiida_mlcc.cli.known_labels import find_known_labels
 
-        given['snapshots'] = find(snapshots, DataFactory('mlcc.snapshots'))
-        given['known_labels'] = find_known_labels(given['snapshots']) if reuse_labels else {}
+        given['snapshots'] = frames = find(snapshots, DataFactory('mlcc.snapshots'))
+        given['known_labels'] = find_known_labels(frames) if reuse_labels else {}
     if displacements is not None:
         from aiida_mlcc.cli.displacements import read_displacements
 
-        given['displacements'] = read_displacements(displacements, given.get('snapshots'))
+        given['displacements'] = read_displacements(displacements, frames)
     if len(nac) > 2:
         raise click.UsageError('--nac is given more than twice: give the charges of one or two k meshes.')
     given |= {name: read_nac(source) for name, source in zip(('nac', 'nac_other'), nac, strict=False)}
     if 'methods' in overrides and 'vacf_methods' not in overrides:
-        overrides['vacf_methods'] = _spectra(protocol, overrides['methods'])
-    crystal = _crystal(structure, given.get('snapshots'))
+        overrides['vacf_methods'] = _spectra(protocol, read_methods(overrides['methods']))
+    crystal = _crystal(structure, frames)
     if symmetrise is not None:
         crystal = make_symmetric(crystal, symmetrise)
     builder = build(crystal, read_code(code), protocol, overrides, symprec=symprec, **given, **scheduler)
     builder.metadata.label = label
-    if reuse_labels and 'snapshots' in given:
+    if reuse_labels and frames is not None:
         from aiida_mlcc.cli.known_labels import reuse_finished_jobs
 
-        reuse_finished_jobs(builder, given['snapshots'])
+        reuse_finished_jobs(builder, frames)
     forecast = _forecast(builder) if with_forecast else None
     _print_plan(builder, forecast)
     if dry_run:
@@ -235,6 +237,7 @@ def _forecast(builder: ProcessBuilder) -> Dict | None:
     :raises click.UsageError: where the budget is below one point.
     """
     from aiida.engine import run_get_node
+    from aiida.orm import AbstractCode
 
     from aiida_mlcc.engines.table import correlation_engine
     from aiida_mlcc.workflows.labelling.forecast import FORECAST, refuse_below_one_point
@@ -248,7 +251,9 @@ def _forecast(builder: ProcessBuilder) -> Dict | None:
     if step is None:
         return None
     process, job = step
-    computer = job['code'].computer.label
+    code = job['code']
+    assert isinstance(code, AbstractCode)
+    computer = code.computer.label
     click.echo(f'Running a dry run of Cc4s on {computer} to estimate the cost of a point; --no-forecast skips it …')
     outputs, node = run_get_node(process, **job)
     if FORECAST not in outputs:

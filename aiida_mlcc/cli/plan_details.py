@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aiida_mlcc.engines.engine import Inputs
+    from aiida_mlcc.engines.engine import Inputs, Place
     from aiida_mlcc.science.json_values import Json
     from aiida_mlcc.workflows.run_inputs import RunInputs
 
@@ -135,18 +135,19 @@ def _cost_of_models(inputs: RunInputs, n_atoms: int, crystal: Any, symprec: floa
 
 def _networks(trained: Inputs) -> list[Any]:
     """Return the networks of base and Δ, None for a kind without one."""
+    from aiida_mlcc.engines.engine import at
     from aiida_mlcc.science.force_field.model_cost import Network
 
-    def network(settings: Json, has_network: bool) -> Network | None:
+    def network(job: Place, has_network: bool) -> Network | None:
         if not has_network:
             return None
-        training = settings['training'].get_dict()
-        return Network(settings['network']['num_channels'], training['epochs'], training['dtype'] == 'float64')
+        training = job['training'].get_dict()
+        return Network(job['network']['num_channels'], training['epochs'], training['dtype'] == 'float64')
 
     base, delta = _kinds(trained)
     return [
         network(trained['base'], base.has_network),
-        network(trained['delta'].get(delta.slug, {}), delta.has_network),
+        network(at(trained['delta'], delta.slug), delta.has_network),
     ]
 
 

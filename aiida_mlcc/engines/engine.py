@@ -21,7 +21,7 @@ from ase import Atoms
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.pyscf_cost import EnergyCost
-from aiida_mlcc.jobs.inputs import Options, job_inputs, place_inputs
+from aiida_mlcc.jobs.inputs import InputTree, JobOptions, job_inputs, mapping_at, place_inputs
 from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.labels.labelling_plan import Selection
 from aiida_mlcc.science.labels.methods import calculated
@@ -34,7 +34,7 @@ class Step(NamedTuple):
     """A process and its inputs, to be submitted."""
 
     process: type[Process]
-    inputs: dict[str, Any]
+    inputs: InputTree
 
 
 @dataclass(frozen=True)
@@ -52,19 +52,13 @@ class SaidCost:
     memory_gb: float | None = None
 
 
-class JobOptions(TypedDict, total=False):
-    """Scheduler options of a job that are asked for here, as in ``metadata.options``."""
-
-    max_memory_kb: int
-    max_wallclock_seconds: int
-    resources: Mapping[str, int]
-    withmpi: bool
-
-
 class Metadata(TypedDict, total=False):
     """What AiiDA is told of a job."""
 
+    call_link_label: str
+    label: str
     options: JobOptions
+    disable_cache: bool
 
 
 class Place(TypedDict, total=False):
@@ -79,24 +73,28 @@ class Place(TypedDict, total=False):
     code_kpoints: orm.AbstractCode
     options: orm.Dict
     step_options: orm.Dict
-
-
-class BaseInputs(Place, total=False):
-    """How a base is trained."""
-
-    kind: orm.Str
     network: orm.Dict
     training: orm.Dict
-    force_constants: orm.Dict
-    correction: orm.Dict
     start_from: ForceFieldData
 
 
-class Inputs(TypedDict, total=False):
-    """The inputs of a WorkChain that checks, engines and forecasts read; each WorkChain has some of them.
+class BaseInputs(Place, total=False):
+    """How a base is made."""
 
-    ``delta``: ``kind``, ``compare``, and for each kind of Δ its inputs.
-    """
+    kind: orm.Str
+    force_constants: orm.Dict
+    correction: orm.Dict
+
+
+class DeltaInputs(TypedDict, total=False):
+    """Which kinds of Δ are made; beside them stand the inputs of each, at the slug of its name."""
+
+    kind: orm.Str
+    compare: orm.List
+
+
+class Inputs(TypedDict, total=False):
+    """The inputs of a WorkChain that checks, engines and forecasts read; each WorkChain has some of them."""
 
     structure: orm.StructureData
     snapshots: SnapshotsData
@@ -134,7 +132,7 @@ class Inputs(TypedDict, total=False):
     clean_tensors: orm.Bool
     finished_steps: Mapping[str, orm.RemoteData]
     base: BaseInputs
-    delta: Mapping[str, Any]
+    delta: DeltaInputs
     evaluate: Place
     md: Place
     correlate: Place
@@ -150,7 +148,7 @@ def given(inputs: Inputs, *names: str) -> dict[str, orm.Data | Place]:
     return {name: found[name] for name in names if name in found}
 
 
-def at(inputs: Inputs, place: str) -> Place:
+def at(inputs: Inputs | DeltaInputs, place: str) -> Place:
     """Return what is at a place, empty where the inputs have none of this name."""
     return cast(Mapping[str, Place], inputs).get(place, {})
 
@@ -244,15 +242,16 @@ class ForceEngine(Engine[S]):
         """Declare the place of the labels, or of the dynamics, unless it is there."""
 
     @classmethod
-    def fill(cls, inputs: Json, codes: Codes, options: Options, dynamics: bool = False) -> Json:
+    def fill(cls, inputs: InputTree, codes: Codes, options: JobOptions | None, dynamics: bool = False) -> InputTree:
         """Return the inputs of a protocol with what the jobs need, and without the places that are not needed.
 
         :param codes: namespace of a place → its code; ``code``: the Python of the jobs, or the engine's own program.
         """
         if (place := cls.place_of_dynamics if dynamics else cls.place) is None:
             return inputs
-        program = place_inputs(inputs.get(place, {}), codes.get(place) or codes['code'], options)
-        return {**inputs, place: program, **({'md': {'parameters': inputs['md']['parameters']}} if dynamics else {})}
+        program = place_inputs(mapping_at(inputs, place), codes.get(place) or codes['code'], options)
+        parameters = {'md': {'parameters': mapping_at(inputs, 'md')['parameters']}} if dynamics else {}
+        return {**inputs, place: program, **parameters}
 
     @classmethod
     def runs(cls, code: orm.AbstractCode) -> bool:
@@ -404,12 +403,15 @@ class CorrelationEngine(Engine[S]):
         """Declare the places, and what else the jobs need, unless it is there."""
 
     @classmethod
-    def fill(cls, inputs: Json, codes: Codes, options: Options) -> Json:
+    def fill(cls, inputs: InputTree, codes: Codes, options: JobOptions | None) -> InputTree:
         """Return the inputs at the places, from those of a protocol: place → inputs.
 
         The code of a job is that of its place, or else the Python of the jobs.
         """
-        return {place: job_inputs(inputs[place], codes.get(place) or codes['code'], options) for place in cls.places}
+        return {
+            place: job_inputs(mapping_at(inputs, place), codes.get(place) or codes['code'], options)
+            for place in cls.places
+        }
 
     def refuse_jobs(self, inputs: Inputs) -> str | None:
         """Return why the jobs cannot run on the snapshots, in a sentence, or None.

@@ -10,10 +10,9 @@ from aiida_mlcc.calculations.evaluate import EvaluateCalculation
 from aiida_mlcc.calculations.md import MdCalculation
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import Codes, ForceEngine, Inputs, S, Step, at
-from aiida_mlcc.jobs.inputs import Options, job_inputs
+from aiida_mlcc.jobs.inputs import InputTree, JobOptions, job_inputs, mapping_at
 from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain, MdRestartWorkChain
 from aiida_mlcc.runtime import programs
-from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.settings import Settings
 
 OPTIONAL = {'required': False, 'populate_defaults': False}
@@ -61,10 +60,10 @@ class RuntimeForces(ForceEngine[S]):
             evaluate_port(spec, required=False)
 
     @classmethod
-    def fill(cls, inputs: Json, codes: Codes, options: Options, dynamics: bool = False) -> Json:
+    def fill(cls, inputs: InputTree, codes: Codes, options: JobOptions | None, dynamics: bool = False) -> InputTree:
         """Return the inputs with the code and options of the job."""
         place = MD if dynamics else EVALUATE
-        return {**inputs, place: job_inputs(inputs[place], codes['code'], options)}
+        return {**inputs, place: job_inputs(mapping_at(inputs, place), codes['code'], options)}
 
     def refuse_places(self, inputs: Inputs, dynamics: bool = False) -> str | None:
         """Return that the Python is missing."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
     from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Engine, ForceEngine, Inputs, Place
-    from aiida_mlcc.jobs.inputs import Options
+    from aiida_mlcc.jobs.inputs import InputTree, JobOptions
 
     ForceKind = type[ForceEngine[Settings]]
     CorrelationKind = type[CorrelationEngine[Settings]]
@@ -222,7 +222,7 @@ def other_valence(
     return next((pair for pair in pairs if pair[1] != pair[2]), None)
 
 
-def with_label_job(inputs: Json, name: str, codes: Codes, options: Options) -> Json:
+def with_label_job(inputs: InputTree, name: str, codes: Codes, options: JobOptions | None) -> InputTree:
     """Return the inputs of a protocol with the job of the engine `name` that labels structures, and no other place.
 
     :param codes: as :func:`codes_by_place` returns them.
@@ -232,8 +232,8 @@ def with_label_job(inputs: Json, name: str, codes: Codes, options: Options) -> J
     return {name: value for name, value in of_engine.fill(inputs, codes, options).items() if name not in places}
 
 
-def with_jobs(inputs: Json, codes: Codes, options: Options) -> Json:
-    """Return the inputs of a protocol with the jobs of the correlation engine, and no others.
+def with_jobs(inputs: InputTree, name: str, codes: Codes, options: JobOptions | None) -> InputTree:
+    """Return the inputs of a protocol with the jobs of the correlation engine `name`, and no others.
 
     The places of engines that label new structures are there, too, if their own code is given.
 
@@ -245,7 +245,7 @@ def with_jobs(inputs: Json, codes: Codes, options: Options) -> Json:
     for engine in force_kinds():
         if codes.get(engine.place) is not None:
             chosen[engine.place] = engine.fill(inputs, codes, options)[engine.place]
-    return {**chosen, **correlation_kind(inputs['engine']['name']).fill(inputs, codes, options)}
+    return {**chosen, **correlation_kind(name).fill(inputs, codes, options)}
 
 
 def programs_of(names: Iterable[str | None]) -> dict[str, tuple[str, str]]:

@@ -3,26 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 from aiida import orm
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.crystal.cells import LEFT_HANDED, expand_matrix, isotopes, map_onto_crystal, primitive_cell
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import JsonValue
 
-Options = Mapping[str, Any] | None
+InputValue: TypeAlias = JsonValue | orm.Data | Sequence['InputValue'] | Mapping[str, 'InputValue']
+"""A node, plain JSON that becomes one, or a namespace of these."""
+
+InputTree = Mapping[str, InputValue]
+"""Inputs of a process or of a protocol, whatever their names are."""
 
 
-def job_inputs(inputs: Mapping[str, Any], code: orm.AbstractCode, options: Options) -> dict[str, Any]:
+class JobOptions(TypedDict, total=False):
+    """Scheduler options of a job, as in ``metadata.options``; those of AiiDA that are not named here are valid, too."""
+
+    account: str
+    append_text: str
+    custom_scheduler_commands: str
+    environment_variables: Mapping[str, str]
+    max_memory_kb: int
+    max_wallclock_seconds: int
+    prepend_text: str
+    qos: str
+    queue_name: str
+    resources: Mapping[str, int]
+    withmpi: bool
+
+
+def mapping_at(inputs: InputTree, name: str) -> InputTree:
+    """Return the namespace `name` of inputs, or the content of a Dict there; empty where there is neither.
+
+    :raises TypeError: where something else is there.
+    """
+    found = inputs.get(name) or {}
+    if isinstance(found, orm.Dict):
+        found = found.get_dict()
+    if not isinstance(found, Mapping):
+        raise TypeError(f'`{name}` is {found!r}: give a mapping of inputs')
+    return found
+
+
+def job_inputs(inputs: InputTree, code: orm.AbstractCode, options: JobOptions | None) -> InputTree:
     """Return the inputs of a job from a protocol with its code and scheduler options."""
     return {'code': code, **merge(inputs, {'metadata': {'options': dict(options or {})}})}
 
 
-def place_inputs(inputs: Json, code: orm.AbstractCode | None, options: Options) -> Json:
+def place_inputs(inputs: InputTree, code: orm.AbstractCode | None, options: JobOptions | None) -> InputTree:
     """Return the place of a program from a protocol with its code; its own options go before those of all jobs."""
-    return {'code': code, **inputs, 'options': merge(options or {}, inputs.get('options') or {})}
+    return {'code': code, **inputs, 'options': merge(options or {}, mapping_at(inputs, 'options'))}
 
 
 def refuse_structure(node: orm.StructureData, _: Any) -> str | None:
@@ -110,7 +143,7 @@ def refuse_mismatch(structure: orm.StructureData, snapshots: SnapshotsData, what
     return None
 
 
-def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: InputTree, overrides: InputTree) -> dict[str, InputValue]:
     """Return `base` with `overrides` laid over it, mapping by mapping."""
     merged = dict(base)
     for key, value in overrides.items():

@@ -13,7 +13,7 @@ from aiida_mlcc.calculations.correlate import validate_names
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.table import correlation_engine, refuse_code_names
-from aiida_mlcc.jobs.inputs import Options
+from aiida_mlcc.jobs.inputs import JobOptions
 from aiida_mlcc.jobs.ports import count_port, structure_port
 from aiida_mlcc.science.crystal.formula import formula_of
 from aiida_mlcc.science.labels.methods import (
@@ -37,6 +37,7 @@ from aiida_mlcc.workflows.stages import (
     SHARED,
     STAGES,
     THERMAL,
+    Known,
     inputs_of_stages,
     makes_displacements,
     missing_methods,
@@ -168,8 +169,8 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         displacements: SnapshotsData | None = None,
         force_fields: Mapping[str, Mapping[str, ForceFieldData]] | None = None,
         known_labels: Mapping[str, SnapshotsData] | None = None,
-        options: Options = None,
-        train_options: Options = None,
+        options: JobOptions | None = None,
+        train_options: JobOptions | None = None,
         nac: orm.SinglefileData | orm.ArrayData | None = None,
         nac_other: orm.SinglefileData | orm.ArrayData | None = None,
         symprec: float | None = None,
@@ -210,7 +211,7 @@ class MLCCPhononWorkChain(ForecastMixin, ProtocolMixin, WorkChain):
         if asked_for_energies and 'cc_energies' not in needed and 'delta_train' in needed:
             # Asked for by name: what the snapshots carry already is not computed again.
             needed = ['cc_energies', *needed]
-        known = {
+        known: Known = {
             'codes': codes,
             'snapshots': snapshots,
             'nac': nac,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 from aiida import orm
+from aiida.engine import WorkChain
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.engine import CorrelationEngine, Inputs
+from aiida_mlcc.engines.engine import Codes, CorrelationEngine, Inputs
 from aiida_mlcc.engines.table import (
     correlation_engine,
     force_engine,
@@ -17,7 +18,7 @@ from aiida_mlcc.engines.table import (
     places_of_programs,
     refuse_jobs,
 )
-from aiida_mlcc.jobs.inputs import Options, refuse_mismatch
+from aiida_mlcc.jobs.inputs import InputTree, JobOptions, refuse_mismatch
 from aiida_mlcc.runtime.delta_kinds import BASE, kinds_for
 from aiida_mlcc.science.crystal.cells import expand_matrix, supercell
 from aiida_mlcc.science.crystal.symmetry import SYMPREC, fitting_tolerance
@@ -25,7 +26,7 @@ from aiida_mlcc.science.design.choose_snapshots import DESIGNED
 from aiida_mlcc.science.labels.methods import COSTLY, WAVEFUNCTION_METHODS, usual_kind
 from aiida_mlcc.science.labels.snapshots import Snapshots
 from aiida_mlcc.science.settings import Settings
-from aiida_mlcc.workflows.common.protocol import ProtocolError
+from aiida_mlcc.workflows.common.protocol import Overrides, ProtocolError
 from aiida_mlcc.workflows.feasibility import refuse_few_labels, refuse_infeasible
 from aiida_mlcc.workflows.labelling.cc_energies import CCEnergiesWorkChain
 from aiida_mlcc.workflows.labelling.selections import (
@@ -56,7 +57,7 @@ SAMPLING = {
 }
 """Where the structures come from."""
 
-STAGES: Mapping[str, Any] = {
+STAGES: Mapping[str, type[WorkChain]] = {
     # First, for its engine and training cell are those of the two others.
     'dft_md': DFTMDWorkChain,
     'reference': ReferenceWorkChain,
@@ -129,32 +130,42 @@ _TAKES = {
 _WITHOUT_DYNAMICS = ('engine', 'supercell_matrix', 'symprec', 'seed')
 
 
+class Known(TypedDict):
+    """What a run is given besides its crystal, protocol and overrides; ``codes`` are those of engines."""
+
+    codes: Codes
+    snapshots: SnapshotsData | None
+    nac: orm.SinglefileData | orm.ArrayData | None
+    nac_other: orm.SinglefileData | orm.ArrayData | None
+    train_options: JobOptions | None
+
+
 def inputs_of_stages(
     needed: Sequence[str],
     code: orm.AbstractCode,
     structure: orm.StructureData,
     protocol: str | None,
-    overrides: Mapping[str, Any],
-    options: Options,
+    overrides: Mapping[str, Overrides],
+    options: JobOptions | None,
     sampling: str,
-    known: Mapping[str, Any],
-) -> dict[str, dict[str, Any]]:
+    known: Known,
+) -> dict[str, Inputs]:
     """Return stage → inputs from its protocol, without what the master sets for all stages.
 
     :param overrides: of each stage.
     :param sampling: one of :data:`SAMPLING`.
-    :param known: what a run is given besides: ``codes``, ``snapshots``, ``nac``, ``nac_other``, ``train_options``.
     :raises ProtocolError: naming the stage.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Inputs] = {}
     for stage in needed:
-        at_hand = {**known, 'engine': found.get('dft_md', {}).get('engine')}
+        at_hand: InputTree = {**known, 'engine': found.get('dft_md', {}).get('engine')}
         given = {name: at_hand[name] for name in _TAKES[stage] if name != 'codes'}
         given |= known['codes'] if 'codes' in _TAKES[stage] else {}
-        inputs = _stage_inputs(stage, code, protocol, overrides[stage], options, structure=structure, **given)
+        asked = overrides[stage]
+        inputs = _stage_inputs(stage, code, protocol, asked, options, structure=structure, **given)
         if stage == 'dft_md' and sampling == THERMAL:
-            inputs = {name: inputs[name] for name in _WITHOUT_DYNAMICS}
-        if stage == 'reference' and 'supercell_matrix' not in (overrides[stage] or {}):
+            inputs = cast(Inputs, {name: value for name, value in inputs.items() if name in _WITHOUT_DYNAMICS})
+        if stage == 'reference' and not (isinstance(asked, Mapping) and 'supercell_matrix' in asked):
             # The training cell, which the master knows.
             del inputs['supercell_matrix']
         if 'nac' in given and known['nac_other'] is not None:
@@ -163,7 +174,7 @@ def inputs_of_stages(
     return found
 
 
-def makes_displacements(sampling: str, protocol: str | None, overrides: Mapping[str, Any]) -> bool:
+def makes_displacements(sampling: str, protocol: str | None, overrides: Mapping[str, Overrides]) -> bool:
     """Tell whether reference displacements are made: for thermal structures, a base of force constants, or on request.
 
     :param overrides: of each stage.
@@ -179,26 +190,29 @@ def _stage_inputs(
     stage: str,
     code: orm.AbstractCode,
     protocol: str | None,
-    overrides: Any,
-    options: Options,
+    overrides: Overrides,
+    options: JobOptions | None,
     **given: Any,
-) -> dict[str, Any]:
+) -> Inputs:
     if overrides is not None and not isinstance(overrides, Mapping):
         raise ProtocolError(f'the override `{stage}` is {overrides!r}: it must be a mapping of inputs')
     if own := [name for name in SHARED[stage] if name in (overrides or {})]:
         raise ProtocolError(f'the override `{stage}.{own[0]}` has no effect: `{own[0]}` is set for all stages')
     # What only the run itself can give.
-    later: dict[str, Any] = {'delta_train': {'snapshots': None, 'base_method': None}, 'vacf': {'force_fields': {}}}
+    later: Mapping[str, InputTree] = {
+        'delta_train': {'snapshots': None, 'base_method': None},
+        'vacf': {'force_fields': {}},
+    }
     try:
         builder = STAGES[stage].get_builder_from_protocol(
             code=code, protocol=protocol, overrides=overrides, options=options, **later.get(stage, {}), **given
         )
     except ProtocolError as error:
         raise ProtocolError(f'{stage}: {error}') from None
-    return {name: value for name, value in builder._inputs(prune=True).items() if name not in SHARED[stage]}
+    return cast(Inputs, {name: v for name, v in builder._inputs(prune=True).items() if name not in SHARED[stage]})
 
 
-def refuse_other_sampling(kind: str, overrides: Mapping[str, Any]) -> None:
+def refuse_other_sampling(kind: str, overrides: Mapping[str, Overrides]) -> None:
     """Refuse overrides of the sampling that is not done.
 
     :raises ProtocolError: naming the first one.

@@ -14,7 +14,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime.mace.training_settings import Network
 from aiida_mlcc.science.force_field import ForceField, Term
 from aiida_mlcc.workflows.common.protocol import ProtocolError
-from aiida_mlcc.workflows.training.delta_train import DeltaTrainWorkChain, start_with_network
+from aiida_mlcc.workflows.training.delta_train import DeltaTrainWorkChain, with_network_of_start
 from tests.crystals import rocksalt, springs
 from tests.workflows.data import snapshots_of_springs
 
@@ -113,7 +113,7 @@ def test_a_network_of_whole_energies_is_no_start_for_a_part_of_them(python, kind
 def test_a_protocol_takes_the_architecture_of_the_network_it_starts_from(python):
     start = ForceFieldData(network_for('Li', 'F', r_max=5.5)).store()
     base = {'start_from': start.uuid, 'kind': 'mace'}
-    start_with_network(base, {})
+    base = with_network_of_start(base, {})
     assert base['start_from'].uuid == start.uuid
     assert base['network']['r_max'] == 5.5
     assert set(base['network']) == set(Network.rules())
@@ -121,7 +121,7 @@ def test_a_protocol_takes_the_architecture_of_the_network_it_starts_from(python)
 
 def test_a_network_to_start_from_that_is_not_there_is_named():
     with pytest.raises(ProtocolError, match=r'`base\.start_from`: .*00000000'):
-        start_with_network({'start_from': '00000000-0000-4000-8000-000000000000'}, {})
+        with_network_of_start({'start_from': '00000000-0000-4000-8000-000000000000'}, {})
 
 
 @pytest.mark.parametrize(

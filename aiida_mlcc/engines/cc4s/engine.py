@@ -36,7 +36,6 @@ from aiida_mlcc.engines.engine import (
     Engine,
     Groups,
     Inputs,
-    JobOptions,
     LabelMaker,
     Step,
     at,
@@ -54,7 +53,7 @@ from aiida_mlcc.engines.vasp.incar import CHAIN, MESH
 from aiida_mlcc.engines.vasp.integrals import refuse_chain
 from aiida_mlcc.engines.vasp.settings import n_electrons, source_of
 from aiida_mlcc.engines.vasp.steps import own_mesh
-from aiida_mlcc.jobs.inputs import Options, merge, place_inputs
+from aiida_mlcc.jobs.inputs import InputTree, JobOptions, mapping_at, merge, place_inputs
 from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.labels.labelling_plan import Selection
 from aiida_mlcc.science.settings import Settings
@@ -99,10 +98,10 @@ class Cc4sEngine(CorrelationEngine[Parts]):
         clean_tensors_port(spec)
 
     @classmethod
-    def fill(cls, inputs: Json, codes: Codes, options: Options) -> Json:
+    def fill(cls, inputs: InputTree, codes: Codes, options: JobOptions | None) -> InputTree:
         """Return the inputs at the places; the options of Cc4s itself go before those of all jobs."""
         asked = {'metadata': {'options': dict(options or {})}}
-        of_cc4s = {'code': codes['cc4s'], **merge(asked, inputs['cc4s'])}
+        of_cc4s = {'code': codes['cc4s'], **merge(asked, mapping_at(inputs, 'cc4s'))}
         return {**super().fill(inputs, codes, options), 'cc4s': of_cc4s}
 
     @classmethod
@@ -250,9 +249,10 @@ class Cc4sWithVasp(Cc4sEngine[VaspCc4s]):
         return {FINISHED_STEPS: found} if found else {}
 
     @classmethod
-    def fill(cls, inputs: Json, codes: Codes, options: Options) -> Json:
+    def fill(cls, inputs: InputTree, codes: Codes, options: JobOptions | None) -> InputTree:
         """Return the inputs at the places; the options of VASP and of Cc4s go before those of all jobs."""
-        return {**super().fill(inputs, codes, options), 'vasp': place_inputs(inputs['vasp'], codes['vasp'], options)}
+        of_vasp = place_inputs(mapping_at(inputs, 'vasp'), codes['vasp'], options)
+        return {**super().fill(inputs, codes, options), 'vasp': of_vasp}
 
     def refuse_integrals(self, inputs: Inputs) -> str | None:
         """Refuse what the steps of VASP cannot do."""

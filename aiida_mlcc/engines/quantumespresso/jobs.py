@@ -8,10 +8,10 @@ from typing import Any, Final, NotRequired, TypedDict, cast
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_mlcc.engines.engine import JobOptions
+from aiida_mlcc.engines.engine import Metadata
 from aiida_mlcc.engines.quantumespresso.potentials import potentials
 from aiida_mlcc.engines.quantumespresso.settings import Namelists, QuantumEspressoForces, pw_parameters
-from aiida_mlcc.jobs.inputs import merge
+from aiida_mlcc.jobs.inputs import JobOptions, merge
 
 PLACE: Final = 'quantumespresso'
 """The namespace that says where Quantum ESPRESSO runs."""
@@ -66,14 +66,6 @@ class ProgramPlace(TypedDict, total=False):
     parallelization: orm.Dict
 
 
-class PwMetadata(TypedDict):
-    """What AiiDA is told of a job."""
-
-    call_link_label: str
-    label: str
-    options: JobOptions
-
-
 class PwInputs(TypedDict):
     """The inputs of a PwCalculation."""
 
@@ -82,7 +74,7 @@ class PwInputs(TypedDict):
     parameters: orm.Dict
     kpoints: orm.KpointsData
     pseudos: dict[str, orm.Data]
-    metadata: PwMetadata
+    metadata: Metadata
     parallelization: NotRequired[orm.Dict]
 
 

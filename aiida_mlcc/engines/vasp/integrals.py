@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 from aiida import orm
 from aiida.engine import (
@@ -33,7 +33,7 @@ from aiida_mlcc.calculations.functions.vasp_structures import vasp_structures
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.engine import Inputs, JobOptions, Place
+from aiida_mlcc.engines.engine import Inputs, Place
 from aiida_mlcc.engines.vasp.finished import (
     FINISHED_STEPS,
     choose_steps,
@@ -41,7 +41,7 @@ from aiida_mlcc.engines.vasp.finished import (
     refuse_finished_steps,
 )
 from aiida_mlcc.engines.vasp.incar import CHAIN, MESH, Tags, chain_step
-from aiida_mlcc.engines.vasp.jobs import GAMMA, chain_ports, vasp_job, vasp_ports
+from aiida_mlcc.engines.vasp.jobs import GAMMA, VaspInputs, chain_ports, vasp_job, vasp_ports
 from aiida_mlcc.engines.vasp.settings import (
     VaspIntegrals,
     low_cutoff,
@@ -67,7 +67,7 @@ from aiida_mlcc.engines.vasp.steps import (
     step_before,
     tracks,
 )
-from aiida_mlcc.jobs.inputs import merge
+from aiida_mlcc.jobs.inputs import JobOptions, merge
 from aiida_mlcc.jobs.rolling import RollingMixin
 from aiida_mlcc.parsers.parse_raw.vasp_failure import MEMORY, SYMMETRY, TIME
 
@@ -463,7 +463,7 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
             return None
         return orbitals_of(outcar_of(orm.load_node(self.ctx.done['hartree_fock'])), self.settings)
 
-    def job(self, step: str, name: str) -> dict[str, Any]:
+    def job(self, step: str, name: str) -> VaspInputs:
         """Return the inputs of a step, with this call link label."""
         vasp, ours, orbitals = self.inputs.vasp, self.settings, self.orbitals
         numbers = () if orbitals is None else (orbitals.n_all, orbitals.n_kept, orbitals.n_occupied)
@@ -485,7 +485,7 @@ class VaspIntegralsWorkChain(RollingMixin, BaseRestartWorkChain):
             append_text=self._afterwards(step),
         )
         # What a step is for lies on the compute node, and need not lie there any more for a step of another day.
-        job['metadata'].update(disable_cache=True, call_link_label=name)
+        job['metadata'].update({'disable_cache': True, 'call_link_label': name})
         before = self.ctx.going_on.get(step, self.ctx.done.get(step_before(step)))
         if before is not None:
             job['restart_folder'] = orm.load_node(before).outputs.remote_folder

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, NotRequired, TypedDict, cast
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 
-from aiida_mlcc.engines.engine import Place
+from aiida_mlcc.engines.engine import Metadata, Place
 from aiida_mlcc.engines.vasp.incar import STEPS, Tags
 from aiida_mlcc.engines.vasp.settings import Potentials, potentials, refuse_code
-from aiida_mlcc.jobs.inputs import refuse_count
+from aiida_mlcc.jobs.inputs import JobOptions, refuse_count
 from aiida_mlcc.science.dataset.vasp_files.vasprun import VaspRun, parse_vasprun
 
 PLACE: Final = 'vasp'
@@ -95,6 +95,20 @@ def segment_port(spec: WorkChainSpec) -> None:
     )
 
 
+class VaspInputs(TypedDict):
+    """The inputs of a calculation of aiida-vasp."""
+
+    code: orm.AbstractCode
+    structure: orm.StructureData
+    parameters: orm.Dict
+    kpoints: orm.KpointsData
+    potential: Mapping[str, orm.Data]
+    settings: orm.Dict
+    metadata: Metadata
+    restart_folder: NotRequired[orm.RemoteData]
+    poscar: NotRequired[orm.SinglefileData]
+
+
 def vasp_job(
     vasp: Place,
     given: Potentials,
@@ -106,7 +120,7 @@ def vasp_job(
     check_errors: bool = True,
     copied: tuple[str, ...] = (),
     append_text: str = '',
-) -> dict[str, Any]:
+) -> VaspInputs:
     """Return the inputs of one calculation of aiida-vasp.
 
     Its parser has only to say how the job ended: energies and forces are read from the retrieved files.
@@ -128,7 +142,7 @@ def vasp_job(
             **({} if check_errors else {'required_quantity': []}),
         },
     }
-    options = vasp['options'].get_dict() if 'options' in vasp else {}
+    options: JobOptions = vasp['options'].get_dict() if 'options' in vasp else {}
     if append_text:
         options['append_text'] = '\n'.join([*filter(None, [options.get('append_text')]), append_text])
     return {

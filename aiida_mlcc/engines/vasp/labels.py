@@ -50,7 +50,7 @@ class VaspLabelsWorkChain(SinglePointsWorkChain):
         """Return VASP and its inputs."""
         ours = self.settings
         job = vasp_job(self.inputs.vasp, ours.potentials, structure, single_point(ours), ours.kpoints, label)
-        return Step(VaspCalculation, job)
+        return Step(VaspCalculation, {**job})
 
     @staticmethod
     def why_no_label(node: orm.CalcJobNode) -> str | None:

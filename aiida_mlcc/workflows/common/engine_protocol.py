@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 from aiida_mlcc.jobs.inputs import merge
-from aiida_mlcc.workflows.common.protocol import Overrides, ProtocolError, ProtocolMixin, read_overrides
+from aiida_mlcc.workflows.common.protocol import Overrides, PlainInputs, ProtocolError, ProtocolMixin, read_overrides
 
 
 class EngineProtocolMixin(ProtocolMixin):
@@ -17,7 +17,7 @@ class EngineProtocolMixin(ProtocolMixin):
     """
 
     @classmethod
-    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
+    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Overrides = None) -> PlainInputs:
         """Return the inputs of a protocol with `overrides` applied, with the settings of the engine that is named."""
         content, asked = cls.protocol_content(), read_overrides(overrides)
         if 'engines' in asked:
@@ -26,4 +26,4 @@ class EngineProtocolMixin(ProtocolMixin):
         name = (engine if isinstance(engine, Mapping) else {}).get('name', content['default_inputs']['engine']['name'])
         changed = content['protocols'].get(protocol or content['default_protocol'], {}).get('engines', {}).get(name, {})
         inputs = super().get_protocol_inputs(protocol, merge(merge({'engine': {'name': name}}, changed), asked))
-        return {key: value for key, value in inputs.items() if key != 'engines'}
+        return cast(PlainInputs, {key: value for key, value in inputs.items() if key != 'engines'})

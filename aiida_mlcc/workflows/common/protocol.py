@@ -19,21 +19,22 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict, cast
 
 import yaml
 from aiida import orm
 from aiida.engine import ProcessBuilder, ProcessBuilderNamespace
 from aiida.engine.processes.ports import PortNamespace
 
-from aiida_mlcc.jobs.inputs import deepcopy_plain
+from aiida_mlcc.jobs.inputs import InputTree, InputValue, deepcopy_plain, merge
+from aiida_mlcc.science.labels.labelling_plan import Selection
 from aiida_mlcc.science.settings import Choice, Group
 
 _FREE = ('metadata', 'options', 'step_options', 'resources', 'potential_mapping', 'incar')
 """Mappings whose keys a protocol cannot know; they are checked elsewhere."""
 
 
-Overrides = Mapping[str, Any] | Path | str | None
+Overrides = InputTree | Path | str | None
 """Inputs that are laid over those of a protocol, or the path of a YAML file that holds them."""
 
 
@@ -41,7 +42,50 @@ class ProtocolError(ValueError):
     """An unknown protocol, an override that fits no input, or a setting that is not allowed."""
 
 
-def read_overrides(overrides: Overrides) -> dict[str, Any]:
+class Named(TypedDict, total=False):
+    """Inputs of which a builder reads the name or the kind alone, and the kinds to compare with."""
+
+    name: str
+    kind: str
+    compare: list[str]
+
+
+class PlainInputs(TypedDict, total=False):
+    """What builders read of the inputs of a protocol; each WorkChain has some of these, and others."""
+
+    methods: list[str]
+    vacf_methods: list[str]
+    engine: Named
+    selection: Selection
+    sampling: Named
+    base: Named
+    delta: Named
+    symprec: float
+    supercell_matrix: list[list[int]] | None
+    evaluate: InputTree
+    md: InputTree
+    train: InputTree
+
+
+class Protocol(TypedDict, total=False):
+    """A protocol: its description, and beside it the inputs that it changes.
+
+    ``engines``: name of an engine → the inputs that the protocol changes for it.
+    """
+
+    description: str
+    engines: Mapping[str, InputTree]
+
+
+class ProtocolFile(TypedDict):
+    """The content of a protocol file."""
+
+    default_protocol: str
+    default_inputs: PlainInputs
+    protocols: dict[str, Protocol]
+
+
+def read_overrides(overrides: Overrides) -> dict[str, InputValue]:
     """Return overrides as a mapping, from a YAML file where they are given by its path.
 
     :raises ProtocolError: where the file cannot be read, or holds anything but a mapping of inputs.
@@ -76,7 +120,7 @@ class ProtocolMixin:
         return Path(inspect.getfile(owner)).parent / cls.PROTOCOL_FILE
 
     @classmethod
-    def protocol_content(cls) -> dict[str, Any]:
+    def protocol_content(cls) -> ProtocolFile:
         """Return the whole protocol file."""
         return deepcopy(_read(cls.get_protocol_filepath()))
 
@@ -91,7 +135,7 @@ class ProtocolMixin:
         return cls.protocol_content()['default_protocol']
 
     @classmethod
-    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
+    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Overrides = None) -> PlainInputs:
         """Return the inputs of a protocol with `overrides` applied.
 
         :param overrides: inputs as nested mappings, or the path of a YAML file with them.
@@ -110,24 +154,25 @@ class ProtocolMixin:
                 cls.refuse_unknown(layer, inputs, cls.spec().inputs)
             inputs = cls._lay(inputs, layer)
         cls._refuse_settings(inputs)
-        return inputs
+        return cast(PlainInputs, inputs)
 
     @classmethod
-    def _required_groups(cls) -> dict[str, Any]:
+    def _required_groups(cls) -> InputTree:
         """Return an empty mapping at the place of each group that the inputs must have."""
-        found: dict[str, Any] = {}
+        found: InputTree = {}
         for path, group in cls.SETTINGS.items():
             port: Any = cls.spec().inputs
             for key in path.split('.'):
                 port = port[key]
             if port.required and not isinstance(group, Choice):
-                below = found
-                for key in path.split('.'):
-                    below = below.setdefault(key, {})
+                place: InputTree = {}
+                for key in reversed(path.split('.')):
+                    place = {key: place}
+                found = merge(found, place)
         return found
 
     @classmethod
-    def _lay(cls, below: Mapping[str, Any], above: Mapping[str, Any], path: str = '') -> dict[str, Any]:
+    def _lay(cls, below: InputTree, above: InputTree, path: str = '') -> dict[str, InputValue]:
         """Return `below` with `above` laid over it, mapping by mapping; a group begins with its defaults."""
         merged = dict(below)
         for key, value in above.items():
@@ -151,10 +196,10 @@ class ProtocolMixin:
         return None if around is None or isinstance(around, Choice) else around.groups().get(name)
 
     @classmethod
-    def _refuse_settings(cls, inputs: Mapping[str, Any]) -> None:
+    def _refuse_settings(cls, inputs: InputTree) -> None:
         """Raise for the first setting that is not allowed."""
         for path, group in cls.SETTINGS.items():
-            value: Any = inputs
+            value: InputValue = inputs
             for key in path.split('.'):
                 value = value.get(key) if isinstance(value, Mapping) else None
             if isinstance(value, Mapping):
@@ -168,7 +213,7 @@ class ProtocolMixin:
 
     @classmethod
     def refuse_unknown(
-        cls, overrides: Mapping[str, Any], known: Mapping[str, Any], ports: PortNamespace | None, path: str = ''
+        cls, overrides: InputTree, known: InputTree, ports: PortNamespace | None, path: str = ''
     ) -> None:
         """Raise for the first override key that fits nothing."""
         for key, value in overrides.items():
@@ -187,7 +232,7 @@ class ProtocolMixin:
                 cls.refuse_unknown(value, {}, namespace, where)
 
     @classmethod
-    def fill(cls, inputs: Mapping[str, Any]) -> ProcessBuilder:
+    def fill(cls, inputs: InputTree) -> ProcessBuilder:
         """Return a builder with `inputs`, in which None means: not given."""
         builder = cls.get_builder()
         _fill_namespace(builder, inputs)
@@ -195,28 +240,28 @@ class ProtocolMixin:
 
 
 @cache
-def _read(file: Path) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(file.read_text('utf-8'))
+def _read(file: Path) -> ProtocolFile:
+    content: ProtocolFile = yaml.safe_load(file.read_text('utf-8'))
     return content
 
 
-def _start(group: Group, below: Any, above: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+def _start(group: Group, below: InputValue, above: InputTree, path: str) -> InputTree:
     """Return the settings over which `above` is laid.
 
     :raises ProtocolError: where it names a group that does not exist.
     """
+    before = below if isinstance(below, Mapping) else {}
     if not isinstance(group, Choice):
-        return dict(below) if isinstance(below, Mapping) else group.starting_values()
-    there = isinstance(below, Mapping) and group.key in below
-    if there and above.get(group.key, below[group.key]) == below[group.key]:
-        return dict(below)
+        return dict(before) if isinstance(below, Mapping) else group.starting_values()
+    if group.key in before and above.get(group.key, before[group.key]) == before[group.key]:
+        return dict(before)
     name: Any = above.get(group.key)
     if (reason := group.refuse_name(name, path)) is not None:
         raise ProtocolError(reason)
-    return group.switched(below, name) if there else group.starting_values(name)
+    return group.switched(before, name) if group.key in before else group.starting_values(name)
 
 
-def _fill_namespace(builder: ProcessBuilderNamespace, inputs: Mapping[str, Any]) -> None:
+def _fill_namespace(builder: ProcessBuilderNamespace, inputs: InputTree) -> None:
     for key, value in inputs.items():
         if value is None:
             continue

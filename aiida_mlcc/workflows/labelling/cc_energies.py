@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_, while_
@@ -29,13 +29,14 @@ from aiida_mlcc.engines.table import (
     with_jobs,
 )
 from aiida_mlcc.jobs.crystal import find_primitive_cell
-from aiida_mlcc.jobs.inputs import Options, job_inputs, refuse_fraction
+from aiida_mlcc.jobs.inputs import JobOptions, job_inputs, refuse_fraction
 from aiida_mlcc.jobs.ports import symprec_port
 from aiida_mlcc.runtime.tasks.evaluate_settings import Evaluate
 from aiida_mlcc.science.design.choose_snapshots import DESIGNED, KINDS, SELECTION
 from aiida_mlcc.science.labels.labelling_plan import (
     PER_METHOD,
     Rounds,
+    Selection,
     costliest,
     in_one_job,
     selections_of,
@@ -43,7 +44,7 @@ from aiida_mlcc.science.labels.labelling_plan import (
 )
 from aiida_mlcc.science.labels.merging import made_with
 from aiida_mlcc.workflows.common.engine_protocol import EngineProtocolMixin
-from aiida_mlcc.workflows.common.protocol import Overrides, ProtocolError
+from aiida_mlcc.workflows.common.protocol import Overrides, PlainInputs, ProtocolError
 from aiida_mlcc.workflows.labelling.forecast import ForecastMixin
 from aiida_mlcc.workflows.labelling.label_frames import LabelFramesWorkChain
 from aiida_mlcc.workflows.labelling.new_structures import NewStructuresWorkChain
@@ -161,7 +162,7 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
         spec.exit_code(411, 'ERROR_TOO_EXPENSIVE', message='{reason}')
 
     @classmethod
-    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Overrides = None) -> dict[str, Any]:
+    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Overrides = None) -> PlainInputs:
         """Return the inputs of a protocol, with the settings of the engine that is named.
 
         What the selection of a method leaves out has its default.
@@ -181,7 +182,7 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
         protocol: str | None = None,
         overrides: Overrides = None,
         structure: orm.StructureData | None = None,
-        options: Options = None,
+        options: JobOptions | None = None,
         **codes: orm.AbstractCode | None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
@@ -195,7 +196,7 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
         """
         places = codes_by_place(code, codes)
         inputs = cls.get_protocol_inputs(protocol, overrides)
-        chosen = dict(with_jobs(inputs, places, options))
+        chosen = dict(with_jobs(inputs, inputs['engine']['name'], places, options))
         if DESIGNED in kinds_of(inputs['methods'], inputs['selection']):
             chosen[EVALUATE] = job_inputs(inputs[EVALUATE], code, options)
         return cls.fill({'snapshots': snapshots, 'structure': structure, **chosen})
@@ -439,7 +440,7 @@ def other_potentials(snapshots: SnapshotsData, engine: Mapping[str, Any]) -> str
 _POTENTIALS = 'potential_mapping'
 
 
-def _completed(selection: Any, path: str) -> dict[str, Any]:
+def _completed(selection: Any, path: str) -> Selection:
     """Return the selection of a method with the defaults of its kind.
 
     :raises ProtocolError: where it is not allowed.
@@ -452,4 +453,4 @@ def _completed(selection: Any, path: str) -> dict[str, Any]:
         reason = KINDS.refuse(selection, path)
     if reason is not None:
         raise ProtocolError(reason)
-    return dict(selection)
+    return cast(Selection, dict(selection))

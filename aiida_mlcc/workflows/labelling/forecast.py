@@ -12,6 +12,7 @@ from ase import Atoms
 
 from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.engines.table import correlation_engine
+from aiida_mlcc.jobs.inputs import merge
 from aiida_mlcc.parsers.parse_raw.cc4s_dry_run import Forecast
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class ForecastMixin(_WorkChain):
         if step is None:
             return None
         process, job = step
-        job['metadata'] = {**job['metadata'], 'call_link_label': FORECAST}
-        return ToContext(forecast_job=self.submit(process, **job))
+        labelled = merge(job, {'metadata': {'call_link_label': FORECAST}})
+        return ToContext(forecast_job=self.submit(process, **labelled))
 
     def take_forecast(self, budget: orm.Float | None, groups: Mapping[tuple[str, ...], Sequence[int]]) -> str | None:
         """Report what the campaign will cost; return why it need not begin, where the budget is below one point.

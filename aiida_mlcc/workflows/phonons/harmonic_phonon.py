@@ -21,7 +21,7 @@ from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.engines.table import FORCES, codes_by_place, force_engine, force_kind
 from aiida_mlcc.jobs.crystal import find_primitive_cell
-from aiida_mlcc.jobs.inputs import Options, job_inputs
+from aiida_mlcc.jobs.inputs import InputTree, JobOptions, job_inputs
 from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain
 from aiida_mlcc.runtime.tasks.evaluate_settings import Evaluate, Relax
 from aiida_mlcc.science.crystal.relaxation import free_positions
@@ -85,7 +85,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         nac: orm.SinglefileData | orm.ArrayData | None = None,
         protocol: str | None = None,
         overrides: Overrides = None,
-        options: Options = None,
+        options: JobOptions | None = None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
 
@@ -97,12 +97,13 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         :raises aiida_mlcc.workflows.common.protocol.ProtocolError: for an unknown protocol or override key.
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
+        filled: InputTree = {**inputs}
         if engine is None:
-            inputs['evaluate'] = job_inputs(inputs['evaluate'], code, options)
+            filled = {**inputs, 'evaluate': job_inputs(inputs['evaluate'], code, options)}
         elif FORCES.refuse(engine) is None:
-            inputs = dict(force_kind(engine['name']).fill(inputs, codes_by_place(code, {}), options))
+            filled = force_kind(engine['name']).fill(inputs, codes_by_place(code, {}), options)
         given = {'structure': structure, 'force_fields': force_fields, 'engine': engine, 'nac': nac}
-        return cls.fill({**given, **inputs})
+        return cls.fill({**given, **filled})
 
     def find_primitive_cell(self) -> None:
         """Find the primitive cell, in the orientation of the crystal."""

@@ -14,7 +14,7 @@ from aiida_mlcc.calculations.evaluate import EvaluateCalculation
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.engines.table import codes_by_place, force_engine, label_ports, with_label_job
-from aiida_mlcc.jobs.inputs import Options
+from aiida_mlcc.jobs.inputs import JobOptions
 from aiida_mlcc.runtime.task_records import SnapshotFailure
 from aiida_mlcc.runtime.tasks.evaluate_settings import Evaluate
 from aiida_mlcc.science.settings import Group
@@ -42,7 +42,7 @@ class DFTLabelsWorkChain(ProtocolMixin, WorkChain):
         engine: Mapping[str, Any] | orm.Dict,
         protocol: str | None = None,
         overrides: Overrides = None,
-        options: Options = None,
+        options: JobOptions | None = None,
         **codes: orm.AbstractCode | None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.

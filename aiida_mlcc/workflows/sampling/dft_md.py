@@ -20,7 +20,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.engines.runtime_jobs import md_port
 from aiida_mlcc.engines.table import FORCES, codes_by_place, dynamics_ports, engine_named, force_engine, force_kind
-from aiida_mlcc.jobs.inputs import Options, merge
+from aiida_mlcc.jobs.inputs import JobOptions, mapping_at, merge
 from aiida_mlcc.jobs.ports import seed_port
 from aiida_mlcc.runtime.md.settings import MD
 from aiida_mlcc.workflows.common.engine_protocol import EngineProtocolMixin
@@ -72,7 +72,7 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
         structure: orm.StructureData,
         protocol: str | None = None,
         overrides: Overrides = None,
-        options: Options = None,
+        options: JobOptions | None = None,
         **codes: orm.AbstractCode | None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
@@ -84,7 +84,7 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
         """
         places = codes_by_place(code, codes)
         asked = read_overrides(overrides)
-        named = engine_named(asked.get('engine') or {}, code)
+        named = engine_named(mapping_at(asked, 'engine'), code)
         given = merge(asked, {} if named is None else {'engine': {'name': named}})
         inputs = cls.get_protocol_inputs(protocol, given)
         if 'supercell_matrix' not in asked:

@@ -15,7 +15,7 @@ from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.jobs.crystal import find_primitive_cell
-from aiida_mlcc.jobs.inputs import Options, job_inputs
+from aiida_mlcc.jobs.inputs import JobOptions, job_inputs
 from aiida_mlcc.jobs.ports import count_port, seed_port, structure_port, supercell_port, symprec_port
 from aiida_mlcc.jobs.restart import MdRestartWorkChain
 from aiida_mlcc.runtime.md.settings import MD
@@ -111,7 +111,7 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
         force_fields: Mapping[str, ForceFieldData],
         protocol: str | None = None,
         overrides: Overrides = None,
-        options: Options = None,
+        options: JobOptions | None = None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
 

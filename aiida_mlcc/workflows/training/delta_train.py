@@ -7,7 +7,7 @@ The article's ML(DFT_E,F) is the base, a network trained on energies and forces;
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from aiida import orm
 from aiida.common.exceptions import MultipleObjectsError, NotExistent
@@ -23,9 +23,19 @@ from aiida_mlcc.calculations.runtime_source import science_hash
 from aiida_mlcc.calculations.train import TrainCalculation, network_of, refuse_frozen
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.engine import Inputs, Step
+from aiida_mlcc.engines.engine import DeltaInputs, Inputs, Step, at
 from aiida_mlcc.jobs.crystal import find_primitive_cell
-from aiida_mlcc.jobs.inputs import Options, job_inputs, merge, refuse_mismatch, refuse_seeds, seed_label
+from aiida_mlcc.jobs.inputs import (
+    InputTree,
+    InputValue,
+    JobOptions,
+    job_inputs,
+    mapping_at,
+    merge,
+    refuse_mismatch,
+    refuse_seeds,
+    seed_label,
+)
 from aiida_mlcc.jobs.ports import count_port, symprec_port
 from aiida_mlcc.jobs.restart import FitRestartWorkChain, RuntimeRestartWorkChain, TrainRestartWorkChain
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, Kind, kinds_for
@@ -168,8 +178,8 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         base_method: str,
         protocol: str | None = None,
         overrides: Overrides = None,
-        options: Options = None,
-        train_options: Options = None,
+        options: JobOptions | None = None,
+        train_options: JobOptions | None = None,
         nac: orm.SinglefileData | orm.ArrayData | None = None,
         reference: SnapshotsData | None = None,
     ) -> ProcessBuilder:
@@ -185,23 +195,22 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         """
         asked = read_overrides(overrides)
         inputs = cls.get_protocol_inputs(protocol, asked)
-        gpu = merge(options or {}, train_options or {})
+        gpu = cast(JobOptions, merge(options or {}, train_options or {}))
 
-        def options_of(kind: Kind) -> Options:
+        def options_of(kind: Kind) -> JobOptions | None:
             return gpu if kind.gpu else options
 
-        start_with_network(inputs['base'], asked)
-        of_base = inputs['base'].get('kind')
+        of_base, delta = inputs['base'].get('kind'), inputs['delta']
         base_options = options_of(_BASES[of_base]) if of_base in _BASES else options
-        inputs['base'] = job_inputs(inputs['base'], code, base_options)
-        delta = inputs['delta']
-        for name, kind in _KINDS.items():
-            job = delta.pop(kind.slug)
-            if name in (delta['kind'], *delta['compare']):
-                delta[kind.slug] = job_inputs(job, code, options_of(kind))
+        base = job_inputs(with_network_of_start(inputs['base'], asked), code, base_options)
+        jobs = {
+            kind.slug: job_inputs(mapping_at(delta, kind.slug), code, options_of(kind))
+            for name, kind in _KINDS.items()
+            if name in (delta['kind'], *delta['compare'])
+        }
+        chosen = {'kind': delta['kind'], 'compare': delta['compare'], **jobs}
         given = {'structure': structure, 'snapshots': snapshots, 'base_method': base_method, 'nac': nac}
-        given['reference'] = reference
-        return cls.fill({**given, **inputs})
+        return cls.fill({**given, 'reference': reference, **inputs, 'base': base, 'delta': chosen})
 
     def find_primitive_cell(self) -> None:
         """Find the primitive cell, to whose symmetry Δ is adapted."""
@@ -276,7 +285,7 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
             job['base'] = self.ctx.trained[training.needs].outputs.force_field
         return Step(workchain, job)
 
-    def base_job(self, training: Training) -> dict[str, Any]:
+    def base_job(self, training: Training) -> dict[str, InputValue]:
         """Return the inputs of the job of a base or of its control that `base` gives."""
         given, kind = self.inputs.base, training.kind
         job = {name: given[name] for name in ('code', 'metadata', 'device') if name in given}
@@ -430,16 +439,15 @@ class DeltaTrainWorkChain(ProtocolMixin, WorkChain):
         return None
 
 
-def start_with_network(base: dict[str, Any], overrides: Mapping[str, Any]) -> None:
-    """Load the force field that `start_from` of a base names, and take over the settings of its network.
+def with_network_of_start(base: InputTree, overrides: InputTree) -> InputTree:
+    """Return the inputs of a base with the force field that its `start_from` names, and the settings of that network.
 
-    :param base: inputs of the base; changed in place.
     :param overrides: of the whole WorkChain, which may ask for other settings: these are refused later.
     :raises ProtocolError: where it is not a force field of a single network.
     """
     given = base.get('start_from')
     if given is None:
-        return
+        return base
     try:
         node = given if isinstance(given, orm.Node) else orm.load_node(given)
         if not isinstance(node, ForceFieldData):
@@ -447,9 +455,8 @@ def start_with_network(base: dict[str, Any], overrides: Mapping[str, Any]) -> No
         settings = network_of(node)
     except (NotExistent, MultipleObjectsError, ValueError, TypeError) as error:
         raise ProtocolError(f'`base.start_from`: {error}') from None
-    asked = (overrides.get('base') or {}).get('network') or {}
-    base['start_from'] = node
-    base['network'] = {**{name: settings[name] for name in Network.rules()}, **asked}
+    asked = mapping_at(mapping_at(overrides, 'base'), 'network')
+    return {**base, 'start_from': node, 'network': {**{name: settings[name] for name in Network.rules()}, **asked}}
 
 
 def not_worth_it(errors: Mapping[str, MemberErrors], methods: Sequence[str]) -> list[str]:
@@ -522,7 +529,7 @@ def _refuse_compare(node: orm.List, _: Any) -> str | None:
     return f'a kind of Δ is given twice in {node.get_list()}' if len(set(node)) < len(node) else None
 
 
-def _refuse_kinds(delta: Mapping[str, Any]) -> str | None:
+def _refuse_kinds(delta: DeltaInputs) -> str | None:
     """Refuse a comparison of a kind with itself, or a kind without its inputs."""
     kind, compare = delta['kind'].value, delta['compare'].get_list()
     if kind in compare:
@@ -530,7 +537,7 @@ def _refuse_kinds(delta: Mapping[str, Any]) -> str | None:
     for name in (kind, *compare):
         if (slug := _KINDS[name].slug) not in delta:
             return f'Δ of kind {name} is requested, but `delta.{slug}` is missing'
-        job = delta[slug]
+        job = at(delta, slug)
         if (reason := refuse_frozen(job.get('training'), job.get('start_from'))) is not None:
             return f'`delta.{slug}`: {reason}'
     return None

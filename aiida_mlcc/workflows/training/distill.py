@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +19,7 @@ from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.jobs.crystal import displace_atoms, find_primitive_cell
-from aiida_mlcc.jobs.inputs import Options, job_inputs, refuse_mismatch
+from aiida_mlcc.jobs.inputs import InputTree, JobOptions, job_inputs, refuse_mismatch
 from aiida_mlcc.jobs.ports import structure_port, supercell_port, symprec_port
 from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain, TrainRestartWorkChain
 from aiida_mlcc.runtime.mace.training_settings import Network, Training
@@ -95,9 +94,9 @@ class DistillWorkChain(ProtocolMixin, WorkChain):
         snapshots: SnapshotsData,
         force_field: ForceFieldData,
         protocol: str | None = None,
-        overrides: Mapping[str, Any] | None = None,
-        options: Options = None,
-        train_options: Options = None,
+        overrides: InputTree | None = None,
+        options: JobOptions | None = None,
+        train_options: JobOptions | None = None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
 
