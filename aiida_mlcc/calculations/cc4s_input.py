@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 from aiida_mlcc.science.settings import Settings, setting
 
@@ -231,7 +231,9 @@ def _refuse_mixer(mixer: Mapping[str, Value]) -> str | None:
 def with_defaults(parameters: Parameters) -> dict[str, PartSettings]:
     """Return a described calculation with every setting of its parts."""
     filled: dict[str, PartSettings] = {
-        name: {**SECTIONS[name].defaults(), **parameters[name]} for name in SECTIONS if name in parameters
+        name: {**cast(PartSettings, SECTIONS[name].defaults()), **parameters[name]}
+        for name in SECTIONS
+        if name in parameters
     }
     if CCSD in filled and isinstance(mixer := filled[CCSD]['mixer'], Mapping):
         kind = str(mixer.get('type', 'diis'))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import JsonValue, Source
 from aiida_mlcc.science.settings import Settings, setting
 
 NAME: Final = 'command'
@@ -47,11 +47,11 @@ class CommandEnergies(Settings):
         default={},
         check=_files,
     )
-    settings: Json = setting(f'What the program reads as `settings` in {SETTINGS_FILE}.', default={})
+    settings: dict[str, JsonValue] = setting(f'What the program reads as `settings` in {SETTINGS_FILE}.', default={})
 
 
-def source_of(settings: CommandEnergies) -> Json:
+def source_of(settings: CommandEnergies) -> Source:
     """Return what the labels say of their source: all settings, of files their SHA-256."""
     hashes = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in sorted(settings.files.items())}
-    kept = {'program': settings.program, 'arguments': settings.arguments, 'settings': settings.settings}
+    kept: Source = {'program': settings.program, 'arguments': settings.arguments, 'settings': settings.settings}
     return {'engine': NAME, **kept, 'files': hashes}

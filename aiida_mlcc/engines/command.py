@@ -12,7 +12,7 @@ from aiida_mlcc.calculations.command_settings import NAME, CommandEnergies, sour
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import CorrelationEngine, Inputs, LabelMaker, Step
 from aiida_mlcc.engines.runtime_jobs import OPTIONAL
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source
 from aiida_mlcc.science.labels.methods import COSTLY, usual_kind
 
 
@@ -39,7 +39,7 @@ class CommandEngine(CorrelationEngine[CommandEnergies]):
                 namespace_options=dict(OPTIONAL),
             )
 
-    def source(self) -> Json:
+    def source(self) -> Source:
         """Return what the labels say of their source: all settings."""
         return source_of(self.settings)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, NamedTuple, TypedDict, TypeVar, cast
+from typing import ClassVar, Generic, NamedTuple, TypedDict, TypeVar, cast
 
 from aiida import orm
 from aiida.engine import Process
@@ -22,7 +22,7 @@ from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.pyscf_cost import EnergyCost
 from aiida_mlcc.jobs.inputs import InputTree, JobOptions, job_inputs, mapping_at, place_inputs
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import JsonValue, Source, StoredSettings
 from aiida_mlcc.science.labels.labelling_plan import Selection
 from aiida_mlcc.science.labels.methods import calculated
 from aiida_mlcc.science.settings import Settings, plain
@@ -202,18 +202,18 @@ class Engine(ABC, Generic[S]):
     setting_of_cores: ClassVar[str | None] = None
     """The setting that says which electrons belong to the core of an atom."""
 
-    def __init__(self, given: Json | orm.Dict) -> None:
-        self.given: Json = plain(dict(given))
+    def __init__(self, given: StoredSettings | orm.Dict) -> None:
+        self.given: StoredSettings = plain(dict(given))
         """As they are stored: the source of labels names no setting that they leave out."""
         self.settings: S = self.settings_class.of(self.given)
 
-    def source(self) -> Json:
+    def source(self) -> Source:
         """Return what the labels say of their source."""
         counted = {name: value for name, value in self.given.items() if name not in ('name', *self.uncounted)}
         return {'engine': self.name, **counted}
 
     @classmethod
-    def valence(cls, source: Json, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+    def valence(cls, source: Source, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return element → electrons that are not part of its core, None where that is not known.
 
         :param source: what labels of `method` say of their source, or the settings of the engine.
@@ -271,7 +271,7 @@ class ForceEngine(Engine[S]):
         return None
 
     @classmethod
-    def is_for_metals(cls, source: Json) -> bool:
+    def is_for_metals(cls, source: Source) -> bool:
         """Tell whether the occupations are smeared as only a metal needs it.
 
         :param source: what labels say of their source, or the settings of the engine.
@@ -327,7 +327,7 @@ class ForceEngine(Engine[S]):
         return tuple(name for name in cls.settings_class.rules() if name not in cls.uncounted)
 
     @classmethod
-    def like(cls, method: str, source: Json, engine: Json) -> Json:
+    def like(cls, method: str, source: Source, engine: StoredSettings) -> StoredSettings:
         """Return the settings that label new structures as the labels of `source` were made.
 
         :param source: what labels of `method` say of their source.
@@ -341,7 +341,7 @@ class ForceEngine(Engine[S]):
         return {**found, **({'method': method} if 'method' in cls.settings_class.rules() else {})}
 
     @classmethod
-    def said(cls, name: str, method: str, source: Json) -> Any:
+    def said(cls, name: str, method: str, source: Source) -> JsonValue:
         """Return what labels of `method` say of a setting.
 
         :raises ValueError: where they say nothing.
@@ -351,18 +351,20 @@ class ForceEngine(Engine[S]):
         return source[name]
 
     @classmethod
-    def other_setting(cls, given: Json, like: Json, besides: Sequence[str] = ()) -> tuple[str, Any, Any] | None:
+    def other_setting(
+        cls, given: StoredSettings, like: StoredSettings, besides: Sequence[str] = ()
+    ) -> tuple[str, JsonValue, JsonValue] | None:
         """Return the first setting on which an energy depends and that differs: its name and both values, or None.
 
         :param besides: settings that may differ.
         """
-        for name in cls.counted(like.get('method', '')):
+        for name in cls.counted(str(like.get('method', ''))):
             if name not in besides and not cls.is_same(name, given.get(name), like[name]):
                 return name, cls.what_counts(name, given.get(name)), cls.what_counts(name, like[name])
         return None
 
     @classmethod
-    def refuse_other_settings(cls, given: Json, like: Json) -> str | None:
+    def refuse_other_settings(cls, given: StoredSettings, like: StoredSettings) -> str | None:
         """Return in which setting that counts an engine differs from another of this name, in a sentence, or None."""
         if (found := cls.other_setting(given, like)) is None:
             return None
@@ -373,12 +375,12 @@ class ForceEngine(Engine[S]):
         )
 
     @classmethod
-    def is_same(cls, name: str, ours: Any, theirs: Any) -> bool:
+    def is_same(cls, name: str, ours: JsonValue, theirs: JsonValue) -> bool:
         """Tell whether two values of a setting give the same energies."""
         return bool(cls.what_counts(name, ours) == cls.what_counts(name, theirs))
 
     @classmethod
-    def what_counts(cls, name: str, value: Any) -> Any:
+    def what_counts(cls, name: str, value: JsonValue) -> JsonValue:
         """Return that of a setting's value on which an energy depends."""
         return value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from aiida import orm
@@ -24,12 +24,12 @@ from aiida_mlcc.runtime.pyscf.settings import (
     LEFT_OUT,
     PyscfCorrelation,
     PyscfForces,
+    PyscfSettings,
     pseudopotential,
     refuse_forces,
-    sampling,
 )
 from aiida_mlcc.science.crystal.kpoint_mesh import refuse_mesh, refuse_mesh_of_frames
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import JsonValue, Source, StoredSettings
 
 CORRELATE: Final = 'correlate'
 
@@ -52,13 +52,16 @@ _OF_FUNCTIONALS, _OF_INTEGRALS = ('ke_cutoff', MESH), ('exxdiv', AUXILIARY)
 """What energies of density functionals depend on alone, and those with integrals of four orbitals."""
 
 
-def source_of(settings: Json) -> Json:
-    """Return what the labels of PySCF with these settings say of their source; memory does not count."""
-    said = {_SOURCE_NAMES.get(name, name): value for name, value in settings.items() if name not in _UNCOUNTED}
+def source_of(given: StoredSettings, settings: PyscfSettings) -> Source:
+    """Return what the labels of PySCF say of their source; memory does not count.
+
+    :param given: as they are stored: of those that are left out nothing is said.
+    """
+    said = {_SOURCE_NAMES.get(name, name): value for name, value in given.items() if name not in _UNCOUNTED}
     if 'kpoints' in said:
-        said['kpoints'] = sampling(said['kpoints']) or GAMMA
+        said['kpoints'] = settings.mesh or GAMMA
     if 'hf_kpoints' in said:
-        said['hf_kpoints'] = sampling(said['hf_kpoints'])
+        said['hf_kpoints'] = settings.hf_mesh
     said = {name: value for name, value in said.items() if name != MESH or value is not None}
     return said if said.get(AUXILIARY) is None else {**said, **LEFT_OUT}
 
@@ -110,17 +113,19 @@ class PyscfEngine(RuntimeForces[PyscfForces]):
         return reason
 
     @classmethod
-    def valence(cls, source: Json, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+    def valence(cls, source: Source, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return the electrons that the pseudopotentials leave."""
-        return valence(symbols, pseudopotential(source.get('pseudo'), method))
+        named = source.get('pseudo')
+        return valence(symbols, pseudopotential(named if isinstance(named, str) else None, method))
 
-    def source(self) -> Json:
+    def source(self) -> Source:
         """Return what the labels say of their source."""
         left_out = (AUXILIARY,) if self.settings.method in FUNCTIONALS else _OF_FUNCTIONALS
-        return source_of({name: value for name, value in self.given.items() if name not in left_out})
+        said = {name: value for name, value in self.given.items() if name not in left_out}
+        return source_of(said, self.settings)
 
     @classmethod
-    def said(cls, name: str, method: str, source: Json) -> Any:
+    def said(cls, name: str, method: str, source: Source) -> JsonValue:
         """Return what labels say of a setting, which some of them call by another name."""
         if name == 'kpoints':
             return None if source.get(name, GAMMA) == GAMMA else source[name]
@@ -136,7 +141,7 @@ class PyscfEngine(RuntimeForces[PyscfForces]):
         return tuple(name for name in super().counted(method) if name not in left_out)
 
     @classmethod
-    def like(cls, method: str, source: Json, engine: Json) -> Json:
+    def like(cls, method: str, source: Source, engine: StoredSettings) -> StoredSettings:
         """Return the settings that label new structures as the labels of `source` were made."""
         # An engine that takes its integrals from another program says nothing of some of these.
         uncounted = set(cls.settings_class.rules()) - set(cls.counted(method))
@@ -144,10 +149,10 @@ class PyscfEngine(RuntimeForces[PyscfForces]):
         return {**super().like(method, source, engine), **given}
 
     @classmethod
-    def is_same(cls, name: str, ours: Any, theirs: Any) -> bool:
+    def is_same(cls, name: str, ours: JsonValue, theirs: JsonValue) -> bool:
         """Tell whether two values give the same energies: labels name the pseudopotentials that null stands for."""
         if name == 'kpoints':
-            return sampling(ours) == sampling(theirs)
+            ours, theirs = (None if mesh == [1, 1, 1] else mesh for mesh in (ours, theirs))
         return ours == theirs or (name == 'pseudo' and None in (ours, theirs))
 
 
@@ -171,16 +176,16 @@ class PyscfEnergies(CorrelationEngine[PyscfCorrelation]):
             namespace_options=dict(OPTIONAL),
         )
 
-    def source(self) -> Json:
+    def source(self) -> Source:
         """Return what the labels say of their source."""
-        return source_of(self.given)
+        return source_of(self.given, self.settings)
 
     def refuse_jobs(self, inputs: Inputs) -> str | None:
         """Return that the code is missing, an element without a basis, or that the snapshots have no closed shells."""
         return super().refuse_jobs(inputs) or refuse_cell(self.settings, inputs['snapshots'].get_ase(0))
 
     @classmethod
-    def valence(cls, source: Json, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+    def valence(cls, source: Source, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return the electrons that the pseudopotentials leave."""
         return PyscfEngine.valence(source, method, symbols)
 

@@ -16,7 +16,7 @@ from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.engines.engine import Inputs, Step
 from aiida_mlcc.jobs.inputs import batches
 from aiida_mlcc.jobs.ports import count_port
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source
 from aiida_mlcc.science.labels.merging import common_source
 
 
@@ -136,7 +136,7 @@ def chosen_frames(inputs: Inputs) -> list[int]:
     return inputs['frames'].get_list() if 'frames' in inputs else list(range(inputs['snapshots'].n_frames))
 
 
-def refuse_frames(inputs: Inputs, source: Json) -> str | None:
+def refuse_frames(inputs: Inputs, source: Source) -> str | None:
     """Return why the frames cannot be labelled, in a sentence, or None.
 
     :param inputs: `snapshots`, `engine` and perhaps `frames`.

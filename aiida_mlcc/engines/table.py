@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source, StoredSettings
 from aiida_mlcc.science.settings import Choice, Settings
 
 if TYPE_CHECKING:
@@ -59,14 +59,14 @@ object of its context.
 """
 
 
-def force_engine(engine: Json | orm.Dict) -> ForceEngine[Settings]:
+def force_engine(engine: StoredSettings | orm.Dict) -> ForceEngine[Settings]:
     """Return the engine with these settings; only one that :func:`refuse_force_engine` lets pass is there."""
-    return force_kind(engine['name'])(engine)
+    return force_kind(str(engine['name']))(engine)
 
 
-def correlation_engine(engine: Json | orm.Dict) -> CorrelationEngine[Settings]:
+def correlation_engine(engine: StoredSettings | orm.Dict) -> CorrelationEngine[Settings]:
     """Return the engine with these settings; only one that :func:`refuse_correlation_engine` lets pass is there."""
-    return correlation_kind(engine['name'])(engine)
+    return correlation_kind(str(engine['name']))(engine)
 
 
 def force_kind(name: str) -> ForceKind:
@@ -151,7 +151,7 @@ def refuse_jobs(inputs: Inputs) -> str | None:
     return correlation_engine(inputs['engine']).refuse_jobs(inputs)
 
 
-def force_kind_of(source: Json, method: str) -> ForceKind:
+def force_kind_of(source: Source, method: str) -> ForceKind:
     """Return the engine that made labels of `method`.
 
     :param source: what they say of their source.
@@ -166,7 +166,7 @@ def force_kind_of(source: Json, method: str) -> ForceKind:
     return force_kind(str(name))
 
 
-def engine_named(named: Json, code: orm.AbstractCode) -> str | None:
+def engine_named(named: InputTree, code: orm.AbstractCode) -> str | None:
     """Return the engine of forces that overrides name, else the one that `code` is the program of; None: neither."""
     if 'name' in named:
         return str(named['name'])
@@ -203,7 +203,7 @@ def places_of_programs() -> tuple[str, ...]:
     return tuple(dict.fromkeys(engine.place for engine in force_kinds() if engine.place in CODES))
 
 
-def valence_of(source: Json, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+def valence_of(source: Source, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
     """Return element → electrons that are not part of its core, None where that is not known.
 
     :param source: what labels of `method` say of their source.

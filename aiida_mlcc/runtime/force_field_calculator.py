@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError
 from aiida_mlcc.science.force_field.kinds import BoundModel, models_of
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source
 
 _LARGEST_STEP = 1.0
 """Å; an atom that is further from where it was at the last call has jumped: another structure, not the next step."""
@@ -49,7 +49,7 @@ class ForceFieldCalculator(Calculator):
         self.force_field = force_field
         self.dtype = dtype
         self.label_method = label
-        self.label_source: Json = {'force_field': force_field.content_hash(), 'dtype': dtype}
+        self.label_source: Source = {'force_field': force_field.content_hash(), 'dtype': dtype}
         self._models = models_of(force_field.terms, device, dtype)
         self._bound: list[BoundModel] = []
         self._bound_to: Atoms | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import StoredSettings
 from aiida_mlcc.science.settings import Settings, SettingsError
 
 
@@ -58,7 +58,7 @@ def names(role: str) -> list[str]:
     return [name for name, roles in PROGRAMS.items() if role in roles]
 
 
-def refuse(role: str, given: Json) -> str | None:
+def refuse(role: str, given: StoredSettings) -> str | None:
     """Return why no program takes the settings `given`, its ``name`` among them, in a sentence, or None."""
     name = given.get('name')
     if not isinstance(name, str) or name not in names(role):
@@ -72,14 +72,14 @@ def settings_class(role: str, name: str) -> type[Settings]:
     return found
 
 
-def settings_of(role: str, given: Json) -> Any:
+def settings_of(role: str, given: StoredSettings) -> Any:
     """Build the settings of the program that `given` names.
 
     :raises SettingsError: naming what is unknown, missing or not allowed.
     """
     if (reason := refuse(role, given)) is not None:
         raise SettingsError(reason)
-    return settings_class(role, given['name']).of(given)
+    return settings_class(role, str(given['name'])).of(given)
 
 
 def run_of(role: str, name: str) -> Any:

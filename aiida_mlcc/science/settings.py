@@ -22,7 +22,7 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self, cast
 
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import StoredSettings
 
 _RULE = 'rule'
 
@@ -108,7 +108,7 @@ class Settings:
             raise SettingsError(reason)
 
     @classmethod
-    def of(cls, given: Json) -> Self:
+    def of(cls, given: StoredSettings) -> Self:
         """Build the group from plain values.
 
         :raises SettingsError: naming the first setting that is unknown, missing or not allowed.
@@ -116,14 +116,15 @@ class Settings:
         if (reason := cls.refuse(given)) is not None:
             raise SettingsError(reason)
         groups = cls.groups()
-        values = dict(given)
-        for name in set(groups) & set(given):
-            if isinstance(given[name], Mapping):
-                values[name] = groups[name].of(given[name])
-        return cls(**values)
+        built = {
+            name: groups[name].of(value)
+            for name, value in given.items()
+            if name in groups and isinstance(value, Mapping)
+        }
+        return cls(**{**given, **built})
 
     @classmethod
-    def refuse(cls, given: Json, at: str = '') -> str | None:
+    def refuse(cls, given: StoredSettings, at: str = '') -> str | None:
         """Return why `given` is not a complete and valid group, in a sentence, or None.
 
         :param at: path of the group among the inputs, such as ``md.parameters``: the sentence then names the path of
@@ -149,7 +150,7 @@ class Settings:
         return None
 
     @classmethod
-    def _unchecked(cls, values: Json) -> Self:
+    def _unchecked(cls, values: StoredSettings) -> Self:
         """Return the group before its settings are held against one another; what is missing has no attribute."""
         made = object.__new__(cls)
         for name, value in values.items():
@@ -172,13 +173,13 @@ class Settings:
         return dict(_groups(cls))
 
     @classmethod
-    def starting_values(cls) -> Json:
+    def starting_values(cls) -> StoredSettings:
         """Return what a protocol starts from: the defaults that are to be written."""
         rules = cls.rules()
         return {name: value for name, value in cls.defaults().items() if rules[name].written}
 
     @classmethod
-    def defaults(cls) -> Json:
+    def defaults(cls) -> StoredSettings:
         """Return the default of every setting that has one, as plain JSON."""
         found = {}
         for item in fields(cls):
@@ -198,9 +199,9 @@ class Settings:
             default = _written(defaults[name]) if name in defaults else ''
             yield name, kind, rule.allowed, default, rule.help
 
-    def to_dict(self) -> Json:
+    def to_dict(self) -> StoredSettings:
         """Return the group as plain JSON."""
-        found: Json = plain(asdict(self))
+        found: StoredSettings = plain(asdict(self))
         return found
 
 
@@ -219,11 +220,11 @@ class Choice:
     groups: Mapping[str, type[Settings]]
     beside: tuple[str, ...] = ()
 
-    def refuse(self, given: Json, at: str = '') -> str | None:
+    def refuse(self, given: StoredSettings, at: str = '') -> str | None:
         """Return why `given` is not one of the groups, in a sentence, or None; `at` as for :meth:`Settings.refuse`."""
         if (reason := self.refuse_name(given.get(self.key), at)) is not None:
             return reason
-        group = self.groups[given[self.key]]
+        group = self.groups[str(given[self.key])]
         left_out = (*self.beside, *(() if self.key in group.rules() else (self.key,)))
         return group.refuse({name: value for name, value in given.items() if name not in left_out}, at)
 
@@ -234,16 +235,16 @@ class Choice:
         start, path = ('', f'{at}.') if at else (f'{self.title}: ', '')
         return f'{start}`{path}{self.key}` is {name!r}: choose from {", ".join(self.groups)}'
 
-    def starting_values(self, name: str) -> Json:
+    def starting_values(self, name: str) -> StoredSettings:
         """Return what a protocol starts from where `name` is chosen."""
         return {**self.groups[name].starting_values(), self.key: name}
 
-    def switched(self, given: Json, name: str) -> Json:
+    def switched(self, given: StoredSettings, name: str) -> StoredSettings:
         """Return the settings of another group, `name`, in the place of `given`.
 
         What is `beside` is kept, and so is what the other group inherits from the group of `given`.
         """
-        before, after = self.groups[given[self.key]], self.groups[name]
+        before, after = self.groups[str(given[self.key])], self.groups[name]
         kept = set(before.rules()) if issubclass(after, before) else set()
         kept = (kept | set(self.beside)) - {self.key}
         return {**self.starting_values(name), **{key: value for key, value in given.items() if key in kept}}

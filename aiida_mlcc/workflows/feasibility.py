@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from operator import itemgetter
-
-from aiida import orm
+from typing import NamedTuple
 
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.engines.engine import at
+from aiida_mlcc.engines.engine import ForceEngine, at
 from aiida_mlcc.engines.table import FORCE_ENGINES, correlation_engine, correlation_kind, force_kind, other_valence
 from aiida_mlcc.runtime.delta_kinds import BASE, DELTA, kinds_for
 from aiida_mlcc.science.crystal.cells import breaks_symmetry, expand_matrix, primitive_cell, supercell
 from aiida_mlcc.science.crystal.structure_checks import open_shell_remark, refuse_vacuum
 from aiida_mlcc.science.crystal.symmetry import SYMPREC, near_miss, space_group
 from aiida_mlcc.science.fit.ridge import FEWEST_LABELS
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import StoredSettings
 from aiida_mlcc.science.labels.labelling_plan import costliest
+from aiida_mlcc.science.settings import Settings
 from aiida_mlcc.workflows.labelling.selections import base_method_of
 from aiida_mlcc.workflows.phonons.inputs import of_one_cell_only
 from aiida_mlcc.workflows.run_inputs import RunInputs, stage_inputs
@@ -89,9 +89,9 @@ def _remarks(inputs: RunInputs) -> Iterator[str]:
                 f'{stage}.supercell_matrix {matrix} breaks the symmetry {group} of the crystal: '
                 'symmetry-equivalent directions are not equivalent in that cell'
             )
-    source, method = _base(inputs)
-    if source is not None and source.get('name') in FORCE_ENGINES and force_kind(source['name']).is_for_metals(source):
-        yield f'{method} is calculated with smeared occupations, as for a metal; the correlated methods need a band gap'
+    if (base := _base(inputs)) is not None and base.engine.is_for_metals(base.settings):
+        smeared = f'{base.method} is calculated with smeared occupations, as for a metal'
+        yield f'{smeared}; the correlated methods need a band gap'
 
 
 def _refuse_outputs(inputs: RunInputs) -> str | None:
@@ -137,18 +137,17 @@ def _refuse_valences(inputs: RunInputs) -> str | None:
     if 'cc_energies' not in inputs or 'engine' not in inputs['cc_energies']:
         return None
     symbols = list(dict.fromkeys(inputs['structure'].get_ase().symbols))
-    source, method = _base(inputs)
-    if source is None or source.get('name') not in FORCE_ENGINES:
+    if (base := _base(inputs)) is None:
         return None
     correlated = inputs['cc_energies']['engine'].get_dict()
-    base, beyond = force_kind(source['name']), correlation_kind(correlated['name'])
-    found = other_valence(base.valence(source, method, symbols), beyond.valence(correlated, _HF, symbols))
+    of_base, beyond = base.engine.valence(base.settings, base.method, symbols), correlation_kind(correlated['name'])
+    found = other_valence(of_base, beyond.valence(correlated, _HF, symbols))
     if found is None:
         return None
     symbol, ours, theirs = found
-    settings = [f'`dft_md.engine.{base.setting_of_cores}`', f'`cc_energies.engine.{beyond.setting_of_cores}`']
+    settings = [f'`dft_md.engine.{base.engine.setting_of_cores}`', f'`cc_energies.engine.{beyond.setting_of_cores}`']
     return (
-        f'{symbol} has {ours:g} valence electrons in the {method} calculations and {theirs:g} in the correlated '
+        f'{symbol} has {ours:g} valence electrons in the {base.method} calculations and {theirs:g} in the correlated '
         'ones: Δ would contain the energy of these electrons; use pseudopotentials with the same core '
         f'({" and ".join(settings)})'
     )
@@ -179,17 +178,26 @@ def _refuse_size(inputs: RunInputs) -> str | None:
     )
 
 
-def _base(inputs: RunInputs) -> tuple[Json | None, str]:
-    """Return the settings of the engine of the base, as far as known, and its method."""
+class _Base(NamedTuple):
+    """The engine of the base, what is known of its settings, and its method."""
+
+    engine: type[ForceEngine[Settings]]
+    settings: StoredSettings
+    method: str
+
+
+def _base(inputs: RunInputs) -> _Base | None:
+    """Return how the base is calculated, None where that is not known."""
     snapshots: SnapshotsData | None = inputs.get('snapshots')
     if snapshots is not None:
         method = base_method_of(snapshots)
         if method is None:
-            return None, ''
-        source = snapshots.get_snapshots().labels[method].source
-        return {**source, 'name': source.get('engine')}, method
-    if 'dft_md' not in inputs or 'engine' not in inputs['dft_md']:
-        return None, ''
-    engine: orm.Dict = inputs['dft_md']['engine']
-    settings = engine.get_dict()
-    return settings, settings['method']
+            return None
+        settings = snapshots.get_snapshots().labels[method].source
+        name = settings.get('engine')
+    elif 'dft_md' in inputs and 'engine' in inputs['dft_md']:
+        settings = inputs['dft_md']['engine'].get_dict()
+        name, method = settings['name'], str(settings['method'])
+    else:
+        return None
+    return _Base(force_kind(str(name)), settings, method) if name in FORCE_ENGINES else None

@@ -54,7 +54,7 @@ from aiida_mlcc.engines.vasp.integrals import refuse_chain
 from aiida_mlcc.engines.vasp.settings import n_electrons, source_of
 from aiida_mlcc.engines.vasp.steps import own_mesh
 from aiida_mlcc.jobs.inputs import InputTree, JobOptions, mapping_at, merge, place_inputs
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source
 from aiida_mlcc.science.labels.labelling_plan import Selection
 from aiida_mlcc.science.settings import Settings
 
@@ -105,7 +105,7 @@ class Cc4sEngine(CorrelationEngine[Parts]):
         return {**super().fill(inputs, codes, options), 'cc4s': of_cc4s}
 
     @classmethod
-    def valence(cls, source: Json, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+    def valence(cls, source: Source, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return the electrons that the potentials of the integrals leave."""
         return cls.of_integrals.valence(source, method, symbols)
 
@@ -202,9 +202,9 @@ class Cc4sWithPyscf(Cc4sEngine[PyscfCc4s]):
     of_integrals = pyscf.PyscfEnergies
     setting_of_cores = of_integrals.setting_of_cores
 
-    def source(self) -> Json:
+    def source(self) -> Source:
         """Return what the labels say of their source."""
-        return {**pyscf.source_of(self.given), CC4S: parts_that_count(self.settings.cc4s)}
+        return {**pyscf.source_of(self.given, self.settings), CC4S: parts_that_count(self.settings.cc4s)}
 
     def refuse_integrals(self, inputs: Inputs) -> str | None:
         """Refuse elements without a basis, and open shells."""
@@ -232,7 +232,7 @@ class Cc4sWithVasp(Cc4sEngine[VaspCc4s]):
     setting_of_cores = of_integrals.setting_of_cores
     shares_jobs = False
 
-    def source(self) -> Json:
+    def source(self) -> Source:
         """Return what the labels say of their source."""
         return {**source_of(self.settings), 'engine': self.name, CC4S: parts_that_count(self.settings.cc4s)}
 

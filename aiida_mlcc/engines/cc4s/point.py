@@ -21,7 +21,7 @@ from aiida_mlcc.engines.cc4s.settings import cc4s_parameters, integral_settings
 from aiida_mlcc.engines.table import correlation_engine, refuse_correlation_engine
 from aiida_mlcc.engines.vasp.finished import FINISHED_STEPS
 from aiida_mlcc.engines.vasp.integrals import VaspIntegralsWorkChain
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source
 
 
 class Cc4sPointWorkChain(WorkChain):
@@ -140,7 +140,7 @@ def cc4s_inputs(workchain: WorkChain, label: str, **job: orm.Data) -> dict[str, 
     }
 
 
-def label_source(engine: orm.Dict) -> Json:
+def label_source(engine: orm.Dict) -> Source:
     """Return the source as labels store it: of Hartree–Fock at the Γ point they say nothing more."""
     source = correlation_engine(engine).source()
     return {name: value for name, value in source.items() if (name, value) != ('hf_kpoints', None)}

@@ -9,7 +9,7 @@ from typing import Final
 from aiida_mlcc.calculations import cc4s_input
 from aiida_mlcc.engines.vasp.settings import VaspIntegrals
 from aiida_mlcc.runtime.pyscf.settings import PyscfIntegrals
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import StoredSettings
 from aiida_mlcc.science.settings import setting
 
 PYSCF_CC4S, VASP_CC4S = 'pyscf+cc4s', 'vasp+cc4s'
@@ -101,7 +101,7 @@ def _refuse_parts(parts: cc4s_input.Parameters) -> str | None:
     return None if reason is None else f'{CC4S}: {reason}'
 
 
-def integral_settings(given: Json) -> Json:
+def integral_settings(given: StoredSettings) -> StoredSettings:
     """Return the settings of the job that makes the integrals for Cc4s, as they are stored."""
     if given['name'] == VASP_CC4S:
         return {name: value for name, value in given.items() if name != CC4S}

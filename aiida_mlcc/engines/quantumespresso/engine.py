@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import cast
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -14,9 +14,16 @@ from aiida_mlcc.engines.engine import ForceEngine, Inputs, LabelMaker, SaidCost,
 from aiida_mlcc.engines.quantumespresso.jobs import PLACE, is_pw, quantumespresso_ports
 from aiida_mlcc.engines.quantumespresso.labels import QuantumEspressoLabelsWorkChain, refuse_electrons
 from aiida_mlcc.engines.quantumespresso.potentials import refuse_potentials, valence
-from aiida_mlcc.engines.quantumespresso.settings import JOB_ONLY, NAME, QuantumEspressoForces, keywords, source_of
+from aiida_mlcc.engines.quantumespresso.settings import (
+    JOB_ONLY,
+    NAME,
+    Namelists,
+    QuantumEspressoForces,
+    keywords,
+    source_of,
+)
 from aiida_mlcc.jobs.wall_time import cores_of
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import JsonValue, Source
 
 CITE = {
     'quantumespresso': (
@@ -62,15 +69,15 @@ class QuantumEspressoEngine(ForceEngine[QuantumEspressoForces]):
         return refuse_electrons(atoms, self.settings)
 
     @classmethod
-    def is_for_metals(cls, source: Json) -> bool:
+    def is_for_metals(cls, source: Source) -> bool:
         """Tell whether `degauss` is set."""
         return source.get('degauss') is not None
 
     @classmethod
-    def valence(cls, source: Json, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+    def valence(cls, source: Source, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return what the pseudopotentials say, if their family is there."""
         family = source.get('pseudo_family')
-        if family is None or refuse_potentials(symbols, family) is not None:
+        if not isinstance(family, str) or refuse_potentials(symbols, family) is not None:
             return None
         return valence(symbols, family)
 
@@ -78,14 +85,14 @@ class QuantumEspressoEngine(ForceEngine[QuantumEspressoForces]):
         """Return the single points of all snapshots."""
         return Step(QuantumEspressoLabelsWorkChain, {'snapshots': snapshots, **given(inputs, 'engine', PLACE)})
 
-    def source(self) -> Json:
+    def source(self) -> Source:
         """Return what the labels say of their source."""
         return source_of(self.settings)
 
     @classmethod
-    def what_counts(cls, name: str, value: Any) -> Any:
+    def what_counts(cls, name: str, value: JsonValue) -> JsonValue:
         """Return `parameters` as labels keep them."""
-        return keywords(value) if name == 'parameters' and isinstance(value, Mapping) else value
+        return keywords(cast(Namelists, value)) if name == 'parameters' and isinstance(value, Mapping) else value
 
     @classmethod
     def cost_of(cls, job: orm.CalcJobNode) -> SaidCost | None:

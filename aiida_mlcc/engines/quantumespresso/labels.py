@@ -24,7 +24,7 @@ from aiida_mlcc.engines.quantumespresso.settings import Namelists, QuantumEspres
 from aiida_mlcc.engines.single_points import SinglePointsWorkChain, refuse_frames
 from aiida_mlcc.engines.table import other_valence, valence_of
 from aiida_mlcc.science.crystal.kpoint_mesh import refuse_mesh_of_frames
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source
 from aiida_mlcc.science.labels.snapshots import Snapshots
 
 
@@ -75,7 +75,7 @@ class QuantumEspressoLabelsWorkChain(SinglePointsWorkChain):
         )
 
 
-def _source(settings: QuantumEspressoForces, snapshots: SnapshotsData) -> Json:
+def _source(settings: QuantumEspressoForces, snapshots: SnapshotsData) -> Source:
     """Return what the labels say of their source, with the MD5 of each pseudopotential: families may share a name."""
     found = potentials(snapshots.get_snapshots().symbols, settings.pseudo_family)
     return {**source_of(settings), 'pseudopotentials': {name: str(node.md5) for name, node in sorted(found.items())}}

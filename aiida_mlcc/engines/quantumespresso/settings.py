@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source
 from aiida_mlcc.science.settings import Settings, setting, three_counts
 
 NAME: Final = 'quantumespresso'
@@ -103,7 +103,7 @@ class QuantumEspressoForces(Settings):
         return self.input_dft.upper().startswith(_HYBRIDS)
 
 
-def source_of(settings: QuantumEspressoForces) -> Json:
+def source_of(settings: QuantumEspressoForces) -> Source:
     """Return what the labels say of their source; how hard the electrons were tried does not count."""
     kept = {name: value for name, value in settings.to_dict().items() if name not in (*JOB_ONLY, 'name', 'method')}
     return {**kept, 'engine': NAME, 'parameters': keywords(settings.parameters)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import Any
 
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -26,7 +25,7 @@ from aiida_mlcc.engines.vasp.settings import (
     valence,
 )
 from aiida_mlcc.science.dataset.vasp_files.outcar import cost, parse_outcar
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import JsonValue, Source
 
 CITE = {
     'vasp': (
@@ -91,16 +90,17 @@ class VaspEngine(ForceEngine[VaspForces]):
         return refuse_dynamics(parameters, None)
 
     @classmethod
-    def is_for_metals(cls, source: Json) -> bool:
+    def is_for_metals(cls, source: Source) -> bool:
         """Tell whether the smearing is that of Methfessel and Paxton."""
         return source.get('ismear') in (1, 2)
 
     @classmethod
-    def valence(cls, source: Json, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
+    def valence(cls, source: Source, method: str, symbols: Sequence[str]) -> Mapping[str, float] | None:
         """Return what the potentials say, if they are in the database."""
-        if not {'potential_family', 'potential_mapping'} <= set(source):
+        family, mapping = source.get('potential_family'), source.get('potential_mapping')
+        if not isinstance(family, str) or not isinstance(mapping, Mapping):
             return None
-        said = Potentials(source['potential_family'], source['potential_mapping'])
+        said = Potentials(family, {symbol: str(potential) for symbol, potential in mapping.items()})
         return None if refuse_potentials(list(symbols), said) is not None else valence(list(symbols), said)
 
     @classmethod
@@ -130,12 +130,12 @@ class VaspEngine(ForceEngine[VaspForces]):
         n_steps = parameters['equilibration_steps'] + parameters['n_steps']
         return ceil(n_steps / inputs[PLACE]['segment_steps'].value)
 
-    def source(self) -> Json:
+    def source(self) -> Source:
         """Return what the labels say of their source."""
         return source_of(self.settings)
 
     @classmethod
-    def what_counts(cls, name: str, value: Any) -> Any:
+    def what_counts(cls, name: str, value: JsonValue) -> JsonValue:
         """Return of ``incar`` the tags that labels keep."""
         return tags_that_count(value) if name == 'incar' and isinstance(value, dict) else value
 

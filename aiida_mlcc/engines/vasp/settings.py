@@ -13,7 +13,7 @@ from aiida import orm
 from aiida_mlcc.engines.vasp.incar import PARALLEL_TAGS, RESERVED_TAGS, STEPS, Further, Tag, Tags
 from aiida_mlcc.science.dataset.vasp_files.outcar import Outcar
 from aiida_mlcc.science.dataset.vasp_files.vasprun import ENERGIES
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source
 from aiida_mlcc.science.labels.methods import DFT_METHODS
 from aiida_mlcc.science.settings import Settings, setting, three_counts
 
@@ -251,7 +251,7 @@ def refuse_open_shell(symbols: list[str], given: Potentials) -> str | None:
     return None
 
 
-def source_of(settings: VaspSettings) -> Json:
+def source_of(settings: VaspSettings) -> Source:
     """Return what the labels of an engine with these settings say of their source.
 
     How hard the electrons were tried and how the work was spread do not count.

@@ -13,7 +13,7 @@ from aiida_mlcc.calculations.command_settings import LABELS_FILE, SNAPSHOTS_FILE
 from aiida_mlcc.runtime.task_records import SnapshotFailure
 from aiida_mlcc.science.dataset.file_content import ContentError
 from aiida_mlcc.science.dataset.frame_files import Frame, each_frame
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source
 from aiida_mlcc.science.labels.methods import slug_of
 from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 
@@ -43,7 +43,7 @@ class CommandLabels:
     failures: list[SnapshotFailure] = field(default_factory=list)
     version: str = ''
 
-    def onto(self, snapshots: Snapshots, source: Json) -> Snapshots:
+    def onto(self, snapshots: Snapshots, source: Source) -> Snapshots:
         """Return `snapshots` with these energies as labels, and no others."""
         labelled = snapshots.without_labels()
         full = {**source, **({VERSION: self.version} if self.version else {})}

@@ -22,7 +22,7 @@ from aiida_mlcc.report.data.arrays import Dispersion
 from aiida_mlcc.report.data.modes import qpoint_text
 from aiida_mlcc.report.data.records import SpecialPoint
 from aiida_mlcc.report.text import PRETTY
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source
 from aiida_mlcc.science.units import CM1_PER_THZ
 
 CM1_PER_UNIT = {
@@ -137,7 +137,7 @@ def minimal_bases(process: orm.ProcessNode) -> list[str]:
     return [basis for basis in bases if _MINIMAL.search(basis)]
 
 
-def label_sources(process: orm.ProcessNode) -> dict[str, Json]:
+def label_sources(process: orm.ProcessNode) -> dict[str, Source]:
     """Return method → source of the labels of a run."""
     for links in (process.base.links.get_outgoing, process.base.links.get_incoming):
         nodes = links(link_label_filter='snapshots').all_nodes()

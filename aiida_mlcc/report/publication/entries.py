@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source
 
 
 class Column(TypedDict):
@@ -89,7 +89,7 @@ class LabelEntry(TypedDict):
     slug: str
     base_slug: str | None
     file: str
-    source: Json
+    source: Source
     energies: list[EnergyEntry]
 
 

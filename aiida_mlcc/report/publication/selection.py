@@ -15,7 +15,7 @@ from aiida_mlcc.report.data.records import Failure
 from aiida_mlcc.report.page.provenance import formula_of
 from aiida_mlcc.report.provenance.archive import TRAVERSAL, refuse_licensed
 from aiida_mlcc.report.publication.request import Refused
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source
 from aiida_mlcc.science.labels.methods import METHODS
 
 _OF_METHOD = re.compile(r'^[a-z_]+ of (\S.*)$')
@@ -108,7 +108,7 @@ def _refuse_other_settings(first: orm.ProcessNode, second: orm.ProcessNode, name
             )
 
 
-def _sources_of(run: orm.ProcessNode) -> dict[str, Json]:
+def _sources_of(run: orm.ProcessNode) -> dict[str, Source]:
     node = outputs_of(run).get('snapshots')
     return {} if node is None else dict(node.base.attributes.get('sources', {}) or {})
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source, StoredSettings
 from aiida_mlcc.science.labels.methods import DFT_METHODS
 from aiida_mlcc.science.settings import Settings, setting, three_counts
 
@@ -96,7 +96,7 @@ class PyscfSettings(Settings):
     )
 
     @classmethod
-    def of(cls, given: Json) -> Self:
+    def of(cls, given: StoredSettings) -> Self:
         """Build the settings of a job, in which a setting that is left out is null, not what a protocol starts from.
 
         :raises aiida_mlcc.science.settings.SettingsError: naming the first setting that is not allowed.
@@ -104,7 +104,7 @@ class PyscfSettings(Settings):
         nulls = {name: None for name, rule in cls.rules().items() if not rule.required}
         return super().of({'name': 'pyscf', **nulls, **given})
 
-    def source(self, method: str) -> Json:
+    def source(self, method: str) -> Source:
         """Return what is stored with a label of `method`: program, version, and every setting that counts."""
         import pyscf
 
@@ -119,7 +119,7 @@ class PyscfSettings(Settings):
             **self.source_of_method(method),
         }
 
-    def source_of_method(self, method: str) -> Json:  # noqa: ARG002
+    def source_of_method(self, method: str) -> Source:  # noqa: ARG002
         """Return the part of a source that the method decides."""
         named = {} if self.auxbasis is None else {'auxbasis': self.auxbasis, **LEFT_OUT}
         return {'exxdiv': self.exxdiv, 'two_electron_integrals': 'Gaussian density fitting', **named}
@@ -171,7 +171,7 @@ class PyscfForces(PyscfSettings):
         """The mesh of k-points of all energies, None for the Γ point."""
         return sampling(self.kpoints)
 
-    def source_of_method(self, method: str) -> Json:
+    def source_of_method(self, method: str) -> Source:
         """Return the part of a source that the method decides."""
         if method not in FUNCTIONALS:
             return super().source_of_method(method)
@@ -201,12 +201,12 @@ class PyscfCorrelation(PyscfSettings):
         """The mesh of k-points of the Hartree–Fock energy, None for the Γ point."""
         return sampling(self.hf_kpoints)
 
-    def source_of_method(self, method: str) -> Json:
+    def source_of_method(self, method: str) -> Source:
         """Return the part of a source that the method decides; of a Γ point alone it says nothing more."""
         return {**super().source_of_method(method), **({'hf_kpoints': self.hf_mesh} if self.hf_mesh else {})}
 
     @classmethod
-    def refuse(cls, given: Json, at: str = '') -> str | None:
+    def refuse(cls, given: StoredSettings, at: str = '') -> str | None:
         """Return why `given` is not a complete and valid group, in a sentence, or None."""
         if asked := [name for name in _NAMES_OF_A_MESH if name in given]:
             return (

@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
 
@@ -226,7 +226,7 @@ def prepare(
         raise JobError(f'the {what} in the {len(data.train)} training frames: there is nothing to learn')
     if start is None:
         architecture = Architecture(
-            **network.to_dict(), atomic_numbers=sorted(set(numbers)), avg_num_neighbors=1.0, scale=scale
+            **asdict(network), atomic_numbers=sorted(set(numbers)), avg_num_neighbors=1.0, scale=scale
         )
     else:
         architecture = Architecture.from_settings(start.terms[0].settings)

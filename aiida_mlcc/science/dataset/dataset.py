@@ -15,7 +15,7 @@ from aiida_mlcc.science.dataset.energy_file import DatasetError, LabelledFile, L
 from aiida_mlcc.science.dataset.forces import OwnForces, check_base, own_forces
 from aiida_mlcc.science.dataset.labels import check_label
 from aiida_mlcc.science.dataset.report import Account, DatasetReport, describe
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source
 from aiida_mlcc.science.labels.free_pairing import pair_freely, same_lattice
 from aiida_mlcc.science.labels.methods import COSTLY, DFT, in_order, refuse_name
 from aiida_mlcc.science.labels.pairing import distance_to_nearest, repeated_frames
@@ -226,7 +226,7 @@ def _unpaired(
     )
 
 
-def _source(file: LabelledFile) -> Json:
+def _source(file: LabelledFile) -> Source:
     return {'engine': 'imported', 'file': file.name, 'sha256': file.sha256, **file.how}
 
 

@@ -10,7 +10,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.design.optimal_structures import DesignError, FrozenPhonon, optimal_frames
-from aiida_mlcc.science.labels.labelling_plan import PER_METHOD, Selection
+from aiida_mlcc.science.labels.labelling_plan import PER_METHOD, Selection, as_settings
 from aiida_mlcc.science.labels.snapshots import Snapshots
 from aiida_mlcc.science.settings import Choice, Settings, setting
 
@@ -134,7 +134,7 @@ def refuse_selection(n_frames: int, selection: Selection) -> None:
     :raises SelectionError: for an unknown kind or key, a missing one, a value that makes no sense, or more frames than
         there are.
     """
-    if (reason := KINDS.refuse(selection)) is not None:
+    if (reason := KINDS.refuse(as_settings(selection))) is not None:
         raise SelectionError(reason)
     if (n := selection.get('n')) is not None and n > n_frames:
         raise SelectionError(f'{n} frames asked for, of {n_frames} there are')

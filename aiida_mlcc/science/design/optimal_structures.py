@@ -23,7 +23,7 @@ from aiida_mlcc.science.fit.harmonic_model import (
 )
 from aiida_mlcc.science.fit.mapped_frames import frame_displacements, mapped_frames
 from aiida_mlcc.science.fit.potential_basis import PotentialBasis
-from aiida_mlcc.science.labels.labelling_plan import Selection
+from aiida_mlcc.science.labels.labelling_plan import Selection, as_settings
 from aiida_mlcc.science.labels.snapshots import Snapshots
 from aiida_mlcc.science.phonons.modes import Mode, curvature_of, star
 from aiida_mlcc.science.settings import Settings, SettingsError, setting
@@ -284,7 +284,7 @@ def frozen_phonon_settings(selection: Selection) -> FrozenPhonon:
     :raises DesignError: naming the setting that is unknown or not allowed.
     """
     try:
-        given = {key: value for key, value in selection.items() if key != 'kind'}
+        given = {key: value for key, value in as_settings(selection).items() if key != 'kind'}
         # A stored selection without a seed meant this one.
         return FrozenPhonon.of({'seed': 0, **given})
     except SettingsError as error:

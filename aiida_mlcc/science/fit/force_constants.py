@@ -16,7 +16,7 @@ each has terms of higher order of its own, which the force field leaves out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -105,7 +105,6 @@ def fitter(given: FitInput) -> Callable[[str], DeltaFit]:
     """Return what fits the Δ of a method, see :func:`fit_delta`."""
     if given.primitive is None:
         raise FitError('force constants need the primitive cell of the crystal')
-    settings = given.settings.to_dict()
     return partial(
         fit_delta,
         given.snapshots,
@@ -114,7 +113,7 @@ def fitter(given: FitInput) -> Callable[[str], DeltaFit]:
         seed=given.seed,
         dipole=given.dipole,
         harmonic=_harmonic(given),
-        **settings,
+        **asdict(given.settings),
     )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.science.force_field.checks import check_description, check_weights
 from aiida_mlcc.science.force_field.kinds import ForceFieldError, kind_of
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Json, Source
 from aiida_mlcc.science.npz import write_json
 
 DESCRIPTION_FILE = 'force_field.json'
@@ -36,7 +36,7 @@ class TrainedOn(TypedDict, total=False):
     method: str
     minus: str | None
     labels: list[str]
-    sources: dict[str, Json]
+    sources: dict[str, Source]
     snapshots: str
     reference: str
     n_train: int

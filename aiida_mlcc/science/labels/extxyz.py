@@ -16,7 +16,7 @@ from ase.io import read
 from numpy.typing import NDArray
 
 from aiida_mlcc.science.dataset.file_content import ContentError, read_content
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Json, Source
 from aiida_mlcc.science.labels.methods import METHODS, slug_of
 from aiida_mlcc.science.labels.snapshots import Label, Snapshots, SnapshotsError
 
@@ -113,7 +113,7 @@ def from_extxyz(text: str) -> Snapshots:
     return Snapshots(snapshots.symbols, snapshots.cells, snapshots.positions, labels)
 
 
-def from_labelled_atoms(images: Sequence[Atoms], method: str, source: Json, forces: bool = True) -> Snapshots:
+def from_labelled_atoms(images: Sequence[Atoms], method: str, source: Source, forces: bool = True) -> Snapshots:
     """Take structures and the energies (and forces) that their calculators hold as labels of `method`.
 
     :param source: engine and settings the labels come from, plain JSON.
@@ -171,7 +171,7 @@ def _lines(
     return [str(snapshots.n_atoms), comment, *rows]
 
 
-def _read_label(images: Sequence[Atoms], slug: str, source: Json, kind: str) -> Label:
+def _read_label(images: Sequence[Atoms], slug: str, source: Source, kind: str) -> Label:
     def collect(key: str) -> NDArray[np.float64]:
         return np.array([_number(atoms.info.get(key)) for atoms in images])
 

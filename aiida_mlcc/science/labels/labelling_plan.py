@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypedDict, cast
 
+from aiida_mlcc.science.json_values import StoredSettings
 from aiida_mlcc.science.labels.methods import in_order
 from aiida_mlcc.science.settings import Settings, setting
 
@@ -58,6 +59,11 @@ class Selection(TypedDict, total=False):
     largest_displacement: float
     references: int
     per_method: dict[str, Selection]
+
+
+def as_settings(selection: Selection) -> StoredSettings:
+    """Return a selection as a group of settings, to be checked or built."""
+    return cast(StoredSettings, selection)
 
 
 def selections_of(methods: Sequence[str], selection: Selection) -> dict[str, Selection]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source
 from aiida_mlcc.science.labels.methods import CONTRIBUTIONS, compose_energy, is_optional
 from aiida_mlcc.science.labels.pairing import pair_by_geometry
 from aiida_mlcc.science.labels.snapshots import Label, Snapshots, SnapshotsError
@@ -43,7 +43,7 @@ def label_by_contributions(
     snapshots: Snapshots,
     methods: Sequence[str],
     contributions: Mapping[str, NDArray[np.float64]],
-    source_of: Callable[[str], Json],
+    source_of: Callable[[str], Source],
     corrections: Collection[str] = (),
 ) -> Snapshots:
     """Give each frame the energies of `methods`, as far as the contributions go.
@@ -105,7 +105,7 @@ def missing_labels(snapshots: Snapshots, methods: Sequence[str]) -> list[int]:
     return np.flatnonzero(~complete).tolist()
 
 
-def made_with(source: Json, settings: Json) -> bool:
+def made_with(source: Source, settings: Source) -> bool:
     """Tell whether labels of `source` were made with `settings`, a part of what a source says.
 
     A setting that is null and one of which the source says nothing are the same. Labels with the Hartree–Fock part of
@@ -116,7 +116,7 @@ def made_with(source: Json, settings: Json) -> bool:
     return all(source.get(name) == value for name, value in settings.items())
 
 
-def common_source(method: str, first: Json, second: Json) -> Json:
+def common_source(method: str, first: Source, second: Source) -> Source:
     """Return the source of labels that come together: the versions of the program may differ, settings may not.
 
     :raises SnapshotsError: naming a setting in which they differ.
@@ -127,7 +127,7 @@ def common_source(method: str, first: Json, second: Json) -> Json:
                 f'{method} labels come from different sources and must not be mixed: '
                 f'{name} is {first.get(name)!r} and {second.get(name)!r}'
             )
-    versions = sorted({v for source in (first, second) for v in source.get(_VERSION, '').split(', ') if v})
+    versions = sorted({v for source in (first, second) for v in str(source.get(_VERSION, '')).split(', ') if v})
     return {**first, **({_VERSION: ', '.join(versions)} if versions else {})}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source
 from aiida_mlcc.science.labels.methods import COSTLY, DFT, METHODS, in_order, method_of, slug_of, usual_kind
 from aiida_mlcc.science.npz import read_npz, write_npz
 
@@ -39,7 +39,7 @@ class Label:
 
     energies: NDArray[np.float64]
     forces: NDArray[np.float64] | None = None
-    source: Json = field(default_factory=dict)
+    source: Source = field(default_factory=dict)
     contributions: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     sigma: NDArray[np.float64] | None = None
     kind: str = ''
@@ -73,7 +73,7 @@ class SnapshotsDescription(TypedDict):
     """What of snapshots is not an array; ``sources`` and ``named`` by the slug of the method."""
 
     symbols: list[str]
-    sources: dict[str, Json]
+    sources: dict[str, Source]
     named: NotRequired[dict[str, NamedMethod]]
 
 
@@ -199,7 +199,7 @@ class Snapshots:
             for method in self.methods
             if usual_kind(method) != kinds[method] or slug_of(method) not in METHODS
         }
-        sources: dict[str, Json] = {slug_of(method): dict(self.labels[method].source) for method in self.methods}
+        sources: dict[str, Source] = {slug_of(method): dict(self.labels[method].source) for method in self.methods}
         described: SnapshotsDescription = {'symbols': list(self.symbols), 'sources': sources}
         return {**described, 'named': named} if named else described
 

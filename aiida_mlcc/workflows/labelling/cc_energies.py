@@ -423,12 +423,12 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
         return {entry['snapshot'] for entry in self.ctx.failed if method in entry['methods']}
 
 
-def other_potentials(snapshots: SnapshotsData, engine: Mapping[str, Any]) -> str | None:
+def other_potentials(snapshots: SnapshotsData, engine: orm.Dict) -> str | None:
     """Return that base and labels have different potentials, in a sentence, or None where nothing says so."""
     method = base_method_of(snapshots)
     base = snapshots.get_snapshots().labels[method].source.get(_POTENTIALS) if method is not None else None
-    ours = engine.get_dict().get(_POTENTIALS) if isinstance(engine, orm.Dict) else engine.get(_POTENTIALS)
-    if not base or not ours or all(base.get(element, name) == name for element, name in ours.items()):
+    ours = engine.get_dict().get(_POTENTIALS)
+    if not isinstance(base, Mapping) or not ours or all(base.get(kind, name) == name for kind, name in ours.items()):
         return None
     return (
         f'the {method} labels of the snapshots have the potentials {base}, the energies beyond it {ours}: Δ then '

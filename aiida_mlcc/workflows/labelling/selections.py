@@ -12,7 +12,7 @@ from aiida_mlcc.engines.engine import Inputs
 from aiida_mlcc.engines.table import correlation_engine, force_kind, force_kind_of, refuse_jobs
 from aiida_mlcc.jobs.inputs import refuse_mismatch
 from aiida_mlcc.science.design.choose_snapshots import DESIGNED, SelectionError, refuse_selection
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import Source, StoredSettings
 from aiida_mlcc.science.labels.labelling_plan import PER_METHOD, Rounds, Selection, common_selection, selections_of
 from aiida_mlcc.science.labels.merging import made_with
 from aiida_mlcc.science.labels.methods import WAVEFUNCTION_METHODS
@@ -25,7 +25,7 @@ GROWING = ('random', 'optimal')
 
 
 def refuse_selections(
-    n_frames: int, methods: Sequence[str], selection: Selection, rounds: Json | None = None
+    n_frames: int, methods: Sequence[str], selection: Selection, rounds: StoredSettings | None = None
 ) -> str | None:
     """Return why a selection of `n_frames` snapshots cannot be made, in a sentence, or None.
 
@@ -43,7 +43,7 @@ def refuse_selections(
             return reason
         if (reason := _refuse_rounds(methods, common, own)) is not None:
             return f'rounds: {reason}'
-        common['n'] = rounds['most']
+        common['n'] = Rounds.of(rounds).most
     for where, asked in {'': common, **{f'{PER_METHOD}.{method}: ': one for method, one in own.items()}}.items():
         if not isinstance(asked, Mapping):
             return f'{where}{asked!r} is not a selection: give its `kind`'
@@ -73,7 +73,7 @@ def base_method_of(snapshots: SnapshotsData) -> str | None:
     return next(iter(snapshots.base_methods), None)
 
 
-def base_engine_of(inputs: Inputs) -> Json:
+def base_engine_of(inputs: Inputs) -> StoredSettings:
     """Return the engine that labels new structures by DFT as the snapshots are labelled.
 
     :raises ValueError: where there is none, or ``base_engine`` has other settings.
@@ -82,7 +82,7 @@ def base_engine_of(inputs: Inputs) -> Json:
     return base_engine_like(method, inputs['snapshots'].get_snapshots().labels[method].source, inputs)
 
 
-def base_engine_like(method: str, source: Json, inputs: Inputs) -> Json:
+def base_engine_like(method: str, source: Source, inputs: Inputs) -> StoredSettings:
     """Return ``base_engine``, or else an engine that gives labels of `method` with this source.
 
     :raises ValueError: where there is none, or ``base_engine`` has other settings.
@@ -119,7 +119,7 @@ def refuse_labelling(inputs: Inputs, _: Any) -> str | None:
             return reason
     if DESIGNED in kinds:
         try:
-            job = force_kind(base_engine_of(inputs)['name']).place
+            job = force_kind(str(base_engine_of(inputs)['name'])).place
         except ValueError as error:
             return str(error)
         if job not in inputs:

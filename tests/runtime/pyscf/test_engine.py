@@ -13,8 +13,7 @@ from ase.build import bulk
 from ase.units import Bohr, Hartree
 from numpy.typing import NDArray
 
-from aiida_mlcc.engines.pyscf import source_of
-from aiida_mlcc.engines.table import force_engine
+from aiida_mlcc.engines.table import correlation_engine, force_engine
 from aiida_mlcc.runtime.calculators import build_calculator, energy_and_forces
 from aiida_mlcc.runtime.programs import EngineError
 from aiida_mlcc.runtime.pyscf.calculator import PyscfCalculator
@@ -237,10 +236,14 @@ def test_labels_of_another_density_fitting_were_not_made_with_these_settings() -
     """A fit with the same auxiliary basis that kept all functions gave other energies, and said nothing of it."""
     settings = PyscfCorrelation.defaults()
     ours = PyscfCorrelation.of(settings).source('HF')
+
+    def source_of(**changed):
+        return correlation_engine({**settings, **changed}).source()
+
     theirs = {name: value for name, value in ours.items() if name != 'dependent_auxiliary_functions'}
-    assert made_with(ours, source_of(settings))
-    assert not made_with(theirs, source_of(settings))
-    assert made_with({**theirs, 'auxbasis': None}, source_of({**settings, 'auxbasis': None}))
+    assert made_with(ours, source_of())
+    assert not made_with(theirs, source_of())
+    assert made_with({**theirs, 'auxbasis': None}, source_of(auxbasis=None))
 
 
 def test_the_source_holds_what_fixes_the_energy() -> None:
