@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypedDict
 
 from aiida import orm
 from aiida.common.datastructures import CalcInfo, CodeInfo
@@ -16,7 +15,14 @@ from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
 from aiida.engine.processes.ports import PortNamespace
 
 import aiida_mlcc
-from aiida_mlcc.calculations.cc4s_input import RESTART, amplitudes_files, refuse_parameters, render, tensor_names
+from aiida_mlcc.calculations.cc4s_input import (
+    RESTART,
+    Parameters,
+    amplitudes_files,
+    refuse_parameters,
+    render,
+    tensor_names,
+)
 
 _DIGEST = 'sha256'
 _CHECKED = ('code', 'parameters', 'tensors')
@@ -32,6 +38,16 @@ def check_source() -> orm.SinglefileData:
     node = orm.SinglefileData(io.BytesIO(content), filename=Cc4sCalculation.CHECK_FILE)
     node.base.attributes.set(_DIGEST, digest)
     return node
+
+
+class Cc4sInputs(TypedDict, total=False):
+    """The inputs of a Cc4sCalculation that its checks read."""
+
+    code: orm.AbstractCode
+    parameters: orm.Dict
+    tensors: orm.RemoteData | orm.FolderData
+    tensors_path: orm.Str
+    parent_folder: orm.RemoteData
 
 
 class Cc4sCalculation(CalcJob):
@@ -109,7 +125,7 @@ class Cc4sCalculation(CalcJob):
             spec.exit_code(status, name, message='{message}', invalidates_cache=transient)
 
     @classmethod
-    def _validate_inputs(cls, inputs: Mapping[str, Any], namespace: PortNamespace) -> str | None:
+    def _validate_inputs(cls, inputs: Cc4sInputs, namespace: PortNamespace) -> str | None:
         """Refuse what could not run; a WorkChain that exposes only a part of these inputs has nothing to say yet."""
         if any(name not in namespace for name in _CHECKED):
             return None
@@ -118,8 +134,7 @@ class Cc4sCalculation(CalcJob):
             return reason
         if tensors is None or 'parameters' not in inputs:
             return None
-        for name in ('tensors', 'parent_folder'):
-            remote = inputs.get(name)
+        for name, remote in (('tensors', tensors), ('parent_folder', inputs.get('parent_folder'))):
             if code is None or not isinstance(remote, orm.RemoteData) or remote.computer.uuid == code.computer.uuid:
                 continue
             return (
@@ -207,7 +222,7 @@ def _files_of(names: list[str]) -> list[str]:
     return [f'{name}.{ending}' for name in names for ending in ('yaml', 'elements')]
 
 
-def _refuse_missing(tensors: orm.FolderData, path: str, parameters: Mapping[str, Any]) -> str | None:
+def _refuse_missing(tensors: orm.FolderData, path: str, parameters: Parameters) -> str | None:
     try:
         there = set(tensors.base.repository.list_object_names(path or None))
     except (FileNotFoundError, NotADirectoryError):
@@ -218,7 +233,7 @@ def _refuse_missing(tensors: orm.FolderData, path: str, parameters: Mapping[str,
     return None
 
 
-def _refuse_restart(inputs: Mapping[str, Any]) -> str | None:
+def _refuse_restart(inputs: Cc4sInputs) -> str | None:
     """Refuse to go on without a parent, or from one that calculates something else."""
     asked, parent = inputs['parameters'].get_dict().get(RESTART, {}), inputs.get('parent_folder')
     if parent is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TypedDict
 
 from aiida import orm
@@ -24,7 +25,7 @@ from aiida_mlcc.calculations.command_settings import (
 from aiida_mlcc.calculations.correlate import validate_names
 from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.snapshots import SnapshotsData
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import JsonValue
 from aiida_mlcc.science.labels.extxyz import to_extxyz
 from aiida_mlcc.science.labels.methods import slug_of
 
@@ -64,7 +65,7 @@ class CommandCalculation(CalcJob):
         settings, methods = self.inputs.engine.get_dict(), self.inputs.methods.get_list()
         written = {
             SNAPSHOTS_FILE: to_extxyz(self.inputs.snapshots.get_snapshots().without_labels()),
-            SETTINGS_FILE: json.dumps(task_of(methods, settings), indent=1, sort_keys=True) + '\n',
+            SETTINGS_FILE: json.dumps(task_of(methods, settings['settings']), indent=1, sort_keys=True) + '\n',
             **settings['files'],
         }
         for name, text in written.items():
@@ -85,12 +86,12 @@ class CommandTask(TypedDict):
     """The content of ``settings.json``."""
 
     methods: dict[str, str]
-    settings: Json
+    settings: Mapping[str, JsonValue]
 
 
-def task_of(methods: list[str], settings: Json) -> CommandTask:
+def task_of(methods: list[str], settings: Mapping[str, JsonValue]) -> CommandTask:
     """Return the content of ``settings.json``: method → slug, which names its energies, and the program's settings."""
-    return {'methods': {method: slug_of(method) for method in methods}, 'settings': settings['settings']}
+    return {'methods': {method: slug_of(method) for method in methods}, 'settings': settings}
 
 
 def _refuse(inputs: JobInputs, namespace: PortNamespace) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aiida import orm
 from aiida.common.folders import Folder
 from aiida.engine.processes.calcjobs.calcjob import CalcJobProcessSpec
@@ -12,7 +14,7 @@ from aiida_mlcc.calculations.ports import settings_port
 from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime import programs
-from aiida_mlcc.runtime.task_records import EvaluateTask
+from aiida_mlcc.runtime.task_records import Calculator, EvaluateTask
 from aiida_mlcc.runtime.tasks.evaluate_settings import Evaluate
 
 
@@ -53,7 +55,7 @@ class EvaluateCalculation(RuntimeCalculation):
     def write_task(self, folder: Folder) -> EvaluateTask:
         parameters = self.inputs.parameters.get_dict()
         if 'engine' in self.inputs:
-            calculators = {self.ENGINE: engine_calculator(self.inputs.engine)}
+            calculators: Mapping[str, Calculator] = {self.ENGINE: engine_calculator(self.inputs.engine)}
         else:
             device, dtype = self.inputs.device.value, parameters['dtype']
             calculators = {

@@ -19,8 +19,8 @@ from aiida_mlcc.data.force_field import ForceFieldData
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.runtime import programs
 from aiida_mlcc.runtime.md.settings import MD
-from aiida_mlcc.runtime.task_records import MdTask
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.runtime.task_records import Calculator, MdTask, MemberCalculator
+from aiida_mlcc.science.json_values import StoredSettings
 
 
 class MdCalculation(RuntimeCalculation):
@@ -86,14 +86,16 @@ class MdCalculation(RuntimeCalculation):
         return task
 
 
-def write_calculator(folder: Folder, inputs: JobInputs, dtype: str) -> Json:
+def write_calculator(folder: Folder, inputs: JobInputs, dtype: str) -> Calculator:
     """Describe the calculator of a task: the force field in `inputs`, whose files are written, or the engine."""
     if 'force_field' in inputs:
         return force_field_calculator(folder, inputs['force_field'], 'force_field', inputs['device'].value, dtype)
     return engine_calculator(inputs['engine'])
 
 
-def force_field_calculator(folder: Folder, node: ForceFieldData, name: str, device: str, dtype: str) -> Json:
+def force_field_calculator(
+    folder: Folder, node: ForceFieldData, name: str, device: str, dtype: str
+) -> MemberCalculator:
     """Write a force field into the job's folder and describe it as the calculator of a task."""
     return {
         'kind': 'force-field',
@@ -104,7 +106,7 @@ def force_field_calculator(folder: Folder, node: ForceFieldData, name: str, devi
     }
 
 
-def engine_calculator(engine: orm.Dict) -> Json:
+def engine_calculator(engine: orm.Dict) -> StoredSettings:
     """Describe an engine as the calculator of a task."""
     settings = engine.get_dict()
     return {'kind': settings.pop('name'), **settings}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,9 @@ from aiida_mlcc.cli.setup import CODE, COMPUTER
 
 if TYPE_CHECKING:
     from aiida.engine import ProcessBuilder
+
+    from aiida_mlcc.jobs.inputs import InputValue
+    from aiida_mlcc.science.json_values import JsonValue
 
 COLLECTION = 'mlphonons'
 
@@ -59,9 +62,9 @@ def prepare(crystal: str, folder: Path | None) -> ProcessBuilder:
 
     (snapshots,) = import_published(COLLECTION, [crystal], folder)
     settings = settings_of(crystal)
-    protocol, born = settings.pop('protocol'), settings.pop('born')
-    given: dict[str, Any] = {'snapshots': snapshots}
-    if born is not None:
+    protocol, born = str(settings.pop('protocol')), settings.pop('born')
+    given: dict[str, InputValue] = {'snapshots': snapshots}
+    if isinstance(born, str):
         with resources.as_file(resources.files('aiida_mlcc.cli').joinpath(born)) as path:
             given['nac'] = read_nac(str(path))
     click.echo(f'\nPhonons of {crystal}, from {snapshots.n_frames} frames of the article:')
@@ -70,7 +73,7 @@ def prepare(crystal: str, folder: Path | None) -> ProcessBuilder:
     return build(structure, read_code(f'{CODE}@{COMPUTER}'), protocol, settings, **given)
 
 
-def settings_of(crystal: str) -> dict[str, Any]:
+def settings_of(crystal: str) -> dict[str, JsonValue]:
     """Return the protocol, the overrides of its inputs, and the name of the file with Born charges, if any."""
     import yaml
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -152,11 +153,11 @@ def _fetched_before(name: str) -> SnapshotsData | None:
     return _find({'label': name, 'attributes.source.uri': REPOSITORY, 'attributes.source.version': COMMIT})
 
 
-def _find(filters: dict[str, Any]) -> SnapshotsData | None:
+def _find(filters: Mapping[str, str]) -> SnapshotsData | None:
     from aiida.orm import QueryBuilder
     from aiida.plugins import DataFactory
 
-    node = QueryBuilder().append(DataFactory('mlcc.snapshots'), filters=filters).first(flat=True)
+    node = QueryBuilder().append(DataFactory('mlcc.snapshots'), filters=dict(filters)).first(flat=True)
     if node is not None:
         click.echo(f'{node.label} already exists: {describe(node)}', err=True)
     return node

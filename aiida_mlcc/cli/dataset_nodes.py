@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -43,7 +43,7 @@ def refuse_name(name: str) -> None:
 
 
 def store(
-    name: str, dataset: Dataset, structure: StructureData | None, source: Mapping[str, Any] | None = None
+    name: str, dataset: Dataset, structure: StructureData | None, source: Mapping[str, str] | None = None
 ) -> SnapshotsData:
     """Store a data set, its report and its crystal: all of them or none.
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aiida.engine import ProcessBuilder
+
+    from aiida_mlcc.data.snapshots import SnapshotsData
 
 _SAME_CELL = 1e-4
 """Å: as structures are compared."""
 
 
-def find_known_labels(snapshots: Any) -> dict[str, Any]:
+def find_known_labels(snapshots: SnapshotsData) -> dict[str, SnapshotsData]:
     """Return the labels that jobs of this profile computed in the cell of `snapshots`, by names fit for links.
 
     Whether their settings and structures are the same is for the WorkChain to judge: among them may be the frozen
@@ -40,7 +45,7 @@ def find_known_labels(snapshots: Any) -> dict[str, Any]:
     return known
 
 
-def reuse_finished_jobs(builder: Any, snapshots: Any) -> None:
+def reuse_finished_jobs(builder: ProcessBuilder, snapshots: SnapshotsData) -> None:
     """Let the energies of `builder` go on from what jobs of this profile left, such as steps of VASP."""
     from aiida_mlcc.engines.table import correlation_engine
 

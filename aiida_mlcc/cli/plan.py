@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from aiida_mlcc.engines.engine import Inputs
     from aiida_mlcc.engines.table import ForceKind
     from aiida_mlcc.parsers.parse_raw.cc4s_dry_run import Forecast
-    from aiida_mlcc.science.json_values import Json
     from aiida_mlcc.workflows.run_inputs import RunInputs
 
 
@@ -112,14 +111,14 @@ def _dynamics(inputs: Inputs) -> tuple[int, str]:
     from aiida_mlcc.engines.table import force_engine
 
     parameters, engine = inputs['md']['parameters'].get_dict(), inputs['engine'].get_dict()
+    step = _time_step(parameters['time_step_fs'])
     return force_engine(engine).n_dynamics_jobs(inputs), (
-        f'{engine["method"]} dynamics, {parameters["n_steps"]} steps of {_time_step(parameters)}, '
+        f'{engine["method"]} dynamics, {parameters["n_steps"]} steps of {step}, '
         f'{parameters["temperature_start_K"]:g} to {parameters["temperature_end_K"]:g} K'
     )
 
 
-def _time_step(parameters: Json) -> str:
-    step = parameters['time_step_fs']
+def _time_step(step: float | None) -> str:
     return 'as many fs as the stiffest mode allows' if step is None else f'{step:g} fs'
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aiida_mlcc.engines.engine import Inputs, Place
-    from aiida_mlcc.science.json_values import Json
+    from aiida_mlcc.science.json_values import StoredSettings
     from aiida_mlcc.workflows.run_inputs import RunInputs
 
 _SHOWN = 6
@@ -44,7 +44,7 @@ def detail_lines(inputs: RunInputs) -> Iterator[str]:
         yield _cost_of_models(inputs, len(cell), crystal, symprec)
 
 
-def _engine(settings: Json) -> str:
+def _engine(settings: StoredSettings) -> str:
     names = ('method', 'basis', 'pseudo', 'potential_family', 'encut', 'kpoints', 'hf_kpoints')
     said = [f'{name} {settings[name]}' for name in names if settings.get(name) is not None]
     return ', '.join([str(settings['name']), *said])

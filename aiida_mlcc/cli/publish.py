@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -122,7 +122,7 @@ def runs_and_groups(identifiers: Sequence[str]) -> tuple[list[ProcessNode], list
     from aiida.common.exceptions import MultipleObjectsError, NotExistent
     from aiida.orm import ProcessNode, load_group
 
-    runs: dict[str, Any] = {}
+    runs: dict[str, ProcessNode] = {}
     groups = []
     for identifier in identifiers:
         try:

@@ -19,12 +19,12 @@ from aiida_mlcc.runtime.programs import FORCES, EngineError, names, run_of, sett
 from aiida_mlcc.runtime.task import JobError
 from aiida_mlcc.science.crystal.cells import CrystalError
 from aiida_mlcc.science.force_field import ForceField, ForceFieldError
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import StoredSettings
 from aiida_mlcc.science.labels.methods import predicted
 from aiida_mlcc.science.settings import SettingsError
 
 
-def build_calculator(spec: Json, folder: Path) -> Any:
+def build_calculator(spec: StoredSettings, folder: Path) -> Any:
     """Make the calculator that `spec` describes: an ASE calculator with a label.
 
     ``{"kind": "force-field", "path", "label", "device", "dtype"}``: `path` in `folder`, `label` the method the force
@@ -35,9 +35,9 @@ def build_calculator(spec: Json, folder: Path) -> Any:
     """
     settings = dict(spec)
     kind = settings.pop('kind', None)
-    if kind in _OTHER_KINDS:
+    if isinstance(kind, str) and kind in _OTHER_KINDS:
         return _OTHER_KINDS[kind](settings, folder)
-    if kind not in names(FORCES):
+    if not isinstance(kind, str) or kind not in names(FORCES):
         raise JobError(f'unknown kind of calculator {kind!r}: choose from {", ".join((*_OTHER_KINDS, *names(FORCES)))}')
     try:
         return run_of(FORCES, kind)(settings_of(FORCES, {'name': kind, **settings}))
@@ -60,7 +60,7 @@ def energy_and_forces(
     return energy, np.array(calculator.results['forces'], dtype=float) if with_forces else None
 
 
-def _force_field_calculator(settings: Json, folder: Path) -> Calculator:
+def _force_field_calculator(settings: StoredSettings, folder: Path) -> Calculator:
     from aiida_mlcc.runtime.force_field_calculator import ForceFieldCalculator
 
     known = ('path', 'label', 'device', 'dtype')
@@ -68,13 +68,14 @@ def _force_field_calculator(settings: Json, folder: Path) -> Calculator:
         raise JobError(f'a force field has no setting {unknown[0]!r} here: choose from {", ".join(known)}')
     if missing := [name for name in ('path', 'label') if not settings.get(name)]:
         raise JobError(f'the force field lacks its {missing[0]}')
-    if not (folder / settings['path']).is_dir():
+    path = folder / str(settings['path'])
+    if not path.is_dir():
         raise JobError(f"there is no force field {settings['path']} in the job's folder")
     return ForceFieldCalculator(
-        ForceField.load(folder / settings['path']),
-        device=settings.get('device', 'cpu'),
-        dtype=settings.get('dtype', 'float64'),
-        label=predicted(settings['label']),
+        ForceField.load(path),
+        device=str(settings.get('device', 'cpu')),
+        dtype=str(settings.get('dtype', 'float64')),
+        label=predicted(str(settings['label'])),
     )
 
 

@@ -5,10 +5,11 @@ Paths lie in the folder of the job. Plain types alone, for the side of AiiDA wri
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
 from aiida_mlcc.science.fit.fit_errors import FitErrors
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import StoredSettings
 
 
 class Cell(TypedDict):
@@ -26,23 +27,37 @@ class Polarity(TypedDict):
     dielectric: list[list[float]]
 
 
+class MemberCalculator(TypedDict):
+    """A force field as a calculator: its folder, and the method it stands for."""
+
+    kind: str
+    path: str
+    label: str
+    device: str
+    dtype: str
+
+
+Calculator = MemberCalculator | StoredSettings
+"""A force field; or a program, whose name is the ``kind`` beside its settings."""
+
+
 class EvaluateTask(TypedDict):
     """Energies and forces of ``snapshots`` by each calculator, see :mod:`aiida_mlcc.runtime.calculators`."""
 
     snapshots: str
-    calculators: dict[str, Json]
-    parameters: Json
+    calculators: Mapping[str, Calculator]
+    parameters: StoredSettings
     n_processes: int
 
 
 class MdTask(TypedDict):
     """A dynamics from the frame of ``start``; with ``primitive`` its harmonic modes, too."""
 
-    calculator: Json
+    calculator: Calculator
     start: str
     frame: int
     seed: int
-    parameters: Json
+    parameters: StoredSettings
     primitive: NotRequired[Cell]
 
 
@@ -51,7 +66,7 @@ class CorrelateTask(TypedDict):
 
     snapshots: str
     methods: list[str]
-    engine: Json
+    engine: StoredSettings
 
 
 class IntegralsTask(TypedDict):
@@ -59,7 +74,7 @@ class IntegralsTask(TypedDict):
 
     snapshots: str
     label_hf: bool
-    engine: Json
+    engine: StoredSettings
 
 
 class FitTask(TypedDict, total=False):
@@ -70,7 +85,7 @@ class FitTask(TypedDict, total=False):
     snapshots: str
     base_method: str
     methods: list[str]
-    parameters: Json
+    parameters: StoredSettings
     seed: int
     device: str
     primitive: Cell | None
@@ -92,16 +107,16 @@ class TrainTask(TypedDict, total=False):
 
     snapshots: str
     target: Target
-    network: Json
-    training: Json
+    network: StoredSettings
+    training: StoredSettings
     seed: int
     device: str
     primitive: Cell | None
     polarity: Polarity | None
-    correction: Json | None
+    correction: StoredSettings | None
     reference: str | None
     start_from: str | None
-    force_constants: Json | None
+    force_constants: StoredSettings | None
 
 
 class MdSummary(TypedDict):

@@ -90,7 +90,7 @@ def test_settings_that_would_spoil_the_folder_are_refused(changed: dict[str, Any
 
 
 def test_program_is_told_the_methods_and_what_their_energies_are_called() -> None:
-    task = json.loads(json.dumps(task_of(['CCSD(T)'], engine_of('', cutoff=3))))
+    task = json.loads(json.dumps(task_of(['CCSD(T)'], engine_of('', cutoff=3)['settings'])))
     assert task == {'methods': {'CCSD(T)': 'ccsd_t'}, 'settings': {'cutoff': 3}}
 
 

@@ -1,7 +1,5 @@
 """Structures of thermal motion, drawn from the harmonic distribution of a crystal, unlabelled."""
 
-from typing import Any
-
 from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 
@@ -20,7 +18,7 @@ def draw_structures(
     symprec: orm.Float,
     science: orm.Str,
     frames: SnapshotsData | None = None,
-) -> dict[str, Any]:
+) -> dict[str, orm.Data]:
     """Return the first structures as `snapshots`, or with `frames`, which are these, the others; and `remarks`.
 
     It ends with the reason where the forces allow no harmonic distribution.

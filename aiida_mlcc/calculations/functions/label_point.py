@@ -1,7 +1,7 @@
 """One snapshot with the energies that Cc4s and the program before it gave."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from aiida import orm
@@ -10,6 +10,7 @@ from aiida.engine import calcfunction
 from aiida_mlcc.calculations.cc4s_input import BASIS_SET_CORRECTION, FINITE_SIZE_CORRECTION, TRIPLES
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.crystal.species_order import species_order
+from aiida_mlcc.science.json_values import Source
 from aiida_mlcc.science.labels.merging import label_by_contributions
 from aiida_mlcc.science.labels.methods import CONTRIBUTIONS
 
@@ -61,14 +62,15 @@ def label_point(
     return SnapshotsData(labelled)
 
 
-def _corrections_of(source: dict[str, Any]) -> set[str]:
+def _corrections_of(source: Source) -> set[str]:
     """Return the contributions that an energy of this source has to have: some steps of a run may have failed."""
-    parts = source.get('cc4s', {})
+    said = source.get('cc4s')
+    parts = said if isinstance(said, Mapping) else {}
     found = set()
     if source.get(BASIS_SET_CORRECTION) or BASIS_SET_CORRECTION in parts:
         found |= {'mp2_basis_set', 'ccsd_basis_set'}
     if FINITE_SIZE_CORRECTION in parts:
         found.add('ccsd_finite_size')
-    if parts.get(TRIPLES, {}).get('star'):
+    if isinstance(triples := parts.get(TRIPLES), Mapping) and triples.get('star'):
         found.add('triples_basis_set')
     return found

@@ -21,6 +21,7 @@ from aiida_mlcc.engines.cc4s.settings import cc4s_parameters, integral_settings
 from aiida_mlcc.engines.table import correlation_engine, refuse_correlation_engine
 from aiida_mlcc.engines.vasp.finished import FINISHED_STEPS
 from aiida_mlcc.engines.vasp.integrals import VaspIntegralsWorkChain
+from aiida_mlcc.jobs.inputs import InputTree
 from aiida_mlcc.science.json_values import Source
 
 
@@ -127,7 +128,7 @@ def points_ports(spec: WorkChainSpec) -> None:
     clean_tensors_port(spec)
 
 
-def cc4s_inputs(workchain: WorkChain, label: str, **job: orm.Data) -> dict[str, Any]:
+def cc4s_inputs(workchain: WorkChain, label: str, **job: orm.Data) -> InputTree:
     """Return the inputs of Cc4s, from start to end, of a WorkChain that has it in its namespace `cc4s`.
 
     :param label: of the link to it.

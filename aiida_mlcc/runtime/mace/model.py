@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from aiida_mlcc.runtime.mace.graphs import DTYPES
 from aiida_mlcc.runtime.mace.training_settings import Network
 from aiida_mlcc.science.force_field import ForceFieldError, Term, TrainedOn
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import StoredSettings
 from aiida_mlcc.science.settings import SettingsError, setting
 
 KIND = 'mace'
@@ -51,7 +51,7 @@ class Architecture(Network):
         super().__post_init__()
 
     @classmethod
-    def from_settings(cls, settings: Json) -> Architecture:
+    def from_settings(cls, settings: StoredSettings) -> Architecture:
         """Rebuild what :meth:`settings` gave.
 
         :raises ForceFieldError: naming a setting that is unknown, missing or not allowed.
@@ -61,7 +61,7 @@ class Architecture(Network):
         except SettingsError as error:
             raise ForceFieldError(str(error)) from None
 
-    def settings(self) -> Json:
+    def settings(self) -> StoredSettings:
         """Return the architecture as plain JSON."""
         return self.to_dict()
 

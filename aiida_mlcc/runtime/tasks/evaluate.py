@@ -31,7 +31,7 @@ from aiida_mlcc.runtime.task_records import SnapshotFailure
 from aiida_mlcc.runtime.tasks.evaluate_settings import Evaluate, Relax
 from aiida_mlcc.runtime.tasks.relax import relaxed
 from aiida_mlcc.runtime.tasks.side_by_side import Here, SideBySide, result_of
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import StoredSettings
 from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from aiida_mlcc.science.npz import read_npz, write_npz
 from aiida_mlcc.science.phonons.finite_displacements import NET_FORCE, by_the_sum_rule, displaced_atom
@@ -82,7 +82,7 @@ class Evaluation:
         self,
         path: Path,
         snapshots: Snapshots,
-        spec: Json,
+        spec: StoredSettings,
         settings: Evaluate,
     ) -> None:
         self.path = path

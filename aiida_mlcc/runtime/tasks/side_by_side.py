@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aiida_mlcc.runtime.calculators import build_calculator
-from aiida_mlcc.science.json_values import Json
+from aiida_mlcc.science.json_values import StoredSettings
 
 T = TypeVar('T')
 
@@ -43,7 +43,7 @@ class Here:
 class SideBySide:
     """Computes in several processes, each with a calculator of its own."""
 
-    def __init__(self, n_processes: int, spec: Json, folder: Path) -> None:
+    def __init__(self, n_processes: int, spec: StoredSettings, folder: Path) -> None:
         self._pool = ProcessPoolExecutor(
             n_processes,
             # A fork of a process in which OpenMP has begun hangs.
@@ -74,7 +74,7 @@ def result_of(future: Future[T]) -> T:
         ) from None
 
 
-def _begin(parent: int, spec: Json, folder: Path) -> None:
+def _begin(parent: int, spec: StoredSettings, folder: Path) -> None:
     global _calculator
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _calculator = build_calculator(spec, folder)

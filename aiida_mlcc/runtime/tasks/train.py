@@ -58,7 +58,6 @@ from aiida_mlcc.science.fit.hessian_columns import HessianColumns
 from aiida_mlcc.science.fit.ridge import RidgeError
 from aiida_mlcc.science.force_field import ForceField, Term, TrainedOn
 from aiida_mlcc.science.force_field.sum import Probe
-from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.labels.snapshots import Snapshots, SnapshotsError
 from aiida_mlcc.science.phonons.modes import hotter_half
 
@@ -109,7 +108,7 @@ def run(job: Job) -> None:
     model.scale_shift.shift.fill_(architecture.shift)  # type: ignore[union-attr, operator]
     curvature = None if columns is None else Curvature.of(columns, architecture.r_max, dtype, device)
     trainer = Trainer(model, train, valid, training, seed, unit=architecture.scale, curvature=curvature)
-    if not _train(job, trainer, _identity(job.input, snapshots, reference, first)):
+    if not _train(job, trainer, _identity(task, snapshots, reference, first)):
         return job.pause(epochs_done=trainer.epoch, best_epoch=trainer.best_epoch)
 
     trained_on = _origin(target, snapshots, data, seed)
@@ -389,7 +388,7 @@ def _resume(trainer: Trainer, checkpoint: Path, identity: str) -> None:
 
 
 def _identity(
-    settings: Json,
+    settings: TrainTask,
     snapshots: Snapshots,
     reference: Snapshots | None = None,
     first: Term | None = None,

@@ -1,6 +1,6 @@
 """Dispersion, density of states and special points of one method, with their spread over the members."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 import numpy as np
@@ -13,7 +13,6 @@ from phonopy import Phonopy
 from aiida_mlcc.calculations.functions.curves import curve_with_spread
 from aiida_mlcc.calculations.functions.phonopy_instance import PhonopyInstances
 from aiida_mlcc.science.crystal.cells import from_phonopy
-from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.phonons.branches import branches_of, path_matrices, point_matrices
 from aiida_mlcc.science.phonons.dispersion import (
     BandPath,
@@ -72,7 +71,7 @@ def phonon_curves(parameters: orm.Dict, science: orm.Str, **members: PhonopyData
     }
     return {
         'dispersion': dispersion,
-        'dos': _density_of_states(phonons, settings),
+        'dos': _density_of_states(phonons, settings['mesh'], settings['dos_spacing_cm1'], settings['dos_width_cm1']),
         'special_points': orm.Dict({**special, 'long_range': long_range}),
         'group_velocities': _group_velocities(path, phonons, orders),
         'gamma_modes': orm.Dict({'modes': modes_at_gamma}),
@@ -98,10 +97,9 @@ def _dispersion(
     return node
 
 
-def _density_of_states(phonons: dict[str, Phonopy], settings: Json) -> orm.XyData:
-    width = settings['dos_width_cm1']
-    grid = frequency_grid(list(phonons.values()), settings['mesh'], settings['dos_spacing_cm1'], width)
-    found = {name: density_of_states(phonon, settings['mesh'], grid, width) for name, phonon in phonons.items()}
+def _density_of_states(phonons: dict[str, Phonopy], mesh: Sequence[int], spacing: float, width: float) -> orm.XyData:
+    grid = frequency_grid(list(phonons.values()), mesh, spacing, width)
+    found = {name: density_of_states(phonon, mesh, grid, width) for name, phonon in phonons.items()}
     totals = {name: dos.total for name, dos in found.items()}
     return curve_with_spread(grid, totals, {name: dos.elements for name, dos in found.items()})
 

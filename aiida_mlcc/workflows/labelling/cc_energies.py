@@ -379,12 +379,12 @@ class CCEnergiesWorkChain(ForecastMixin, EngineProtocolMixin, WorkChain):
             science_hash(estimate_frequencies),
             metadata={'call_link_label': 'estimate_frequencies'},
         )
-        entry: dict[str, Any] = {'method': method, 'n_asked': len(self.ctx.chosen[method])}
+        entry = {'method': method, 'n_asked': len(self.ctx.chosen[method])}
         if node.is_finished_ok:
-            entry.update(estimate.get_dict())
-            largest = max(sd for modes in entry['sd_cm1'].values() for sd in modes)
-            entry['met'] = largest <= rounds['target_sd_cm1']
-            self.report(f'{entry["n_labels"]} {method} energies: the given frequencies to ±{largest:.1f} cm⁻¹')
+            found = estimate.get_dict()
+            largest = max(sd for modes in found['sd_cm1'].values() for sd in modes)
+            entry |= {**found, 'met': largest <= rounds['target_sd_cm1']}
+            self.report(f'{found["n_labels"]} {method} energies: the given frequencies to ±{largest:.1f} cm⁻¹')
         else:
             n_labels = len(self.ctx.chosen[method]) - len(self.failed_frames(method))
             entry.update(n_labels=n_labels, met=False, reason=node.exit_message)

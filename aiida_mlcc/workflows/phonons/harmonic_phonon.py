@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, if_, while_
@@ -25,13 +24,14 @@ from aiida_mlcc.jobs.inputs import InputTree, JobOptions, job_inputs
 from aiida_mlcc.jobs.restart import EvaluateRestartWorkChain
 from aiida_mlcc.runtime.tasks.evaluate_settings import Evaluate, Relax
 from aiida_mlcc.science.crystal.relaxation import free_positions
+from aiida_mlcc.science.json_values import StoredSettings
 from aiida_mlcc.science.phonons.settings import PhononSettings
 from aiida_mlcc.workflows.common.draw_curve import draw
 from aiida_mlcc.workflows.common.polarity import checked_charges
 from aiida_mlcc.workflows.common.protocol import Overrides, ProtocolMixin
 from aiida_mlcc.workflows.curve_table import AT_REST, Phonons, curves_of
 from aiida_mlcc.workflows.phonons.forces import PhononForces, alternatives_of, evaluated_by, lost_in, reason_of
-from aiida_mlcc.workflows.phonons.inputs import of_one_cell_only, primitive_kind
+from aiida_mlcc.workflows.phonons.inputs import of_one_cell_only
 from aiida_mlcc.workflows.phonons.ports import phonon_inputs, phonon_outputs
 
 
@@ -81,7 +81,7 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         code: orm.AbstractCode,
         structure: orm.StructureData,
         force_fields: Mapping[str, ForceFieldData] | None = None,
-        engine: Mapping[str, Any] | None = None,
+        engine: StoredSettings | None = None,
         nac: orm.SinglefileData | orm.ArrayData | None = None,
         protocol: str | None = None,
         overrides: Overrides = None,
@@ -101,13 +101,14 @@ class HarmonicPhononWorkChain(ProtocolMixin, WorkChain):
         if engine is None:
             filled = {**inputs, 'evaluate': job_inputs(inputs['evaluate'], code, options)}
         elif FORCES.refuse(engine) is None:
-            filled = force_kind(engine['name']).fill(inputs, codes_by_place(code, {}), options)
+            filled = force_kind(str(engine['name'])).fill(inputs, codes_by_place(code, {}), options)
         given = {'structure': structure, 'force_fields': force_fields, 'engine': engine, 'nac': nac}
         return cls.fill({**given, **filled})
 
     def find_primitive_cell(self) -> None:
         """Find the primitive cell, in the orientation of the crystal."""
-        self.ctx.primitive = find_primitive_cell(self.inputs, primitive_kind(self.inputs.parameters.get_dict()))
+        settings = PhononSettings.of(self.inputs.parameters.get_dict())
+        self.ctx.primitive = find_primitive_cell(self.inputs, settings.primitive)
         self.ctx.lost, self.ctx.cells = {}, {}
 
     def is_polar(self) -> bool:

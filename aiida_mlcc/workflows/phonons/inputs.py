@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from aiida import orm
 from aiida.engine.processes.ports import PortNamespace
@@ -16,6 +15,7 @@ from aiida_mlcc.science.crystal.cells import primitive_cell
 from aiida_mlcc.science.force_field.kinds import kind_of
 from aiida_mlcc.science.phonons.dispersion import band_path, mesh_breaks_symmetry
 from aiida_mlcc.science.phonons.nac import refuse_supercell
+from aiida_mlcc.science.phonons.settings import PhononSettings
 
 
 def refuse_calculators(inputs: Inputs, namespace: PortNamespace) -> str | None:
@@ -37,15 +37,16 @@ def refuse_unfit(structure: orm.StructureData, inputs: Inputs) -> str | None:
 
     :param inputs: of the phonons, ``parameters``, ``supercell_matrix`` and ``symprec`` at least.
     """
-    parameters, symprec = inputs['parameters'].get_dict(), inputs['symprec'].value
+    given, symprec = inputs['parameters'].get_dict(), inputs['symprec'].value
+    settings = PhononSettings.of(given)
     try:
-        primitive = primitive_cell(structure.get_ase(), symprec, primitive_kind(parameters))
-        if mesh_breaks_symmetry(primitive, parameters['mesh'], symprec):
+        primitive = primitive_cell(structure.get_ase(), symprec, settings.primitive)
+        if mesh_breaks_symmetry(primitive, settings.mesh, symprec):
             return (
-                f'the mesh {"×".join(map(str, parameters["mesh"]))} breaks the symmetry of the crystal: give '
+                f'the mesh {"×".join(map(str, settings.mesh))} breaks the symmetry of the crystal: give '
                 'symmetry-equivalent directions the same number of points'
             )
-        band_path(primitive, parameters['band_points'], symprec, parameters.get('path'))
+        band_path(primitive, settings.band_points, symprec, given.get('path'))
         for name in ('nac', 'nac_other'):
             if name in inputs:
                 born_of(inputs[name], orm.StructureData(ase=primitive), symprec)
@@ -58,11 +59,6 @@ def refuse_unfit(structure: orm.StructureData, inputs: Inputs) -> str | None:
 
 def _is_polar(node: ForceFieldData) -> bool:
     return any(kind_of(term['kind']).polar for term in node.base.attributes.get('terms'))
-
-
-def primitive_kind(parameters: Mapping[str, Any]) -> str:
-    """Return which primitive cell is meant."""
-    return str(parameters.get('primitive') or 'auto')
 
 
 def of_one_cell_only(force_fields: Mapping[str, ForceFieldData]) -> list[str]:

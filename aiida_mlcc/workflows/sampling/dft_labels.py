@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from aiida import orm
 from aiida.engine import ProcessBuilder, ToContext, WorkChain
@@ -17,6 +17,7 @@ from aiida_mlcc.engines.table import codes_by_place, force_engine, label_ports, 
 from aiida_mlcc.jobs.inputs import JobOptions
 from aiida_mlcc.runtime.task_records import SnapshotFailure
 from aiida_mlcc.runtime.tasks.evaluate_settings import Evaluate
+from aiida_mlcc.science.json_values import StoredSettings
 from aiida_mlcc.science.settings import Group
 from aiida_mlcc.workflows.common.protocol import Overrides, ProtocolMixin, read_overrides
 from aiida_mlcc.workflows.sampling.dft_supercell import cell_of_protocol, dft_supercell_ports, refuse_cell
@@ -39,7 +40,7 @@ class DFTLabelsWorkChain(ProtocolMixin, WorkChain):
         cls,
         code: orm.AbstractCode,
         structure: orm.StructureData,
-        engine: Mapping[str, Any] | orm.Dict,
+        engine: StoredSettings | orm.Dict,
         protocol: str | None = None,
         overrides: Overrides = None,
         options: JobOptions | None = None,
@@ -57,7 +58,7 @@ class DFTLabelsWorkChain(ProtocolMixin, WorkChain):
         inputs = cls.get_protocol_inputs(protocol, asked)
         if 'supercell_matrix' not in asked:
             inputs |= cell_of_protocol(structure, inputs)
-        filled = with_label_job(inputs, engine['name'], codes_by_place(code, codes), options)
+        filled = with_label_job(inputs, str(engine['name']), codes_by_place(code, codes), options)
         return cls.fill({'structure': structure, 'engine': engine, **filled})
 
     def evaluate(self, snapshots: SnapshotsData, label: str) -> ToContext:

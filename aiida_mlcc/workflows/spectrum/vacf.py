@@ -181,12 +181,12 @@ class VACFWorkChain(ProtocolMixin, WorkChain):
                 self.ctx.failed[name] = node.exit_message or f'It ended {node.process_state}.'
                 self.report(f'{name} failed: {self.ctx.failed[name]}')
                 continue
-            summary, md = node.outputs.summary.get_dict(), self.inputs.md.parameters.get_dict()
+            summary, md = node.outputs.summary.get_dict(), MD.of(self.inputs.md.parameters.get_dict())
             if (untold := summary.get('no_harmonic_modes_because')) is not None:
                 self.report(f'{name} has no harmonic modes to compare with: {untold}')
-            reason = distrust(summary, md, self.ctx.start.n_atoms, self.inputs.limits.get_dict())
+            reason = distrust(summary, md, self.ctx.start.n_atoms, DynamicsLimits.of(self.inputs.limits.get_dict()))
             if reason is None and (highest := _highest_mode_cm1(node.outputs.vacf)) is not None:
-                reason = folding(highest, md['record_every'], md['time_step_fs'])
+                reason = folding(highest, md.record_every, md.step_fs)
             if reason is None:
                 self.ctx.finished[name] = node.outputs.vacf
             else:
