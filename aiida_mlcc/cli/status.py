@@ -71,10 +71,10 @@ def line_of(step: Step) -> str:
 
 
 def _print_failures(process: ProcessNode) -> None:
-    from aiida_mlcc.report.data.outputs import plain
+    from aiida_mlcc.report.data.outputs import failures_of
     from aiida_mlcc.report.text import failure_lines
 
-    failed = plain(process, 'failures').get('failed', [])
+    failed = failures_of(process)
     if failed:
         click.echo('\nWhat is missing, and why:')
     for line in failure_lines(failed):

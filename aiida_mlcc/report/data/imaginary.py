@@ -31,7 +31,7 @@ def imaginary_modes_of(outputs: RunOutputs) -> dict[str, list[MemberImaginaryMod
     or of the base that of the reference displacements; None where that cell is not known. Elsewhere the model
     extrapolates, and an imaginary mode says nothing of the crystal. The three acoustic modes at Γ do not count.
     """
-    bands, errors = outputs.by_method['dispersion'], outputs.contents['errors']
+    bands, errors = outputs.by_method['dispersion'], outputs.errors
     found = {}
     for method, node in outputs.by_method['special_points'].items():
         flagged = _along(bands[method]) if method in bands else {}

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from aiida import orm
 from aiida.common.links import LinkType
 from ase import Atoms
 
+from aiida_mlcc.report.data.records import Failure, LearningCurve
 from aiida_mlcc.report.data.remembered import remembered
+from aiida_mlcc.science.fit.fit_errors import MemberErrors
 from aiida_mlcc.science.json_values import Json
 from aiida_mlcc.science.labels.methods import METHODS, in_order, slug_of
 
@@ -24,27 +27,35 @@ class RunOutputs:
     :param methods: in the order of :func:`methods_of`.
     :param nodes: output → node, by the label of the link.
     :param by_method: namespace → method → node.
-    :param contents: output → content of a Dict.
+    :param errors: method → errors of its force fields, by member.
+    :param alternatives: kind of Δ → the same of force fields that were trained for comparison.
+    :param learning_curve: of labelling in rounds.
+    :param failed: what is missing, and why.
     :param crystal: that the run was started for.
     """
 
     methods: Sequence[str]
     nodes: Mapping[str, orm.Data]
     by_method: Mapping[str, Mapping[str, orm.Data]]
-    contents: Mapping[str, Json]
+    errors: Mapping[str, MemberErrors]
+    alternatives: Mapping[str, Mapping[str, MemberErrors]]
+    learning_curve: LearningCurve
+    failed: list[Failure]
     crystal: Atoms | None
 
 
 @remembered
 def read_outputs(process: orm.ProcessNode) -> RunOutputs:
-    """Return the outputs of a run; a namespace or a content that it lacks is empty."""
+    """Return the outputs of a run; what it lacks is empty."""
     nodes, methods = outputs_of(process), methods_of(process)
     namespaces = dict.fromkeys(label.partition(_SEPARATOR)[0] for label in nodes if _SEPARATOR in label)
     found: defaultdict[str, dict[str, orm.Data]] = defaultdict(dict)
     found.update({name: by_method(process, name) for name in namespaces})
-    contents: defaultdict[str, Json] = defaultdict(dict)
-    contents.update({label: node.get_dict() for label, node in nodes.items() if isinstance(node, orm.Dict)})
-    return RunOutputs(methods, nodes, found, contents, crystal_of(process))
+    errors = dict(content_of(process, 'errors'))
+    others = errors.pop('alternatives', {})
+    learning_curve = cast(LearningCurve, content_of(process, 'learning_curve'))
+    crystal = crystal_of(process)
+    return RunOutputs(methods, nodes, found, errors, others, learning_curve, failures_of(process), crystal)
 
 
 def crystal_of(process: orm.ProcessNode) -> Atoms | None:
@@ -81,7 +92,13 @@ def methods_of(process: orm.ProcessNode) -> Sequence[str]:
     return in_order(names, kinds)
 
 
-def plain(process: orm.ProcessNode, name: str) -> Json:
+def failures_of(process: orm.ProcessNode) -> list[Failure]:
+    """Return what is missing from a run, and why."""
+    found: list[Failure] = content_of(process, 'failures').get('failed', [])
+    return found
+
+
+def content_of(process: orm.ProcessNode, name: str) -> Json:
     """Return the content of a Dict output, empty where there is none."""
     node = outputs_of(process).get(name)
     return node.get_dict() if isinstance(node, orm.Dict) else {}

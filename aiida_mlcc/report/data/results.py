@@ -17,7 +17,6 @@ from aiida_mlcc.report.data.outputs import RunOutputs, read_outputs
 from aiida_mlcc.report.data.records import (
     DynamicsResults,
     HarmonicResults,
-    LearningCurve,
     MethodResults,
     Results,
     SnapshotsSummary,
@@ -43,14 +42,16 @@ def results_of(process: orm.ProcessNode) -> Results:
 
 def results_from(outputs: RunOutputs) -> Results:
     """Return the results of a run whose outputs are read, see :func:`results_of`."""
-    errors, along = outputs.contents['errors'], outputs.by_method['band_errors']
+    errors, along = outputs.errors, outputs.by_method['band_errors']
     content = cast(Mapping[str, HarmonicResults], curve_results(outputs, 'methods'))
-    others, imaginary = errors.get('alternatives', {}), imaginary_modes_of(outputs)
+    imaginary = imaginary_modes_of(outputs)
     methods: dict[str, MethodResults] = {
         method: {
             **found,
             'errors': errors.get(method, {}),
-            'alternatives': {kind: by_kind[method] for kind, by_kind in others.items() if method in by_kind},
+            'alternatives': {
+                kind: by_kind[method] for kind, by_kind in outputs.alternatives.items() if method in by_kind
+            },
             'imaginary_modes': imaginary.get(method, []),
             'delta': worst_verdict(errors.get(method, {})),
             'bands_sd_of': ERROR_BUDGET if method in along else MEMBERS,
@@ -61,8 +62,8 @@ def results_from(outputs: RunOutputs) -> Results:
     return {
         'methods': methods,
         'dynamics': cast(dict[str, DynamicsResults], curve_results(outputs, 'dynamics')),
-        'learning_curve': cast(LearningCurve, outputs.contents['learning_curve']),
-        'failed': outputs.contents['failures'].get('failed', []),
+        'learning_curve': outputs.learning_curve,
+        'failed': outputs.failed,
         'snapshots': _snapshots(outputs.nodes.get('snapshots')),
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 from aiida import orm
 from aiida.tools.graph.graph_traversers import get_nodes_export
 
-from aiida_mlcc.report.data.outputs import by_method, outputs_of, plain
+from aiida_mlcc.report.data.outputs import by_method, failures_of, outputs_of
 from aiida_mlcc.report.data.records import Failure
 from aiida_mlcc.report.page.provenance import formula_of
 from aiida_mlcc.report.provenance.archive import TRAVERSAL, refuse_licensed
@@ -70,9 +70,8 @@ def _refuse_unsealed(run: orm.ProcessNode) -> None:
 
 
 def _refuse_failed(run: orm.ProcessNode, allowed: set[str]) -> None:
-    failures: list[Failure] = [entry for entry in plain(run, 'failures').get('failed', []) if not entry.get('optional')]
     missing: dict[str, str] = {}
-    for entry in failures:
+    for entry in (entry for entry in failures_of(run) if not entry.get('optional')):
         for name in _names_of(entry):
             missing.setdefault(name, str(entry.get('reason', 'no reason given')))
     asked = run.base.links.get_incoming(link_label_filter='methods').all_nodes()
