@@ -20,7 +20,7 @@ from aiida_mlcc.runtime.tasks.evaluate_settings import Evaluate
 from aiida_mlcc.science.json_values import StoredSettings
 from aiida_mlcc.science.settings import Group
 from aiida_mlcc.workflows.common.protocol import Overrides, ProtocolMixin, read_overrides
-from aiida_mlcc.workflows.sampling.dft_supercell import cell_of_protocol, dft_supercell_ports, refuse_cell
+from aiida_mlcc.workflows.sampling.dft_supercell import dft_supercell_ports, of_conventional_cells, refuse_cell
 
 
 class DFTLabelsWorkChain(ProtocolMixin, WorkChain):
@@ -57,7 +57,7 @@ class DFTLabelsWorkChain(ProtocolMixin, WorkChain):
         asked = read_overrides(overrides)
         inputs = cls.get_protocol_inputs(protocol, asked)
         if 'supercell_matrix' not in asked:
-            inputs |= cell_of_protocol(structure, inputs)
+            inputs['supercell_matrix'] = of_conventional_cells(structure, inputs['supercell_matrix'])
         filled = with_label_job(inputs, str(engine['name']), codes_by_place(code, codes), options)
         return cls.fill({'structure': structure, 'engine': engine, **filled})
 

@@ -25,7 +25,7 @@ from aiida_mlcc.jobs.ports import seed_port
 from aiida_mlcc.runtime.md.settings import MD
 from aiida_mlcc.workflows.common.engine_protocol import EngineProtocolMixin
 from aiida_mlcc.workflows.common.protocol import Overrides, read_overrides
-from aiida_mlcc.workflows.sampling.dft_supercell import cell_of_protocol, dft_supercell_ports, refuse_cell
+from aiida_mlcc.workflows.sampling.dft_supercell import dft_supercell_ports, of_conventional_cells, refuse_cell
 
 
 class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
@@ -88,7 +88,7 @@ class DFTMDWorkChain(EngineProtocolMixin, WorkChain):
         given = merge(asked, {} if named is None else {'engine': {'name': named}})
         inputs = cls.get_protocol_inputs(protocol, given)
         if 'supercell_matrix' not in asked:
-            inputs |= cell_of_protocol(structure, inputs)
+            inputs['supercell_matrix'] = of_conventional_cells(structure, inputs['supercell_matrix'])
         filled = force_kind(inputs['engine']['name']).fill(inputs, places, options, dynamics=True)
         return cls.fill({'structure': structure, **filled})
 

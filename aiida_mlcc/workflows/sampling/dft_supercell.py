@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
@@ -25,20 +22,21 @@ def dft_supercell_ports(spec: WorkChainSpec) -> None:
     settings_port(spec, 'engine', FORCES, help='The engine for energies and forces, with all its settings.')
 
 
-def cell_of_protocol(structure: orm.StructureData, inputs: Mapping[str, Any]) -> dict[str, list[list[int]]]:
+def of_conventional_cells(structure: orm.StructureData, matrix: list[list[int]] | None) -> list[list[int]] | None:
     """Return the supercell of a protocol, which counts in conventional cells, as `supercell_matrix` of `structure`.
 
-    It is empty where `structure` is not a primitive cell of a centred lattice: then the supercell is that of `inputs`.
+    It is `matrix` itself where `structure` is not a primitive cell of a centred lattice.
     """
     try:
         crystal = structure.get_ase()
-        matrix = conventional_matrix(crystal, fitting_tolerance(crystal))
+        conventional = conventional_matrix(crystal, fitting_tolerance(crystal))
     except ValueError:
         # The port says what is wrong with the structure.
-        return {}
-    if round(abs(float(np.linalg.det(matrix)))) == 1:
-        return {}
-    return {'supercell_matrix': (matrix @ expand_matrix(inputs['supercell_matrix'])).tolist()}
+        return matrix
+    if matrix is None or (conventional == np.eye(3)).all():
+        return matrix
+    found: list[list[int]] = (conventional @ expand_matrix(matrix)).tolist()
+    return found
 
 
 def refuse_cell(inputs: Inputs) -> str | None:
