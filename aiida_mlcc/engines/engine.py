@@ -421,8 +421,14 @@ class CorrelationEngine(Engine[S]):
         :param inputs: of the WorkChain: `snapshots`, `engine` and the places.
         """
         for place in self.places:
-            if not at(inputs, place).get('code'):
+            if (code := at(inputs, place).get('code')) is None:
                 return f'the engine is {self.name}, but `{place}.code` is missing'
+            with_mpi = at(inputs, place).get('metadata', {}).get('options', {}).get('withmpi')
+            if None not in (with_mpi, code.with_mpi) and with_mpi != code.with_mpi:
+                return (
+                    f'`{place}.metadata.options.withmpi` is {with_mpi}, but the code {code.full_label} has `with_mpi` '
+                    f'{code.with_mpi}: set the option to the same'
+                )
         return None
 
     def refuse_methods(self, methods: Sequence[str], frames: Mapping[str, Selection]) -> str | None:

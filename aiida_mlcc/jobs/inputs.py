@@ -50,7 +50,14 @@ def mapping_at(inputs: InputTree, name: str) -> InputTree:
 
 def job_inputs(inputs: InputTree, code: orm.AbstractCode, options: JobOptions | None) -> InputTree:
     """Return the inputs of a job from a protocol with its code and scheduler options."""
-    return {'code': code, **merge(inputs, {'metadata': {'options': dict(options or {})}})}
+    return {'code': code, **merge(options_of(code), merge(inputs, {'metadata': {'options': options or {}}}))}
+
+
+def options_of(code: orm.AbstractCode | None) -> InputTree:
+    """Return the option of a job to run with or without MPI, where its code says it."""
+    if code is None or code.with_mpi is None:
+        return {}
+    return {'metadata': {'options': {'withmpi': code.with_mpi}}}
 
 
 def place_inputs(inputs: InputTree, code: orm.AbstractCode | None, options: JobOptions | None) -> InputTree:

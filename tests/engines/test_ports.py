@@ -8,6 +8,7 @@ from ase import Atoms
 
 from aiida_mlcc.data.snapshots import SnapshotsData
 from aiida_mlcc.science.labels.snapshots import Snapshots
+from aiida_mlcc.workflows.labelling.cc_energies import CCEnergiesWorkChain
 from aiida_mlcc.workflows.mlcc_phonon import MLCCPhononWorkChain
 from tests.campaign import Campaign, helium
 from tests.workflows.energies import builder_of
@@ -48,6 +49,31 @@ def test_code_that_is_set_up_for_another_program(campaign):
 def test_no_code_for_cc4s(campaign):
     campaign.codes['cc4s'] = None
     refused(lambda: campaign.builder(helium(1)), r'the engine is pyscf\+cc4s, but `cc4s\.code` is missing')
+
+
+def without_mpi(code: orm.InstalledCode) -> orm.InstalledCode:
+    path, plugin = str(code.filepath_executable), code.default_calc_job_plugin
+    return orm.InstalledCode(code.computer, path, label='serial', default_calc_job_plugin=plugin, with_mpi=False)
+
+
+def test_a_job_runs_without_mpi_where_its_code_does(campaign):
+    campaign.codes['cc4s'] = without_mpi(campaign.codes['cc4s'])
+    builder = CCEnergiesWorkChain.get_builder_from_protocol(
+        campaign.codes['integrals'],
+        SnapshotsData(helium(1)),
+        overrides={'engine': {'name': 'pyscf+cc4s'}},
+        cc4s_code=campaign.codes['cc4s'],
+    )
+    assert builder.cc4s.metadata.options.withmpi is False
+
+
+def test_mpi_against_what_the_code_says(campaign):
+    campaign.codes['cc4s'] = without_mpi(campaign.codes['cc4s'])
+    builder = campaign.builder(helium(1))
+    builder.cc4s.metadata.options.withmpi = True
+    refused(
+        lambda: builder, r'`cc4s\.metadata\.options\.withmpi` is True, but the code serial@\S+ has `with_mpi` False'
+    )
 
 
 def test_no_code_for_the_integrals(campaign):

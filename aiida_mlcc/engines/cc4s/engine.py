@@ -53,7 +53,7 @@ from aiida_mlcc.engines.vasp.incar import CHAIN, MESH
 from aiida_mlcc.engines.vasp.integrals import refuse_chain
 from aiida_mlcc.engines.vasp.settings import n_electrons, source_of
 from aiida_mlcc.engines.vasp.steps import own_mesh
-from aiida_mlcc.jobs.inputs import InputTree, JobOptions, mapping_at, merge, place_inputs
+from aiida_mlcc.jobs.inputs import InputTree, JobOptions, mapping_at, merge, options_of, place_inputs
 from aiida_mlcc.science.json_values import Source
 from aiida_mlcc.science.labels.labelling_plan import Selection
 from aiida_mlcc.science.settings import Settings
@@ -101,7 +101,8 @@ class Cc4sEngine(CorrelationEngine[Parts]):
     def fill(cls, inputs: InputTree, codes: Codes, options: JobOptions | None) -> InputTree:
         """Return the inputs at the places; the options of Cc4s itself go before those of all jobs."""
         asked = {'metadata': {'options': dict(options or {})}}
-        of_cc4s = {'code': codes['cc4s'], **merge(asked, mapping_at(inputs, 'cc4s'))}
+        options_of_jobs = merge(options_of(codes['cc4s']), asked)
+        of_cc4s = {'code': codes['cc4s'], **merge(options_of_jobs, mapping_at(inputs, 'cc4s'))}
         return {**super().fill(inputs, codes, options), 'cc4s': of_cc4s}
 
     @classmethod
