@@ -15,6 +15,7 @@ MOLOPT = [
     *('--set', 'dft_md.engine.basis=gth-szv-molopt-sr', '--set', 'cc_energies.engine.basis=gth-szv-molopt-sr'),
     *('--set', 'cc_energies.engine.pseudo=gth-pade', '--protocol', 'fast', '--methods', 'HF'),
 ]
+ONE_CELL = ('--set', 'dft_md.supercell_matrix=[1,1,1]')
 RANDOM = ['--set', 'cc_energies.selection={kind: random, n: 4}']
 
 PARTLY = """data_ZnO
@@ -125,7 +126,7 @@ def test_an_open_shell_is_a_remark_and_moments_are_refused(dry_run):
     ('structure', 'words', 'sentence'),
     [
         (textbook('TiO2'), [], 'no basis for Ti: choose another one; gth-szv-molopt-sr'),
-        (bulk('Na', 'bcc', a=4.2), RANDOM, 'Na has an odd number of electrons'),
+        (bulk('Na', 'bcc', a=4.2), [*RANDOM, *ONE_CELL], 'Na has an odd number of electrons'),
         (textbook('ZnO'), [*MOLOPT, *RANDOM, '--set', 'cc_energies.engine.pseudo=gth-hf-rev'], 'Zn has 12 valence'),
         (textbook('MgO'), ['--set', 'harmonic_phonon.parameters.gruneisen.strain=0.01'], 'Grüneisen parameters'),
         (textbook('MgO'), ['--set', 'harmonic_phonon.parameters.relax=cell'], 'the relaxation of the cell'),
@@ -172,11 +173,16 @@ def test_the_plan_shows_engines_cells_and_the_wave_vectors_of_the_training_cell(
 
 
 def test_a_training_cell_that_holds_gamma_alone_is_warned_of(dry_run):
-    primitive = textbook('MgO')
-    primitive = bulk('MgO', 'rocksalt', a=primitive.cell.lengths()[0])
-    _, _, output = dry_run(primitive, '--protocol', 'fast', '--methods', 'HF')
+    primitive = bulk('MgO', 'rocksalt', a=textbook('MgO').cell.lengths()[0])
+    _, _, output = dry_run(primitive, '--protocol', 'fast', '--methods', 'HF', *ONE_CELL)
     assert 'training cell: 2 atoms, commensurate with Γ (1 wave vector in total)' in output
     assert 'Warning: only Γ is commensurate with the training cell' in output
+
+
+def test_a_primitive_cell_is_trained_in_its_conventional_cell(dry_run):
+    primitive = bulk('MgO', 'rocksalt', a=textbook('MgO').cell.lengths()[0])
+    _, _, output = dry_run(primitive, '--protocol', 'fast', '--methods', 'HF')
+    assert 'training cell: 8 atoms, commensurate with Γ, X (4 wave vectors in total)' in output
 
 
 def test_a_cell_that_needs_far_more_memory_than_its_job_is_given_is_refused(dry_run):

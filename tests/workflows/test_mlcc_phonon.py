@@ -375,7 +375,8 @@ def test_a_method_that_delta_leads_to_is_no_base(python, crystal):
 
 def test_a_training_cell_of_one_atom_is_refused(python):
     argon = orm.StructureData(ase=bulk('Ar', 'fcc', a=5.3))
-    builder = MLCCPhononWorkChain.get_builder_from_protocol(python, argon, 'fast')
+    one_cell = {'dft_md': {'supercell_matrix': [1, 1, 1]}}
+    builder = MLCCPhononWorkChain.get_builder_from_protocol(python, argon, 'fast', one_cell)
     with pytest.raises(ValueError, match='a cell of one atom, which has no vibrations'):
         run_get_node(builder)
 
