@@ -10,6 +10,9 @@ CM1_PER_THZ = constants.tera / (constants.c * 100)
 DEGENERATE_CM1 = 0.05
 """Rounding and the finite displacements split degenerate modes by less."""
 
+IMAGINARY_THRESHOLD_CM1 = 5.0
+"""Acoustic modes close to Γ come out this far below zero by rounding and interpolation alone."""
+
 
 def frequencies_of_squares(squares: ArrayLike, cm1_per_root: float = CM1_PER_THZ) -> NDArray[np.float64]:
     """Return frequencies (cm⁻¹), negative where imaginary, of their squares.

@@ -47,6 +47,7 @@ from aiida_mlcc.science.crystal.cells import CrystalError, SiteMap, map_onto_cry
 from aiida_mlcc.science.dynamics.vdos import folding
 from aiida_mlcc.science.labels.snapshots import Label, Snapshots
 from aiida_mlcc.science.phonons.commensurate import NormalModes
+from aiida_mlcc.science.units import IMAGINARY_THRESHOLD_CM1
 
 TRAJECTORY_FILE = 'trajectory.npz'
 _FRAMES_BEFORE_A_BLOW_UP = 10
@@ -70,7 +71,7 @@ def run(job: Job) -> None:
     dynamics = MolecularDynamics(job)
     try:
         complete = dynamics.run()
-    except (EngineError, _BlowUp) as error:
+    except (EngineError, BlowUp) as error:
         dynamics.write_trajectory(last_frames=True)
         raise JobError(str(error), **dynamics.summary()) from error
     dynamics.write_trajectory()
@@ -81,18 +82,21 @@ def run(job: Job) -> None:
     return None
 
 
-class _BlowUp(Exception):
-    """A run that no physics describes any more, in this step, at this temperature and at that of the step before, K."""
+class BlowUp(Exception):
+    """A run that no physics describes any more, in this step, at this temperature and at that of the step before, K.
 
-    def __init__(self, step: int, kelvin: float, before: float) -> None:
+    :param lowest_cm1: the lowest harmonic frequency of the start, negative where it is imaginary; None where unknown.
+    """
+
+    def __init__(self, step: int, kelvin: float, before: float, lowest_cm1: float | None) -> None:
         if not np.isfinite(kelvin):
             found = f'from {before:.0f} K to no number'
         else:
             found = f'at {kelvin:.0f} K' if kelvin < _SHOWN_IN_FULL_K else f'at {kelvin:.3g} K'
-        super().__init__(
-            f'the dynamics blew up in step {step}, {found}: take a smaller time step, or a force field that knows such '
-            'structures'
-        )
+        advice = 'take a smaller time step, or a force field that knows such structures'
+        if lowest_cm1 is not None and lowest_cm1 < -IMAGINARY_THRESHOLD_CM1:
+            advice = f'the crystal is unstable in this model, its lowest mode is at {lowest_cm1:.0f} cm⁻¹'
+        super().__init__(f'the dynamics blew up in step {step}, {found}: {advice}')
 
 
 class MolecularDynamics:
@@ -204,6 +208,11 @@ class MolecularDynamics:
             'residual_force_eV_A': np.array(residual_force),
         }
 
+    def _lowest(self) -> float | None:
+        """Return the lowest harmonic frequency of the start, cm⁻¹, negative where imaginary; None where unknown."""
+        frequencies = self.state.harmonic.get('frequencies_cm1')
+        return None if frequencies is None else float(frequencies.min())
+
     def forces_at(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the forces (eV/Å) at `positions`, and keep the energy."""
         self.atoms.positions = positions
@@ -214,7 +223,7 @@ class MolecularDynamics:
     def run(self) -> bool:
         """Step until the end; return False where the time was up before.
 
-        :raises _BlowUp: with the step and the last temperature.
+        :raises BlowUp: with the step and the last temperature.
         :raises EngineError: with the step.
         """
         parameters, state = self.parameters, self.state
@@ -255,11 +264,11 @@ class MolecularDynamics:
         except (EngineError, CrystalError) as error:
             if isinstance(error, CrystalError) or isinstance(error.__cause__, CrystalError):
                 # Atoms that leave their sites: a term of force constants knows no such structure.
-                raise _BlowUp(state.step + 1, before, before) from error
+                raise BlowUp(state.step + 1, before, before, self._lowest()) from error
             raise EngineError(f'the dynamics stopped in step {state.step + 1}: {error}') from error
         kelvin = temperature(moved[1], self.masses)
         if not np.isfinite(moved[2]).all() or not kelvin < parameters.blow_up_temperature:
-            raise _BlowUp(state.step + 1, kelvin, before)
+            raise BlowUp(state.step + 1, kelvin, before, self._lowest())
         if state.step == 0 and (reason := self._too_long(moved[0], moved[2])) is not None:
             raise JobError(reason)
         if (reason := self._left_the_thermostat(kelvin)) is not None:

@@ -15,10 +15,7 @@ from aiida_mlcc.science.crystal.cells import CrystalError, StandardPath, multipl
 from aiida_mlcc.science.crystal.symmetry import remembers_crystals
 from aiida_mlcc.science.fit.force_constants_basis import symmetry_operations
 from aiida_mlcc.science.phonons.mesh_modes import MeshModes, atoms_of_elements, divisions_of, modes_on_mesh
-from aiida_mlcc.science.units import CM1_PER_THZ
-
-IMAGINARY_THRESHOLD_CM1 = 5.0
-"""Acoustic modes close to Γ come out this far below zero by rounding and interpolation alone."""
+from aiida_mlcc.science.units import CM1_PER_THZ, IMAGINARY_THRESHOLD_CM1
 
 _GAMMA = 1e-8
 _WHOLE = 1e-6

@@ -15,7 +15,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from aiida_mlcc.runtime.md.settings import MD
 from aiida_mlcc.runtime.programs import EngineError
-from aiida_mlcc.runtime.tasks.md import MolecularDynamics
+from aiida_mlcc.runtime.tasks.md import BlowUp, MolecularDynamics
 from aiida_mlcc.science.labels.snapshots import Snapshots
 from aiida_mlcc.science.npz import read_npz
 from aiida_mlcc.science.settings import SettingsError
@@ -187,6 +187,18 @@ def test_a_blow_up_names_step_and_temperature_and_keeps_the_frames(tmp_path: Pat
     assert 'blew up in step' in output['message']
     assert ' K: ' in output['message']
     assert trajectory(folder).n_frames == output['steps_done'] > 0
+
+
+@pytest.mark.parametrize(
+    ('lowest_cm1', 'advice'),
+    [
+        (-517.4, 'unstable in this model, its lowest mode is at -517 cm⁻¹'),
+        (-0.1, 'smaller time'),
+        (None, 'smaller time'),
+    ],
+)
+def test_a_blow_up_of_an_unstable_crystal_says_so(lowest_cm1: float | None, advice: str) -> None:
+    assert advice in str(BlowUp(26, 1044.0, 900.0, lowest_cm1))
 
 
 def test_a_spectrum_that_blows_up_keeps_the_last_frames(tmp_path: Path) -> None:
