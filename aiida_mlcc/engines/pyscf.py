@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import numpy as np
 from aiida import orm
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from ase import Atoms
@@ -28,6 +27,7 @@ from aiida_mlcc.runtime.pyscf.settings import (
     pseudopotential,
     refuse_forces,
 )
+from aiida_mlcc.science.crystal.cells import orthogonal_axes
 from aiida_mlcc.science.crystal.kpoint_mesh import refuse_mesh, refuse_mesh_of_frames
 from aiida_mlcc.science.json_values import JsonValue, Source, StoredSettings
 
@@ -41,7 +41,6 @@ CITE = {
 }
 
 _SOURCE_NAMES = {'name': 'engine', 'conv_tol': 'conv_tol_hartree', 'ke_cutoff': 'ke_cutoff_hartree'}
-_ALONG_AXES = 1e-10
 _UNCOUNTED = ('max_memory_mb', 'max_cycle')
 
 AUXILIARY, MESH = 'auxbasis', 'xc_mesh_factor'
@@ -96,12 +95,11 @@ class PyscfEngine(RuntimeForces[PyscfForces]):
         return reason or refuse_forces(ours.method, ours.mesh)
 
     def warn_of(self, atoms: Atoms) -> str | None:
-        """Warn of a cell whose vectors do not lie along x, y and z, for which the multigrid is slow."""
-        cell = atoms.cell.array
-        if self.settings.method not in FUNCTIONALS or np.abs(cell - np.diag(cell.diagonal())).max() < _ALONG_AXES:
+        """Warn of a cell whose vectors are not orthogonal, for which the multigrid is slow."""
+        if self.settings.method not in FUNCTIONALS or orthogonal_axes(atoms.cell.array) is not None:
             return None
         return (
-            "PySCF's density functionals can take many times as long in a cell whose vectors are not along x, y and z: "
+            "PySCF's density functionals can take many times as long in a cell whose vectors are not orthogonal: "
             'an orthogonal supercell may be faster, even with twice as many atoms (`dft_md.supercell_matrix`)'
         )
 

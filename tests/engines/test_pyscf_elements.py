@@ -77,4 +77,6 @@ def test_a_cell_that_is_not_orthogonal_is_slow_with_density_functionals_alone():
     lda, hf = (force_engine({**PyscfForces.defaults(), 'method': method}) for method in ('LDA', 'HF'))
     assert 'an orthogonal supercell may be faster' in lda.warn_of(hexagonal)
     assert lda.warn_of(orthogonal) is None
+    orthogonal.rotate(33, (1, 2, 3), rotate_cell=True)
+    assert lda.warn_of(orthogonal) is None
     assert hf.warn_of(hexagonal) is None

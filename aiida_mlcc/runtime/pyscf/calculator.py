@@ -20,6 +20,7 @@ from aiida_mlcc.runtime.pyscf.engine import (
     hartree_fock_forces,
 )
 from aiida_mlcc.runtime.pyscf.settings import PyscfForces, refuse_forces
+from aiida_mlcc.science.crystal.cells import orthogonal_axes
 from aiida_mlcc.science.phonons.finite_displacements import NET_FORCE
 
 
@@ -60,7 +61,8 @@ class PyscfCalculator(Calculator):
         if self.label_method == 'HF':
             mean_field = hartree_fock(self.atoms, self.settings, self.extrapolation, mesh)
         else:
-            mean_field = density_functional(self.atoms, self.settings, self.label_method, self.extrapolation, mesh)
+            turned, axes = _along_axes(self.atoms)
+            mean_field = density_functional(turned, self.settings, self.label_method, self.extrapolation, mesh)
         self.results = {'energy': float(mean_field.e_tot) * Hartree}
         if 'forces' not in properties:
             return
@@ -68,7 +70,7 @@ class PyscfCalculator(Calculator):
             density_matrix = np.asarray(mean_field.make_rdm1())
             self.results['forces'] = hartree_fock_forces(self.atoms, self.settings, density_matrix, mesh=mesh)
         else:
-            forces = density_functional_forces(mean_field)
+            forces = density_functional_forces(mean_field) @ axes
             self.results['forces'] = forces - forces.mean(axis=0)
             self.results[NET_FORCE] = forces.sum(axis=0)
 
@@ -79,3 +81,20 @@ class PyscfCalculator(Calculator):
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from what :meth:`state` gave."""
         self.extrapolation.restore(state)
+
+
+def _along_axes(atoms: Atoms) -> tuple[Atoms, NDArray[np.float64]]:
+    """Return a crystal with an orthogonal cell turned so that its vectors lie along x, y and z, and where they lay.
+
+    PySCF's multigrid is many times faster there. Other cells stay as they are.
+
+    :returns: the crystal, and the directions of the vectors of `atoms`, shape (3, 3), rows: forces times these are
+        those of `atoms`.
+    """
+    cell = atoms.cell.array
+    axes = orthogonal_axes(cell)
+    if axes is None or not np.any(cell - np.diag(cell.diagonal())):
+        return atoms, np.eye(3)
+    turned = Atoms(atoms.numbers, cell=np.linalg.norm(cell, axis=1), pbc=atoms.pbc)
+    turned.set_scaled_positions(atoms.get_scaled_positions(wrap=False))
+    return turned, axes

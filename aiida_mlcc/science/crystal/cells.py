@@ -163,6 +163,16 @@ def conventional_matrix(atoms: Atoms, symprec: float = SYMPREC) -> NDArray[np.in
     return whole if is_larger else identity
 
 
+def orthogonal_axes(cell: ArrayLike) -> NDArray[np.float64] | None:
+    """Return the directions of the lattice vectors of an orthogonal cell, unit vectors as rows; None for other cells.
+
+    :param cell: lattice vectors as rows, Å.
+    """
+    vectors = np.asarray(cell, dtype=float)
+    axes = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return axes if np.abs(axes @ axes.T - np.eye(3)).max() < _WHOLE else None
+
+
 def breaks_symmetry(atoms: Atoms, matrix: int | ArrayLike, symprec: float = SYMPREC) -> bool:
     """Tell whether some operation of the crystal takes a supercell of `atoms` to another one.
 

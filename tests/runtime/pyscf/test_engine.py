@@ -55,6 +55,19 @@ def test_dft_forces_are_the_slope_of_the_energy(method: str) -> None:
     assert np.abs(forces.sum(axis=0)).max() < 1e-12
 
 
+def test_an_orthogonal_cell_that_lies_askew_has_the_energy_and_the_turned_forces() -> None:
+    upright = lithium_hydride(0.05)
+    askew = upright.copy()
+    askew.rotate(33, (1, 2, 3), rotate_cell=True)
+    (energy, forces), (same, turned) = (energy_and_forces(PyscfCalculator(SETTINGS), a) for a in (upright, askew))
+    assert forces is not None
+    assert turned is not None
+    assert same == pytest.approx(energy, abs=1e-6)
+    rotation = np.linalg.solve(upright.cell.array, askew.cell.array)
+    assert np.allclose(turned, forces @ rotation, atol=1e-5)
+    assert np.abs(forces).max() > 0.1
+
+
 @pytest.mark.nightly
 def test_finer_meshes_make_energies_smooth() -> None:
     """Where fluorine lies between the points of the mesh changes the energy by a tenth of what it does without."""
