@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-protocol_option = click.option('--protocol', help='fast, balanced or paper; the default one if not given.')
+protocol_option = click.option('--protocol', help='fast, balanced, stringent or paper; the default one if not given.')
 code_option = click.option(
     '--code', metavar='LABEL', help='The Python that runs the jobs; mlcc-python@localhost if not given.'
 )

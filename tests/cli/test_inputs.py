@@ -142,7 +142,7 @@ def test_rounds_are_counted_to_their_end(command, lif, code):
 @pytest.mark.parametrize(
     ('words', 'sentence'),
     [
-        (['--protocol', 'quick'], "unknown protocol 'quick': choose from fast, balanced, paper."),
+        (['--protocol', 'quick'], "unknown protocol 'quick': choose from fast, balanced, stringent, paper."),
         (['--set', 'cc_energies.selection.kind=frozen-phonon', '--set', 'cc_energies.selection.n=3'], 'selection.n`'),
         (['--set', 'cc_energies.selection.per_method.CCSDT.kind=all'], "`per_method` names 'CCSDT'"),
         (['--set', 'delta_train.delta.compare=[linear]'], "unknown kind of Δ 'linear' to compare with"),
