@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aiida_mlcc.report.data.outputs import RunOutputs, read_outputs
 from aiida_mlcc.report.data.records import OverTemperature, Results
-from aiida_mlcc.report.print.figures import Path1D, path_of
+from aiida_mlcc.report.publication.make_figures import Path1D, lay_out
 from aiida_mlcc.science.phonons.dispersion import spread
 
 ERROR_BUDGET, MEMBERS = 'error budget', 'members'
@@ -251,6 +251,21 @@ def over_temperature(results: Results, kind: str) -> dict[str, dict[str, Curve]]
 def _found(read: Callable[[str, orm.Data], T | None], nodes: Mapping[str, orm.Data]) -> dict[str, T]:
     curves = {method: read(method, node) for method, node in nodes.items()}
     return {method: curve for method, curve in curves.items() if curve is not None}
+
+
+def path_of(bands: orm.BandsData) -> Path1D:
+    """Lay the q-points of `bands` out on one axis.
+
+    Two neighbouring q-points that both carry a label and differ are the ends of two segments.
+    """
+    qpoints = np.asarray(bands.get_kpoints())
+    reciprocal = 2 * np.pi * np.linalg.inv(np.asarray(bands.cell)).T
+    steps = np.linalg.norm(np.diff(qpoints @ reciprocal, axis=0), axis=1)
+    labels = dict(bands.labels or [])
+    breaks = [i + 1 for i in range(len(steps)) if i in labels and i + 1 in labels]
+    for start in breaks:
+        steps[start - 1] = 0.0
+    return lay_out(np.concatenate([[0.0], np.cumsum(steps)]), sorted(labels.items()), breaks)
 
 
 def _dispersion(method: str, node: orm.BandsData, errors: orm.ArrayData | None) -> Dispersion:

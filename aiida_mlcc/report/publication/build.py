@@ -30,13 +30,6 @@ from aiida_mlcc.report.publication.request import Refused, Request
 from aiida_mlcc.report.publication.run_content import RunContent, write_run
 from aiida_mlcc.report.publication.verify_bundle import ARCHIVE, SUMS, files_of, sha256
 
-SCRIPTS = {
-    'verify.py': 'verify_bundle.py',
-    'trace.py': 'trace_bundle.py',
-    'figures/make_figures.py': 'make_figures.py',
-}
-"""Script of a bundle → the file of this package that it is a copy of."""
-
 _SCHEMAS = ('curves.schema.json', 'results.schema.json')
 
 
@@ -88,7 +81,7 @@ def write_sums(bundle: Path) -> None:
 
 def _write_texts(bundle: Path, request: Request, runs: list[RunContent]) -> None:
     package = resources.files('aiida_mlcc.report.publication')
-    for name, source in SCRIPTS.items():
+    for name, source in checks.SCRIPTS.items():
         (bundle / name).parent.mkdir(parents=True, exist_ok=True)
         (bundle / name).write_text(package.joinpath(source).read_text(encoding='utf-8'), encoding='utf-8')
     (bundle / 'schema').mkdir()

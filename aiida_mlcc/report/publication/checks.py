@@ -22,6 +22,13 @@ from aiida_mlcc.report.publication.verify_bundle import ARCHIVE, SUMS, read_tabl
 OURS = ('curves.json', SUMS, ARCHIVE)
 """What every bundle has."""
 
+SCRIPTS = {
+    'verify.py': 'verify_bundle.py',
+    'trace.py': 'trace_bundle.py',
+    'figures/make_figures.py': 'make_figures.py',
+}
+"""Script of a bundle → the file of this package that it is a copy of."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -77,7 +84,6 @@ def check(bundle: Path, draw: bool = True) -> Iterator[Check]:
 
 def foreign_scripts(bundle: Path) -> list[str]:
     """Return a sentence for each script that is not that of this version of the package."""
-    from aiida_mlcc.report.publication.build import SCRIPTS
 
     package = resources.files('aiida_mlcc.report.publication')
     problems = []

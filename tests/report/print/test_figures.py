@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from aiida import orm
 
-from aiida_mlcc.report.print.figures import NothingToPlot, figure_of, path_of, save
+from aiida_mlcc.report.data.arrays import path_of
+from aiida_mlcc.report.print.figures import NothingToPlot, figure_of, save
 
 
 def test_distances_along_the_path_are_those_of_reciprocal_space(run):
